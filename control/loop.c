@@ -1,0 +1,333 @@
+#include "control/loop.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "ring/clock.h"
+
+#define FRAMES_PER_CYCLE_MAX 64u
+#define SCRUB_BYTES          256u            /* per board period: the whole table about every 0.2 s */
+#define RETRY_NS             CLOCK_NS_PER_MS /* a device that refused is asked again */
+#define SAFE_PATIENCE_NS     (50 * CLOCK_NS_PER_MS)
+#define BOARD_PERIOD_NS      CLOCK_NS_PER_MS
+
+/* The arrivals whose decisions are timed at the end of the cycle. */
+struct arrivals {
+    uint32_t count;
+    uint64_t tai_ns[FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX];
+};
+
+static uint64_t tai_of(const struct control_loop *loop, uint64_t monotonic_ns)
+{
+    return monotonic_ns + (uint64_t)loop->table->tai_minus_monotonic_ns;
+}
+
+static uint64_t elapsed_ns(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+static void send_device(struct control_loop *loop, uint32_t index, uint64_t now_ns)
+{
+    struct loop_device *device = &loop->device[index];
+    struct control_board_device *shown = &loop->board->device[index];
+    uint32_t ring = loop->table->device[index].acknowledge_ring;
+    struct output_message message = {.decided_tai_ns = tai_of(loop, now_ns),
+                                     .energised = output_lines(loop->table, index, loop->energised),
+                                     .number = device->number++,
+                                     .origin = OUTPUT_CONTROL};
+    if (ring != 0) {
+        message.evaluated = loop->watch.ring[ring - 1].evaluated;
+        message.source_sequence = loop->watch.ring[ring - 1].source_sequence;
+    }
+    int code = output_send(loop->table, index, (int)loop->table->device[index].fd, &message);
+    device->last_sent_ns = now_ns;
+    if (message.evaluated != device->told) {
+        device->told = message.evaluated;
+        device->last_told_ns = now_ns;
+    }
+    device->failed = code != 0;
+    if (code == 0) {
+        device->last_ok_ns = now_ns;
+        ring_count_add(&shown->sent, 1);
+    } else {
+        ring_count_add(&shown->errors, 1);
+    }
+    __atomic_store_n(&shown->last_error, (int64_t)-code, __ATOMIC_RELAXED);
+    ring_count_set(&shown->evaluated, message.evaluated);
+}
+
+/* Datagrams first: a file may lie on a disk that makes its writer wait. */
+static bool send_all(struct control_loop *loop, uint64_t now_ns)
+{
+    bool all = true;
+    for (int files = 0; files < 2; files++) {
+        for (uint32_t i = 0; i < loop->table->devices; i++) {
+            if ((loop->table->device[i].kind == DEVICE_FILE) == (files != 0)) {
+                send_device(loop, i, now_ns);
+                all = all && !loop->device[i].failed;
+            }
+        }
+    }
+    return all;
+}
+
+/* What is due: the refresh, and the word of frames evaluated since. */
+static bool send_due(struct control_loop *loop, uint64_t now_ns)
+{
+    bool told = false;
+    for (uint32_t i = 0; i < loop->table->devices; i++) {
+        const struct control_device *plan = &loop->table->device[i];
+        struct loop_device *device = &loop->device[i];
+        uint64_t since_ns = elapsed_ns(device->last_sent_ns, now_ns);
+        bool news = plan->acknowledge_ring != 0 &&
+                    loop->watch.ring[plan->acknowledge_ring - 1].evaluated != device->told &&
+                    elapsed_ns(device->last_told_ns, now_ns) >= loop->table->acknowledge_ns;
+        bool again = device->failed && since_ns >= RETRY_NS;
+        if (news || again || since_ns >= loop->table->refresh_ns) {
+            send_device(loop, i, now_ns);
+            told = told || news;
+        }
+    }
+    return told;
+}
+
+static uint32_t faulty_output(const struct control_loop *loop, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < loop->table->devices; i++) {
+        if (elapsed_ns(loop->device[i].last_ok_ns, now_ns) > loop->table->output_fault_ns) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+void loop_init(struct control_loop *loop, const struct control_table *table, struct control_board *board,
+               const struct control_mailbox *mailbox)
+{
+    memset(loop, 0, sizeof(*loop));
+    loop->table = table;
+    loop->board = board;
+    loop->mailbox = mailbox;
+    loop->watch.table = table;
+    loop->scrub_hash = CONTROL_TABLE_HASH_START;
+    loop->scrub_at = offsetof(struct control_table, instance);
+    engine_init(&loop->state);
+    board->version += board->version & 1; /* whoever wrote it before may have died in the middle */
+    loop->state.trips = board->trips;     /* the count outlives a control process */
+    if (board->died_armed != 0) {
+        loop->state.start_cause = CAUSE_CONTROL_DIED;
+        board->died_armed = 0;
+    }
+    uint64_t now_ns = clock_monotonic_ns();
+    for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
+        loop->device[i].last_ok_ns = now_ns;
+    }
+    /* A command left for a control process that died is not ours to carry out. */
+    loop->seen_word = __atomic_load_n(&mailbox->word, __ATOMIC_ACQUIRE);
+    board->hop[HOP_ARRIVAL_TO_DECIDED].limit_ns = table->late_ns;
+    board->hop[HOP_ARRIVAL_TO_OUTPUT].limit_ns = table->late_ns;
+    board->hop[HOP_LOOP].limit_ns = table->cycle_budget_ns;
+    send_all(loop, now_ns);
+}
+
+static void write_board(struct control_loop *loop)
+{
+    struct control_board *b = loop->board;
+    const struct engine_state *s = &loop->state;
+    __atomic_store_n(&b->version, b->version + 1, __ATOMIC_SEQ_CST);
+    b->state = s->code;
+    b->energised = loop->energised;
+    b->steps = s->steps;
+    b->overruns = loop->watch.overruns;
+    b->cause_count = s->cause_count;
+    memcpy(b->cause, s->cause, sizeof(b->cause));
+    b->first_out_count = s->first_out_count;
+    memcpy(b->first_out, s->first_out, sizeof(b->first_out));
+    b->trips = s->trips;
+    for (uint32_t i = 0; i < loop->table->channels; i++) {
+        b->channel[i] = (struct control_board_channel){.value = loop->inputs.channel[i].value,
+                                                       .tai_ns = loop->inputs.channel[i].tai_ns,
+                                                       .samples = loop->inputs.channel[i].samples,
+                                                       .quality = s->quality[i]};
+    }
+    __atomic_store_n(&b->version, b->version + 1, __ATOMIC_RELEASE);
+    loop->board_ns = loop->cycle_ns;
+}
+
+/* Decides on the inputs as they are. On a change of the outputs they go out at once, before anything else. */
+static void decide(struct control_loop *loop, uint32_t command)
+{
+    struct engine_outputs outputs;
+    loop->inputs.command = command;
+    loop->inputs.now_ns = tai_of(loop, loop->now_ns);
+    engine_step(loop->table, &loop->state, &loop->inputs, &outputs);
+    if (outputs.energised != loop->energised) {
+        uint64_t now_ns = clock_monotonic_ns();
+        if (outputs.energised != 0 && elapsed_ns(loop->cycle_ns, now_ns) > loop->table->stall_trip_ns) {
+            /* Stopped since it looked: never energise on what it saw then. */
+            loop->inputs.deadline_missed = 1;
+            loop->inputs.now_ns = tai_of(loop, now_ns);
+            engine_step(loop->table, &loop->state, &loop->inputs, &outputs);
+        }
+        loop->energised = outputs.energised;
+        send_all(loop, now_ns);
+        loop->board_ns = 0; /* the board is due: whoever sees the valve move may ask why */
+    }
+    if (outputs.tripped != 0) {
+        loop->board->trip_history[loop->state.trips % CONTROL_TRIP_HISTORY] = loop->state.first_out[0];
+    }
+    if (command != COMMAND_NONE) {
+        loop->board->answer = outputs.answer;
+    }
+}
+
+static uint32_t take_ring(struct control_loop *loop, uint32_t ring, struct arrivals *arrivals)
+{
+    uint32_t frames = 0;
+    uint64_t now_tai_ns = tai_of(loop, loop->cycle_ns);
+    for (; frames < FRAMES_PER_CYCLE_MAX; frames++) {
+        enum watch_result result = watch_next(&loop->watch, ring, &loop->inputs);
+        if (result == WATCH_NOTHING) {
+            break;
+        }
+        uint64_t arrival_ns = loop->watch.ring[ring].arrival_tai_ns;
+        if (arrival_ns > tai_of(loop, loop->now_ns)) {
+            loop->now_ns = clock_monotonic_ns(); /* it came after the cycle began */
+        }
+        decide(loop, COMMAND_NONE);
+        if (result == WATCH_FRAME) {
+            hist_record(&loop->board->hop[HOP_ARRIVAL_TO_SEEN], elapsed_ns(arrival_ns, now_tai_ns));
+            arrivals->tai_ns[arrivals->count++] = arrival_ns;
+        }
+    }
+    return frames;
+}
+
+static void account(struct control_loop *loop, const struct arrivals *arrivals, enum control_hop hop,
+                    uint64_t now_ns)
+{
+    uint64_t now_tai_ns = tai_of(loop, now_ns);
+    for (uint32_t i = 0; i < arrivals->count; i++) {
+        hist_record(&loop->board->hop[hop], elapsed_ns(arrivals->tai_ns[i], now_tai_ns));
+    }
+}
+
+/* Hashes the table over and over, a small piece at a time: a flipped bit in it is a failed self-test, for good. */
+static void scrub(struct control_loop *loop)
+{
+    size_t end =
+        loop->scrub_at + SCRUB_BYTES < sizeof(*loop->table) ? loop->scrub_at + SCRUB_BYTES : sizeof(*loop->table);
+    loop->scrub_hash = control_table_hash_part(loop->table, loop->scrub_hash, loop->scrub_at, end);
+    loop->scrub_at = end;
+    if (end == sizeof(*loop->table)) {
+        loop->inputs.self_test_bad = loop->inputs.self_test_bad != 0 || loop->scrub_hash != loop->table->hash;
+        loop->scrub_hash = CONTROL_TABLE_HASH_START;
+        loop->scrub_at = offsetof(struct control_table, instance);
+    }
+}
+
+/* The loop measures its own gap by the clock, not by a nominal period. */
+static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
+{
+    uint64_t gap_ns = loop->cycle_ns != 0 ? elapsed_ns(loop->cycle_ns, now_ns) : 0;
+    bool missed = gap_ns > loop->table->cycle_budget_ns;
+    loop->inputs.deadline_missed = (missed && loop->table->miss_trips != 0) || gap_ns > loop->table->stall_trip_ns;
+    if (loop->cycle_ns != 0) {
+        hist_record(&loop->board->hop[HOP_LOOP], gap_ns);
+    }
+    if (missed) {
+        ring_count_add(&loop->board->misses, 1);
+    }
+    if (gap_ns > loop->board->worst_gap_ns) {
+        ring_count_set(&loop->board->worst_gap_ns, gap_ns);
+    }
+    loop->cycle_ns = now_ns;
+    loop->now_ns = now_ns;
+}
+
+/* Stopped in the middle of the cycle: what was decided is old, and must not go out as if it were new. */
+static void look_inside_cycle(struct control_loop *loop, uint64_t decided_ns)
+{
+    uint64_t took_ns = elapsed_ns(loop->cycle_ns, decided_ns);
+    if (took_ns > loop->table->stall_trip_ns ||
+        (took_ns > loop->table->cycle_budget_ns && loop->table->miss_trips != 0)) {
+        loop->inputs.deadline_missed = 1;
+        loop->now_ns = decided_ns;
+        decide(loop, COMMAND_NONE);
+    }
+}
+
+uint32_t loop_cycle(struct control_loop *loop)
+{
+    struct arrivals arrivals;
+    uint32_t frames = 0;
+    arrivals.count = 0;
+    look_at_own_gap(loop, clock_monotonic_ns());
+    loop->inputs.output_fault = faulty_output(loop, loop->cycle_ns);
+    for (uint32_t i = 0; i < loop->table->rings; i++) {
+        frames += take_ring(loop, i, &arrivals);
+    }
+    uint64_t word = __atomic_load_n(&loop->mailbox->word, __ATOMIC_ACQUIRE);
+    bool asked = word != loop->seen_word;
+    if (asked && loop->state.previous_command != COMMAND_NONE) {
+        decide(loop, COMMAND_NONE); /* the level falls between two commands, so that each has its edge */
+    }
+    decide(loop, asked ? (uint32_t)(word & 0xff) : (uint32_t)COMMAND_NONE);
+    uint64_t decided_ns = clock_monotonic_ns();
+    look_inside_cycle(loop, decided_ns);
+    account(loop, &arrivals, HOP_ARRIVAL_TO_DECIDED, decided_ns);
+    if (send_due(loop, decided_ns)) {
+        account(loop, &arrivals, HOP_ARRIVAL_TO_OUTPUT, clock_monotonic_ns());
+    }
+    if (asked || elapsed_ns(loop->board_ns, loop->cycle_ns) >= BOARD_PERIOD_NS) {
+        write_board(loop);
+        scrub(loop);
+    }
+    if (asked) {
+        loop->seen_word = word;
+        __atomic_store_n(&loop->board->answered_ticket, word >> 8, __ATOMIC_RELEASE);
+    }
+    board_beat(&loop->board->common, decided_ns);
+    return frames;
+}
+
+static void idle(struct control_loop *loop)
+{
+    const struct thread_plan *plan = &loop->table->thread;
+    struct timespec sleep = {.tv_nsec = (long)plan->sleep_us * 1000};
+    if (plan->idle == IDLE_BUSY) {
+        return;
+    }
+    if (plan->idle == IDLE_DUTY) {
+        uint64_t now_ns = clock_monotonic_ns();
+        if (elapsed_ns(loop->spin_since_ns, now_ns) < plan->spin_us * CLOCK_NS_PER_US) {
+            return;
+        }
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &sleep, NULL);
+        loop->spin_since_ns = clock_monotonic_ns();
+        return;
+    }
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &sleep, NULL);
+}
+
+void loop_safe(struct control_loop *loop)
+{
+    struct timespec pause = {.tv_nsec = (long)RETRY_NS};
+    uint64_t from_ns = clock_monotonic_ns();
+    loop->energised = 0;
+    while (!send_all(loop, clock_monotonic_ns()) && elapsed_ns(from_ns, clock_monotonic_ns()) < SAFE_PATIENCE_NS) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    }
+}
+
+void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop)
+{
+    while (*stop == 0) {
+        loop_cycle(loop);
+        idle(loop);
+    }
+    loop_safe(loop);
+    loop->state.code = ENGINE_TRIPPED;
+    write_board(loop);
+}

@@ -1,0 +1,55 @@
+/* Output devices. A datagram device gets one packet for all its lines; a file device one short write.
+ *
+ * The datagram, 48 bytes, big-endian:
+ *    0 u32 magic 0x534c4f31 "SLO1"     4 u32 number of this datagram from this origin
+ *    8 u64 TAI ns of the decision     16 u32 lines: which bits are set by it
+ *   20 u32 energised bits (1 = permit) 24 u64 frames of the acknowledged ring evaluated so far
+ *   32 u64 source sequence of the newest of those  40 u32 origin (1 control, 2 supervisor)  44 u32 zero
+ * A receiver must treat silence as de-energised: the datagrams come at least every refresh period.
+ *
+ * The file: "1\n" or "0\n" if the device has one line, else "NAME=1 " or "NAME=0 " for each, then a newline; always
+ * the same length, written at offset 0.
+ */
+#ifndef CONTROL_OUTPUT_H
+#define CONTROL_OUTPUT_H
+
+#include <stdbool.h>
+
+#include "control/table.h"
+#include "ring/error.h"
+
+#define OUTPUT_MAGIC          UINT32_C(0x534c4f31)
+#define OUTPUT_DATAGRAM_BYTES 48u
+#define OUTPUT_FILE_BYTES     1200u
+
+enum output_origin { OUTPUT_CONTROL = 1, OUTPUT_SUPERVISOR = 2 };
+
+struct output_message {
+    uint64_t decided_tai_ns;
+    uint64_t evaluated;
+    uint64_t source_sequence;
+    uint32_t energised; /* bit per line */
+    uint32_t number;
+    uint32_t origin; /* enum output_origin */
+};
+
+/* True if the target can be right for this kind (ADDRESS:PORT for udp, a path otherwise). Opens nothing. Cold. */
+bool output_target_ok(uint32_t kind, const char *target);
+
+/* Opens the device for writing, non-blocking, and leaves it alone. >= 0 or -errno. Cold, by sluiced. */
+int output_open(const struct control_device *device, struct error *err);
+
+/* Sends the lines' state. 0 or -errno; never blocks on a socket. Any thread. -ECONNREFUSED: nobody listened to an
+ * earlier datagram; this one has been sent all the same. */
+int output_send(const struct control_table *table, uint32_t device, int fd, const struct output_message *message);
+
+/* Energised bits per output index -> bits per line of one device. Pure. */
+uint32_t output_lines(const struct control_table *table, uint32_t device, uint32_t energised_outputs);
+
+/* Lays out the datagram. Pure. */
+void output_encode(const struct output_message *message, uint32_t lines, uint8_t bytes[OUTPUT_DATAGRAM_BYTES]);
+
+/* "udp", "unix", "file". */
+const char *output_kind_name(uint32_t kind);
+
+#endif

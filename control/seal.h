@@ -1,0 +1,24 @@
+/* The seal: from here on the calling process may make only the listed system calls; any other one kills it, and its
+ * watcher drives the outputs safe. Enforced by the kernel (seccomp), not by care. Cold itself.
+ */
+#ifndef CONTROL_SEAL_H
+#define CONTROL_SEAL_H
+
+#include <stdbool.h>
+
+#include "ring/board.h"
+
+enum seal_profile {
+    SEAL_CONTROL = 1, /* sleep, clock, write to outputs, leave */
+    SEAL_WORKER = 2   /* io_uring, sleep, clock, reopen a device, leave */
+};
+
+/* Every descriptor, thread and byte of memory must exist before. If wanted is false only tells the test hook. On
+ * refusal says so on the board. The list: seal_names(). */
+void seal_process(enum seal_profile profile, bool wanted, struct board *board);
+
+/* The listed system calls of a profile, NULL-terminated: the one list, used by the filter, the tests and the man
+ * page's check. */
+const char *const *seal_names(enum seal_profile profile);
+
+#endif

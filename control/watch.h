@@ -1,0 +1,39 @@
+/* The control core's eyes: takes frames from the watched rings, decodes their channels in place, checks that they
+ * were not overwritten meanwhile, and hands them to the engine as inputs. Hot (HOT_SOURCES).
+ */
+#ifndef CONTROL_WATCH_H
+#define CONTROL_WATCH_H
+
+#include "control/engine.h"
+#include "ring/reader.h"
+
+struct watch_ring {
+    struct ring_reader reader;
+    uint64_t seen_lost;
+    uint64_t seen_corrupt;
+    uint64_t spoiled_by;      /* position + 1 of the frame before which a loss on this host has been told */
+    uint64_t evaluated;       /* frames taken into account so far */
+    uint64_t source_sequence; /* of the newest of them */
+    uint64_t arrival_tai_ns;
+};
+
+struct watch {
+    const struct control_table *table;
+    struct watch_ring ring[CONTROL_RINGS_MAX];
+    uint64_t overruns;
+};
+
+enum watch_result {
+    WATCH_NOTHING = 0,
+    WATCH_FRAME = 1,  /* inputs have new samples */
+    WATCH_GAP = 2,    /* a gap record: no sample; after a restart the ring's channels are STALE */
+    WATCH_OVERRUN = 3 /* frames were missed: the ring's channels are BAD until its next frame */
+};
+
+/* Attaches to a mapped ring as its newest-only observer. 0 or -EPROTO. Cold. */
+int watch_attach(struct watch *watch, uint32_t ring, void *base, size_t bytes, struct error *err);
+
+/* Takes at most one frame from the ring into inputs. */
+enum watch_result watch_next(struct watch *watch, uint32_t ring, struct engine_inputs *inputs);
+
+#endif

@@ -1,0 +1,66 @@
+/* From the configuration as written to flat plans: every default, unit and bound is applied here, once, and
+ * whatever cannot be right is refused with its place in the file. `sluice check` and sluiced run the same code.
+ * Cold.
+ */
+#ifndef DAQ_COMPILE_H
+#define DAQ_COMPILE_H
+
+#include "control/table.h"
+#include "daq/config.h"
+#include "net/plan.h"
+#include "ring/segment.h"
+
+#define SERVER_WORKERS_MAX 8u
+
+struct ring_plan {
+    char name[RING_NAME_BYTES];
+    char stream[RING_NAME_BYTES];
+    uint64_t slots;
+    uint32_t slot_bytes;
+    uint32_t payload_offset;
+    uint32_t channel_count;
+    uint32_t watched_as; /* index + 1 in control_table.ring; 0: carries no channels */
+    struct ring_channel channel[RING_CHANNELS_MAX];
+};
+
+struct server_plan {
+    char instance[RING_NAME_BYTES];
+    enum segment_pages pages;
+    uint64_t silence_ns; /* control is given up when its heartbeat is older than this */
+    uint32_t rings;
+    uint32_t workers;
+    struct ring_plan ring[CONTROL_RINGS_MAX];
+    struct worker_plan worker[SERVER_WORKERS_MAX];
+    struct control_table table; /* without descriptors, clock and hash: sluiced fills those in */
+};
+
+/* Fills *plan. 0, or -EINVAL with every error found. */
+int compile_config(const struct config_file *file, struct server_plan *plan, struct config_errors *errors);
+
+/* Shared by the compile_*.c files. */
+struct compile {
+    const struct config_file *file;
+    const struct config *config;
+    struct server_plan *plan;
+    struct config_errors *errors;
+};
+
+/* The given value if it lies in min .. max, else an error and the default; the default if nothing is given. `where`
+ * is the key's path. */
+uint64_t compile_bounded(struct compile *c, const char *where, const uint32_t *given, uint64_t standard,
+                         uint64_t min, uint64_t max, const char *unit);
+
+/* Complains unless the name has 1..31 letters, digits, '_', '-', '.'. */
+void compile_name(struct compile *c, const char *where, const char *name, char to[RING_NAME_BYTES]);
+
+void compile_thread(struct compile *c, const char *where, const int *core, const int *policy, const int *priority,
+                    const int *idle, const uint32_t *spin_us, const uint32_t *sleep_us, int standard_idle,
+                    struct thread_plan *to);
+
+/* compile_sources.c: rings, workers, sources, channels. */
+void compile_sources(struct compile *c);
+
+/* compile_control.c: the interlock's table. */
+void compile_control(struct compile *c);
+
+#endif

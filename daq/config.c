@@ -1,0 +1,358 @@
+#include "daq/config.h"
+
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/table.h"
+#include "daq/config_strict.h"
+#include "daq/config_where.h"
+#include "net/plan.h"
+#include "ring/segment.h"
+
+#define STRINGS_MAX 256
+
+static const cyaml_strval_t pages_words[] = {
+    {"normal", SEGMENT_NORMAL}, {"huge", SEGMENT_HUGE}, {"huge_or_normal", SEGMENT_HUGE_OR_NORMAL}};
+static const cyaml_strval_t policy_words[] = {{"other", POLICY_OTHER}, {"fifo", POLICY_FIFO}};
+static const cyaml_strval_t idle_words[] = {{"busy", IDLE_BUSY}, {"duty", IDLE_DUTY}, {"wait", IDLE_WAIT}};
+static const cyaml_strval_t on_miss_words[] = {{"alarm", ON_MISS_ALARM}, {"trip", ON_MISS_TRIP}};
+static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"big", RING_BIG_ENDIAN}};
+static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
+static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}};
+static const cyaml_strval_t format_words[] = {{"binary", SERIAL_BINARY}, {"text", SERIAL_TEXT}};
+static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP}, {"unix", DEVICE_UNIX}, {"file", DEVICE_FILE}};
+static const cyaml_strval_t type_words[] = {{"i8", RING_TYPE_I8},   {"u8", RING_TYPE_U8},   {"i16", RING_TYPE_I16},
+                                            {"u16", RING_TYPE_U16}, {"i32", RING_TYPE_I32}, {"u32", RING_TYPE_U32},
+                                            {"i64", RING_TYPE_I64}, {"u64", RING_TYPE_U64}, {"f32", RING_TYPE_F32},
+                                            {"f64", RING_TYPE_F64}};
+
+#define OPTIONAL        (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+#define STRICT_OPTIONAL (OPTIONAL | CYAML_FLAG_STRICT)
+#define WORD_OPTIONAL(key, s, member, words)                                                                       \
+    CYAML_FIELD_ENUM_PTR(key, STRICT_OPTIONAL, s, member, words, CYAML_ARRAY_LEN(words))
+#define WORD(key, s, member, words)                                                                                \
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT, s, member, words, CYAML_ARRAY_LEN(words))
+#define TEXT(key, s, member)          CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, s, member, 1, STRINGS_MAX)
+#define TEXT_OPTIONAL(key, s, member) CYAML_FIELD_STRING_PTR(key, OPTIONAL, s, member, 0, STRINGS_MAX)
+
+static const cyaml_schema_field_t memory_fields[] = {
+    WORD_OPTIONAL("pages", struct config_memory, pages, pages_words),
+    CYAML_FIELD_BOOL_PTR("lock", OPTIONAL, struct config_memory, lock), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t control_fields[] = {
+    CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_control, core),
+    WORD_OPTIONAL("policy", struct config_control, policy, policy_words),
+    CYAML_FIELD_INT_PTR("priority", OPTIONAL, struct config_control, priority),
+    WORD_OPTIONAL("idle", struct config_control, idle, idle_words),
+    CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, struct config_control, spin_us),
+    CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_control, sleep_us),
+    CYAML_FIELD_UINT_PTR("cycle_budget_us", OPTIONAL, struct config_control, cycle_budget_us),
+    WORD_OPTIONAL("on_miss", struct config_control, on_miss, on_miss_words),
+    CYAML_FIELD_UINT_PTR("stall_trip_ms", OPTIONAL, struct config_control, stall_trip_ms),
+    CYAML_FIELD_UINT_PTR("refresh_us", OPTIONAL, struct config_control, refresh_us),
+    CYAML_FIELD_UINT_PTR("acknowledge_us", OPTIONAL, struct config_control, acknowledge_us),
+    CYAML_FIELD_UINT_PTR("output_fault_ms", OPTIONAL, struct config_control, output_fault_ms),
+    CYAML_FIELD_UINT_PTR("late_us", OPTIONAL, struct config_control, late_us),
+    CYAML_FIELD_UINT_PTR("silence_ms", OPTIONAL, struct config_control, silence_ms),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t worker_fields[] = {
+    TEXT("name", struct config_worker, name),
+    CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_worker, core),
+    WORD_OPTIONAL("policy", struct config_worker, policy, policy_words),
+    CYAML_FIELD_INT_PTR("priority", OPTIONAL, struct config_worker, priority),
+    WORD_OPTIONAL("idle", struct config_worker, idle, idle_words),
+    CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, struct config_worker, spin_us),
+    CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_worker, sleep_us),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t ring_fields[] = {
+    TEXT("name", struct config_ring, name), CYAML_FIELD_UINT_PTR("slots", OPTIONAL, struct config_ring, slots),
+    CYAML_FIELD_UINT_PTR("slot_bytes", OPTIONAL, struct config_ring, slot_bytes), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t sequence_fields[] = {
+    CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_sequence, at_byte),
+    CYAML_FIELD_UINT("width_bytes", CYAML_FLAG_DEFAULT, struct config_sequence, width_bytes),
+    WORD_OPTIONAL("byte_order", struct config_sequence, byte_order, order_words),
+    CYAML_FIELD_UINT_PTR("step", OPTIONAL, struct config_sequence, step), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t checksum_fields[] = {
+    WORD("kind", struct config_checksum, kind, checksum_words),
+    CYAML_FIELD_UINT("from_byte", CYAML_FLAG_OPTIONAL, struct config_checksum, from_byte),
+    CYAML_FIELD_UINT("at_byte", CYAML_FLAG_OPTIONAL, struct config_checksum, at_byte), CYAML_FIELD_END};
+
+static const cyaml_schema_value_t number = {CYAML_VALUE_FLOAT(CYAML_FLAG_DEFAULT, double)};
+
+static const cyaml_schema_field_t channel_fields[] = {
+    TEXT("name", struct config_channel, name),
+    CYAML_FIELD_UINT_PTR("at_byte", OPTIONAL, struct config_channel, at_byte),
+    CYAML_FIELD_UINT_PTR("field", OPTIONAL, struct config_channel, field),
+    WORD_OPTIONAL("type", struct config_channel, type, type_words),
+    WORD_OPTIONAL("byte_order", struct config_channel, byte_order, order_words),
+    CYAML_FIELD_FLOAT_PTR("scale", OPTIONAL, struct config_channel, scale),
+    CYAML_FIELD_FLOAT_PTR("offset", OPTIONAL, struct config_channel, offset),
+    TEXT("unit", struct config_channel, unit),
+    CYAML_FIELD_SEQUENCE("range", CYAML_FLAG_POINTER, struct config_channel, range, &number, 2, 2),
+    CYAML_FIELD_UINT_PTR("stale_ms", OPTIONAL, struct config_channel, stale_ms),
+    CYAML_FIELD_END};
+static const cyaml_schema_value_t channel = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_channel, channel_fields)};
+
+static const cyaml_schema_field_t source_fields[] = {
+    TEXT("name", struct config_source, name),
+    WORD("kind", struct config_source, kind, source_words),
+    TEXT_OPTIONAL("worker", struct config_source, worker),
+    TEXT("ring", struct config_source, ring),
+    CYAML_FIELD_UINT_PTR("frame_bytes", OPTIONAL, struct config_source, frame_bytes),
+    TEXT_OPTIONAL("listen", struct config_source, listen),
+    TEXT_OPTIONAL("group", struct config_source, group),
+    TEXT_OPTIONAL("interface", struct config_source, interface),
+    TEXT_OPTIONAL("from", struct config_source, from),
+    CYAML_FIELD_UINT_PTR("receive_buffer_kb", OPTIONAL, struct config_source, receive_buffer_kb),
+    TEXT_OPTIONAL("device", struct config_source, device),
+    CYAML_FIELD_UINT_PTR("baud", OPTIONAL, struct config_source, baud),
+    WORD_OPTIONAL("format", struct config_source, format, format_words),
+    TEXT_OPTIONAL("sync", struct config_source, sync),
+    CYAML_FIELD_UINT_PTR("fields", OPTIONAL, struct config_source, fields),
+    CYAML_FIELD_MAPPING_PTR("sequence", OPTIONAL, struct config_source, sequence, sequence_fields),
+    CYAML_FIELD_MAPPING_PTR("checksum", OPTIONAL, struct config_source, checksum, checksum_fields),
+    CYAML_FIELD_SEQUENCE("channels", OPTIONAL, struct config_source, channels, &channel, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t rule_fields[] = {
+    TEXT("name", struct config_rule, name),
+    TEXT("channel", struct config_rule, channel),
+    CYAML_FIELD_FLOAT_PTR("high", OPTIONAL, struct config_rule, high),
+    CYAML_FIELD_FLOAT_PTR("low", OPTIONAL, struct config_rule, low),
+    CYAML_FIELD_UINT_PTR("delay_samples", OPTIONAL, struct config_rule, delay_samples),
+    CYAML_FIELD_FLOAT_PTR("delay_ms", OPTIONAL, struct config_rule, delay_ms),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t output_fields[] = {
+    TEXT("name", struct config_output, name),
+    WORD("kind", struct config_output, kind, device_words),
+    TEXT("target", struct config_output, target),
+    CYAML_FIELD_UINT_PTR("line", OPTIONAL, struct config_output, line),
+    TEXT_OPTIONAL("acknowledge", struct config_output, acknowledge),
+    CYAML_FIELD_END};
+
+#define ITEM(name, type, fields)                                                                                   \
+    static const cyaml_schema_value_t name = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, type, fields)}
+ITEM(worker_item, struct config_worker, worker_fields);
+ITEM(ring_item, struct config_ring, ring_fields);
+ITEM(source_item, struct config_source, source_fields);
+ITEM(rule_item, struct config_rule, rule_fields);
+ITEM(output_item, struct config_output, output_fields);
+
+static const cyaml_schema_field_t top_fields[] = {
+    TEXT("instance", struct config, instance),
+    CYAML_FIELD_BOOL_PTR("seal", OPTIONAL, struct config, seal),
+    CYAML_FIELD_MAPPING_PTR("memory", OPTIONAL, struct config, memory, memory_fields),
+    CYAML_FIELD_MAPPING_PTR("control", OPTIONAL, struct config, control, control_fields),
+    CYAML_FIELD_SEQUENCE("workers", OPTIONAL, struct config, workers, &worker_item, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("rings", CYAML_FLAG_POINTER, struct config, rings, &ring_item, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER, struct config, sources, &source_item, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("rules", OPTIONAL, struct config, rules, &rule_item, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("outputs", OPTIONAL, struct config, outputs, &output_item, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END};
+static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
+
+static const cyaml_schema_field_t *const tables[] = {
+    top_fields,      memory_fields,   control_fields, worker_fields, ring_fields,  source_fields,
+    sequence_fields, checksum_fields, channel_fields, rule_fields,   output_fields};
+
+/* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
+ * column: 5)". The first of each is kept. */
+struct complaint {
+    char what[512];
+    char where[256];
+    unsigned line;
+    unsigned column;
+};
+
+/* "(line: 3, column: 5)": the numbers, or 0. */
+static unsigned number_after(const char *text, const char *key)
+{
+    const char *at = strstr(text, key);
+    return at != NULL ? (unsigned)strtoul(at + strlen(key), NULL, 10) : 0;
+}
+
+__attribute__((format(printf, 3, 0))) static void keep_complaint(cyaml_log_t level, void *context,
+                                                                 const char *format, va_list args)
+{
+    struct complaint *c = context;
+    char text[512];
+    if (level < CYAML_LOG_ERROR) {
+        return;
+    }
+    vsnprintf(text, sizeof(text), format, args);
+    text[strcspn(text, "\n")] = 0;
+    const char *place = strstr(text, " (line: ");
+    if (place == NULL) {
+        if (c->what[0] == 0) {
+            snprintf(c->what, sizeof(c->what), "%s", strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
+        }
+    } else if (c->line == 0) {
+        const char *from = text + strspn(text, "Load: ");
+        c->line = number_after(place, "(line: ");
+        c->column = number_after(place, "column: ");
+        snprintf(c->where, sizeof(c->where), "%.*s", (int)(place - from), from);
+    }
+}
+
+static void add_error(struct config_errors *errors, const char *text)
+{
+    size_t used = strlen(errors->text);
+    errors->count++;
+    snprintf(errors->text + used, sizeof(errors->text) - used, "%s\n", text);
+}
+
+__attribute__((format(printf, 6, 0))) static void complain_v(const struct config_file *file,
+                                                             struct config_errors *errors, const char *where,
+                                                             unsigned line, unsigned column, const char *format,
+                                                             va_list args)
+{
+    char what[512];
+    char text[1024];
+    vsnprintf(what, sizeof(what), format, args);
+    snprintf(text, sizeof(text), "%s:%u:%u: %s%s%s", file->path, line, column, where, where[0] != 0 ? ": " : "",
+             what);
+    add_error(errors, text);
+}
+
+void config_complain(const struct config_file *file, struct config_errors *errors, const char *where,
+                     const char *format, ...)
+{
+    unsigned line = 1;
+    unsigned column = 1;
+    va_list args;
+    config_where(file->document, where, &line, &column);
+    va_start(args, format);
+    complain_v(file, errors, where, line, column, format, args);
+    va_end(args);
+}
+
+void config_complain_at(const struct config_file *file, struct config_errors *errors, unsigned line,
+                        unsigned column, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain_v(file, errors, "", line, column, format, args);
+    va_end(args);
+}
+
+static int read_file(const char *path, char **text, size_t *bytes, struct config_errors *errors)
+{
+    char message[512];
+    struct stat st;
+    int code = 0;
+    char *p = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        code = -errno;
+        snprintf(message, sizeof(message), "%s: cannot open: %s", path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > CONFIG_BYTES_MAX) {
+        code = -EINVAL;
+        snprintf(message, sizeof(message), "%s: expected a YAML file of 1 to %u bytes, found %s of %lld", path,
+                 CONFIG_BYTES_MAX, S_ISREG(st.st_mode) ? "one" : "something else", (long long)st.st_size);
+    } else {
+        p = malloc((size_t)st.st_size);
+        ssize_t n = p != NULL ? read(fd, p, (size_t)st.st_size) : -1;
+        if (n != st.st_size) {
+            code = -EIO;
+            snprintf(message, sizeof(message), "%s: cannot read all of it: %s", path, strerror(errno));
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (code != 0) {
+        free(p);
+        add_error(errors, message);
+        return code;
+    }
+    *text = p;
+    *bytes = (size_t)st.st_size;
+    return 0;
+}
+
+static cyaml_config_t cyaml_settings(struct complaint *complaint)
+{
+    return (cyaml_config_t){.log_fn = keep_complaint,
+                            .log_ctx = complaint,
+                            .log_level = CYAML_LOG_ERROR,
+                            .mem_fn = cyaml_mem,
+                            .flags = CYAML_CFG_NO_ALIAS};
+}
+
+/* For a key that it does not know libcyaml tells the place of the value before it. */
+static void place_unknown_key(struct complaint *complaint, const char *text, size_t bytes)
+{
+    static const char said[] = "Unexpected key: ";
+    bool more;
+    if (strncmp(complaint->what, said, sizeof(said) - 1) != 0) {
+        return;
+    }
+    void *document = config_where_load(text, bytes, &more);
+    if (document != NULL) {
+        config_where_key(document, complaint->what + sizeof(said) - 1, &complaint->line, &complaint->column);
+        config_where_free(document);
+    }
+}
+
+int config_load(struct config_file *file, const char *path, struct config_errors *errors)
+{
+    struct complaint complaint = {{0}, {0}, 0, 0};
+    cyaml_config_t settings = cyaml_settings(&complaint);
+    char *text = NULL;
+    size_t bytes = 0;
+    *file = (struct config_file){.config = NULL};
+    snprintf(file->path, sizeof(file->path), "%s", path);
+    int code = read_file(path, &text, &bytes, errors);
+    if (code != 0) {
+        return code;
+    }
+    cyaml_err_t result =
+        cyaml_load_data((const uint8_t *)text, bytes, &settings, &top, (cyaml_data_t **)&file->config, NULL);
+    if (result != CYAML_OK || file->config == NULL) { /* an empty document is no error to libcyaml */
+        char message[1024];
+        place_unknown_key(&complaint, text, bytes);
+        snprintf(message, sizeof(message), "%s:%u:%u: %s%s%s (%s); sluice.yaml(5) lists every key", path,
+                 complaint.line, complaint.column, complaint.where, complaint.where[0] != 0 ? ": " : "",
+                 complaint.what[0] != 0 ? complaint.what : "not valid YAML", cyaml_strerror(result));
+        add_error(errors, message);
+        file->config = NULL;
+        code = -EINVAL;
+    } else {
+        unsigned before = errors->count;
+        bool more = false;
+        file->document = config_where_load(text, bytes, &more);
+        if (more) {
+            config_complain(file, errors, "instance",
+                            "expected one YAML document, found another one behind it ('---')");
+        }
+        config_strict(file, tables, CYAML_ARRAY_LEN(tables), errors);
+        code = errors->count == before ? 0 : -EINVAL;
+    }
+    free(text);
+    return code;
+}
+
+void config_unload(struct config_file *file)
+{
+    struct complaint complaint;
+    cyaml_config_t settings = cyaml_settings(&complaint);
+    if (file->config != NULL) {
+        cyaml_free(&settings, &top, file->config, 0);
+        file->config = NULL;
+    }
+    config_where_free(file->document);
+    file->document = NULL;
+}

@@ -1,0 +1,168 @@
+/* The configuration as written: one YAML file, loaded by libcyaml into these structs. Optional scalars are
+ * pointers, NULL where the file says nothing; defaults and bounds are applied by daq/compile.c. sluice.yaml(5)
+ * describes every key. Cold.
+ */
+#ifndef DAQ_CONFIG_H
+#define DAQ_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring/error.h"
+
+enum config_policy { POLICY_OTHER = 0, POLICY_FIFO = 1 };
+enum config_on_miss { ON_MISS_ALARM = 0, ON_MISS_TRIP = 1 };
+
+struct config_memory {
+    int *pages; /* enum segment_pages */
+    bool *lock;
+};
+
+struct config_control {
+    int *core;
+    int *policy;
+    int *priority;
+    int *idle; /* enum idle_mode */
+    uint32_t *spin_us;
+    uint32_t *sleep_us;
+    uint32_t *cycle_budget_us;
+    int *on_miss;
+    uint32_t *stall_trip_ms;
+    uint32_t *refresh_us;
+    uint32_t *acknowledge_us;
+    uint32_t *output_fault_ms;
+    uint32_t *late_us;
+    uint32_t *silence_ms;
+};
+
+struct config_worker {
+    char *name;
+    int *core;
+    int *policy;
+    int *priority;
+    int *idle;
+    uint32_t *spin_us;
+    uint32_t *sleep_us;
+};
+
+struct config_ring {
+    char *name;
+    uint64_t *slots;
+    uint32_t *slot_bytes;
+};
+
+struct config_sequence {
+    uint32_t at_byte;
+    uint32_t width_bytes;
+    int *byte_order; /* enum ring_byte_order */
+    uint32_t *step;
+};
+
+struct config_checksum {
+    int kind; /* enum checksum_kind */
+    uint32_t from_byte;
+    uint32_t at_byte;
+};
+
+struct config_channel {
+    char *name;
+    uint32_t *at_byte;
+    uint32_t *field; /* text sources: number of the field, from 0 */
+    int *type;       /* enum ring_type */
+    int *byte_order;
+    double *scale;
+    double *offset;
+    char *unit;
+    double *range; /* exactly two */
+    uint32_t range_count;
+    uint32_t *stale_ms;
+};
+
+struct config_source {
+    char *name;
+    int kind; /* enum source_kind */
+    char *worker;
+    char *ring;
+    uint32_t *frame_bytes;
+    char *listen;    /* udp: ADDRESS:PORT */
+    char *group;     /* udp: multicast address */
+    char *interface; /* udp: address of the interface for the group */
+    char *from;      /* udp: ADDRESS or ADDRESS:PORT */
+    uint32_t *receive_buffer_kb;
+    char *device; /* serial */
+    uint32_t *baud;
+    int *format; /* enum serial_format */
+    char *sync;  /* hex digits */
+    uint32_t *fields;
+    struct config_sequence *sequence;
+    struct config_checksum *checksum;
+    struct config_channel *channels;
+    uint32_t channels_count;
+};
+
+struct config_rule {
+    char *name;
+    char *channel;
+    double *high;
+    double *low;
+    uint32_t *delay_samples;
+    double *delay_ms;
+};
+
+struct config_output {
+    char *name;
+    int kind; /* enum device_kind */
+    char *target;
+    uint32_t *line;
+    char *acknowledge; /* name of a ring */
+};
+
+struct config {
+    char *instance;
+    bool *seal;
+    struct config_memory *memory;
+    struct config_control *control;
+    struct config_worker *workers;
+    uint32_t workers_count;
+    struct config_ring *rings;
+    uint32_t rings_count;
+    struct config_source *sources;
+    uint32_t sources_count;
+    struct config_rule *rules;
+    uint32_t rules_count;
+    struct config_output *outputs;
+    uint32_t outputs_count;
+};
+
+#define CONFIG_ERRORS_BYTES 8192
+#define CONFIG_BYTES_MAX    (1u << 20)
+
+/* Every error found, one per line: FILE:LINE:COLUMN: KEY: what was expected, what was found, what to do. */
+struct config_errors {
+    unsigned count;
+    char text[CONFIG_ERRORS_BYTES];
+};
+
+/* A loaded file: the structs, and where each key stands. */
+struct config_file {
+    char path[256];
+    struct config *config; /* NULL: did not load */
+    void *document;        /* the parsed YAML, for line numbers */
+};
+
+/* Loads path. 0, or -errno with errors. config_unload is fine after a failure. */
+int config_load(struct config_file *file, const char *path, struct config_errors *errors);
+void config_unload(struct config_file *file);
+
+/* Adds one error about the key at `where`, such as "sources[1].channels[0].at_byte"; a key that is not there is
+ * placed at the nearest one above it. */
+__attribute__((format(printf, 4, 5))) void config_complain(const struct config_file *file,
+                                                           struct config_errors *errors, const char *where,
+                                                           const char *format, ...);
+
+/* The same with a place that is known. */
+__attribute__((format(printf, 5, 6))) void config_complain_at(const struct config_file *file,
+                                                              struct config_errors *errors, unsigned line,
+                                                              unsigned column, const char *format, ...);
+
+#endif

@@ -1,0 +1,318 @@
+#include "daq/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daq/log.h"
+#include "ring/clock.h"
+#include "ring/protocol.h"
+
+#define TICK_MS          10
+#define LOCK_PATIENCE_MS 1500
+
+static int make_directories(char *path, struct error *err)
+{
+    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash != NULL) {
+            *slash = 0;
+        }
+        int code = mkdir(path, 0755) != 0 && errno != EEXIST ? -errno : 0;
+        if (slash != NULL) {
+            *slash = '/';
+        }
+        if (code != 0) {
+            return error_set(err, code,
+                             "cannot make the run directory %s: %s; set SLUICE_RUN_DIR to a directory that "
+                             "may be written",
+                             path, strerror(-code));
+        }
+        if (slash == NULL) {
+            return 0;
+        }
+    }
+}
+
+/* Under /tmp somebody else may have made a directory first; whoever owns it could put himself in our place.
+ * `directory` must be ours alone; the one above it ours, or root's and, if others can write to it, sticky. */
+static int check_owner(const char *directory, bool above, struct error *err)
+{
+    struct stat st;
+    if (stat(directory, &st) != 0) {
+        return error_set(err, -errno, "cannot look at the run directory %s: %s", directory, strerror(errno));
+    }
+    bool others_write = (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+    bool owner_ok = st.st_uid == geteuid() || (above && st.st_uid == 0);
+    if (!S_ISDIR(st.st_mode) || !owner_ok || (others_write && !(above && (st.st_mode & S_ISVTX) != 0))) {
+        return error_set(
+            err, -EPERM,
+            "expected the run directory %s to be a directory of user %u that nobody else can write, found "
+            "owner %u, mode %o; remove it or set SLUICE_RUN_DIR to another place",
+            directory, geteuid(), st.st_uid, st.st_mode & 07777);
+    }
+    return 0;
+}
+
+static int check_owners(const char *directory, struct error *err)
+{
+    char above[256];
+    snprintf(above, sizeof(above), "%s", directory);
+    char *slash = strrchr(above, '/');
+    if (slash != NULL && slash != above) {
+        *slash = 0;
+        int code = check_owner(above, true, err);
+        if (code != 0) {
+            return code;
+        }
+    }
+    return check_owner(directory, false, err);
+}
+
+/* 1: locked, and the file is still the one that others find under this path. 0: somebody else has it. */
+static int try_lock(struct server *server, const char *path)
+{
+    struct stat ours;
+    struct stat theirs;
+    server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (server->lock_fd < 0) {
+        return errno == ENOENT ? 0 : -errno; /* the old server is just taking the directory away */
+    }
+    if (flock(server->lock_fd, LOCK_EX | LOCK_NB) == 0 && fstat(server->lock_fd, &ours) == 0 &&
+        stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino) {
+        return 1;
+    }
+    close(server->lock_fd);
+    server->lock_fd = -1;
+    return 0;
+}
+
+/* One server per instance. The lock is inherited by the control process: after a kill -9 of sluiced a new one waits
+ * here until the old control has driven its outputs safe and is gone. */
+static int lock_instance(struct server *server, struct error *err)
+{
+    char path[300];
+    char pid[16] = {0};
+    snprintf(path, sizeof(path), "%s/%s", server->run_dir, PROTOCOL_LOCKFILE);
+    for (int waited_ms = 0; waited_ms <= LOCK_PATIENCE_MS; waited_ms += 20) {
+        int code = make_directories(server->run_dir, err);
+        if (code == 0) {
+            code = check_owners(server->run_dir, err);
+        }
+        if (code == 0) {
+            code = try_lock(server, path);
+        }
+        if (code < 0) {
+            return err->text[0] != 0 ? code : error_set(err, code, "cannot lock %s: %s", path, strerror(-code));
+        }
+        if (code == 1) {
+            int n = snprintf(pid, sizeof(pid), "%d\n", getpid());
+            return ftruncate(server->lock_fd, 0) == 0 && pwrite(server->lock_fd, pid, (size_t)n, 0) == n
+                       ? 0
+                       : error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    FILE *f = fopen(path, "re");
+    if (f != NULL) {
+        if (fgets(pid, sizeof(pid), f) == NULL) {
+            pid[0] = 0;
+        }
+        fclose(f);
+    }
+    return error_set(err, -EBUSY,
+                     "instance '%s' is already running (pid %.*s); stop that one or give this one another "
+                     "name under 'instance'",
+                     server->plan.instance, (int)strcspn(pid, "\n"), pid);
+}
+
+static void remove_run_dir(struct server *server)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s", server->run_dir, PROTOCOL_SOCKET);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/%s", server->run_dir, PROTOCOL_LOCKFILE);
+    unlink(path);
+    rmdir(server->run_dir);
+    close(server->lock_fd);
+}
+
+/* systemd's readiness protocol (sd_notify(3)): one datagram. */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path == NULL || strlen(path) >= sizeof(address.sun_path)) {
+        return;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (path[0] == '@') {
+        address.sun_path[0] = 0;
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, bytes);
+        close(fd);
+    }
+}
+
+static void init(struct server *server, const struct server_plan *plan)
+{
+    memset(server, 0, sizeof(*server));
+    server->plan = *plan;
+    server->lock_fd = -1;
+    server->listen_fd = -1;
+    server->shown_state = ENGINE_INIT;
+    server->tai_minus_monotonic_ns = clock_measure_tai_offset_ns();
+    struct shared none = {.segment = {.fd = -1}, .read_only_fd = -1};
+    server->board = server->table = server->control_board = server->mailbox = none;
+    for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
+        server->worker_plan[i] = server->worker_board[i] = none;
+    }
+    for (uint32_t i = 0; i < CONTROL_RINGS_MAX; i++) {
+        server->ring[i] = none;
+    }
+    for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
+        server->device_fd[i] = -1;
+    }
+    for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
+        server->client[i].fd = -1;
+        server->client[i].ring = -1;
+    }
+    server->process[server->processes++] = (struct server_process){.role = ROLE_CONTROL};
+    for (uint32_t i = 0; i < plan->workers; i++) {
+        server->process[server->processes++] = (struct server_process){.role = ROLE_WORKER, .index = i};
+    }
+}
+
+static bool stop_asked(int signal_fd)
+{
+    struct signalfd_siginfo info;
+    bool stop = false;
+    while (read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        stop = stop || info.ssi_signo != SIGCHLD;
+    }
+    return stop;
+}
+
+static bool all_running(const struct server *server)
+{
+    for (uint32_t i = 0; i < server->processes; i++) {
+        if (!server->process[i].has_run) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void event_loop(struct server *server, int signal_fd)
+{
+    struct pollfd fds[SERVER_CLIENTS_MAX + 2];
+    struct server_client *whose[SERVER_CLIENTS_MAX + 2];
+    bool ready = false;
+    bool under_way = false;
+    while (!server->failed) {
+        nfds_t n = 0;
+        fds[n++] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = server->listen_fd, .events = POLLIN};
+        for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
+            if (server->client[i].fd >= 0) {
+                whose[n] = &server->client[i];
+                fds[n++] = (struct pollfd){.fd = server->client[i].fd, .events = POLLIN};
+            }
+        }
+        int events = poll(fds, n, under_way ? 1 : TICK_MS);
+        if (fds[0].revents != 0 && stop_asked(signal_fd)) {
+            return;
+        }
+        server_reap(server); /* first: a dead control process is the one thing that is urgent here */
+        for (nfds_t i = 2; events > 0 && i < n; i++) {
+            if (fds[i].revents != 0) {
+                server_serve(server, whose[i]);
+                server_reap(server); /* a hundred clients must not come before it */
+            }
+        }
+        if (events > 0 && fds[1].revents != 0) {
+            server_accept(server);
+        }
+        server_start_due(server);
+        server_look(server);
+        under_way = server_commands(server);
+        if (!ready && all_running(server)) {
+            ready = true;
+            log_line("instance %s is running", server->plan.instance);
+            notify("READY=1");
+        }
+    }
+}
+
+/* Signals are taken from a descriptor; children start with an empty mask (daq/launch.c). */
+static int open_signals(struct error *err)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGCHLD);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGQUIT);
+    sigaddset(&mask, SIGHUP);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd >= 0 ? fd : error_set(err, -errno, "signalfd: %s", strerror(errno));
+}
+
+int server_run(const struct server_plan *plan)
+{
+    static struct server server;
+    struct error err = {{0}};
+    init(&server, plan);
+    int signal_fd = open_signals(&err);
+    int code =
+        signal_fd < 0 ? signal_fd : protocol_run_dir(server.run_dir, sizeof(server.run_dir), plan->instance, &err);
+    if (code == 0) {
+        code = lock_instance(&server, &err);
+    }
+    if (code == 0) {
+        code = server_create_shared(&server, &err);
+    }
+    if (code == 0) {
+        code = server_listen(&server, &err);
+    }
+    if (code == 0) {
+        malloc_trim(0); /* the configuration's heap */
+        server.tick_ns = clock_monotonic_ns();
+        server.rated_ns = server.tick_ns;
+        server_start_due(&server);
+        event_loop(&server, signal_fd);
+        notify("STOPPING=1");
+        server_stop_all(&server);
+    } else {
+        log_line("%s", err.text);
+    }
+    for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
+        if (server.client[i].fd >= 0) {
+            server_drop(&server, &server.client[i]);
+        }
+    }
+    server_release_shared(&server);
+    if (server.listen_fd >= 0) {
+        close(server.listen_fd);
+    }
+    if (server.lock_fd >= 0) {
+        remove_run_dir(&server);
+    }
+    return code != 0 || server.failed ? 2 : 0;
+}

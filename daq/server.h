@@ -1,0 +1,117 @@
+/* sluiced's state: every segment, descriptor, process and client of one instance. Single-threaded. Cold.
+ *
+ *   server_segments.c   creates and frees what is shared
+ *   server_clients.c    the Unix socket: attach, boards, commands
+ *   server_watch.c      processes: start, watch, restart, drive outputs safe
+ *   server.c            the order of it all, and the event loop
+ */
+#ifndef DAQ_SERVER_H
+#define DAQ_SERVER_H
+
+#include <sys/types.h>
+
+#include "control/board.h"
+#include "daq/board.h"
+#include "daq/compile.h"
+
+#define SERVER_CLIENTS_MAX 128u
+#define SERVER_RING_FD     10 /* first ring's descriptor number in a child */
+#define SERVER_DEVICE_FD   40 /* first output device's */
+
+/* A segment and the read-only descriptor of it that others are given. */
+struct shared {
+    struct segment segment;
+    int read_only_fd;
+};
+
+enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1 };
+
+struct server_process {
+    enum server_role role;
+    uint32_t index; /* of the worker */
+    pid_t pid;      /* 0: not running */
+    uint64_t started_ns;
+    uint64_t start_at_ns; /* when to start it (again) */
+    uint64_t last_beat;   /* heartbeat count when the silence began to be measured */
+    uint64_t last_beat_ns;
+    uint64_t restarts;
+    uint64_t backoff_ns;
+    bool killed;  /* by us for its silence, and not reaped yet */
+    bool has_run; /* its heartbeat has been seen in this life */
+};
+
+struct server_client {
+    int fd; /* -1: free place */
+    pid_t pid;
+    uid_t uid;
+    int ring; /* -1: not a reader */
+    struct shared lease;
+    uint32_t waiting_op; /* PROTOCOL_ARM .. asked for and not yet answered; 0: none */
+    uint64_t ticket;     /* of the command under way; 0: not given yet */
+    uint64_t deadline_ns;
+};
+
+struct server {
+    struct server_plan plan;
+    char run_dir[256];
+    int lock_fd;
+    int listen_fd;
+    int64_t tai_minus_monotonic_ns;
+    struct shared board; /* ours */
+    struct shared table;
+    struct shared control_board;
+    struct shared mailbox;
+    struct shared worker_plan[SERVER_WORKERS_MAX];
+    struct shared worker_board[SERVER_WORKERS_MAX];
+    struct shared ring[CONTROL_RINGS_MAX];
+    int device_fd[CONTROL_DEVICES_MAX];
+    uint32_t safe_number; /* datagrams sent by us */
+    struct server_process process[SERVER_WORKERS_MAX + 1];
+    uint32_t processes;
+    struct server_client client[SERVER_CLIENTS_MAX];
+    uint64_t shown_trips;
+    uint32_t shown_state;
+    uint64_t rated_ns; /* when the rings' rates were last taken */
+    uint64_t rated_position[CONTROL_RINGS_MAX];
+    uint64_t filled_ns; /* when the processes' memory was last measured */
+    uint64_t tick_ns;   /* when the last round of the event loop began */
+    uint64_t clock_checked_ns;
+    uint64_t trip_ticket; /* of the last trip: nothing else is posted before control has taken it */
+    uint64_t trip_deadline_ns;
+    bool failed; /* a child could not start at all: end with exit code 2 */
+};
+
+struct supervisor_board *server_board(struct server *server);
+struct control_board *server_control_board(struct server *server);
+
+/* Creates every segment, opens every output device (and sends it the safe state). 0 or -errno;
+ * server_release_shared is fine after a failure. */
+int server_create_shared(struct server *server, struct error *err);
+void server_release_shared(struct server *server);
+
+/* One small segment with its read-only descriptor. */
+int server_share(struct shared *shared, const char *name, size_t bytes, struct error *err);
+void server_unshare(struct shared *shared);
+
+int server_listen(struct server *server, struct error *err);
+void server_accept(struct server *server);
+void server_serve(struct server *server, struct server_client *client);
+void server_drop(struct server *server, struct server_client *client);
+/* Gives commands to control and answers those it has carried out. True while one is under way. */
+bool server_commands(struct server *server);
+
+/* Drives every output safe through our own descriptors. */
+void server_outputs_safe(struct server *server);
+void server_start_due(struct server *server);
+/* After SIGCHLD: who died, and what that means. */
+void server_reap(struct server *server);
+/* Heartbeats, trips for the log, the clock. */
+void server_look(struct server *server);
+void server_stop_all(struct server *server);
+/* Brings the process and reader tables of our board up to date. */
+void server_fill_board(struct server *server);
+
+/* The whole life of a server. Exit code. */
+int server_run(const struct server_plan *plan);
+
+#endif

@@ -1,0 +1,396 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/explain.h"
+#include "control/output.h"
+#include "daq/launch.h"
+#include "daq/log.h"
+#include "daq/server.h"
+#include "ring/clock.h"
+
+#define BACKOFF_NS        (100 * CLOCK_NS_PER_MS)
+#define BACKOFF_MAX_NS    (2 * CLOCK_NS_PER_S)
+#define WORKER_SILENCE_NS (2 * CLOCK_NS_PER_S)
+#define STOP_PATIENCE_NS  (2 * CLOCK_NS_PER_S)
+#define OWN_GAP_NS        (25 * CLOCK_NS_PER_MS)
+#define RATE_PERIOD_NS    (500 * CLOCK_NS_PER_MS)
+#define FILL_PERIOD_NS    CLOCK_NS_PER_S
+#define CLOCK_PERIOD_NS   CLOCK_NS_PER_S
+#define EXIT_CANNOT_START 2
+#define EXIT_NOT_EXECUTED 127
+
+void server_outputs_safe(struct server *server)
+{
+    struct output_message message = {.decided_tai_ns = clock_tai_ns(server->tai_minus_monotonic_ns),
+                                     .energised = 0,
+                                     .origin = OUTPUT_SUPERVISOR};
+    message.number = server->safe_number++;
+    for (uint32_t i = 0; i < server->plan.table.devices; i++) {
+        if (server->device_fd[i] >= 0) {
+            (void)output_send(&server->plan.table, i, server->device_fd[i], &message);
+        }
+    }
+}
+
+static struct board *board_of(struct server *server, const struct server_process *process)
+{
+    return process->role == ROLE_CONTROL ? &server_control_board(server)->common
+                                         : server->worker_board[process->index].segment.base;
+}
+
+static void hand_control(struct server *server, struct launch *launch)
+{
+    launch->program = "sluice-control";
+    launch->last_argument = server->run_dir;
+    launch_add(launch, server->table.read_only_fd, 3, "table");
+    launch_add(launch, server->control_board.segment.fd, 4, "board");
+    launch_add(launch, server->mailbox.read_only_fd, 5, "mailbox");
+    launch_add(launch, server->lock_fd, 6, "lock");
+    for (uint32_t i = 0; i < server->plan.rings; i++) {
+        uint32_t watched = server->plan.ring[i].watched_as;
+        if (watched != 0) {
+            launch_add(launch, server->ring[i].read_only_fd, SERVER_RING_FD + (int)watched - 1, NULL);
+        }
+    }
+    for (uint32_t i = 0; i < server->plan.table.devices; i++) {
+        launch_add(launch, server->device_fd[i], SERVER_DEVICE_FD + (int)i, NULL);
+    }
+}
+
+static void hand_worker(struct server *server, uint32_t index, struct launch *launch)
+{
+    const struct worker_plan *plan = &server->plan.worker[index];
+    launch->program = "sluice-worker";
+    launch_add(launch, server->worker_plan[index].read_only_fd, 3, "plan");
+    launch_add(launch, server->worker_board[index].segment.fd, 4, "board");
+    for (uint32_t s = 0; s < plan->sources; s++) {
+        for (uint32_t r = 0; r < server->plan.rings; r++) {
+            if (strcmp(server->plan.ring[r].name, plan->source[s].ring) == 0) {
+                launch_add(launch, server->ring[r].segment.fd, (int)plan->source[s].ring_fd, NULL);
+            }
+        }
+    }
+}
+
+static void start(struct server *server, struct server_process *process)
+{
+    struct launch launch = {.count = 0};
+    struct error err = {{0}};
+    struct board *board = board_of(server, process);
+    board->refusals = 0;
+    board->core = -1;
+    board->locked = 0;
+    board->sealed = 0;
+    if (process->role == ROLE_CONTROL) {
+        hand_control(server, &launch);
+    } else {
+        hand_worker(server, process->index, &launch);
+    }
+    pid_t pid = launch_start(&launch, &err);
+    process->started_ns = clock_monotonic_ns();
+    if (pid < 0) {
+        log_line("%s", err.text);
+        process->start_at_ns = process->started_ns + BACKOFF_MAX_NS;
+        server->failed = server->failed || process->restarts == 0;
+        return;
+    }
+    process->pid = pid;
+    process->start_at_ns = UINT64_MAX;
+    process->last_beat = board->heartbeat;
+    process->last_beat_ns = process->started_ns;
+    process->has_run = false;
+    process->killed = false;
+}
+
+void server_start_due(struct server *server)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    for (uint32_t i = 0; i < server->processes; i++) {
+        if (server->process[i].pid == 0 && now_ns >= server->process[i].start_at_ns) {
+            start(server, &server->process[i]);
+        }
+    }
+}
+
+static void describe_end(int status, char *text, size_t bytes)
+{
+    if (WIFSIGNALED(status)) {
+        int n = WTERMSIG(status);
+        snprintf(text, bytes, "killed by signal %d (%s)%s", n, strsignal(n),
+                 n == SIGSYS ? ": it made a system call that is not on its list" : "");
+    } else {
+        snprintf(text, bytes, "ended with exit code %d", WEXITSTATUS(status));
+    }
+}
+
+/* Nobody writes control's board now but us: a permit that ended with its holder is a trip. */
+static void take_over_board(struct server *server, uint64_t now_ns)
+{
+    struct control_board *board = server_control_board(server);
+    if (board->state == ENGINE_ARMED || board->state == ENGINE_ARMING) {
+        board->trips++;
+        board->died_armed = 1;
+        board->trip_history[board->trips % CONTROL_TRIP_HISTORY] =
+            (struct engine_cause){.kind = CAUSE_CONTROL_DIED,
+                                  .rule = ENGINE_NO_RULE,
+                                  .channel = ENGINE_NO_RULE,
+                                  .tai_ns = now_ns + (uint64_t)server->tai_minus_monotonic_ns};
+    }
+    board->version += board->version & 1; /* it may have died in the middle of a snapshot */
+    board->energised = 0;
+    board->state = ENGINE_INIT;
+}
+
+/* A process that lived for a while is started again soon, one that keeps dying ever more slowly. */
+static uint64_t next_backoff_ns(const struct server_process *process, uint64_t now_ns)
+{
+    if (now_ns - process->started_ns >= CLOCK_NS_PER_S || process->backoff_ns == 0) {
+        return BACKOFF_NS;
+    }
+    return process->backoff_ns * 2 < BACKOFF_MAX_NS ? process->backoff_ns * 2 : BACKOFF_MAX_NS;
+}
+
+static void bury(struct server *server, struct server_process *process, int status)
+{
+    char text[160];
+    struct board *board = board_of(server, process);
+    uint64_t now_ns = clock_monotonic_ns();
+    if (process->role == ROLE_CONTROL) {
+        server_outputs_safe(server); /* before anything else */
+        take_over_board(server, now_ns);
+    }
+    describe_end(status, text, sizeof(text));
+    bool never_ran = !process->has_run && board->heartbeat == process->last_beat;
+    if (never_ran && process->restarts == 0 && WIFEXITED(status) &&
+        (WEXITSTATUS(status) == EXIT_CANNOT_START || WEXITSTATUS(status) == EXIT_NOT_EXECUTED)) {
+        log_line("%.31s could not start; see above", board->name);
+        server->failed = true;
+    }
+    process->backoff_ns = next_backoff_ns(process, now_ns);
+    log_line("%.31s (pid %d) %s%s%s", board->name, process->pid, text,
+             process->role == ROLE_CONTROL ? "; outputs driven safe" : "",
+             server->failed ? "" : "; starting it again");
+    process->pid = 0;
+    process->restarts++;
+    process->start_at_ns = now_ns + process->backoff_ns;
+}
+
+void server_reap(struct server *server)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (uint32_t i = 0; i < server->processes; i++) {
+            if (server->process[i].pid == pid) {
+                bury(server, &server->process[i], status);
+            }
+        }
+    }
+}
+
+/* A silent process is killed, which makes it a dead one: the outputs are driven safe only when it can no longer
+ * drive them itself. */
+static void look_at(struct server *server, struct server_process *process, uint64_t now_ns)
+{
+    const struct board *board = board_of(server, process);
+    uint64_t limit_ns = process->role == ROLE_CONTROL ? server->plan.silence_ns : WORKER_SILENCE_NS;
+    uint64_t beat = __atomic_load_n(&board->heartbeat, __ATOMIC_ACQUIRE);
+    if (beat != process->last_beat) {
+        process->has_run = true;
+        process->last_beat = beat;
+        process->last_beat_ns = now_ns;
+    } else if (now_ns > process->last_beat_ns &&
+               now_ns - process->last_beat_ns > (process->has_run ? limit_ns : 5 * CLOCK_NS_PER_S)) {
+        log_line("%.31s (pid %d) has been silent for %" PRIu64 " ms; killing it", board->name, process->pid,
+                 (now_ns - process->last_beat_ns) / CLOCK_NS_PER_MS);
+        kill(process->pid, SIGKILL);
+        process->killed = true;
+        process->last_beat_ns = now_ns;
+    }
+}
+
+static void look_at_trips(struct server *server)
+{
+    static struct control_board copy;
+    char text[256];
+    if (control_board_read(server_control_board(server), &copy) != 0) {
+        return;
+    }
+    if (copy.trips < server->shown_trips) {
+        server->shown_trips = copy.trips;
+    }
+    if (copy.trips - server->shown_trips > CONTROL_TRIP_HISTORY) {
+        server->shown_trips = copy.trips - CONTROL_TRIP_HISTORY;
+    }
+    while (server->shown_trips < copy.trips) {
+        server->shown_trips++;
+        control_explain(&server->plan.table, &copy.trip_history[server->shown_trips % CONTROL_TRIP_HISTORY], text,
+                        sizeof(text));
+        log_line("TRIP %" PRIu64 ": %s", server->shown_trips, text);
+    }
+    if (copy.state != server->shown_state) {
+        server->shown_state = copy.state;
+        log_line("interlock is %s", engine_state_name(copy.state));
+    }
+}
+
+static void look_at_clock(struct server *server, uint64_t now_ns)
+{
+    if (now_ns - server->clock_checked_ns < CLOCK_PERIOD_NS) {
+        return;
+    }
+    server->clock_checked_ns = now_ns;
+    int64_t step_ns = clock_measure_tai_offset_ns() - server->tai_minus_monotonic_ns;
+    int64_t moved_ns = step_ns - server_board(server)->clock_step_ns;
+    if (llabs(moved_ns) > (long long)(100 * CLOCK_NS_PER_MS)) {
+        log_line("the wall clock was stepped by %.3f s; stamps and decisions go on by the old one",
+                 (double)moved_ns / 1e9);
+    }
+    server_board(server)->clock_step_ns = step_ns;
+}
+
+static void look_at_rates(struct server *server, uint64_t now_ns)
+{
+    if (now_ns - server->rated_ns < RATE_PERIOD_NS) {
+        return;
+    }
+    double seconds = (double)(now_ns - server->rated_ns) / 1e9;
+    for (uint32_t i = 0; i < server->plan.rings; i++) {
+        const struct ring_header *header = server->ring[i].segment.base;
+        uint64_t position = __atomic_load_n(&header->progress.published, __ATOMIC_ACQUIRE);
+        server_board(server)->ring_rate_hz[i] = (double)(position - server->rated_position[i]) / seconds;
+        server->rated_position[i] = position;
+    }
+    server->rated_ns = now_ns;
+}
+
+void server_look(struct server *server)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    /* Our own gap first: while we were stopped ourselves, silence proves nothing, so that time does not count. */
+    uint64_t own_gap_ns = now_ns - server->tick_ns;
+    uint64_t excused_ns = own_gap_ns > OWN_GAP_NS ? own_gap_ns : 0;
+    for (uint32_t i = 0; i < server->processes; i++) {
+        struct server_process *process = &server->process[i];
+        process->last_beat_ns += excused_ns;
+        if (process->pid != 0) {
+            look_at(server, process, now_ns);
+        }
+    }
+    server->tick_ns = now_ns;
+    if (server->process[0].pid == 0 || server->process[0].killed) {
+        server_outputs_safe(server); /* nobody else speaks to the outputs now, or will after the call it hangs in */
+    }
+    look_at_trips(server);
+    look_at_clock(server, now_ns);
+    look_at_rates(server, now_ns);
+    board_beat(&server_board(server)->common, now_ns);
+}
+
+static void stop_one(struct server *server, struct server_process *process)
+{
+    if (process->pid == 0) {
+        return;
+    }
+    uint64_t deadline_ns = clock_monotonic_ns() + STOP_PATIENCE_NS;
+    kill(process->pid, SIGTERM);
+    kill(process->pid, SIGCONT);
+    while (waitpid(process->pid, NULL, WNOHANG) == 0) {
+        struct server_process *control = &server->process[0];
+        if (control != process && control->pid != 0 && waitpid(control->pid, NULL, WNOHANG) == control->pid) {
+            control->pid = 0; /* it died while we were busy stopping a worker */
+            server_outputs_safe(server);
+        }
+        if (clock_monotonic_ns() > deadline_ns) {
+            log_line("pid %d does not end; killing it", process->pid);
+            kill(process->pid, SIGKILL);
+            waitpid(process->pid, NULL, 0);
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    process->pid = 0;
+}
+
+void server_stop_all(struct server *server)
+{
+    for (uint32_t i = server->processes; i-- > 0;) { /* control is the first: it is stopped last */
+        stop_one(server, &server->process[i]);
+    }
+    server_outputs_safe(server);
+}
+
+/* Resident memory in proportion to sharing, without the rings, in KiB. */
+static uint64_t pss_without_rings_kb(pid_t pid)
+{
+    char path[64];
+    char line[512];
+    uint64_t sum_kb = 0;
+    bool is_ring = false;
+    snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        return 0;
+    }
+    while (fgets(line, sizeof(line), f) != NULL) {
+        if (strncmp(line, "Pss:", 4) == 0) {
+            sum_kb += is_ring ? 0 : strtoull(line + 4, NULL, 10);
+        } else if (line[0] < 'A' || line[0] > 'Z') {
+            is_ring = strstr(line, "/memfd:sluice-ring") != NULL;
+        }
+    }
+    fclose(f);
+    return sum_kb;
+}
+
+static void fill_process(struct supervisor_process *to, const struct board *board, pid_t pid, uint64_t restarts,
+                         bool measure)
+{
+    memcpy(to->name, board->name, sizeof(to->name) - 1); /* written by its process: the last byte stays 0 */
+    to->pid = (uint64_t)pid;
+    to->alive = pid != 0;
+    to->restarts = restarts;
+    to->core = board->core;
+    to->policy = board->policy;
+    to->priority = board->priority;
+    if (measure) {
+        to->pss_kb = pid != 0 ? pss_without_rings_kb(pid) : 0;
+    }
+}
+
+void server_fill_board(struct server *server)
+{
+    struct supervisor_board *board = server_board(server);
+    uint64_t now_ns = clock_monotonic_ns();
+    /* Measuring takes the kernel a millisecond per process: not for every client that asks. */
+    bool measure = server->filled_ns == 0 || now_ns - server->filled_ns >= FILL_PERIOD_NS;
+    server->filled_ns = measure ? now_ns : server->filled_ns;
+    fill_process(&board->process[0], &board->common, getpid(), 0, measure);
+    for (uint32_t i = 0; i < server->processes; i++) {
+        fill_process(&board->process[i + 1], board_of(server, &server->process[i]), server->process[i].pid,
+                     server->process[i].restarts, measure);
+    }
+    board->processes = server->processes + 1;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < SERVER_CLIENTS_MAX && n < SUPERVISOR_READERS_MAX; i++) {
+        const struct server_client *client = &server->client[i];
+        if (client->fd < 0 || client->ring < 0) {
+            continue;
+        }
+        const struct ring_lease *lease = client->lease.segment.base;
+        board->reader[n++] =
+            (struct supervisor_reader){.pid = (uint64_t)client->pid,
+                                       .uid = client->uid,
+                                       .ring = (uint32_t)client->ring,
+                                       .position = __atomic_load_n(&lease->position, __ATOMIC_RELAXED),
+                                       .lost = __atomic_load_n(&lease->lost, __ATOMIC_RELAXED)};
+    }
+    board->readers = n;
+}

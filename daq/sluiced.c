@@ -1,0 +1,56 @@
+/* sluiced FILE: the supervisor. `sluiced --check FILE` runs the same checks and starts nothing. */
+#include <stdio.h>
+#include <string.h>
+
+#include "daq/server.h"
+
+static int usage(FILE *to, int code)
+{
+    fprintf(to, "usage: sluiced FILE.yaml          run the server in the foreground\n"
+                "       sluiced --check FILE.yaml  check the configuration, start nothing\n"
+                "       sluiced --version | --help\n"
+                "Exit: 0 done, 2 bad usage, configuration or a system that refuses to start it.\n");
+    return code;
+}
+
+static int compile_file(const char *path, struct server_plan *plan)
+{
+    static struct config_errors errors;
+    struct config_file file;
+    int code = config_load(&file, path, &errors);
+    if (code == 0) {
+        code = compile_config(&file, plan, &errors);
+    }
+    config_unload(&file);
+    if (code != 0) {
+        fputs(errors.text, stderr);
+        fprintf(stderr, "%s: %u error%s, nothing started\n", path, errors.count, errors.count == 1 ? "" : "s");
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    static struct server_plan plan;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("sluiced %s\n", SLUICE_VERSION);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        return usage(stdout, 0);
+    }
+    bool check = argc == 3 && strcmp(argv[1], "--check") == 0;
+    if (!check && (argc != 2 || argv[1][0] == '-')) {
+        return usage(stderr, 2);
+    }
+    if (compile_file(argv[argc - 1], &plan) != 0) {
+        return 2;
+    }
+    if (check) {
+        printf("%s: ok: instance %s, %u ring%s, %u worker%s, %u channels, %u rules, %u outputs\n", argv[2],
+               plan.instance, plan.rings, plan.rings == 1 ? "" : "s", plan.workers, plan.workers == 1 ? "" : "s",
+               plan.table.channels, plan.table.rules, plan.table.outputs);
+        return 0;
+    }
+    return server_run(&plan);
+}

@@ -1,0 +1,37 @@
+/* One acquisition thread: its sources on one io_uring, each into its own ring. */
+#ifndef DAQ_WORKER_H
+#define DAQ_WORKER_H
+
+#include <signal.h>
+
+#include "daq/serial.h"
+#include "net/udp.h"
+#include "ring/board.h"
+
+struct worker_source {
+    struct ring_writer writer;
+    union {
+        struct udp_source udp;
+        struct serial_source serial;
+    } u;
+};
+
+struct worker {
+    const struct worker_plan *plan;
+    struct board *board;
+    struct uring *uring;
+    uint64_t spin_since_ns;
+    struct worker_source source[PLAN_SOURCES_MAX];
+};
+
+/* Attaches to the rings (descriptors as in the plan), notes a restart in them, opens what must be open before the
+ * seal. 0 or -errno; worker_fini is fine after a failure. Cold. */
+int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, struct error *err);
+void worker_fini(struct worker *worker);
+
+/* One bounded round: waits if the plan says so, takes completions, publishes. Returns frames published. */
+uint32_t worker_cycle(struct worker *worker);
+
+void worker_run(struct worker *worker, const volatile sig_atomic_t *stop);
+
+#endif

@@ -1,0 +1,68 @@
+/* sluice-worker: one acquisition process with one pinned thread. Started by sluiced; everything it needs is handed
+ * over as descriptors (`plan=3 board=4 ..`). */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "control/realtime.h"
+#include "control/seal.h"
+#include "daq/worker.h"
+#include "ring/clock.h"
+#include "ring/segment.h"
+
+static volatile sig_atomic_t stop;
+
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    stop = 1;
+}
+
+static int fail(const struct error *err)
+{
+    fprintf(stderr, "sluice-worker: %s\n", err->text);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    static struct worker worker;
+    struct error err = {{0}};
+    struct sigaction action = {.sa_handler = on_stop};
+    void *plan_base;
+    void *board_base;
+
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGINT, SIG_IGN); /* Ctrl-C is for sluiced, which stops us */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTSTP, SIG_IGN);
+    signal(SIGTTIN, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+    if (segment_map_handover(argc, argv, "plan", false, sizeof(struct worker_plan), &plan_base, &err) != 0 ||
+        segment_map_handover(argc, argv, "board", true, sizeof(struct board), &board_base, &err) != 0) {
+        return fail(&err);
+    }
+    const struct worker_plan *plan = plan_base;
+    struct board *board = board_base;
+    if (plan->magic != PLAN_MAGIC || plan->version != PLAN_VERSION || plan->sources > PLAN_SOURCES_MAX) {
+        error_set(&err, -EPROTO, "expected a worker plan of version %u; sluiced is another release", PLAN_VERSION);
+        return fail(&err);
+    }
+    board->pid = (uint64_t)getpid();
+    board->started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
+    if (worker_init(&worker, plan, board, &err) != 0) {
+        worker_fini(&worker);
+        return fail(&err);
+    }
+    realtime_enter(&plan->thread, board); /* last: what is locked is what there is */
+    if (getppid() != plan->supervisor_pid) {
+        return 0; /* it died before the kernel could tell us */
+    }
+    fflush(NULL);
+    seal_process(SEAL_WORKER, plan->thread.seal != 0, board);
+    worker_run(&worker, &stop);
+    _exit(0);
+}

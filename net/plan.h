@@ -1,0 +1,86 @@
+/* What a worker is told about its sources: plain data, compiled from the configuration by sluiced, handed over in a
+ * sealed segment. A worker parses no text.
+ */
+#ifndef NET_PLAN_H
+#define NET_PLAN_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "ring/layout.h"
+#include "ring/thread.h"
+
+#define PLAN_MAGIC       UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
+#define PLAN_VERSION     1u
+#define PLAN_SOURCES_MAX 16u
+#define PLAN_PATH_BYTES  128u
+#define PLAN_SYNC_BYTES  8u
+#define PLAN_LINE_BYTES  512u /* longest text line of a serial source */
+#define PLAN_FIELDS_MAX  32u
+
+enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2 };
+enum serial_format { SERIAL_BINARY = 1, SERIAL_TEXT = 2 };
+enum checksum_kind { CHECKSUM_NONE = 1, CHECKSUM_CRC16_CCITT = 2 };
+
+/* Where a frame carries its sender's number. */
+struct sequence_spec {
+    uint32_t width_bytes; /* 1, 2, 4, 8; 0: the frames carry none */
+    uint32_t at_byte;
+    uint32_t byte_order; /* enum ring_byte_order */
+    uint32_t step;       /* the number grows by this per frame */
+};
+
+/* A checksum over bytes from .. at_byte - 1, stored at at_byte, big-endian. */
+struct checksum_spec {
+    uint32_t kind; /* enum checksum_kind */
+    uint32_t from;
+    uint32_t at_byte;
+    uint32_t reserved;
+};
+
+struct udp_plan {
+    uint32_t listen_address;    /* IPv4, network order; 0: any */
+    uint32_t multicast_address; /* network order; 0: unicast */
+    uint32_t interface_address; /* network order, for the multicast join; 0: the routing table's choice */
+    uint32_t from_address;      /* network order; 0: from anyone */
+    uint16_t port;              /* host order */
+    uint16_t from_port;         /* host order; 0: any */
+    uint32_t receive_buffer_bytes;
+};
+
+struct serial_plan {
+    char device[PLAN_PATH_BYTES];
+    uint32_t baud;
+    uint32_t format; /* enum serial_format */
+    uint8_t sync[PLAN_SYNC_BYTES];
+    uint32_t sync_bytes; /* 0: none */
+    uint32_t fields;     /* text: numbers per line, each an f64 of the host's order in the payload */
+};
+
+struct source_plan {
+    char name[RING_NAME_BYTES];
+    char ring[RING_NAME_BYTES];
+    uint32_t kind;        /* enum source_kind */
+    uint32_t frame_bytes; /* exact payload bytes of a frame; 0: any length up to the slot's (UDP) */
+    uint32_t ring_fd;     /* the descriptor's number in the worker */
+    uint32_t reserved;
+    struct sequence_spec sequence;
+    struct checksum_spec checksum;
+    struct udp_plan udp;
+    struct serial_plan serial;
+};
+
+struct worker_plan {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t sources;
+    char instance[RING_NAME_BYTES];
+    char name[RING_NAME_BYTES];
+    int64_t tai_minus_monotonic_ns;
+    int32_t supervisor_pid;
+    uint32_t reserved;
+    struct thread_plan thread;
+    struct source_plan source[PLAN_SOURCES_MAX];
+};
+
+#endif

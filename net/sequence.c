@@ -1,0 +1,207 @@
+#include "net/sequence.h"
+
+#define WINDOW_FRAMES 64u
+/* After an interruption frames that were still buffered somewhere come first, in order; the gap follows them. */
+#define RESTART_FRAMES 4096u
+
+static uint64_t width_mask(uint32_t width_bytes)
+{
+    return width_bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * width_bytes)) - 1;
+}
+
+/* Shares a gap out among what is known to have been dropped here; the rest is the sender's (or the wire's). */
+static uint32_t attribute_gap(struct ring_ledger *ledger, uint64_t gap)
+{
+    uint32_t main_cause = RING_LOSS_SENDER;
+    uint64_t most = 0;
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        uint64_t pending = ledger->tracker_pending[cause];
+        uint64_t share = pending < gap ? pending : gap;
+        if (share > 0) {
+            ring_count_add(&ledger->lost[cause], share);
+            gap -= share;
+        }
+        if (share > most) {
+            most = share;
+            main_cause = cause;
+        }
+        ledger->tracker_pending[cause] = 0;
+    }
+    enum ring_loss rest = ledger->tracker_restart_left > 0 ? RING_LOSS_RESTART : RING_LOSS_SENDER;
+    ledger->tracker_restart_left = 0;
+    ring_count_add(&ledger->lost[rest], gap);
+    return gap > most ? (uint32_t)rest : main_cause;
+}
+
+/* A frame that had been written off has come after all: takes one off the likeliest cause. False if nothing is
+ * written off. */
+static bool unlose(struct ring_ledger *ledger)
+{
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        if (ring_count_read(&ledger->lost[cause]) > 0 && cause != RING_LOSS_LATE) {
+            ring_count_set(&ledger->lost[cause], ring_count_read(&ledger->lost[cause]) - 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void advance(struct ring_ledger *ledger, uint64_t gap, struct sequence_result *result)
+{
+    if (gap > 0) {
+        result->lost_before = gap;
+        result->cause = attribute_gap(ledger, gap);
+    } else {
+        for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+            ledger->tracker_pending[cause] = 0;
+        }
+        ledger->tracker_restart_left -= ledger->tracker_restart_left > 0;
+    }
+    ledger->tracker_window = gap + 1 >= WINDOW_FRAMES ? 1 : (ledger->tracker_window << (gap + 1)) | 1;
+    ledger->tracker_next += gap + 1;
+    ring_count_add(&ledger->sent, gap + 1);
+    ring_count_add(&ledger->delivered, 1);
+}
+
+static void start_at(struct ring_ledger *ledger, uint64_t number)
+{
+    ledger->tracker_started = 1;
+    ledger->tracker_next = number;
+    ledger->tracker_window = 0;
+    ledger->tracker_late_run = 0;
+}
+
+/* Older than the next one expected. */
+static void look_back(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t raw, uint64_t behind,
+                      struct sequence_result *result)
+{
+    if (behind <= WINDOW_FRAMES) {
+        uint64_t bit = UINT64_C(1) << (behind - 1);
+        if ((ledger->tracker_window & bit) == 0 && unlose(ledger)) {
+            ledger->tracker_window |= bit;
+            ring_count_add(&ledger->reordered, 1);
+            ring_count_add(&ledger->delivered, 1);
+            result->verdict = SEQUENCE_REORDERED;
+        } else {
+            ring_count_add(&ledger->duplicated, 1);
+            result->verdict = SEQUENCE_DUPLICATE;
+        }
+        return;
+    }
+    /* Far behind: one straggler, or a sender that started again. Three in a row are a sender. */
+    ledger->tracker_late_run = raw == ledger->tracker_late_next ? ledger->tracker_late_run + 1 : 1;
+    ledger->tracker_late_next = (raw + spec->step) & width_mask(spec->width_bytes);
+    if (ledger->tracker_late_run >= 3) {
+        start_at(ledger, raw / spec->step);
+        result->number = ledger->tracker_next;
+        advance(ledger, 0, result);
+        return;
+    }
+    if (unlose(ledger)) {
+        ring_count_add(&ledger->lost[RING_LOSS_LATE], 1);
+    } else {
+        ring_count_add(&ledger->duplicated, 1);
+    }
+    result->verdict = SEQUENCE_LATE;
+}
+
+void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t raw,
+                        struct sequence_result *result)
+{
+    uint64_t step = spec->step;
+    *result = (struct sequence_result){.verdict = SEQUENCE_NEXT};
+    if (ledger->tracker_started == 0) {
+        start_at(ledger, raw / step);
+    }
+    uint64_t mask = width_mask(spec->width_bytes);
+    uint64_t expected_raw = (ledger->tracker_next * step) & mask;
+    uint64_t ahead = (raw - expected_raw) & mask;
+    if (ahead <= mask / 2) {
+        ledger->tracker_late_run = 0;
+        result->number = ledger->tracker_next + ahead / step;
+        advance(ledger, ahead / step, result);
+    } else {
+        /* Rounded up: the numbers need not be multiples of the step, and 0 is never behind. */
+        uint64_t behind = (((expected_raw - raw) & mask) + step - 1) / step;
+        result->number = ledger->tracker_next - behind;
+        look_back(spec, ledger, raw, behind, result);
+    }
+}
+
+uint32_t net_sequence_flags(const struct sequence_result *result)
+{
+    switch (result->verdict) {
+    case SEQUENCE_DUPLICATE:
+        return RING_FLAG_DUPLICATE;
+    case SEQUENCE_REORDERED:
+        return RING_FLAG_REORDERED;
+    default:
+        return result->lost_before > 0 ? RING_FLAG_LOST_BEFORE | result->cause << RING_FLAG_CAUSE_SHIFT : 0;
+    }
+}
+
+void net_sequence_untracked(struct ring_ledger *ledger, uint64_t position, struct sequence_result *result)
+{
+    *result = (struct sequence_result){.number = position, .verdict = SEQUENCE_NEXT};
+    ring_count_add(&ledger->sent, 1);
+    ring_count_add(&ledger->delivered, 1);
+}
+
+void net_sequence_take(const struct sequence_spec *spec, struct ring_ledger *ledger, const uint8_t *payload,
+                       uint64_t position, struct sequence_result *result)
+{
+    if (spec->width_bytes != 0) {
+        net_sequence_track(spec, ledger, net_sequence_read(spec, payload), result);
+    } else {
+        net_sequence_untracked(ledger, position, result);
+    }
+}
+
+void net_sequence_explain(const struct sequence_spec *spec, struct ring_ledger *ledger, enum ring_loss cause,
+                          uint64_t n)
+{
+    if (spec->width_bytes == 0) {
+        ring_count_add(&ledger->sent, n);
+        ring_count_add(&ledger->lost[cause], n);
+    } else if (ledger->tracker_started != 0) {
+        ledger->tracker_pending[cause] += n;
+    }
+}
+
+void net_sequence_interrupted(const struct sequence_spec *spec, struct ring_ledger *ledger)
+{
+    if (spec->width_bytes != 0 && ledger->tracker_started != 0) {
+        ledger->tracker_restart_left = RESTART_FRAMES;
+    }
+}
+
+uint64_t net_sequence_read(const struct sequence_spec *spec, const uint8_t *payload)
+{
+    uint64_t raw = 0;
+    for (uint32_t i = 0; i < spec->width_bytes; i++) {
+        uint32_t from = spec->byte_order == RING_BIG_ENDIAN ? spec->width_bytes - 1 - i : i;
+        raw |= (uint64_t)payload[spec->at_byte + from] << (8 * i);
+    }
+    return raw;
+}
+
+uint16_t net_crc16_ccitt(const uint8_t *bytes, uint32_t count)
+{
+    uint32_t crc = 0xffff;
+    for (uint32_t i = 0; i < count; i++) {
+        crc ^= (uint32_t)bytes[i] << 8;
+        for (int bit = 0; bit < 8; bit++) {
+            crc = (crc & 0x8000) != 0 ? (crc << 1) ^ 0x1021 : crc << 1;
+        }
+    }
+    return (uint16_t)crc;
+}
+
+bool net_checksum_ok(const struct checksum_spec *spec, const uint8_t *payload)
+{
+    if (spec->kind != CHECKSUM_CRC16_CCITT) {
+        return true;
+    }
+    uint16_t stored = (uint16_t)(payload[spec->at_byte] << 8 | payload[spec->at_byte + 1]);
+    return net_crc16_ccitt(payload + spec->from, spec->at_byte - spec->from) == stored;
+}

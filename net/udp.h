@@ -1,0 +1,44 @@
+/* UDP datagrams straight into ring slots: multishot recvmsg over provided buffers that are the slots themselves, in
+ * ring order. One source, one socket, one ring; one thread.
+ */
+#ifndef NET_UDP_H
+#define NET_UDP_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "net/plan.h"
+#include "net/uring.h"
+#include "ring/writer.h"
+
+#define UDP_PAYLOAD_OFFSET 128u /* what a ring for this source must have: descriptor + the kernel's own head */
+
+struct udp_source {
+    const struct source_plan *plan;
+    struct ring_writer *writer;
+    struct uring *uring;
+    uint64_t user;         /* tag of our completions */
+    int fd;                /* -1: closed */
+    uint16_t group;        /* buffer group */
+    bool armed;            /* the multishot receive is running */
+    uint32_t ahead;        /* slots in the kernel's hands */
+    uint32_t kernel_drops; /* SO_RXQ_OVFL as last seen */
+    uint64_t handed;       /* positions below are or were in the kernel's hands */
+    struct msghdr message;
+};
+
+/* Opens and binds the socket, joins the group, hands the first slots to the kernel. 0 or -errno. Cold. */
+int udp_open(struct udp_source *source, const struct source_plan *plan, struct ring_writer *writer,
+             struct uring *uring, uint16_t group, uint64_t user, struct error *err);
+void udp_close(struct udp_source *source);
+
+/* (Re)arms the receive if it is not running. No system call by itself. */
+void udp_arm(struct udp_source *source);
+
+/* One completion: checks the datagram where it lies, commits its slot. */
+void udp_complete(struct udp_source *source, const struct uring_event *event, uint64_t tai_ns);
+
+/* After a batch: publishes, hands out the next slots. Returns frames published. */
+uint32_t udp_flush(struct udp_source *source);
+
+#endif

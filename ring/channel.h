@@ -1,0 +1,26 @@
+/* From raw bytes to a number in engineering units. Hot (HOT_SOURCES). */
+#ifndef RING_CHANNEL_H
+#define RING_CHANNEL_H
+
+#include <stdbool.h>
+
+#include "ring/layout.h"
+
+/* Bytes of one raw value, 0 for no such type. */
+uint32_t ring_type_bytes(uint32_t type);
+
+/* The least and greatest raw value of an integer type: true; false for floats and no type. */
+bool ring_type_reach(uint32_t type, double *low, double *high);
+
+/* "i8" .. "f64", "none". Any thread. */
+const char *ring_type_name(uint32_t type);
+
+/* True for NaN and both infinities, by the exponent bits: it holds whatever the compiler believes about NaN. */
+bool ring_is_not_finite(double value);
+
+/* raw * scale + offset. Returns false (value untouched) if the payload is too short or the type unknown. A raw NaN
+ * or infinity comes through as such. Pure; any thread. */
+bool ring_channel_decode(const struct ring_channel *channel, const uint8_t *payload, uint32_t length_bytes,
+                         double *value);
+
+#endif

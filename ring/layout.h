@@ -1,0 +1,160 @@
+/* The shared layout of a ring segment. Everything that two processes agree on about a ring stands here.
+ *
+ *   offset 0                 struct ring_header: identity (creator), progress (writer), ledger (writer)
+ *   channels_offset          struct ring_channel [channels]          (creator)
+ *   slots_offset             slots x slot_bytes, each:               (writer)
+ *
+ *        +0 sequence word | +8 tai_ns | +16 source_sequence | +24 length, flags, stream, lost_before
+ *        +32 .. payload_offset   headroom: the producer's own (recvmsg header, mbuf headroom); never read
+ *        +payload_offset ..      payload, written once by the device or the kernel, read in place
+ *
+ * Position p (0, 1, 2 ..) lives in slot p & (slots - 1). Its sequence word is p + 1 once it is published.
+ * Change anything here -> bump RING_LAYOUT_VERSION, tests/ring/layout.golden and CHANGELOG.md.
+ */
+#ifndef RING_LAYOUT_H
+#define RING_LAYOUT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ring/ledger.h"
+
+#define RING_MAGIC             UINT64_C(0x31474e4952434c53) /* "SLCRING1" read as little-endian bytes */
+#define RING_LAYOUT_VERSION    UINT32_C(1)
+#define RING_HEADER_BYTES      4096u
+#define RING_NAME_BYTES        32u
+#define RING_UNIT_BYTES        16u
+#define RING_DESCRIPTOR_BYTES  32u
+#define RING_SLOT_BYTES_MIN    64u
+#define RING_SLOT_BYTES_MAX    65536u
+#define RING_SLOTS_MIN         16u
+#define RING_SLOTS_MAX         (UINT64_C(1) << 30)
+#define RING_CHANNELS_MAX      64u
+#define RING_CACHE_LINE_BYTES  64u
+#define RING_WRITER_LINE_BYTES 128u /* a pair of lines: the adjacent-line prefetcher couples them */
+
+/* Descriptor flags. */
+enum ring_flag {
+    RING_FLAG_GAP = 1,
+    /* no frame: the payload is a struct ring_gap */ RING_FLAG_LOST_BEFORE =
+        2,                   /* lost_before frames of this stream are missing just before this one */
+    RING_FLAG_DUPLICATE = 4, /* this number was delivered before; not counted as delivered again */
+    RING_FLAG_REORDERED = 8  /* older than a frame before it: it had been given up as lost */
+};
+#define RING_FLAG_CAUSE_SHIFT 8 /* bits 8..15 of flags: enum ring_loss that the gap or loss is put down to */
+
+/* The descriptor at the start of every slot. All by the ring's writer; sequence is stored last (release). */
+struct ring_descriptor {
+    uint64_t sequence;        /* position + 1; a reader decides by this word alone */
+    uint64_t tai_ns;          /* arrival, TAI ns since 1970 */
+    uint64_t source_sequence; /* the sender's own number, unwrapped; the position where it has none */
+    uint16_t length_bytes;    /* payload bytes */
+    uint16_t flags;           /* enum ring_flag | cause << RING_FLAG_CAUSE_SHIFT */
+    uint16_t stream;          /* 0: a ring carries one stream so far */
+    uint16_t lost_before;     /* frames; 65535 means that many or more: the ledger has the exact sum */
+};
+static_assert(sizeof(struct ring_descriptor) == RING_DESCRIPTOR_BYTES, "descriptor is 32 bytes");
+
+/* Payload of a slot with RING_FLAG_GAP. */
+struct ring_gap {
+    uint32_t cause; /* enum ring_loss */
+    uint32_t reserved;
+    uint64_t count;       /* frames known to be missing; 0: none, or not known */
+    uint64_t from_tai_ns; /* last thing known before the gap; 0: not known */
+    uint64_t reserved2;
+};
+static_assert(sizeof(struct ring_gap) == 32, "a gap record fits the smallest slot");
+
+enum ring_type {
+    RING_TYPE_NONE = 0,
+    RING_TYPE_I8 = 1,
+    RING_TYPE_U8 = 2,
+    RING_TYPE_I16 = 3,
+    RING_TYPE_U16 = 4,
+    RING_TYPE_I32 = 5,
+    RING_TYPE_U32 = 6,
+    RING_TYPE_I64 = 7,
+    RING_TYPE_U64 = 8,
+    RING_TYPE_F32 = 9,
+    RING_TYPE_F64 = 10,
+    RING_TYPES = 11
+};
+
+enum ring_byte_order { RING_LITTLE_ENDIAN = 1, RING_BIG_ENDIAN = 2 };
+
+/* One channel inside a frame: value = raw * scale + offset, in unit. Written by the creator only. */
+struct ring_channel {
+    char name[RING_NAME_BYTES];
+    char unit[RING_UNIT_BYTES];
+    uint32_t at_byte;    /* from the start of the payload */
+    uint32_t type;       /* enum ring_type */
+    uint32_t byte_order; /* enum ring_byte_order */
+    uint32_t reserved;
+    double scale;
+    double offset;
+    double range_low;  /* valid range in unit, inclusive; outside is BAD */
+    double range_high; /* in unit */
+    uint64_t reserved2[4];
+};
+static_assert(sizeof(struct ring_channel) == 128, "channel entries are 128 bytes");
+
+/* Written once by the creator before anyone else maps the segment; magic last. */
+struct ring_identity {
+    uint64_t magic; /* RING_MAGIC, stored last (release), read first (acquire) */
+    uint32_t version;
+    uint32_t header_bytes;
+    uint64_t segment_bytes;
+    uint64_t slots; /* a power of two */
+    uint32_t slot_bytes;
+    uint32_t payload_offset; /* bytes from the slot's start */
+    uint64_t slots_offset;
+    uint32_t channels_offset;
+    uint32_t channels;
+    uint64_t page_bytes; /* size of the pages that back the segment */
+    uint64_t created_tai_ns;
+    int64_t tai_minus_monotonic_ns; /* CLOCK_MONOTONIC + this = TAI, fixed for the segment's life */
+    int32_t utc_offset_s;           /* TAI - UTC as the kernel knew it at creation; 0: the kernel was not told */
+    uint32_t reserved;
+    char instance[RING_NAME_BYTES];
+    char name[RING_NAME_BYTES];
+    char stream[RING_NAME_BYTES];
+};
+
+/* Written by the writer only. claimed and published stand on line pairs of their own. */
+struct ring_progress {
+    uint64_t claimed; /* positions below this may be written to; a slot is void from claimed - slots down */
+    uint8_t pad0[RING_WRITER_LINE_BYTES - 8];
+    uint64_t published; /* positions below this are published; a hint for seeks, never for validity */
+    uint8_t pad1[RING_WRITER_LINE_BYTES - 8];
+    uint64_t epoch; /* +1 each time a writer attaches: a restart is visible */
+    uint64_t writer_pid;
+    uint64_t restart_position; /* first position of this epoch */
+    uint8_t pad2[RING_WRITER_LINE_BYTES - 24];
+};
+
+struct ring_header {
+    struct ring_identity identity;
+    uint8_t pad0[512 - sizeof(struct ring_identity)];
+    struct ring_progress progress;
+    struct ring_ledger ledger;
+    uint8_t pad1[RING_HEADER_BYTES - 512 - sizeof(struct ring_progress) - sizeof(struct ring_ledger)];
+};
+static_assert(sizeof(struct ring_header) == RING_HEADER_BYTES, "the header is one page");
+static_assert(offsetof(struct ring_header, progress) == 512, "progress at 512");
+static_assert(offsetof(struct ring_header, progress) % RING_WRITER_LINE_BYTES == 0, "own line pair");
+static_assert(offsetof(struct ring_progress, published) == 128, "published at +128");
+static_assert(offsetof(struct ring_progress, epoch) == 256, "epoch at +256");
+
+/* A reader's own page, written by that reader only; the server reads it for `sluice status` and trusts nothing. */
+#define RING_LEASE_MAGIC UINT64_C(0x314553414c434c53) /* "SLCLASE1" */
+#define RING_LEASE_BYTES 4096u
+struct ring_lease {
+    uint64_t magic;
+    uint64_t position; /* next position the reader will look at */
+    uint64_t lost;     /* frames overwritten before it read them */
+    uint64_t reserved[5];
+};
+static_assert(sizeof(struct ring_lease) == 64, "lease is one line");
+
+#endif

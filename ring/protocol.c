@@ -1,0 +1,173 @@
+#include "ring/protocol.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_TIMEOUT_S 5
+
+static int format_dir(char *path, size_t bytes, const char *instance, struct error *err)
+{
+    const char *base = getenv("SLUICE_RUN_DIR");
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    int n;
+    if (base != NULL && base[0] != 0) {
+        n = snprintf(path, bytes, "%s/%s", base, instance);
+    } else if (geteuid() == 0) {
+        n = snprintf(path, bytes, "/run/sluice/%s", instance);
+    } else if (runtime != NULL && runtime[0] != 0) {
+        n = snprintf(path, bytes, "%s/sluice/%s", runtime, instance);
+    } else {
+        n = snprintf(path, bytes, "/tmp/sluice-%u/%s", (unsigned)geteuid(), instance);
+    }
+    if (n < 0 || (size_t)n >= bytes) {
+        return error_set(err, -ENAMETOOLONG,
+                         "the run directory's path is longer than %zu bytes; shorten "
+                         "SLUICE_RUN_DIR or the instance's name",
+                         bytes - 1);
+    }
+    return 0;
+}
+
+int protocol_run_dir(char *path, size_t bytes, const char *instance, struct error *err)
+{
+    return format_dir(path, bytes, instance, err);
+}
+
+static int connect_path(const char *directory)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory, PROTOCOL_SOCKET);
+    if (n < 0 || (size_t)n >= sizeof(address.sun_path)) {
+        return -ENAMETOOLONG;
+    }
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        int code = -errno;
+        close(fd);
+        return code;
+    }
+    return fd;
+}
+
+/* A server that is neither root's nor ours could show us anything. Root may talk to anyone's. */
+static bool server_is_trusted(int fd)
+{
+    struct ucred who;
+    socklen_t bytes = sizeof(who);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &bytes) == 0 &&
+           (who.uid == 0 || who.uid == geteuid() || geteuid() == 0);
+}
+
+int protocol_connect(const char *instance, struct error *err)
+{
+    char directory[256];
+    char system_directory[256];
+    int code = format_dir(directory, sizeof(directory), instance, err);
+    if (code != 0) {
+        return code;
+    }
+    int fd = connect_path(directory);
+    snprintf(system_directory, sizeof(system_directory), "/run/sluice/%s", instance);
+    if (fd == -ENOENT && getenv("SLUICE_RUN_DIR") == NULL && strcmp(directory, system_directory) != 0) {
+        fd = connect_path(system_directory);
+    }
+    if (fd == -ENOENT || fd == -ECONNREFUSED) {
+        return error_set(
+            err, -ECONNREFUSED,
+            "expected a server of instance '%s' at %s/%s, found none; start one with: sluiced FILE.yaml", instance,
+            directory, PROTOCOL_SOCKET);
+    }
+    if (fd == -EACCES) {
+        return error_set(err, fd,
+                         "not permitted to talk to instance '%s' (%s/%s); become root or a member of the "
+                         "socket's group",
+                         instance, directory, PROTOCOL_SOCKET);
+    }
+    if (fd >= 0 && !server_is_trusted(fd)) {
+        close(fd);
+        return error_set(err, -EACCES, "the server of instance '%s' is neither root's nor yours; not talking to it",
+                         instance);
+    }
+    if (fd < 0) {
+        return error_set(err, fd, "cannot connect to instance '%s' (%s/%s): %s", instance, directory,
+                         PROTOCOL_SOCKET, strerror(-fd));
+    }
+    return fd;
+}
+
+static void take_fds(struct msghdr *message, int *fds, unsigned *fd_count)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        unsigned n = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (unsigned i = 0; i < n; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+            if (*fd_count < PROTOCOL_FDS_MAX) {
+                fds[(*fd_count)++] = fd;
+            } else {
+                close(fd);
+            }
+        }
+    }
+}
+
+int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_reply *reply, int *fds,
+                  unsigned *fd_count, struct error *err)
+{
+    struct protocol_request request = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .op = op};
+    snprintf(request.name, sizeof(request.name), "%s", name != NULL ? name : "");
+    *fd_count = 0;
+    if (send(socket_fd, &request, sizeof(request), MSG_NOSIGNAL) != (ssize_t)sizeof(request)) {
+        return error_set(err, -EPIPE, "the server has closed the connection; is it still running?");
+    }
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * PROTOCOL_FDS_MAX)];
+    } control;
+    struct iovec iov = {.iov_base = reply, .iov_len = sizeof(*reply)};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+    if (n == 0) {
+        return error_set(err, -EPIPE,
+                         "the server has closed the connection without an answer; is it still running?");
+    }
+    if (n < 0) {
+        return error_set(err, errno == EAGAIN ? -ETIMEDOUT : -errno, "no answer from the server within %d s (%s)",
+                         ANSWER_TIMEOUT_S, strerror(errno));
+    }
+    take_fds(&message, fds, fd_count);
+    int code = 0;
+    reply->text[sizeof(reply->text) - 1] = 0;
+    if ((message.msg_flags & MSG_CTRUNC) != 0 || n != (ssize_t)sizeof(*reply) || reply->magic != PROTOCOL_MAGIC ||
+        reply->version != PROTOCOL_VERSION) {
+        code = error_set(err, -EPROTO,
+                         "expected a reply of protocol version %u, found %zd bytes of version %u; use "
+                         "the same release on both sides",
+                         PROTOCOL_VERSION, n, n >= 8 ? reply->version : 0u);
+    } else if (reply->code != 0) {
+        code = error_set(err, reply->code, "%s", reply->text);
+    } else {
+        return 0;
+    }
+    for (unsigned i = 0; i < *fd_count; i++) {
+        close(fds[i]);
+    }
+    *fd_count = 0;
+    return code;
+}

@@ -1,0 +1,60 @@
+/* The server's Unix socket (SOCK_SEQPACKET, one request and one reply per packet): attach to rings, fetch the
+ * read-only boards, give commands. The socket stays open for as long as a reader is attached; its end is the
+ * reader's end.
+ */
+#ifndef RING_PROTOCOL_H
+#define RING_PROTOCOL_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "ring/error.h"
+#include "ring/layout.h"
+
+#define PROTOCOL_MAGIC    UINT32_C(0x51434c53) /* "SLCQ" */
+#define PROTOCOL_VERSION  1u
+#define PROTOCOL_FDS_MAX  64u
+#define PROTOCOL_SOCKET   "server.sock"
+#define PROTOCOL_LOCKFILE "server.lock"
+
+enum protocol_op {
+    PROTOCOL_ATTACH = 1, /* name = ring; reply: ring (read-only), lease (writable) */
+    PROTOCOL_BOARDS = 2, /* reply: every board, table and ring, read-only; each says by its magic what it is */
+    PROTOCOL_ARM = 3,
+    PROTOCOL_RESET = 4,
+    PROTOCOL_TRIP = 5
+};
+
+struct protocol_request {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t op; /* enum protocol_op */
+    uint64_t argument;
+    char name[RING_NAME_BYTES];
+};
+static_assert(sizeof(struct protocol_request) == 48, "request is 48 bytes");
+
+struct protocol_reply {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t fds; /* descriptors passed along */
+    int32_t code; /* 0, or -errno; -EPERM: refused, text says why */
+    uint32_t reserved;
+    uint64_t value;
+    char text[ERROR_TEXT_BYTES];
+};
+
+/* The directory of an instance, where its socket stands. Servers: $SLUICE_RUN_DIR, or /run/sluice for root, or
+ * $XDG_RUNTIME_DIR/sluice, or /tmp/sluice-UID; then /INSTANCE. 0 or -ENAMETOOLONG. */
+int protocol_run_dir(char *path, size_t bytes, const char *instance, struct error *err);
+
+/* Connects to a running instance (looks where protocol_run_dir says and, for users, where root's server stands).
+ * >= 0 or -errno: -ECONNREFUSED if nobody listens, -EACCES if not permitted. Cold. */
+int protocol_connect(const char *instance, struct error *err);
+
+/* One request, one reply; descriptors (close-on-exec) go to fds[0 .. *fd_count), at most PROTOCOL_FDS_MAX. 0 if the
+ * server answered 0, else its code with its text in err, or -ETIMEDOUT / -EPIPE / -EPROTO. */
+int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_reply *reply, int *fds,
+                  unsigned *fd_count, struct error *err);
+
+#endif

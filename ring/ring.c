@@ -1,0 +1,126 @@
+#include "ring/ring.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool power_of_two(uint64_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+static bool geometry_ok(uint64_t slots, uint32_t slot_bytes, uint32_t payload_offset, uint32_t channels)
+{
+    return power_of_two(slots) && slots >= RING_SLOTS_MIN && slots <= RING_SLOTS_MAX &&
+           slot_bytes >= RING_SLOT_BYTES_MIN && slot_bytes <= RING_SLOT_BYTES_MAX &&
+           slot_bytes % RING_CACHE_LINE_BYTES == 0 && power_of_two(payload_offset) &&
+           payload_offset >= RING_DESCRIPTOR_BYTES && payload_offset <= 256 &&
+           payload_offset + sizeof(struct ring_gap) <= slot_bytes && channels <= RING_CHANNELS_MAX;
+}
+
+static uint64_t slots_offset_for(uint32_t channels)
+{
+    uint64_t used = RING_HEADER_BYTES + (uint64_t)channels * sizeof(struct ring_channel);
+    return (used + 4095) / 4096 * 4096;
+}
+
+uint64_t ring_segment_bytes(const struct ring_spec *spec)
+{
+    if (!geometry_ok(spec->slots, spec->slot_bytes, spec->payload_offset, spec->channel_count)) {
+        return 0;
+    }
+    return slots_offset_for(spec->channel_count) + spec->slots * spec->slot_bytes;
+}
+
+static void copy_name(char *to, const char *from)
+{
+    snprintf(to, RING_NAME_BYTES, "%s", from != NULL ? from : "");
+}
+
+int ring_create(void *base, size_t bytes, const struct ring_spec *spec, struct error *err)
+{
+    uint64_t need = ring_segment_bytes(spec);
+    if (need == 0 || need > bytes) {
+        return error_set(err, -EINVAL,
+                         "ring %s: %" PRIu64 " slots of %u bytes (payload at %u, %u channels) do not fit a segment "
+                         "of %zu bytes; slots must be a power of two, slot_bytes a multiple of 64",
+                         spec->name, spec->slots, spec->slot_bytes, spec->payload_offset, spec->channel_count,
+                         bytes);
+    }
+    struct ring_header *h = base;
+    struct ring_identity *id = &h->identity;
+    id->version = RING_LAYOUT_VERSION;
+    id->header_bytes = RING_HEADER_BYTES;
+    id->segment_bytes = bytes;
+    id->slots = spec->slots;
+    id->slot_bytes = spec->slot_bytes;
+    id->payload_offset = spec->payload_offset;
+    id->slots_offset = slots_offset_for(spec->channel_count);
+    id->channels_offset = RING_HEADER_BYTES;
+    id->channels = spec->channel_count;
+    id->page_bytes = spec->page_bytes;
+    id->tai_minus_monotonic_ns = spec->tai_minus_monotonic_ns;
+    copy_name(id->instance, spec->instance);
+    copy_name(id->name, spec->name);
+    copy_name(id->stream, spec->stream);
+    if (spec->channel_count > 0) {
+        memcpy((uint8_t *)base + RING_HEADER_BYTES, spec->channels,
+               spec->channel_count * sizeof(struct ring_channel));
+    }
+    __atomic_store_n(&id->magic, RING_MAGIC, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/* A channel table from outside must be safe to print and to decode with. */
+static bool channels_ok(const struct ring_identity *id, const uint8_t *base)
+{
+    const struct ring_channel *c = (const struct ring_channel *)(base + RING_HEADER_BYTES);
+    for (uint32_t i = 0; i < id->channels; i++) {
+        if (memchr(c[i].name, 0, RING_NAME_BYTES) == NULL || memchr(c[i].unit, 0, RING_UNIT_BYTES) == NULL ||
+            c[i].type == RING_TYPE_NONE || c[i].type >= RING_TYPES || c[i].at_byte > RING_SLOT_BYTES_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *err)
+{
+    if (bytes < RING_HEADER_BYTES) {
+        return error_set(err, -EPROTO, "expected a ring segment of at least %u bytes, found %zu", RING_HEADER_BYTES,
+                         bytes);
+    }
+    struct ring_header *h = base;
+    if (__atomic_load_n(&h->identity.magic, __ATOMIC_ACQUIRE) != RING_MAGIC) {
+        return error_set(err, -EPROTO, "expected a ring segment, found other bytes (magic %#" PRIx64 ")",
+                         h->identity.magic);
+    }
+    struct ring_identity id = h->identity;
+    if (id.version != RING_LAYOUT_VERSION) {
+        return error_set(err, -EPROTO,
+                         "expected ring layout version %u, found %u; use the same release on both sides",
+                         RING_LAYOUT_VERSION, id.version);
+    }
+    if (!geometry_ok(id.slots, id.slot_bytes, id.payload_offset, id.channels) ||
+        id.header_bytes != RING_HEADER_BYTES || id.channels_offset != RING_HEADER_BYTES ||
+        id.slots_offset != slots_offset_for(id.channels) || id.slots_offset + id.slots * id.slot_bytes > bytes) {
+        return error_set(err, -EPROTO,
+                         "ring header is inconsistent: %" PRIu64 " slots of %u bytes at %" PRIu64
+                         " in a segment of %zu; it is corrupt or not ours",
+                         id.slots, id.slot_bytes, id.slots_offset, bytes);
+    }
+    if (memchr(id.name, 0, RING_NAME_BYTES) == NULL || memchr(id.instance, 0, RING_NAME_BYTES) == NULL ||
+        memchr(id.stream, 0, RING_NAME_BYTES) == NULL || !channels_ok(&id, base)) {
+        return error_set(err, -EPROTO, "ring header has an unterminated name or an impossible channel");
+    }
+    *view = (struct ring_view){.header = h,
+                               .slots = (uint8_t *)base + id.slots_offset,
+                               .slot_count = id.slots,
+                               .mask = id.slots - 1,
+                               .slot_bytes = id.slot_bytes,
+                               .payload_offset = id.payload_offset,
+                               .payload_bytes = id.slot_bytes - id.payload_offset,
+                               .channel_count = id.channels};
+    return 0;
+}

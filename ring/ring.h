@@ -1,0 +1,62 @@
+/* Creating a ring in a segment, and checking one that came from elsewhere. Cold code. */
+#ifndef RING_RING_H
+#define RING_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ring/error.h"
+#include "ring/layout.h"
+
+struct ring_spec {
+    const char *instance;
+    const char *name;
+    const char *stream;
+    uint64_t slots;          /* power of two, RING_SLOTS_MIN .. RING_SLOTS_MAX */
+    uint32_t slot_bytes;     /* multiple of 64, RING_SLOT_BYTES_MIN .. RING_SLOT_BYTES_MAX */
+    uint32_t payload_offset; /* 32, 64, 128 or 256 */
+    const struct ring_channel *channels;
+    uint32_t channel_count; /* 0 .. RING_CHANNELS_MAX */
+    uint64_t page_bytes;    /* what the segment got */
+    int64_t tai_minus_monotonic_ns;
+};
+
+/* Bytes a segment needs for this spec, or 0 if the spec is out of bounds. */
+uint64_t ring_segment_bytes(const struct ring_spec *spec);
+
+/* Lays a ring out in base[0 .. bytes). The memory must be zero. 0 or -EINVAL. */
+int ring_create(void *base, size_t bytes, const struct ring_spec *spec, struct error *err);
+
+/* What attachers copy out of the header once and never read again. */
+struct ring_view {
+    struct ring_header *header;
+    uint8_t *slots;
+    uint64_t slot_count;
+    uint64_t mask;
+    uint32_t slot_bytes;
+    uint32_t payload_offset;
+    uint32_t payload_bytes; /* capacity of one slot */
+    uint32_t channel_count;
+};
+
+/* Validates every size and offset of a mapped segment (hostile bytes included) and fills the view. The view may be
+ * of a read-only map; then only readers may use it. 0 or -EPROTO with the field that is wrong. */
+int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *err);
+
+static inline const struct ring_channel *ring_channels(const struct ring_view *view)
+{
+    return (const struct ring_channel *)((const uint8_t *)view->header + RING_HEADER_BYTES);
+}
+
+static inline struct ring_descriptor *ring_descriptor_at(const struct ring_view *view, uint64_t position)
+{
+    return (struct ring_descriptor *)(view->slots + (position & view->mask) * view->slot_bytes);
+}
+
+static inline uint8_t *ring_payload_at(const struct ring_view *view, uint64_t position)
+{
+    return view->slots + (position & view->mask) * view->slot_bytes + view->payload_offset;
+}
+
+#endif

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""The man pages against the sources that they describe: nothing left out, nothing left over, examples that work.
+
+Run from anywhere: python3 tests/checks/test_man.py
+The examples need build/release; without it they are skipped, and that is said.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RELEASE = os.path.join(ROOT, "build/release")
+
+
+def source(*names):
+    text = []
+    for name in names:
+        with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+            text.append(file.read())
+    return "\n".join(text)
+
+
+def page(name):
+    return source("docs/man/" + name)
+
+
+def section(text, title, kind="Sh"):
+    """The source of one section, without its heading, up to the next heading of its kind or above."""
+    ends = r"Sh" if kind == "Sh" else r"(?:Sh|Ss)"
+    found = re.search(rf"^\.{kind} {re.escape(title)}\n(.*?)(?=^\.{ends} |\Z)", text, re.M | re.S)
+    if found is None:
+        raise AssertionError(f"expected a section '{title}'")
+    return found.group(1)
+
+
+def tags(text, macro):
+    """The words of each '.It MACRO a , b', which are names of what is described there."""
+    names = []
+    for line in re.findall(rf"^\.It {macro} (.*)$", text, re.M):
+        # "Cm check Ar file" and "Ic policy , priority": up to the next macro.
+        for word in line.split():
+            if re.fullmatch(r"[A-Z][a-z]", word):
+                break
+            if word != ",":
+                names.append(word)
+    return names
+
+
+def displays(text):
+    """The literal displays as they are printed."""
+    return [body.replace("\\e", "\\") for body in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", text, re.M | re.S)]
+
+
+def skip_loudly(test, why):
+    print(f"SKIPPED: {test.id()}: {why}", file=sys.stderr, flush=True)
+    test.skipTest(why)
+
+
+def release_file(test, name):
+    path = os.path.join(RELEASE, name)
+    if not os.path.exists(path):
+        skip_loudly(test, f"build/release/{name} is not there; build it: cmake --preset release && "
+                          "cmake --build --preset release")
+    return path
+
+
+class Man(unittest.TestCase):
+    def same(self, told, is_so, what):
+        """Both ways, by name. A pattern that finds nothing must not pass."""
+        self.assertGreater(len(set(is_so)), 2, f"found next to no {what} in the source: correct this test")
+        self.assertEqual(sorted(set(is_so) - set(told)), [], f"{what} that the page leaves out")
+        self.assertEqual(sorted(set(told) - set(is_so)), [], f"{what} that are no more")
+
+
+class Config(Man):
+    """sluice.yaml(5) against daq/config.c and daq/compile*.c."""
+
+    page = page("sluice.yaml.5")
+    schema = source("daq/config.c")
+
+    def test_keys(self):
+        keys = re.findall(r'\b(?:CYAML_FIELD_\w+|TEXT|TEXT_OPTIONAL|WORD|WORD_OPTIONAL)\(\s*"(\w+)"', self.schema)
+        self.assertGreater(len(keys), 60)
+        self.same(tags(self.page, "Ic"), keys, "keys")
+
+    def test_words(self):
+        lists = re.findall(r"cyaml_strval_t \w+\[\] = \{(.*?)\};", self.schema, re.S)
+        words = [word for text in lists for word in re.findall(r'\{"(\w+)"', text)]
+        told = [word for line in re.findall(r"\bCm (.*)$", self.page, re.M) for word in line.split()]
+        self.assertGreater(len(words), 20)
+        self.assertEqual([word for word in words if word not in told], [], "words that the page leaves out")
+
+    def test_numbers(self):
+        """Bounds and default of every compile_bounded() are those in the first lines below the key."""
+        code = source("daq/compile.c", "daq/compile_control.c", "daq/compile_sources.c")
+        headers = source("ring/layout.h", "net/plan.h", "net/udp.h")
+        macros = dict(re.findall(r"^#define (\w+)\s+(\d+)u?\b", headers, re.M))
+
+        def value(text):
+            words = re.sub(r"[A-Z][A-Z_]+", lambda m: macros[m.group(0)], text)
+            self.assertRegex(words, r"^[\d\s+-]+$")
+            return sum(int(n) for n in re.findall(r"[+-]?\d+", words.replace(" ", "")))
+
+        calls = re.findall(
+            r"compile_bounded\(\s*c,\s*(?:path_of\([^()]*\)|\"[^\"]*\"|path),\s*"
+            r"([\w>.\[\]-]+),\s*([\w ]+),\s*([\w ]+),\s*([\w -]+),\s*\"",
+            code,
+        )
+        # One is the function itself; it has a type in front of each argument.
+        self.assertEqual(len(calls), len(re.findall(r"\bcompile_bounded\(", code)) - 1, "a call that is not understood")
+        for given, default, least, most in calls:
+            key = re.findall(r"\w+", given)[-1]
+            told = re.search(rf"^\.It Ic {key}\n(.*?)(?=^\.Pp|^\.It|^\.El)", self.page, re.M | re.S)
+            self.assertIsNotNone(told, key)
+            self.assertRegex(told.group(1), rf"\b{value(least)} to {value(most)}\b", f"the bounds of {key}")
+            if value(default) or not value(least):  # else 0 stands for "nothing given"
+                self.assertRegex(told.group(1), rf"\bdefault {value(default)}\b", f"the default of {key}")
+
+    def test_datagram(self):
+        """The page's table has the offsets and types of control/output.h."""
+        comment = re.search(r"The datagram, 48 bytes(.*?)A receiver", source("control/output.h"), re.S).group(1)
+        fields = [(int(at), kind) for at, kind in re.findall(r"(?<![\w])(\d+) (u(?:32|64))\b", comment)]
+        table = section(self.page, "THE DATAGRAM")
+        told = [(int(at), kind) for at, kind in re.findall(r"^\.It (\d+) Ta (u\d+) Ta ", table, re.M)]
+        self.assertEqual(len(fields), 9)
+        self.assertEqual(told, fields)
+
+    def test_states_and_causes(self):
+        engine = source("control/engine.c")
+        names = re.search(r"engine_state_name\(.*?\n\}", engine, re.S).group(0)
+        states = [name for name in re.findall(r'return "(\w+)"', names) if name != "illegal"]
+        text = section(self.page, "THE INTERLOCK")
+        self.same(re.findall(r"^\.It (\w+) Ta (?:safe|permit)", text, re.M), states, "states")
+        causes = re.search(r"names\[CAUSES\] = \{(.*?)\}", engine, re.S).group(1)
+        told = [word for line in re.findall(r"^\.Bq (.*)$", text, re.M) for word in re.findall(r"\w+", line)]
+        self.same(told, set(re.findall(r'"(\w+)"', causes)) - {"none"}, "causes")
+
+    def check(self, text):
+        sluiced = release_file(self, "bin/sluiced")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "example.yaml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            run = subprocess.run([sluiced, "--check", path], capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+
+    def test_example(self):
+        self.check(displays(section(self.page, "EXAMPLES"))[0])
+
+    def test_example_of_a_text_source(self):
+        head = "instance: example\nrings: [{name: bench}]\nsources:\n"
+        self.check(head + displays(section(self.page, "EXAMPLES"))[1])
+
+
+class Command(Man):
+    """sluice(1) against tools/."""
+
+    page = page("sluice.1")
+
+    def test_commands(self):
+        commands = re.findall(r'^\s*\{"(\w+)", command_\w+, "', source("tools/sluice.c"), re.M)
+        self.same(tags(section(self.page, "DESCRIPTION"), "Cm"), commands, "commands")
+        for command in commands:
+            self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
+
+    def test_options(self):
+        code = source("tools/sluice.c")
+        options = re.findall(r'\{"(\w+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
+        told = re.findall(r"^\.It Fl -(\w+)(?: , Fl -(\w+))?", section(self.page, "DESCRIPTION"), re.M)
+        self.same([name for pair in told for name in pair if name], options, "options")
+
+    def test_json(self):
+        """Every key, and every word that can be a value."""
+        report = source("tools/report.c")
+        words = set(re.findall(r'"([a-z]\w*)"', report)) | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
+        words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
+        tables = source("control/board.h", "ring/ledger.c")
+        words |= {w for t in re.findall(r"names\[\w*\] = \{(.*?)\}", tables, re.S) for w in re.findall(r'"(\w+)"', t)}
+        self.assertGreater(len(words), 80)
+        text = section(self.page, "JSON")
+        self.assertEqual(sorted(w for w in words if not re.search(rf"\b{w}\b", text)), [], "left out")
+
+
+class Library(Man):
+    """libsluice(3) against ring/sluice.h."""
+
+    page = page("libsluice.3")
+    header = source("ring/sluice.h")
+
+    def test_functions(self):
+        functions = re.findall(r"^SLUICE_API [^;]*?\b(sluice_\w+)\(", self.header, re.M)
+        self.same(re.findall(r"^\.Nm (sluice_\w+)", section(self.page, "NAME"), re.M), functions, "names")
+        self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M), functions, "prototypes")
+        text = section(self.page, "DESCRIPTION")
+        self.assertEqual([f for f in functions if f".Fn {f}\n" not in text], [], "not described")
+
+    def test_prototypes(self):
+        """The synopsis, put together again, is what the header says."""
+        code = re.sub(r"/\*.*?\*/", "", self.header, flags=re.S)
+        declared = [" ".join(d.split()) for d in re.findall(r"^SLUICE_API ([^;]*;)", code, re.M)]
+        text = section(self.page, "SYNOPSIS")
+        text = re.sub(r"^\.Fo (\w+)\n(.*?)^\.Fc$", lambda m: f".Fn {m.group(1)} " + m.group(2).replace(".Fa ", ""),
+                      text, flags=re.M | re.S)
+        told = []
+        for kind, name, arguments in re.findall(r'^\.Ft (.*)\n\.Fn (\w+) ((?:\s*"[^"]*")+)', text, re.M):
+            kind = kind.strip('"')
+            told.append(f"{kind}{'' if kind.endswith('*') else ' '}{name}"
+                        f"({', '.join(re.findall(chr(34) + '([^' + chr(34) + ']*)', arguments)[::2])});")
+        self.assertEqual(sorted(told), sorted(declared))
+
+    def test_members(self):
+        for name, title in (("frame", "Frames"), ("channel", "Channels")):
+            body = re.search(rf"^struct sluice_{name} \{{(.*?)^\}};", self.header, re.M | re.S).group(1)
+            members = re.findall(r"^ {4}((?:const )?\w+ [^;]*);", body, re.M)
+            told = re.findall(r'Fa "([^"]*)"', section(self.page, title, "Ss"))
+            self.same(told, members, f"members of struct sluice_{name}")
+
+    def test_example(self):
+        library = os.path.dirname(release_file(self, "lib/libsluice.so"))
+        compiler = shutil.which("gcc") or shutil.which("cc")
+        if compiler is None:
+            skip_loudly(self, "no C compiler")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "example.c")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(displays(section(self.page, "EXAMPLES"))[0])
+            run = subprocess.run(
+                [compiler, "-std=c17", "-Wall", "-Wextra", "-Werror", "-I" + os.path.join(ROOT, "ring"), path, "-o",
+                 os.path.join(folder, "example"), "-L" + library, "-lsluice"], capture_output=True, text=True)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            # Nobody listens: it starts, finds its symbols, and says so.
+            environment = dict(os.environ, LD_LIBRARY_PATH=library, SLUICE_RUN_DIR=folder)
+            run = subprocess.run([os.path.join(folder, "example")], env=environment, capture_output=True, text=True)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertIn("expected a server", run.stderr)
+
+
+class Server(Man):
+    """sluiced(8) against control/seal.c and the rest."""
+
+    page = page("sluiced.8")
+
+    def test_sealed_system_calls(self):
+        code = source("control/seal.c")
+        for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker")):
+            array = re.search(rf"{profile}_names\[\] = \{{(.*?)\}};", code, re.S).group(1)
+            self.same(tags(section(self.page, title, "Ss"), "Ic"), re.findall(r'"(\w+)"', array), "system calls")
+
+    def test_options(self):
+        options = re.findall(r'argv\[1\], "--(\w+)"', source("daq/sluiced.c"))
+        told = re.findall(r"\bFl -(\w+)", section(self.page, "SYNOPSIS"))
+        self.same(told, options, "options")
+
+    def test_environment_and_files(self):
+        code = source("daq/server.c", "daq/launch.c", "ring/protocol.c")
+        told = re.findall(r"^\.It Ev (\w+)", section(self.page, "ENVIRONMENT"), re.M)
+        self.same(told, re.findall(r'getenv\("(\w+)"\)', code), "variables")
+        files = re.findall(r'#define PROTOCOL_\w+\s+"(.*?)"', source("ring/protocol.h"))
+        self.assertEqual(len(files), 2)
+        for name in files:
+            self.assertIn(f".It Pa {name}\n", section(self.page, "FILES"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,156 @@
+/* The seal: what is listed works, anything else ends the process. Each case is a child of its own. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/seal.h"
+
+static int file = -1;
+static int pair[2];
+
+static void set_up(void)
+{
+    char path[] = "/tmp/sluice-seal-XXXXXX";
+    file = mkstemp(path);
+    unlink(path);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+}
+
+TestSuite(seal, .init = set_up);
+
+/* Runs what() in a sealed child. Returns its wait status; exit status 0 means what() returned true. */
+static int sealed(enum seal_profile profile, bool (*what)(void))
+{
+    static struct board board;
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        seal_process(profile, true, &board);
+        if (board.sealed != 1) {
+            _exit(9);
+        }
+        _exit(what() ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static bool sleep_and_clock(void)
+{
+    struct timespec t = {.tv_nsec = 1000};
+    return clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL) == 0 && clock_gettime(CLOCK_MONOTONIC, &t) == 0;
+}
+
+static bool put_outputs(void)
+{
+    return sendto(pair[0], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) == 1 && pwrite(file, "1\n", 2, 0) == 2 &&
+           write(file, "x", 1) == 1;
+}
+
+static bool clear_away(void)
+{
+    return unlink("/tmp/sluice-no-such-file") != 0 && rmdir("/tmp/sluice-no-such-directory") != 0;
+}
+
+static bool open_a_device(void)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return fd >= 0 && fcntl(fd, F_GETFL) >= 0 && !isatty(fd) && close(fd) == 0;
+}
+
+static bool map_memory(void)
+{
+    return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+}
+
+static bool open_socket(void)
+{
+    return socket(AF_INET, SOCK_DGRAM, 0) >= 0;
+}
+
+static bool large_allocation(void)
+{
+    volatile char *p = malloc((size_t)64 << 20);
+    return p != NULL;
+}
+
+static bool start_a_process(void)
+{
+    return fork() >= 0;
+}
+
+static bool kill_another(void)
+{
+    return kill(getppid(), 0) == 0;
+}
+
+static void expect_works(enum seal_profile profile, bool (*what)(void), const char *name)
+{
+    int status = sealed(profile, what);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %#x", name, (unsigned)status);
+}
+
+static void expect_killed(enum seal_profile profile, bool (*what)(void), const char *name)
+{
+    int status = sealed(profile, what);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "%s: status %#x", name, (unsigned)status);
+}
+
+Test(seal, control_may_do_what_is_listed)
+{
+    expect_works(SEAL_CONTROL, sleep_and_clock, "sleep and clock");
+    expect_works(SEAL_CONTROL, put_outputs, "outputs");
+    expect_works(SEAL_CONTROL, clear_away, "clearing the run directory away");
+}
+
+Test(seal, a_worker_may_do_what_is_listed)
+{
+    expect_works(SEAL_WORKER, sleep_and_clock, "sleep and clock");
+    expect_works(SEAL_WORKER, open_a_device, "opening a device again");
+}
+
+Test(seal, control_is_killed_by_anything_else)
+{
+    expect_killed(SEAL_CONTROL, open_a_device, "open");
+    expect_killed(SEAL_CONTROL, map_memory, "mmap");
+    expect_killed(SEAL_CONTROL, open_socket, "socket");
+    expect_killed(SEAL_CONTROL, large_allocation, "a large malloc");
+    expect_killed(SEAL_CONTROL, start_a_process, "fork");
+    expect_killed(SEAL_CONTROL, kill_another, "kill");
+}
+
+Test(seal, a_worker_is_killed_by_anything_else)
+{
+    expect_killed(SEAL_WORKER, map_memory, "mmap");
+    expect_killed(SEAL_WORKER, open_socket, "socket");
+    expect_killed(SEAL_WORKER, put_outputs, "an output");
+    expect_killed(SEAL_WORKER, start_a_process, "fork");
+}
+
+Test(seal, not_wanted_is_not_sealed)
+{
+    static struct board board;
+    seal_process(SEAL_CONTROL, false, &board);
+    cr_assert_eq(board.sealed, 0);
+    cr_assert(open_a_device());
+}
+
+Test(seal, the_lists_name_no_way_out)
+{
+    static const char *const never[] = {"execve",  "mmap",   "mprotect", "socket",
+                                        "connect", "ptrace", "clone",    "kill"};
+    for (int profile = SEAL_CONTROL; profile <= SEAL_WORKER; profile++) {
+        for (const char *const *name = seal_names((enum seal_profile)profile); *name != NULL; name++) {
+            for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+                cr_assert_str_neq(*name, never[i]);
+            }
+        }
+    }
+}

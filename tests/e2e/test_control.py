@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""The control process dies or stalls: outputs safe, in time, and they stay so until somebody arms again."""
+import contextlib
+import os
+import signal
+import socket
+import time
+
+import support
+from support import Command, exists, wait_until
+
+SAFE_WITHIN_MS = 10
+TRIES = 5
+
+
+class Control(support.Case):
+    def assert_stays_safe(self, server, actuator, from_ns):
+        """No permit, though everything is healthy again; then reset and arm give it."""
+        server.wait_status(lambda s: server.processes(s)["control"]["alive"] and s["interlock"]["state"] == "tripped"
+                           and not s["interlock"]["causes"], "the new control process")
+        time.sleep(0.5)
+        self.assertFalse([c for c in actuator.since(from_ns) if c.energised], "a permit without arming")
+        self.assertEqual(server.cli("arm").returncode, 1)
+        self.assertEqual(server.status()["interlock"]["first_out"]["kind"], "control_died")
+        self.assertFalse([c for c in actuator.since(from_ns) if c.energised], "a permit without arming")
+        server.make_armed()
+        actuator.wait_permit(True)
+
+    def armed(self, server, actuator):
+        server.make_armed()
+        actuator.wait_permit(True)
+        return server.control()
+
+    def test_killed(self):
+        """Outputs safe within 10 ms of its death; best of five on a machine that stalls, all printed."""
+        server, _, actuator = self.udp_server()
+        took_ms = []
+        for attempt in range(TRIES):
+            control = self.armed(server, actuator)
+            killed_ns = time.time_ns()
+            server.kill(control)
+            safe = wait_until(lambda: [c for c in actuator.since(killed_ns) if c.origin == Command.SUPERVISOR],
+                              "the supervisor's command")[0]
+            self.assertEqual(safe.energised, 0)
+            self.assertEqual(safe.lines, 3)
+            took_ms.append((safe.at_ns - killed_ns) / 1e6)
+            # From the supervisor's word on no permit; then a new control process, which starts safe.
+            self.assert_stays_safe(server, actuator, safe.at_ns)
+            self.assertEqual(server.processes()["control"]["restarts"], attempt + 1)
+        print("killed control -> outputs safe, ms:", ", ".join(f"{t:.3f}" for t in took_ms))
+        self.assertLess(min(took_ms), SAFE_WITHIN_MS)
+        self.assertIn("outputs driven safe", server.log())
+        self.assertEqual(server.status()["processes"][2]["restarts"], 0)
+
+    def test_killed_while_others_ask_for_the_status(self):
+        """The same bound while a hundred clients keep the supervisor busy."""
+        server, _, actuator = self.udp_server()
+        clients = [support.connect(self.socket_path(server)) for _ in range(100)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.setblocking(False)
+        took_ms = []
+        for _ in range(TRIES):
+            control = self.armed(server, actuator)
+            for client in clients:
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        client.send(support.request(support.BOARDS))
+            killed_ns = time.time_ns()
+            server.kill(control)
+            safe = wait_until(lambda: [c for c in actuator.since(killed_ns) if c.origin == Command.SUPERVISOR],
+                              "the supervisor's command")[0]
+            took_ms.append((safe.at_ns - killed_ns) / 1e6)
+            quiet = 0
+            while quiet < 20:  # take all the answers
+                quiet += 1
+                for client in clients:
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            _, fds, _, _ = socket.recv_fds(client, 4096, 64)
+                            quiet = 0
+                            for fd in fds:
+                                os.close(fd)
+                time.sleep(0.01)
+            server.wait_status(lambda s: server.processes(s)["control"]["alive"], "the new control process")
+        print("killed control under a flood of requests -> outputs safe, ms:", ", ".join(f"{t:.3f}" for t in took_ms))
+        self.assertLess(min(took_ms), SAFE_WITHIN_MS)
+
+    def test_stopped(self):
+        """A control process that hangs is killed after silence_ms."""
+        server, _, actuator = self.udp_server()
+        took_ms = []
+        for _ in range(2):
+            control = self.armed(server, actuator)
+            stopped_ns = time.time_ns()
+            server.kill(control, signal.SIGSTOP)
+            safe = wait_until(lambda: [c for c in actuator.since(stopped_ns) if c.origin == Command.SUPERVISOR],
+                              "the supervisor's command")[0]
+            took_ms.append((safe.at_ns - stopped_ns) / 1e6)
+            self.assertEqual(safe.energised, 0)
+            self.assertFalse(exists(control))
+            self.assert_stays_safe(server, actuator, safe.at_ns)
+        print("stopped control (silence_ms 500) -> outputs safe, ms:", ", ".join(f"{t:.1f}" for t in took_ms))
+        self.assertIn("has been silent", server.log())
+
+    def test_stopped_and_continued(self):
+        """Longer than stall_trip_ms, shorter than silence_ms: it sees its own gap and trips, it never goes on armed."""
+        server, _, actuator = self.udp_server(stall_trip_ms=300, silence_ms=8000)
+        for _ in range(3):
+            control = self.armed(server, actuator)
+            server.kill(control, signal.SIGSTOP)
+            time.sleep(0.7)
+            continued_ns = time.time_ns()
+            server.kill(control, signal.SIGCONT)
+            status = server.wait_state("tripped")
+            self.assertEqual(status["interlock"]["first_out"]["kind"], "deadline")
+            self.assertEqual(server.processes(status)["control"]["restarts"], 0)
+            time.sleep(0.1)
+            after = actuator.since(continued_ns)
+            self.assertFalse([c for c in after if c.energised], "a permit after the stall")
+            self.assertTrue(after)
+            self.assertGreater(status["interlock"]["worst_gap_ns"], 600 * 10**6)
+
+    def test_stopped_in_the_middle_of_a_cycle(self):
+        """A busy loop is nearly always in the middle of one: what it decided before the stall is not said after it."""
+        server, _, actuator = self.udp_server(stall_trip_ms=100, silence_ms=8000, idle="busy", cycle_budget_us=1000,
+                                              refresh_us=20, source={"channels": support.channels(stale_ms=5000)})
+        late = 0
+        for _ in range(20):
+            control = self.armed(server, actuator)
+            server.kill(control, signal.SIGSTOP)
+            time.sleep(0.3)
+            continued_ns = time.time_ns()
+            server.kill(control, signal.SIGCONT)
+            server.wait_state("tripped")
+            actuator.wait_permit(False)
+            late += any(c.energised for c in actuator.since(continued_ns))
+        self.assertEqual(late, 0, "permits after a stall, of 20")
+
+    def test_stopped_supervisor(self):
+        """Nothing happens to the interlock; afterwards the supervisor blames nobody for its own gap."""
+        server, sensor, actuator = self.udp_server()
+        control, worker = self.armed(server, actuator), server.worker()
+        server.kill(server.pid, signal.SIGSTOP)
+        time.sleep(3)
+        for _ in range(20):
+            sensor.send(pressure=160)
+            if actuator.permit() is False:
+                break
+            time.sleep(0.05)
+        actuator.wait_permit(False)  # the interlock needs no supervisor
+        server.kill(server.pid, signal.SIGCONT)
+        server.wait_state("tripped")
+        time.sleep(0.5)
+        self.assertEqual((server.control(), server.worker()), (control, worker))
+        self.assertNotIn("silent", server.log())
+        server.make_armed()
+
+    def test_output_that_takes_nothing(self):
+        """The receiver is gone for longer than output_fault_ms: a cause, and the reset says so."""
+        server, _, actuator = self.udp_server()
+        server.make_armed()
+        actuator.end()
+        actuator.socket.close()
+        status = server.wait_state("tripped")
+        self.assertIn(status["interlock"]["first_out"]["kind"], ("output", "deadline", "stale"))
+        server.wait_status(lambda s: any(c["kind"] == "output" for c in s["interlock"]["causes"]), "the output as a cause")
+        done = server.cli("reset")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("output", done.stderr)
+        self.assertGreater(server.status()["outputs"][0]["errors"], 0)
+
+    def test_arm_that_failed_does_not_happen_later(self):
+        """Control stands still for a while: who was told that `arm` failed must not see the valves move afterwards."""
+        server, _, actuator = self.udp_server(stall_trip_ms=20000, silence_ms=20000,
+                                              source={"channels": support.channels(stale_ms=20000)})
+        wait_until(lambda: server.cli("reset").returncode == 0, "the reset")
+        server.wait_state("ready")
+        control = server.control()
+        server.kill(control, signal.SIGSTOP)
+        done = server.cli("arm")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("does not answer", done.stderr)
+        server.kill(control, signal.SIGCONT)
+        time.sleep(0.5)
+        self.assertFalse([c for c in actuator.since(0) if c.energised])
+        self.assertEqual(server.status()["interlock"]["state"], "ready")
+        server.make_armed()
+
+    def test_commands_while_control_is_away(self):
+        server, _, actuator = self.udp_server(silence_ms=8000, stall_trip_ms=300)
+        control = self.armed(server, actuator)
+        server.kill(control, signal.SIGSTOP)
+        done = server.cli("trip")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("does not answer", done.stderr)
+        server.kill(control, signal.SIGCONT)
+        server.wait_state("tripped")
+        server.make_armed()
+        # A command left for a process that died is not carried out by the next one.
+        server.kill(server.control(), signal.SIGSTOP)
+        self.assertNotEqual(server.cli("arm").returncode, 0)
+        server.kill(server.control())
+        from_ns = wait_until(lambda: [c for c in actuator.since(0) if c.origin == Command.SUPERVISOR][1:],
+                             "the supervisor's command")[0].at_ns
+        self.assert_stays_safe(server, actuator, from_ns)
+
+
+if __name__ == "__main__":
+    support.main()

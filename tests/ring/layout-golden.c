@@ -1,0 +1,435 @@
+/* The layout of everything that two processes share, as text, and its comparison with the golden file.
+ *
+ *   layout-golden                  prints it
+ *   layout-golden --check FILE     0 if FILE says the same; else the first differences and what to do, 1
+ *   layout-golden --write FILE     writes it
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/board.h"
+#include "control/table.h"
+#include "daq/board.h"
+#include "net/plan.h"
+#include "ring/protocol.h"
+
+#define DIFFERENCES_SHOWN 10
+
+struct field {
+    const char *name;
+    size_t offset;
+    size_t bytes;
+};
+
+struct shared {
+    const char *name;
+    size_t bytes;
+    const struct field *fields;
+    size_t count;
+};
+
+#define FIELD(s, member)                                                                                           \
+    {                                                                                                              \
+#member, offsetof(struct s, member), sizeof(((struct s *)NULL)->member)                                    \
+    }
+#define SHARED(s)                                                                                                  \
+    {                                                                                                              \
+#s, sizeof(struct s), s##_fields, sizeof(s##_fields) / sizeof(s##_fields[0])                               \
+    }
+
+static const struct field ring_descriptor_fields[] = {
+    FIELD(ring_descriptor, sequence),     FIELD(ring_descriptor, tai_ns), FIELD(ring_descriptor, source_sequence),
+    FIELD(ring_descriptor, length_bytes), FIELD(ring_descriptor, flags),  FIELD(ring_descriptor, stream),
+    FIELD(ring_descriptor, lost_before)};
+
+static const struct field ring_gap_fields[] = {FIELD(ring_gap, cause), FIELD(ring_gap, reserved),
+                                               FIELD(ring_gap, count), FIELD(ring_gap, from_tai_ns),
+                                               FIELD(ring_gap, reserved2)};
+
+static const struct field ring_channel_fields[] = {
+    FIELD(ring_channel, name),       FIELD(ring_channel, unit),       FIELD(ring_channel, at_byte),
+    FIELD(ring_channel, type),       FIELD(ring_channel, byte_order), FIELD(ring_channel, reserved),
+    FIELD(ring_channel, scale),      FIELD(ring_channel, offset),     FIELD(ring_channel, range_low),
+    FIELD(ring_channel, range_high), FIELD(ring_channel, reserved2)};
+
+static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
+                                                    FIELD(ring_identity, version),
+                                                    FIELD(ring_identity, header_bytes),
+                                                    FIELD(ring_identity, segment_bytes),
+                                                    FIELD(ring_identity, slots),
+                                                    FIELD(ring_identity, slot_bytes),
+                                                    FIELD(ring_identity, payload_offset),
+                                                    FIELD(ring_identity, slots_offset),
+                                                    FIELD(ring_identity, channels_offset),
+                                                    FIELD(ring_identity, channels),
+                                                    FIELD(ring_identity, page_bytes),
+                                                    FIELD(ring_identity, created_tai_ns),
+                                                    FIELD(ring_identity, tai_minus_monotonic_ns),
+                                                    FIELD(ring_identity, utc_offset_s),
+                                                    FIELD(ring_identity, reserved),
+                                                    FIELD(ring_identity, instance),
+                                                    FIELD(ring_identity, name),
+                                                    FIELD(ring_identity, stream)};
+
+static const struct field ring_progress_fields[] = {FIELD(ring_progress, claimed),
+                                                    FIELD(ring_progress, pad0),
+                                                    FIELD(ring_progress, published),
+                                                    FIELD(ring_progress, pad1),
+                                                    FIELD(ring_progress, epoch),
+                                                    FIELD(ring_progress, writer_pid),
+                                                    FIELD(ring_progress, restart_position),
+                                                    FIELD(ring_progress, pad2)};
+
+static const struct field ring_ledger_fields[] = {FIELD(ring_ledger, sent),
+                                                  FIELD(ring_ledger, delivered),
+                                                  FIELD(ring_ledger, lost),
+                                                  FIELD(ring_ledger, duplicated),
+                                                  FIELD(ring_ledger, reordered),
+                                                  FIELD(ring_ledger, refused),
+                                                  FIELD(ring_ledger, noise_bytes),
+                                                  FIELD(ring_ledger, gap_records),
+                                                  FIELD(ring_ledger, connects),
+                                                  FIELD(ring_ledger, disconnects),
+                                                  FIELD(ring_ledger, is_open),
+                                                  FIELD(ring_ledger, bytes),
+                                                  FIELD(ring_ledger, tracker_started),
+                                                  FIELD(ring_ledger, tracker_next),
+                                                  FIELD(ring_ledger, tracker_window),
+                                                  FIELD(ring_ledger, tracker_pending),
+                                                  FIELD(ring_ledger, tracker_late_run),
+                                                  FIELD(ring_ledger, tracker_late_next),
+                                                  FIELD(ring_ledger, tracker_restart_left),
+                                                  FIELD(ring_ledger, settled_index),
+                                                  FIELD(ring_ledger, settled_position),
+                                                  FIELD(ring_ledger, settled_delivered),
+                                                  FIELD(ring_ledger, open_errno),
+                                                  FIELD(ring_ledger, reserved)};
+
+static const struct field ring_header_fields[] = {FIELD(ring_header, identity), FIELD(ring_header, pad0),
+                                                  FIELD(ring_header, progress), FIELD(ring_header, ledger),
+                                                  FIELD(ring_header, pad1)};
+
+static const struct field ring_lease_fields[] = {FIELD(ring_lease, magic), FIELD(ring_lease, position),
+                                                 FIELD(ring_lease, lost), FIELD(ring_lease, reserved)};
+
+static const struct field board_fields[] = {
+    FIELD(board, magic),        FIELD(board, version), FIELD(board, role),           FIELD(board, instance),
+    FIELD(board, name),         FIELD(board, pid),     FIELD(board, started_tai_ns), FIELD(board, heartbeat),
+    FIELD(board, heartbeat_ns), FIELD(board, core),    FIELD(board, policy),         FIELD(board, priority),
+    FIELD(board, locked),       FIELD(board, sealed),  FIELD(board, refusals),       FIELD(board, refusal)};
+
+static const struct field histogram_fields[] = {
+    FIELD(histogram, count),    FIELD(histogram, max_ns),   FIELD(histogram, sum_ns), FIELD(histogram, late),
+    FIELD(histogram, limit_ns), FIELD(histogram, reserved), FIELD(histogram, buckets)};
+
+static const struct field thread_plan_fields[] = {FIELD(thread_plan, core),        FIELD(thread_plan, fifo),
+                                                  FIELD(thread_plan, priority),    FIELD(thread_plan, idle),
+                                                  FIELD(thread_plan, spin_us),     FIELD(thread_plan, sleep_us),
+                                                  FIELD(thread_plan, lock_memory), FIELD(thread_plan, seal)};
+
+static const struct field protocol_request_fields[] = {
+    FIELD(protocol_request, magic), FIELD(protocol_request, version), FIELD(protocol_request, op),
+    FIELD(protocol_request, argument), FIELD(protocol_request, name)};
+
+static const struct field protocol_reply_fields[] = {
+    FIELD(protocol_reply, magic), FIELD(protocol_reply, version),  FIELD(protocol_reply, fds),
+    FIELD(protocol_reply, code),  FIELD(protocol_reply, reserved), FIELD(protocol_reply, value),
+    FIELD(protocol_reply, text)};
+
+static const struct field control_ring_fields[] = {FIELD(control_ring, name), FIELD(control_ring, fd),
+                                                   FIELD(control_ring, first_channel),
+                                                   FIELD(control_ring, channels), FIELD(control_ring, reserved)};
+
+static const struct field control_channel_fields[] = {FIELD(control_channel, decode), FIELD(control_channel, ring),
+                                                      FIELD(control_channel, guarded),
+                                                      FIELD(control_channel, stale_ns)};
+
+static const struct field control_rule_fields[] = {
+    FIELD(control_rule, name),          FIELD(control_rule, channel),
+    FIELD(control_rule, has_high),      FIELD(control_rule, has_low),
+    FIELD(control_rule, delay_samples), FIELD(control_rule, delay_ns),
+    FIELD(control_rule, high),          FIELD(control_rule, low)};
+
+static const struct field control_output_fields[] = {FIELD(control_output, name), FIELD(control_output, device),
+                                                     FIELD(control_output, line)};
+
+static const struct field control_device_fields[] = {
+    FIELD(control_device, kind),   FIELD(control_device, fd),
+    FIELD(control_device, lines),  FIELD(control_device, acknowledge_ring),
+    FIELD(control_device, target), FIELD(control_device, reserved)};
+
+static const struct field control_table_fields[] = {
+    FIELD(control_table, magic),          FIELD(control_table, version),
+    FIELD(control_table, bytes),          FIELD(control_table, hash),
+    FIELD(control_table, instance),       FIELD(control_table, tai_minus_monotonic_ns),
+    FIELD(control_table, supervisor_pid), FIELD(control_table, reserved),
+    FIELD(control_table, thread),         FIELD(control_table, cycle_budget_ns),
+    FIELD(control_table, stall_trip_ns),  FIELD(control_table, refresh_ns),
+    FIELD(control_table, acknowledge_ns), FIELD(control_table, output_fault_ns),
+    FIELD(control_table, late_ns),        FIELD(control_table, future_ns),
+    FIELD(control_table, miss_trips),     FIELD(control_table, rings),
+    FIELD(control_table, channels),       FIELD(control_table, rules),
+    FIELD(control_table, outputs),        FIELD(control_table, devices),
+    FIELD(control_table, ring),           FIELD(control_table, channel),
+    FIELD(control_table, rule),           FIELD(control_table, output),
+    FIELD(control_table, device)};
+
+static const struct field engine_cause_fields[] = {
+    FIELD(engine_cause, kind),    FIELD(engine_cause, rule),
+    FIELD(engine_cause, channel), FIELD(engine_cause, reserved),
+    FIELD(engine_cause, value),   FIELD(engine_cause, limit),
+    FIELD(engine_cause, tai_ns),  FIELD(engine_cause, source_sequence),
+    FIELD(engine_cause, position)};
+
+static const struct field engine_sample_fields[] = {
+    FIELD(engine_sample, value),    FIELD(engine_sample, tai_ns),
+    FIELD(engine_sample, samples),  FIELD(engine_sample, source_sequence),
+    FIELD(engine_sample, position), FIELD(engine_sample, fault),
+    FIELD(engine_sample, old)};
+
+static const struct field engine_inputs_fields[] = {
+    FIELD(engine_inputs, channel),         FIELD(engine_inputs, command),      FIELD(engine_inputs, self_test_bad),
+    FIELD(engine_inputs, deadline_missed), FIELD(engine_inputs, output_fault), FIELD(engine_inputs, now_ns)};
+
+static const struct field engine_rule_state_fields[] = {
+    FIELD(engine_rule_state, seen_samples), FIELD(engine_rule_state, beyond_samples),
+    FIELD(engine_rule_state, beyond_since_ns), FIELD(engine_rule_state, demand),
+    FIELD(engine_rule_state, reserved)};
+
+static const struct field engine_state_fields[] = {
+    FIELD(engine_state, code),        FIELD(engine_state, previous_command),
+    FIELD(engine_state, last_now_ns), FIELD(engine_state, trips),
+    FIELD(engine_state, steps),       FIELD(engine_state, start_cause),
+    FIELD(engine_state, reserved),    FIELD(engine_state, first_out_count),
+    FIELD(engine_state, cause_count), FIELD(engine_state, first_out),
+    FIELD(engine_state, cause),       FIELD(engine_state, rule),
+    FIELD(engine_state, quality)};
+
+static const struct field engine_outputs_fields[] = {FIELD(engine_outputs, energised),
+                                                     FIELD(engine_outputs, answer), FIELD(engine_outputs, tripped)};
+
+static const struct field control_board_channel_fields[] = {
+    FIELD(control_board_channel, value), FIELD(control_board_channel, tai_ns),
+    FIELD(control_board_channel, samples), FIELD(control_board_channel, quality),
+    FIELD(control_board_channel, reserved)};
+
+static const struct field control_board_device_fields[] = {
+    FIELD(control_board_device, sent), FIELD(control_board_device, errors), FIELD(control_board_device, last_error),
+    FIELD(control_board_device, evaluated)};
+
+static const struct field control_board_fields[] = {FIELD(control_board, common),
+                                                    FIELD(control_board, pad),
+                                                    FIELD(control_board, version),
+                                                    FIELD(control_board, state),
+                                                    FIELD(control_board, energised),
+                                                    FIELD(control_board, trips),
+                                                    FIELD(control_board, steps),
+                                                    FIELD(control_board, overruns),
+                                                    FIELD(control_board, misses),
+                                                    FIELD(control_board, worst_gap_ns),
+                                                    FIELD(control_board, answered_ticket),
+                                                    FIELD(control_board, answer),
+                                                    FIELD(control_board, cause_count),
+                                                    FIELD(control_board, first_out_count),
+                                                    FIELD(control_board, died_armed),
+                                                    FIELD(control_board, cause),
+                                                    FIELD(control_board, first_out),
+                                                    FIELD(control_board, trip_history),
+                                                    FIELD(control_board, channel),
+                                                    FIELD(control_board, device),
+                                                    FIELD(control_board, hop)};
+
+static const struct field control_mailbox_fields[] = {FIELD(control_mailbox, word)};
+
+static const struct field sequence_spec_fields[] = {FIELD(sequence_spec, width_bytes),
+                                                    FIELD(sequence_spec, at_byte), FIELD(sequence_spec, byte_order),
+                                                    FIELD(sequence_spec, step)};
+
+static const struct field checksum_spec_fields[] = {FIELD(checksum_spec, kind), FIELD(checksum_spec, from),
+                                                    FIELD(checksum_spec, at_byte), FIELD(checksum_spec, reserved)};
+
+static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
+                                               FIELD(udp_plan, multicast_address),
+                                               FIELD(udp_plan, interface_address),
+                                               FIELD(udp_plan, from_address),
+                                               FIELD(udp_plan, port),
+                                               FIELD(udp_plan, from_port),
+                                               FIELD(udp_plan, receive_buffer_bytes)};
+
+static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),     FIELD(serial_plan, baud),
+                                                  FIELD(serial_plan, format),     FIELD(serial_plan, sync),
+                                                  FIELD(serial_plan, sync_bytes), FIELD(serial_plan, fields)};
+
+static const struct field source_plan_fields[] = {FIELD(source_plan, name),     FIELD(source_plan, ring),
+                                                  FIELD(source_plan, kind),     FIELD(source_plan, frame_bytes),
+                                                  FIELD(source_plan, ring_fd),  FIELD(source_plan, reserved),
+                                                  FIELD(source_plan, sequence), FIELD(source_plan, checksum),
+                                                  FIELD(source_plan, udp),      FIELD(source_plan, serial)};
+
+static const struct field worker_plan_fields[] = {
+    FIELD(worker_plan, magic),          FIELD(worker_plan, version),  FIELD(worker_plan, sources),
+    FIELD(worker_plan, instance),       FIELD(worker_plan, name),     FIELD(worker_plan, tai_minus_monotonic_ns),
+    FIELD(worker_plan, supervisor_pid), FIELD(worker_plan, reserved), FIELD(worker_plan, thread),
+    FIELD(worker_plan, source)};
+
+static const struct field supervisor_process_fields[] = {
+    FIELD(supervisor_process, name),   FIELD(supervisor_process, pid),     FIELD(supervisor_process, restarts),
+    FIELD(supervisor_process, pss_kb), FIELD(supervisor_process, alive),   FIELD(supervisor_process, core),
+    FIELD(supervisor_process, policy), FIELD(supervisor_process, priority)};
+
+static const struct field supervisor_reader_fields[] = {
+    FIELD(supervisor_reader, pid),    FIELD(supervisor_reader, uid),      FIELD(supervisor_reader, ring),
+    FIELD(supervisor_reader, gating), FIELD(supervisor_reader, position), FIELD(supervisor_reader, lost)};
+
+static const struct field supervisor_board_fields[] = {
+    FIELD(supervisor_board, common),    FIELD(supervisor_board, pad),     FIELD(supervisor_board, clock_step_ns),
+    FIELD(supervisor_board, processes), FIELD(supervisor_board, readers), FIELD(supervisor_board, ring_rate_hz),
+    FIELD(supervisor_board, process),   FIELD(supervisor_board, reader)};
+
+static const struct shared all[] = {SHARED(ring_descriptor),
+                                    SHARED(ring_gap),
+                                    SHARED(ring_channel),
+                                    SHARED(ring_identity),
+                                    SHARED(ring_progress),
+                                    SHARED(ring_ledger),
+                                    SHARED(ring_header),
+                                    SHARED(ring_lease),
+                                    SHARED(board),
+                                    SHARED(histogram),
+                                    SHARED(thread_plan),
+                                    SHARED(protocol_request),
+                                    SHARED(protocol_reply),
+                                    SHARED(control_ring),
+                                    SHARED(control_channel),
+                                    SHARED(control_rule),
+                                    SHARED(control_output),
+                                    SHARED(control_device),
+                                    SHARED(control_table),
+                                    SHARED(engine_cause),
+                                    SHARED(engine_sample),
+                                    SHARED(engine_inputs),
+                                    SHARED(engine_rule_state),
+                                    SHARED(engine_state),
+                                    SHARED(engine_outputs),
+                                    SHARED(control_board_channel),
+                                    SHARED(control_board_device),
+                                    SHARED(control_board),
+                                    SHARED(control_mailbox),
+                                    SHARED(sequence_spec),
+                                    SHARED(checksum_spec),
+                                    SHARED(udp_plan),
+                                    SHARED(serial_plan),
+                                    SHARED(source_plan),
+                                    SHARED(worker_plan),
+                                    SHARED(supervisor_process),
+                                    SHARED(supervisor_reader),
+                                    SHARED(supervisor_board)};
+
+static const struct {
+    const char *name;
+    uint64_t value;
+} numbers[] = {{"RING_LAYOUT_VERSION", RING_LAYOUT_VERSION},
+               {"BOARD_LAYOUT_VERSION", BOARD_LAYOUT_VERSION},
+               {"CONTROL_TABLE_VERSION", CONTROL_TABLE_VERSION},
+               {"PLAN_VERSION", PLAN_VERSION},
+               {"PROTOCOL_VERSION", PROTOCOL_VERSION},
+               {"RING_MAGIC", RING_MAGIC},
+               {"RING_LEASE_MAGIC", RING_LEASE_MAGIC},
+               {"BOARD_MAGIC", BOARD_MAGIC},
+               {"CONTROL_TABLE_MAGIC", CONTROL_TABLE_MAGIC},
+               {"PLAN_MAGIC", PLAN_MAGIC},
+               {"PROTOCOL_MAGIC", PROTOCOL_MAGIC}};
+
+static void print_layout(FILE *to)
+{
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        fprintf(to, "%s %#llx\n", numbers[i].name, (unsigned long long)numbers[i].value);
+    }
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        fprintf(to, "struct %s %zu bytes\n", all[i].name, all[i].bytes);
+        for (size_t f = 0; f < all[i].count; f++) {
+            const struct field *field = &all[i].fields[f];
+            fprintf(to, "  %s.%s at %zu, %zu bytes\n", all[i].name, field->name, field->offset, field->bytes);
+        }
+    }
+}
+
+/* Reads the next line without its end; false: no more. */
+static int next_line(FILE *from, char line[256])
+{
+    if (from == NULL || fgets(line, 256, from) == NULL) {
+        snprintf(line, 256, "(nothing)");
+        return 0;
+    }
+    line[strcspn(line, "\n")] = 0;
+    return 1;
+}
+
+static int check(const char *path, const char *program)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    int differences = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    print_layout(memory);
+    fclose(memory);
+    FILE *ours = fmemopen(text, bytes, "r");
+    FILE *golden = fopen(path, "re");
+    if (golden == NULL) {
+        fprintf(stderr, "%s: cannot open\n", path);
+    }
+    for (;;) {
+        char a[256];
+        char b[256];
+        int more = next_line(ours, a) | next_line(golden, b);
+        if (more == 0) {
+            break;
+        }
+        if (strcmp(a, b) != 0 && differences++ < DIFFERENCES_SHOWN) {
+            fprintf(stderr, "golden: %s\n  this: %s\n", b, a);
+        }
+    }
+    fclose(ours);
+    free(text);
+    if (golden != NULL) {
+        fclose(golden);
+    }
+    if (differences == 0) {
+        return 0;
+    }
+    fprintf(stderr,
+            "\n%d lines of the shared layout differ from %s. If that is meant: raise the version of what changed\n"
+            "(RING_LAYOUT_VERSION, BOARD_LAYOUT_VERSION, CONTROL_TABLE_VERSION, PLAN_VERSION or PROTOCOL_VERSION), "
+            "say\n"
+            "so in CHANGELOG.md, and write the golden file anew: %s --write %s\n",
+            differences, path, program, path);
+    return 1;
+}
+
+static int write_golden(const char *path)
+{
+    FILE *to = fopen(path, "we");
+    if (to == NULL) {
+        fprintf(stderr, "%s: cannot write\n", path);
+        return 1;
+    }
+    print_layout(to);
+    return fclose(to) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 1) {
+        print_layout(stdout);
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "--check") == 0) {
+        return check(argv[2], argv[0]);
+    }
+    if (argc == 3 && strcmp(argv[1], "--write") == 0) {
+        return write_golden(argv[2]);
+    }
+    fprintf(stderr, "usage: layout-golden [--check FILE | --write FILE]\n");
+    return 2;
+}

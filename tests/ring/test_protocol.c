@@ -1,0 +1,264 @@
+/* Finding a server, talking to it, and what is said when there is none. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ring/protocol.h"
+
+#define NOBODY 65534
+
+static void expect_dir(const char *expected)
+{
+    char path[256];
+    struct error err = {{0}};
+    cr_assert_eq(protocol_run_dir(path, sizeof(path), "tvac1", &err), 0, "%s", err.text);
+    cr_assert_str_eq(path, expected);
+}
+
+Test(protocol, where_an_instance_stands)
+{
+    unsetenv("SLUICE_RUN_DIR");
+    setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
+    if (geteuid() == 0) {
+        expect_dir("/run/sluice/tvac1");
+        cr_assert_eq(seteuid(NOBODY), 0);
+    }
+    expect_dir("/run/user/1/sluice/tvac1");
+    setenv("XDG_RUNTIME_DIR", "", 1);
+    char fallback[64];
+    snprintf(fallback, sizeof(fallback), "/tmp/sluice-%u/tvac1", (unsigned)geteuid());
+    expect_dir(fallback);
+    setenv("SLUICE_RUN_DIR", "/elsewhere", 1);
+    expect_dir("/elsewhere/tvac1");
+    setenv("SLUICE_RUN_DIR", "", 1);
+    expect_dir(fallback);
+}
+
+Test(protocol, too_long_a_path_is_refused)
+{
+    char path[20];
+    char longer[300];
+    struct error err = {{0}};
+    setenv("SLUICE_RUN_DIR", "/0123456789", 1);
+    cr_assert_eq(protocol_run_dir(path, sizeof(path), "1234567", &err), 0);
+    cr_assert_eq(protocol_run_dir(path, sizeof(path), "12345678", &err), -ENAMETOOLONG);
+    cr_assert_not_null(strstr(err.text, "SLUICE_RUN_DIR"));
+    memset(longer, 'x', sizeof(longer));
+    longer[sizeof(longer) - 1] = 0;
+    cr_assert_eq(protocol_connect(longer, &err), -ENAMETOOLONG);
+    longer[150] = 0; /* fits a path, not a socket's address */
+    cr_assert_eq(protocol_connect(longer, &err), -ENAMETOOLONG);
+}
+
+/* A directory for instance tvac1 with SLUICE_RUN_DIR pointing at it. */
+static void temporary_run_dir(char path[64])
+{
+    char instance[80];
+    strcpy(path, "/tmp/sluice-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(path));
+    setenv("SLUICE_RUN_DIR", path, 1);
+    snprintf(instance, sizeof(instance), "%s/tvac1", path);
+    cr_assert_eq(mkdir(instance, 0755), 0);
+}
+
+static void remove_run_dir(const char *path)
+{
+    char name[128];
+    snprintf(name, sizeof(name), "%s/tvac1/%s", path, PROTOCOL_SOCKET);
+    unlink(name);
+    snprintf(name, sizeof(name), "%s/tvac1", path);
+    rmdir(name);
+    rmdir(path);
+}
+
+static int listener(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/tvac1/%s", path, PROTOCOL_SOCKET);
+    cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    return fd;
+}
+
+Test(protocol, no_server_is_said_with_the_place_and_the_remedy)
+{
+    char path[64];
+    struct error err = {{0}};
+    temporary_run_dir(path);
+    cr_assert_eq(protocol_connect("tvac1", &err), -ECONNREFUSED, "nothing there");
+    cr_assert_not_null(strstr(err.text, "tvac1"));
+    cr_assert_not_null(strstr(err.text, path));
+    cr_assert_not_null(strstr(err.text, "sluiced"));
+    close(listener(path));
+    cr_assert_eq(protocol_connect("tvac1", &err), -ECONNREFUSED, "a socket file that a killed server left");
+    remove_run_dir(path);
+}
+
+Test(protocol, not_permitted_is_said)
+{
+    char path[64];
+    struct error err = {{0}};
+    if (geteuid() != 0) {
+        cr_skip_test("needs root to become another user");
+    }
+    temporary_run_dir(path);
+    int fd = listener(path);
+    cr_assert_eq(chmod(path, 0700), 0);
+    cr_assert_eq(seteuid(NOBODY), 0);
+    cr_assert_eq(protocol_connect("tvac1", &err), -EACCES);
+    cr_assert_not_null(strstr(err.text, "not permitted"));
+    cr_assert_eq(seteuid(0), 0);
+    int client = protocol_connect("tvac1", &err);
+    cr_assert_geq(client, 0, "%s", err.text);
+    close(client);
+    close(fd);
+    remove_run_dir(path);
+}
+
+Test(protocol, a_stranger_s_server_is_not_talked_to)
+{
+    char path[64];
+    char name[128];
+    struct error err = {{0}};
+    if (geteuid() != 0) {
+        cr_skip_test("needs root to become another user");
+    }
+    temporary_run_dir(path);
+    snprintf(name, sizeof(name), "%s/tvac1", path);
+    cr_assert_eq(chmod(name, 0777), 0);
+    cr_assert_eq(chmod(path, 0755), 0);
+    cr_assert_eq(seteuid(NOBODY - 1), 0);
+    int fd = listener(path);
+    snprintf(name, sizeof(name), "%s/tvac1/%s", path, PROTOCOL_SOCKET);
+    cr_assert_eq(chmod(name, 0777), 0);
+    cr_assert_eq(seteuid(0), 0);
+    int as_root = protocol_connect("tvac1", &err);
+    cr_assert_geq(as_root, 0, "root may talk to anyone's: %s", err.text);
+    cr_assert_eq(seteuid(NOBODY), 0);
+    cr_assert_eq(protocol_connect("tvac1", &err), -EACCES);
+    cr_assert_not_null(strstr(err.text, "neither root's nor yours"), "%s", err.text);
+    cr_assert_eq(seteuid(0), 0);
+    close(as_root);
+    close(fd);
+    remove_run_dir(path);
+}
+
+/* The other end: answers before it is asked (the packets wait in the socket). */
+struct peer {
+    int ours, theirs;
+};
+
+static struct peer open_peer(void)
+{
+    int fds[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    return (struct peer){fds[0], fds[1]};
+}
+
+static void answer(const struct peer *peer, const struct protocol_reply *reply, size_t bytes, unsigned fds)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * 8)];
+    } control = {.bytes = {0}};
+    struct protocol_reply copy = *reply;
+    struct iovec iov = {.iov_base = &copy, .iov_len = bytes};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fds > 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * fds);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * fds);
+        for (unsigned i = 0; i < fds; i++) {
+            memcpy(CMSG_DATA(c) + i * sizeof(int), &peer->theirs, sizeof(int));
+        }
+    }
+    cr_assert_eq(sendmsg(peer->theirs, &message, 0), (ssize_t)bytes);
+}
+
+static const struct protocol_reply fine = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .value = 17};
+
+Test(protocol, a_call_and_its_answer)
+{
+    struct peer peer = open_peer();
+    struct protocol_reply reply;
+    struct protocol_request request;
+    struct error err = {{0}};
+    int fds[PROTOCOL_FDS_MAX];
+    unsigned count = 77;
+    answer(&peer, &fine, sizeof(fine), 2);
+    cr_assert_eq(protocol_call(peer.ours, PROTOCOL_ATTACH, "tvac", &reply, fds, &count, &err), 0, "%s", err.text);
+    cr_assert_eq(count, 2);
+    cr_assert_eq(reply.value, 17);
+    cr_assert_neq(fds[0], fds[1]);
+    cr_assert_eq(recv(peer.theirs, &request, sizeof(request), 0), sizeof(request));
+    cr_assert_eq(request.magic, PROTOCOL_MAGIC);
+    cr_assert_eq(request.version, PROTOCOL_VERSION);
+    cr_assert_eq(request.op, PROTOCOL_ATTACH);
+    cr_assert_str_eq(request.name, "tvac");
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        struct stat st;
+        count += fstat(fd, &st) == 0;
+    }
+    return count;
+}
+
+static void expect_failure(const struct protocol_reply *reply, size_t bytes, int expected, const char *piece)
+{
+    struct peer peer = open_peer();
+    struct protocol_reply got;
+    struct error err = {{0}};
+    int fds[PROTOCOL_FDS_MAX];
+    unsigned count = 77;
+    answer(&peer, reply, bytes, 2);
+    int before = open_descriptors();
+    cr_assert_eq(protocol_call(peer.ours, PROTOCOL_ARM, NULL, &got, fds, &count, &err), expected);
+    cr_assert_eq(count, 0);
+    cr_assert_not_null(strstr(err.text, piece), "%s", err.text);
+    cr_assert_eq(open_descriptors(), before, "descriptors that came along are closed");
+    close(peer.ours);
+    close(peer.theirs);
+}
+
+Test(protocol, bad_answers)
+{
+    struct protocol_reply reply = fine;
+    reply.code = -EPERM;
+    strcpy(reply.text, "refused: pressure stands");
+    expect_failure(&reply, sizeof(reply), -EPERM, "pressure stands");
+    memset(reply.text, 'x', sizeof(reply.text));
+    expect_failure(&reply, sizeof(reply), -EPERM, "xxx");
+    reply = fine;
+    reply.version = PROTOCOL_VERSION + 1;
+    expect_failure(&reply, sizeof(reply), -EPROTO, "version 2");
+    reply = fine;
+    reply.magic = 0;
+    expect_failure(&reply, sizeof(reply), -EPROTO, "expected a reply");
+    expect_failure(&fine, sizeof(fine) - 1, -EPROTO, "expected a reply");
+    expect_failure(&fine, 1, -EPROTO, "expected a reply");
+}
+
+Test(protocol, a_server_that_is_gone)
+{
+    struct peer peer = open_peer();
+    struct protocol_reply reply;
+    struct error err = {{0}};
+    int fds[PROTOCOL_FDS_MAX];
+    unsigned count = 0;
+    close(peer.theirs);
+    cr_assert_eq(protocol_call(peer.ours, PROTOCOL_BOARDS, NULL, &reply, fds, &count, &err), -EPIPE);
+    cr_assert_neq(err.text[0], 0);
+}

@@ -1,0 +1,246 @@
+#include "tools/report.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "control/explain.h"
+#include "ring/channel.h"
+#include "ring/clock.h"
+
+static json_t *integer(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+/* JSON has no NaN: a value that is not a number is null, and the quality says why. */
+static json_t *real_or_null(double value)
+{
+    return ring_is_not_finite(value) ? json_null() : json_real(value);
+}
+
+static json_t *report_processes(const struct session *s)
+{
+    json_t *list = json_array();
+    uint32_t n = s->supervisor->processes;
+    for (uint32_t i = 0; i < n && i < SUPERVISOR_PROCESSES_MAX; i++) {
+        const struct supervisor_process *p = &s->supervisor->process[i];
+        const struct board *board = i == 0               ? &s->supervisor->common
+                                    : i == 1             ? &s->control->common
+                                    : i - 2 < s->workers ? s->worker[i - 2]
+                                                         : NULL;
+        json_t *refusals = json_array();
+        for (uint32_t r = 0; board != NULL && r < board->refusals && r < BOARD_REFUSALS_MAX; r++) {
+            json_array_append_new(refusals, json_string(board->refusal[r]));
+        }
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:I, s:b, s:I, s:b, s:b, s:o}", "name", p->name, "pid",
+                            (json_int_t)p->pid, "core", p->core, "policy", p->policy == 1 ? "fifo" : "other",
+                            "priority", p->priority, "pss_kb", (json_int_t)p->pss_kb, "alive", (int)p->alive,
+                            "restarts", (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0,
+                            "sealed", board != NULL && board->sealed != 0, "refusals", refusals));
+    }
+    return list;
+}
+
+static json_t *report_readers(const struct session *s, uint32_t ring, uint64_t published)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < s->supervisor->readers && i < SUPERVISOR_READERS_MAX; i++) {
+        const struct supervisor_reader *r = &s->supervisor->reader[i];
+        if (r->ring == ring) {
+            /* The reader wrote both itself: whatever it says, it cannot lag or have lost more than was published.
+             */
+            uint64_t lost = r->lost < published ? r->lost : published;
+            uint64_t lag = published > r->position ? published - r->position : 0;
+            json_array_append_new(list, json_pack("{s:I, s:s, s:I, s:I}", "pid", (json_int_t)r->pid, "mode",
+                                                  r->gating != 0 ? "gating" : "observer", "lag_frames",
+                                                  (json_int_t)lag, "lost", (json_int_t)lost));
+        }
+    }
+    return list;
+}
+
+static uint64_t published(const struct session *s, uint32_t ring)
+{
+    return __atomic_load_n(&s->ring[ring].header->progress.published, __ATOMIC_ACQUIRE);
+}
+
+static json_t *report_rings(const struct session *s)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < s->rings; i++) {
+        const struct ring_identity *id = &s->ring[i].header->identity;
+        uint64_t now = published(s, i);
+        uint64_t lost = ring_ledger_lost(&s->ring[i].header->ledger);
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:o}", "name", id->name, "slot_bytes",
+                            (json_int_t)id->slot_bytes, "slots", (json_int_t)id->slots, "page_bytes",
+                            (json_int_t)id->page_bytes, "published", (json_int_t)now, "rate_hz",
+                            s->supervisor->ring_rate_hz[i], "lost", (json_int_t)lost, "epoch",
+                            (json_int_t)s->ring[i].header->progress.epoch, "readers", report_readers(s, i, now)));
+    }
+    return list;
+}
+
+static json_t *causes_lost(const struct ring_ledger *ledger)
+{
+    json_t *lost = json_object();
+    for (uint32_t i = 0; i < RING_LOSSES; i++) {
+        json_object_set_new(lost, ring_loss_name(i), integer(ring_count_read(&ledger->lost[i])));
+    }
+    return lost;
+}
+
+static json_t *reasons_refused(const struct ring_ledger *ledger)
+{
+    json_t *refused = json_object();
+    for (uint32_t i = 0; i <= RING_REFUSED_SYNTAX; i++) {
+        json_object_set_new(refused, ring_refusal_name(i), integer(ring_count_read(&ledger->refused[i])));
+    }
+    return refused;
+}
+
+/* The counters move while they are read: a residual counts only if it stays. */
+static int64_t steady_residual(const struct ring_ledger *ledger)
+{
+    int64_t residual = 0;
+    for (int i = 0; i < 20; i++) {
+        residual = ring_ledger_residual(ledger);
+        if (residual == 0) {
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+    }
+    return residual;
+}
+
+json_t *report_streams(const struct session *session)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < session->rings; i++) {
+        const struct ring_ledger *l = &session->ring[i].header->ledger;
+        const struct ring_identity *id = &session->ring[i].header->identity;
+        json_t *stream = json_pack(
+            "{s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:b, s:I, s:I, s:I, s:I}", "name", id->stream,
+            "ring", id->name, "sent", (json_int_t)ring_count_read(&l->sent), "delivered",
+            (json_int_t)ring_count_read(&l->delivered), "lost", causes_lost(l), "duplicated",
+            (json_int_t)ring_count_read(&l->duplicated), "reordered", (json_int_t)ring_count_read(&l->reordered),
+            "residual", (json_int_t)steady_residual(l), "refused", reasons_refused(l), "noise_bytes",
+            (json_int_t)ring_count_read(&l->noise_bytes), "gap_records",
+            (json_int_t)ring_count_read(&l->gap_records), "open", ring_count_read(&l->is_open) != 0, "connects",
+            (json_int_t)ring_count_read(&l->connects), "disconnects", (json_int_t)ring_count_read(&l->disconnects),
+            "bytes", (json_int_t)ring_count_read(&l->bytes), "open_errno",
+            (json_int_t)ring_count_read(&l->open_errno));
+        json_array_append_new(list, stream);
+    }
+    return list;
+}
+
+static json_t *report_channels(const struct session *s, const struct control_board *board)
+{
+    json_t *list = json_array();
+    uint64_t now_ns = clock_tai_ns(s->table->tai_minus_monotonic_ns);
+    for (uint32_t i = 0; i < s->table->channels && i < CONTROL_CHANNELS_MAX; i++) {
+        const struct control_board_channel *c = &board->channel[i];
+        uint64_t age_ns = now_ns > c->tai_ns ? now_ns - c->tai_ns : 0;
+        json_array_append_new(
+            list, json_pack("{s:s, s:o, s:s, s:s, s:o, s:I}", "name", s->table->channel[i].decode.name, "value",
+                            c->samples > 0 ? real_or_null(c->value) : json_null(), "quality",
+                            engine_quality_name(c->quality), "unit", s->table->channel[i].decode.unit, "age_ns",
+                            c->samples > 0 ? integer(age_ns) : json_null(), "samples", (json_int_t)c->samples));
+    }
+    return list;
+}
+
+static json_t *report_cause(const struct session *s, const struct engine_cause *cause)
+{
+    char text[256];
+    control_explain(s->table, cause, text, sizeof(text));
+    bool has_channel = cause->channel < s->table->channels;
+    bool has_rule = cause->rule < s->table->rules;
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s}", "kind", engine_cause_name(cause->kind),
+                     "rule", has_rule ? json_string(s->table->rule[cause->rule].name) : json_null(), "channel",
+                     has_channel ? json_string(s->table->channel[cause->channel].decode.name) : json_null(),
+                     "value", has_channel ? real_or_null(cause->value) : json_null(), "limit",
+                     has_rule ? json_real(cause->limit) : json_null(), "unit",
+                     has_channel ? json_string(s->table->channel[cause->channel].decode.unit) : json_null(),
+                     "tai_ns", (json_int_t)cause->tai_ns, "source_sequence", (json_int_t)cause->source_sequence,
+                     "position", (json_int_t)cause->position, "text", text);
+}
+
+static json_t *report_causes(const struct session *s, const struct engine_cause *causes, uint32_t count)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count && i < ENGINE_CAUSES_MAX; i++) {
+        json_array_append_new(list, report_cause(s, &causes[i]));
+    }
+    return list;
+}
+
+static json_t *report_interlock(const struct session *s, const struct control_board *board)
+{
+    bool has_first = board->first_out_count > 0 && board->state != ENGINE_ARMED && board->state != ENGINE_INIT;
+    return json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "state",
+                     engine_state_name(board->state), "armed", board->state == ENGINE_ARMED, "trips",
+                     (json_int_t)board->trips, "first_out",
+                     has_first ? report_cause(s, &board->first_out[0]) : json_null(), "first_out_all",
+                     report_causes(s, board->first_out, has_first ? board->first_out_count : 0), "causes",
+                     report_causes(s, board->cause, board->cause_count), "bypasses", json_array(), "misses",
+                     (json_int_t)board->misses, "overruns", (json_int_t)board->overruns, "worst_gap_ns",
+                     (json_int_t)board->worst_gap_ns, "steps", (json_int_t)board->steps);
+}
+
+static json_t *report_outputs(const struct session *s, const struct control_board *board)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < s->table->outputs && i < CONTROL_OUTPUTS_MAX; i++) {
+        const struct control_output *output = &s->table->output[i];
+        const struct control_device *device = &s->table->device[output->device % CONTROL_DEVICES_MAX];
+        const struct control_board_device *shown = &board->device[output->device % CONTROL_DEVICES_MAX];
+        json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I}", "name", output->name,
+                                              "energised", (int)(board->energised >> i & 1), "feedback", "none",
+                                              "target", device->target, "line", (json_int_t)output->line, "sent",
+                                              (json_int_t)shown->sent, "errors", (json_int_t)shown->errors,
+                                              "last_errno", (json_int_t)shown->last_error));
+    }
+    return list;
+}
+
+json_t *report_latency(const struct session *session)
+{
+    json_t *hops = json_object();
+    for (uint32_t i = 0; i < HOPS; i++) {
+        const struct histogram *h = &session->control->hop[i];
+        json_object_set_new(
+            hops, control_hop_name(i),
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)ring_count_read(&h->count), "p50",
+                      (json_int_t)hist_quantile_ns(h, 0.5), "p99", (json_int_t)hist_quantile_ns(h, 0.99), "p999",
+                      (json_int_t)hist_quantile_ns(h, 0.999), "max", (json_int_t)ring_count_read(&h->max_ns),
+                      "late", (json_int_t)ring_count_read(&h->late), "late_limit", (json_int_t)h->limit_ns));
+    }
+    return hops;
+}
+
+json_t *report_status(struct session *session, struct error *err)
+{
+    static struct control_board board;
+    if (session_refresh(session, err) != 0) {
+        return NULL;
+    }
+    if (control_board_read(session->control, &board) != 0) {
+        error_set(err, -1, "the control process died in the middle of a report; try again");
+        return NULL;
+    }
+    uint64_t now_ns = clock_tai_ns(session->table->tai_minus_monotonic_ns);
+    json_t *status = json_pack(
+        "{s:s, s:s, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "instance", session->supervisor->common.instance,
+        "version", SLUICE_VERSION, "uptime_s", (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9,
+        "clock_step_s", (double)session->supervisor->clock_step_ns / 1e9, "processes", report_processes(session),
+        "rings", report_rings(session), "streams", report_streams(session), "channels",
+        report_channels(session, &board), "interlock", report_interlock(session, &board), "outputs",
+        report_outputs(session, &board), "latency_ns", report_latency(session));
+    if (status == NULL) {
+        error_set(err, -1, "no memory for the report");
+    }
+    return status;
+}

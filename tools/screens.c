@@ -1,0 +1,252 @@
+/* status, latency, ledger: screens drawn from the JSON objects of tools/report.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/report.h"
+#include "tools/sluice.h"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "-";
+}
+
+static double number_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static bool true_of(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+static void draw_processes(const json_t *status)
+{
+    size_t i;
+    json_t *p;
+    double sum_kb = 0;
+    printf("%-12s %7s %5s %-9s %9s %8s %s\n", "process", "pid", "core", "policy", "memory", "restarts", "state");
+    json_array_foreach(json_object_get(status, "processes"), i, p)
+    {
+        char core[16] = "any";
+        char policy[24];
+        if (number_of(p, "core") >= 0) {
+            snprintf(core, sizeof(core), "%.0f", number_of(p, "core"));
+        }
+        snprintf(policy, sizeof(policy), "%s %.0f", text_of(p, "policy"), number_of(p, "priority"));
+        sum_kb += number_of(p, "pss_kb");
+        printf("%-12s %7.0f %5s %-9s %6.0f kB %8.0f %s%s%s\n", text_of(p, "name"), number_of(p, "pid"), core,
+               policy, number_of(p, "pss_kb"), number_of(p, "restarts"), true_of(p, "alive") ? "alive" : "DEAD",
+               true_of(p, "locked") ? ", locked" : "", true_of(p, "sealed") ? ", sealed" : "");
+    }
+    printf("%-12s %7s %5s %-9s %6.0f kB   (resident in proportion, rings apart)\n", "sum", "", "", "", sum_kb);
+    json_array_foreach(json_object_get(status, "processes"), i, p)
+    {
+        size_t r;
+        json_t *refusal;
+        json_array_foreach(json_object_get(p, "refusals"), r, refusal)
+        {
+            printf("  ! %s: %s\n", text_of(p, "name"), json_string_value(refusal));
+        }
+    }
+}
+
+static void draw_readers(const json_t *ring)
+{
+    size_t i;
+    json_t *reader;
+    json_array_foreach(json_object_get(ring, "readers"), i, reader)
+    {
+        printf("  reader pid %.0f: %s, %.0f frames behind, lost %.0f\n", number_of(reader, "pid"),
+               text_of(reader, "mode"), number_of(reader, "lag_frames"), number_of(reader, "lost"));
+    }
+}
+
+static void draw_rings(const json_t *status)
+{
+    size_t i;
+    json_t *ring;
+    printf("\n%-16s %9s %8s %6s %12s %10s %8s\n", "ring", "slots", "slot B", "pages", "published", "rate/s",
+           "lost");
+    json_array_foreach(json_object_get(status, "rings"), i, ring)
+    {
+        printf("%-16s %9.0f %8.0f %6s %12.0f %10.1f %8.0f\n", text_of(ring, "name"), number_of(ring, "slots"),
+               number_of(ring, "slot_bytes"), number_of(ring, "page_bytes") > 4096 ? "2 MiB" : "4 KiB",
+               number_of(ring, "published"), number_of(ring, "rate_hz"), number_of(ring, "lost"));
+        draw_readers(ring);
+    }
+}
+
+static void draw_nonzero(const char *title, json_t *counts)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(counts, key, value)
+    {
+        if (json_integer_value(value) != 0) {
+            printf("  %s %s: %lld\n", title, key, (long long)json_integer_value(value));
+        }
+    }
+}
+
+static void draw_streams(json_t *report)
+{
+    size_t i;
+    json_t *s;
+    json_t *streams = json_object_get(report, "streams");
+    printf("\n%-16s %-5s %12s %12s %9s %9s %9s\n", "stream", "", "sent", "delivered", "doubled", "reordered",
+           "residual");
+    json_array_foreach(streams, i, s)
+    {
+        printf("%-16s %-5s %12.0f %12.0f %9.0f %9.0f %9.0f\n", text_of(s, "name"),
+               true_of(s, "open") ? "open" : "DOWN", number_of(s, "sent"), number_of(s, "delivered"),
+               number_of(s, "duplicated"), number_of(s, "reordered"), number_of(s, "residual"));
+        if (number_of(s, "open_errno") != 0) {
+            printf("  cannot open its device: %s\n", strerror((int)number_of(s, "open_errno")));
+        }
+        draw_nonzero("lost,", json_object_get(s, "lost"));
+        draw_nonzero("refused,", json_object_get(s, "refused"));
+        if (number_of(s, "noise_bytes") > 0) {
+            printf("  noise: %.0f bytes\n", number_of(s, "noise_bytes"));
+        }
+    }
+}
+
+static void draw_channels(const json_t *status)
+{
+    size_t i;
+    json_t *c;
+    printf("\n%-24s %14s %-8s %-6s %10s\n", "channel", "value", "unit", "", "age");
+    json_array_foreach(json_object_get(status, "channels"), i, c)
+    {
+        char value[32] = "-";
+        if (json_is_number(json_object_get(c, "value"))) {
+            snprintf(value, sizeof(value), "%.6g", number_of(c, "value"));
+        }
+        printf("%-24s %14s %-8s %-6s %7.1f ms\n", text_of(c, "name"), value, text_of(c, "unit"),
+               text_of(c, "quality"), number_of(c, "age_ns") / 1e6);
+    }
+}
+
+static void draw_interlock(const json_t *status)
+{
+    const json_t *interlock = json_object_get(status, "interlock");
+    size_t i;
+    json_t *item;
+    printf("\ninterlock: %s, %.0f trip%s, %.0f cycle%s over budget, worst gap %.0f us\n",
+           text_of(interlock, "state"), number_of(interlock, "trips"),
+           number_of(interlock, "trips") == 1 ? "" : "s", number_of(interlock, "misses"),
+           number_of(interlock, "misses") == 1 ? "" : "s", number_of(interlock, "worst_gap_ns") / 1e3);
+    json_array_foreach(json_object_get(interlock, "first_out_all"), i, item)
+    {
+        printf("  first-out: %s\n", text_of(item, "text"));
+    }
+    json_array_foreach(json_object_get(interlock, "causes"), i, item)
+    {
+        printf("  stands: %s\n", text_of(item, "text"));
+    }
+    json_array_foreach(json_object_get(status, "outputs"), i, item)
+    {
+        printf("  output %-20s %-12s", text_of(item, "name"), true_of(item, "energised") ? "energised" : "safe");
+        if (number_of(item, "last_errno") != 0) {
+            printf(" does not take commands: %s", strerror((int)number_of(item, "last_errno")));
+        }
+        printf("\n");
+    }
+}
+
+static void draw_latency(json_t *report)
+{
+    const char *key;
+    json_t *hop;
+    json_t *hops = json_object_get(report, "latency_ns");
+    printf("\n%-20s %12s %10s %10s %10s %10s %8s\n", "latency, us", "count", "p50", "p99", "p99.9", "max", "late");
+    json_object_foreach(hops, key, hop)
+    {
+        printf("%-20s %12.0f %10.1f %10.1f %10.1f %10.1f %8.0f\n", key, number_of(hop, "count"),
+               number_of(hop, "p50") / 1e3, number_of(hop, "p99") / 1e3, number_of(hop, "p999") / 1e3,
+               number_of(hop, "max") / 1e3, number_of(hop, "late"));
+    }
+}
+
+static void draw_status(json_t *status)
+{
+    printf("%s, up %.0f s\n\n", text_of(status, "instance"), number_of(status, "uptime_s"));
+    if (number_of(status, "clock_step_s") > 0.1 || number_of(status, "clock_step_s") < -0.1) {
+        printf("  ! the wall clock was stepped by %.3f s since the start; stamps go on by the old one\n",
+               number_of(status, "clock_step_s"));
+    }
+    draw_processes(status);
+    draw_rings(status);
+    draw_streams(status);
+    draw_channels(status);
+    draw_interlock(status);
+    draw_latency(status);
+}
+
+/* The refresh tells whether the server still lives: a map of it would show its last values for ever. */
+static json_t *make_latency(struct session *session, struct error *err)
+{
+    return session_refresh(session, err) == 0 ? json_pack("{s:o}", "latency_ns", report_latency(session)) : NULL;
+}
+
+static json_t *make_streams(struct session *session, struct error *err)
+{
+    return session_refresh(session, err) == 0 ? json_pack("{s:o}", "streams", report_streams(session)) : NULL;
+}
+
+/* One screen, or one every few seconds until interrupted. */
+static int show(const struct arguments *arguments, const char *name,
+                json_t *(*make)(struct session *session, struct error *err), void (*draw)(json_t *report))
+{
+    struct error err = {{0}};
+    struct session session;
+    char instance[RING_NAME_BYTES];
+    int found = session_instance(arguments->instance, instance, &err);
+    if (found != 0) {
+        return command_fail(name, err.text, found == -EINVAL ? EXIT_USAGE : EXIT_UNREACHABLE);
+    }
+    int code = session_open(&session, instance, &err);
+    for (bool again = code == 0; again;) {
+        json_t *report = make(&session, &err);
+        if (report == NULL) {
+            code = -1;
+            break;
+        }
+        if (arguments->json) {
+            json_dumpf(report, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+            printf("\n");
+        } else {
+            if (arguments->seconds > 0 && isatty(STDOUT_FILENO) != 0) {
+                printf("\033[H\033[J"); /* home and clear */
+            }
+            draw(report);
+        }
+        json_decref(report);
+        again = arguments->seconds > 0 && fflush(stdout) == 0;
+        if (again) {
+            nanosleep(&(struct timespec){.tv_sec = (time_t)arguments->seconds}, NULL);
+        }
+    }
+    session_close(&session);
+    return code == 0 ? EXIT_DONE : command_fail(name, err.text, EXIT_UNREACHABLE);
+}
+
+int command_status(const struct arguments *arguments)
+{
+    return show(arguments, "status", report_status, draw_status);
+}
+
+int command_latency(const struct arguments *arguments)
+{
+    return show(arguments, "latency", make_latency, draw_latency);
+}
+
+int command_ledger(const struct arguments *arguments)
+{
+    return show(arguments, "ledger", make_streams, draw_streams);
+}

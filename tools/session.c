@@ -1,0 +1,142 @@
+#include "tools/session.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ring/segment.h"
+
+static bool listens(const char *directory, const char *name)
+{
+    char path[512];
+    int n = snprintf(path, sizeof(path), "%s/%s/%s", directory, name, PROTOCOL_SOCKET);
+    return name[0] != '.' && n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0;
+}
+
+/* Adds the instances that stand in a directory; the count, and the names for the message. */
+static unsigned look_in(const char *directory, char name[RING_NAME_BYTES], char *names, size_t bytes)
+{
+    unsigned count = 0;
+    DIR *d = opendir(directory);
+    for (struct dirent *e = d != NULL ? readdir(d) : NULL; e != NULL; e = readdir(d)) {
+        if (strlen(e->d_name) < RING_NAME_BYTES && listens(directory, e->d_name)) {
+            size_t used = strlen(names);
+            snprintf(names + used, bytes - used, "%s%s", used > 0 ? ", " : "", e->d_name);
+            memcpy(name, e->d_name, strlen(e->d_name) + 1);
+            count++;
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+    return count;
+}
+
+int session_instance(const char *given, char name[RING_NAME_BYTES], struct error *err)
+{
+    char directory[256];
+    char names[300] = {0};
+    if (given != NULL) {
+        if (strlen(given) >= RING_NAME_BYTES || strchr(given, '/') != NULL || given[0] == 0) {
+            return error_set(err, -EINVAL, "expected an instance's name of 1 to %u characters, found '%s'",
+                             RING_NAME_BYTES - 1, given);
+        }
+        snprintf(name, RING_NAME_BYTES, "%s", given);
+        return 0;
+    }
+    int code = protocol_run_dir(directory, sizeof(directory), "", err);
+    if (code != 0) {
+        return code;
+    }
+    unsigned count = look_in(directory, name, names, sizeof(names));
+    if (count == 0 && getenv("SLUICE_RUN_DIR") == NULL && geteuid() != 0) {
+        count = look_in("/run/sluice", name, names, sizeof(names));
+    }
+    if (count == 0) {
+        return error_set(err, -ENOENT,
+                         "expected a running server under %s, found none; start one with: sluiced "
+                         "FILE.yaml",
+                         directory);
+    }
+    return count == 1 ? 0 : error_set(err, -E2BIG, "%u servers run (%s); say which one", count, names);
+}
+
+static int take_segment(struct session *s, int fd, struct error *err)
+{
+    void *base;
+    size_t bytes;
+    int code = segment_map(fd, false, sizeof(uint64_t), &base, &bytes, err);
+    if (code != 0) {
+        return code;
+    }
+    s->map[s->maps] = base;
+    s->map_bytes[s->maps++] = bytes;
+    uint64_t magic = *(const uint64_t *)base;
+    const struct board *board = base;
+    if (magic == RING_MAGIC && s->rings < CONTROL_RINGS_MAX) {
+        return ring_attach(&s->ring[s->rings++], base, bytes, err);
+    }
+    if (magic == CONTROL_TABLE_MAGIC && bytes >= sizeof(*s->table)) {
+        s->table = base;
+    } else if (magic == BOARD_MAGIC && board->role == BOARD_SUPERVISOR && bytes >= sizeof(*s->supervisor)) {
+        s->supervisor = base;
+    } else if (magic == BOARD_MAGIC && board->role == BOARD_CONTROL && bytes >= sizeof(*s->control)) {
+        s->control = base;
+    } else if (magic == BOARD_MAGIC && board->role == BOARD_WORKER && s->workers < SESSION_WORKERS_MAX) {
+        s->worker[s->workers++] = base;
+    }
+    return 0;
+}
+
+static int fetch(struct session *session, bool map, struct error *err)
+{
+    struct protocol_reply reply;
+    int fds[PROTOCOL_FDS_MAX];
+    unsigned count = 0;
+    int code = protocol_call(session->socket_fd, PROTOCOL_BOARDS, NULL, &reply, fds, &count, err);
+    for (unsigned i = 0; i < count; i++) {
+        if (map && code == 0) {
+            code = take_segment(session, fds[i], err);
+        }
+        close(fds[i]);
+    }
+    return code;
+}
+
+int session_open(struct session *session, const char *instance, struct error *err)
+{
+    *session = (struct session){.socket_fd = -1};
+    snprintf(session->instance, sizeof(session->instance), "%s", instance);
+    session->socket_fd = protocol_connect(instance, err);
+    if (session->socket_fd < 0) {
+        return session->socket_fd;
+    }
+    int code = fetch(session, true, err);
+    if (code == 0 && (session->supervisor == NULL || session->table == NULL || session->control == NULL ||
+                      session->table->version != CONTROL_TABLE_VERSION ||
+                      session->supervisor->common.version != BOARD_LAYOUT_VERSION)) {
+        code = error_set(err, -EPROTO,
+                         "the server shows boards of another release; use the same release on both "
+                         "sides");
+    }
+    return code;
+}
+
+int session_refresh(struct session *session, struct error *err)
+{
+    return fetch(session, false, err);
+}
+
+void session_close(struct session *session)
+{
+    for (uint32_t i = 0; i < session->maps; i++) {
+        munmap(session->map[i], session->map_bytes[i]);
+    }
+    if (session->socket_fd >= 0) {
+        close(session->socket_fd);
+    }
+    *session = (struct session){.socket_fd = -1};
+}

@@ -1,0 +1,40 @@
+/* A tool's view of a running server: every board, table and ring mapped read-only. Cold. */
+#ifndef TOOLS_SESSION_H
+#define TOOLS_SESSION_H
+
+#include "control/board.h"
+#include "daq/board.h"
+#include "ring/protocol.h"
+#include "ring/ring.h"
+
+#define SESSION_WORKERS_MAX 8u
+
+/* Exit codes of every command. */
+enum { EXIT_DONE = 0, EXIT_NOT_SO = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
+
+struct session {
+    char instance[RING_NAME_BYTES];
+    int socket_fd;
+    const struct supervisor_board *supervisor;
+    const struct control_table *table;
+    const struct control_board *control;
+    const struct board *worker[SESSION_WORKERS_MAX];
+    struct ring_view ring[CONTROL_RINGS_MAX];
+    uint32_t workers;
+    uint32_t rings;
+    void *map[PROTOCOL_FDS_MAX];
+    size_t map_bytes[PROTOCOL_FDS_MAX];
+    uint32_t maps;
+};
+
+/* The instance to talk to: `given`, or the only one that runs. 0, or -ENOENT / -E2BIG with the names in err. */
+int session_instance(const char *given, char name[RING_NAME_BYTES], struct error *err);
+
+/* Connects and maps. 0 or -errno. session_close is fine after a failure. */
+int session_open(struct session *session, const char *instance, struct error *err);
+
+/* Asks the server to bring its process and reader tables up to date. */
+int session_refresh(struct session *session, struct error *err);
+void session_close(struct session *session);
+
+#endif

@@ -1,0 +1,148 @@
+/* sluice COMMAND: what an operator types. */
+#include "tools/sluice.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/session.h"
+
+struct command {
+    const char *name;
+    int (*run)(const struct arguments *arguments);
+    const char *operands; /* "i": instance, "r": ring, "f": file; capital: must be there */
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"check", command_check, "F", "check FILE             is this configuration right? Starts nothing"},
+    {"status", command_status, "i",
+     "status [INSTANCE]      one screen: processes, rings, losses, channels, interlock"},
+    {"latency", command_latency, "i", "latency [INSTANCE]     where the time goes, sample to valve"},
+    {"ledger", command_ledger, "i", "ledger [INSTANCE]      sent = delivered + lost by cause, per stream"},
+    {"tail", command_tail, "ir", "tail [INSTANCE] RING   frames as they come, decoded; --count N, --oldest"},
+    {"reset", command_reset, "i", "reset [INSTANCE]       clear a trip; refused while a cause stands"},
+    {"arm", command_arm, "i", "arm [INSTANCE]         give the permit; refused unless reset and healthy"},
+    {"trip", command_trip, "i", "trip [INSTANCE]        withdraw the permit now"},
+};
+
+static int usage(FILE *to, int code)
+{
+    fprintf(to, "usage: sluice COMMAND [--json] ..\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        fprintf(to, "  %s\n", commands[i].help);
+    }
+    fprintf(to, "  status and latency: --watch SECONDS repeats\n"
+                "INSTANCE may be left out when one server runs. --version, --help.\n"
+                "Exit: 0 done, 1 it is not so, 2 bad usage or configuration, 3 cannot reach the server.\n");
+    return code;
+}
+
+int command_fail(const char *command, const char *text, int code)
+{
+    fprintf(stderr, "sluice %s: %s\n", command, text);
+    return code;
+}
+
+int command_check(const struct arguments *arguments)
+{
+    char path[512];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
+    if (n < 0) {
+        return command_fail("check", "cannot find sluiced: /proc is not mounted", EXIT_USAGE);
+    }
+    path[n] = 0;
+    char *slash = strrchr(path, '/');
+    memcpy(slash != NULL ? slash + 1 : path, "sluiced", sizeof("sluiced"));
+    execl(path, path, "--check", arguments->file, (char *)NULL);
+    fprintf(stderr, "sluice check: expected sluiced at %s: %s\n", path, strerror(errno));
+    return EXIT_USAGE;
+}
+
+static bool parse_number(const char *text, uint64_t *value)
+{
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    *value = n;
+    return errno == 0 && end != text && *end == 0 && text[0] != '-';
+}
+
+/* Operands in their order; a ring alone leaves the instance to be found. */
+static bool take_operands(const struct command *command, int count, char **operands, struct arguments *a)
+{
+    if (strcmp(command->operands, "F") == 0) {
+        a->file = count == 1 ? operands[0] : NULL;
+        return count == 1;
+    }
+    if (strcmp(command->operands, "ir") == 0) {
+        a->ring = count >= 1 ? operands[count - 1] : NULL;
+        a->instance = count == 2 ? operands[0] : NULL;
+        return count == 1 || count == 2;
+    }
+    a->instance = count == 1 ? operands[0] : NULL;
+    return count <= 1;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},        {"oldest", no_argument, NULL, 'o'},
+        {"count", required_argument, NULL, 'n'}, {"watch", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    struct arguments a = {0};
+    uint64_t seconds = 0;
+    bool is_tail = command->run == command_tail;
+    bool can_watch = command->run == command_status || command->run == command_latency;
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        bool right = option == 'j'   ? command->run != command_check
+                     : option == 'h' ? true
+                     : option == 'w' ? can_watch
+                                     : is_tail;
+        a.json = a.json || option == 'j';
+        a.oldest = a.oldest || option == 'o';
+        if (option == 'h') {
+            return usage(stdout, EXIT_DONE);
+        }
+        if (option == '?') {
+            return usage(stderr, EXIT_USAGE);
+        }
+        if (!right || (option == 'n' && !parse_number(optarg, &a.count)) ||
+            (option == 'w' && (!parse_number(optarg, &seconds) || seconds < 1 || seconds > 3600))) {
+            fprintf(stderr,
+                    "sluice %s: option %s does not belong here, or wants a number (1 to 3600 s for --watch)\n",
+                    command->name, argv[optind - 1]);
+            return EXIT_USAGE;
+        }
+    }
+    a.seconds = (uint32_t)seconds;
+    if (!take_operands(command, argc - optind, argv + optind, &a)) {
+        fprintf(stderr, "usage: sluice %s\n", command->help);
+        return EXIT_USAGE;
+    }
+    return command->run(&a);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+        printf("sluice %s\n", SLUICE_VERSION);
+        return EXIT_DONE;
+    }
+    if (argc >= 2 && strcmp(argv[1], "--help") == 0) {
+        return usage(stdout, EXIT_DONE);
+    }
+    for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            return run(&commands[i], argc - 1, argv + 1);
+        }
+    }
+    if (argc >= 2) {
+        fprintf(stderr, "sluice: there is no command '%s'\n", argv[1]);
+    }
+    return usage(stderr, EXIT_USAGE);
+}

@@ -1,0 +1,30 @@
+/* The commands behind `sluice COMMAND`. Each returns an exit code (tools/session.h). */
+#ifndef TOOLS_SLUICE_H
+#define TOOLS_SLUICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct arguments {
+    const char *instance; /* NULL: the only one that runs */
+    const char *ring;     /* tail */
+    const char *file;     /* check */
+    bool json;
+    bool oldest;      /* tail: begin at the oldest frame that is left */
+    uint64_t count;   /* tail: 0: endless */
+    uint32_t seconds; /* latency, status: 0: once, else every so many seconds */
+};
+
+int command_check(const struct arguments *arguments);
+int command_status(const struct arguments *arguments);
+int command_latency(const struct arguments *arguments);
+int command_ledger(const struct arguments *arguments);
+int command_tail(const struct arguments *arguments);
+int command_arm(const struct arguments *arguments);
+int command_reset(const struct arguments *arguments);
+int command_trip(const struct arguments *arguments);
+
+/* Says err on standard error, as "sluice COMMAND: ..", and returns code. */
+int command_fail(const char *command, const char *text, int code);
+
+#endif

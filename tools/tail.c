@@ -1,0 +1,138 @@
+/* tail: frames of a ring as they come, through libsluice like any other reader. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "ring/channel.h"
+#include "ring/sluice.h"
+#include "tools/session.h"
+#include "tools/sluice.h"
+
+#define CHANNELS_SHOWN_MAX 64u
+#define WAIT_MS            200
+
+static volatile sig_atomic_t stop;
+
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    stop = 1;
+}
+
+static void print_gap_json(const struct sluice_frame *f)
+{
+    printf("{\"position\": %" PRIu64 ", \"tai_ns\": %" PRIu64 ", \"gap\": {\"cause\": \"%s\", \"count\": %" PRIu64
+           "}}\n",
+           f->position, f->tai_ns, sluice_loss_name(f->cause), f->lost_before);
+}
+
+static void print_gap(const struct sluice_frame *f, bool json)
+{
+    if (json) {
+        print_gap_json(f);
+        return;
+    }
+    printf("%12" PRIu64 "  --- gap: %s", f->position, sluice_loss_name(f->cause));
+    if (f->lost_before > 0) {
+        printf(", %" PRIu64 "%s frames missing", f->lost_before, f->lost_before >= UINT16_MAX ? " or more" : "");
+    }
+    printf(" ---\n");
+}
+
+/* The values are taken first and printed only if the frame was not overwritten meanwhile. */
+static bool print_frame(const struct sluice_reader *reader, const struct sluice_frame *f, bool json)
+{
+    double value[CHANNELS_SHOWN_MAX];
+    struct sluice_channel channel;
+    uint32_t channels = sluice_channels(reader);
+    channels = channels < CHANNELS_SHOWN_MAX ? channels : CHANNELS_SHOWN_MAX;
+    for (uint32_t i = 0; i < channels; i++) {
+        value[i] = sluice_value(reader, i, f);
+    }
+    if (sluice_reader_valid(reader, f) == 0) {
+        return false;
+    }
+    if (json) {
+        printf("{\"position\": %" PRIu64 ", \"tai_ns\": %" PRIu64 ", \"source_sequence\": %" PRIu64
+               ", \"length_bytes\": %u, \"lost_before\": %" PRIu64 ", \"cause\": %s%s%s, \"values\": {",
+               f->position, f->tai_ns, f->source_sequence, f->length_bytes, f->lost_before,
+               f->lost_before > 0 ? "\"" : "", f->lost_before > 0 ? sluice_loss_name(f->cause) : "null",
+               f->lost_before > 0 ? "\"" : "");
+    } else {
+        if (f->lost_before > 0) {
+            print_gap(f, false);
+        }
+        printf("%12" PRIu64 "  %" PRIu64 ".%09" PRIu64 "  #%-10" PRIu64 " %5u B", f->position,
+               f->tai_ns / UINT64_C(1000000000), f->tai_ns % UINT64_C(1000000000), f->source_sequence,
+               f->length_bytes);
+    }
+    for (uint32_t i = 0; i < channels; i++) {
+        sluice_channel(reader, i, &channel);
+        if (!json) {
+            printf("  %s %.6g %s", channel.name, value[i], channel.unit);
+        } else if (ring_is_not_finite(value[i])) {
+            printf("%s\"%s\": null", i > 0 ? ", " : "", channel.name);
+        } else {
+            printf("%s\"%s\": %.17g", i > 0 ? ", " : "", channel.name, value[i]);
+        }
+    }
+    printf(json ? "}}\n" : "\n");
+    return true;
+}
+
+static int follow(struct sluice_reader *reader, const struct arguments *arguments)
+{
+    struct sluice_frame frame;
+    uint64_t shown = 0;
+    uint64_t lost = 0;
+    int code = 0;
+    while (stop == 0 && (arguments->count == 0 || shown < arguments->count)) {
+        if (sluice_reader_next(reader, &frame) == 1) {
+            if ((frame.flags & SLUICE_FRAME_GAP) != 0) {
+                print_gap(&frame, arguments->json);
+            } else if (!print_frame(reader, &frame, arguments->json)) {
+                continue;
+            }
+            shown++;
+        } else {
+            fflush(stdout);
+            code = sluice_reader_wait(reader, WAIT_MS);
+        }
+        if (sluice_reader_lost(reader) != lost) {
+            lost = sluice_reader_lost(reader);
+            fprintf(stderr, "sluice tail: too slow: %" PRIu64 " frames were overwritten before they were shown\n",
+                    lost);
+        }
+        if (code < 0) {
+            return command_fail("tail", "the server has ended", EXIT_UNREACHABLE);
+        }
+        if (ferror(stdout) != 0) {
+            return EXIT_NOT_SO;
+        }
+    }
+    return EXIT_DONE;
+}
+
+int command_tail(const struct arguments *arguments)
+{
+    struct error err = {{0}};
+    struct sluice_reader *reader;
+    char instance[RING_NAME_BYTES];
+    struct sigaction action = {.sa_handler = on_stop};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    int found = session_instance(arguments->instance, instance, &err);
+    if (found != 0) {
+        return command_fail("tail", err.text, found == -EINVAL ? EXIT_USAGE : EXIT_UNREACHABLE);
+    }
+    int code = sluice_attach(&reader, instance, arguments->ring, arguments->oldest ? SLUICE_OLDEST : SLUICE_NEWEST,
+                             err.text, sizeof(err.text));
+    if (code != 0) {
+        return command_fail("tail", err.text, code == -ENXIO ? EXIT_NOT_SO : EXIT_UNREACHABLE);
+    }
+    int result = follow(reader, arguments);
+    fflush(stdout);
+    sluice_detach(reader);
+    return result;
+}
