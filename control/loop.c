@@ -27,6 +27,9 @@ static uint64_t elapsed_ns(uint64_t from_ns, uint64_t to_ns)
     return to_ns > from_ns ? to_ns - from_ns : 0;
 }
 
+/* A permit is looked at once more with nothing between it and the system call. What is stopped even then, in the
+ * last instructions before the kernel has the datagram, carries the time of its decision: control/output.h says
+ * what a receiver does with it. */
 static void send_device(struct control_loop *loop, uint32_t index, uint64_t now_ns)
 {
     struct loop_device *device = &loop->device[index];
@@ -39,6 +42,9 @@ static void send_device(struct control_loop *loop, uint32_t index, uint64_t now_
     if (ring != 0) {
         message.evaluated = loop->watch.ring[ring - 1].evaluated;
         message.source_sequence = loop->watch.ring[ring - 1].source_sequence;
+    }
+    if (message.energised != 0 && elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) > loop->table->stall_trip_ns) {
+        message.energised = 0; /* stopped since it decided, however short before this line: the trip follows */
     }
     int code = output_send(loop->table, index, (int)loop->table->device[index].fd, &message);
     device->last_sent_ns = now_ns;

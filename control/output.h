@@ -5,7 +5,9 @@
  *    8 u64 TAI ns of the decision     16 u32 lines: which bits are set by it
  *   20 u32 energised bits (1 = permit) 24 u64 frames of the acknowledged ring evaluated so far
  *   32 u64 source sequence of the newest of those  40 u32 origin (1 control, 2 supervisor)  44 u32 zero
- * A receiver must treat silence as de-energised: the datagrams come at least every refresh period.
+ * A receiver must treat silence as de-energised: the datagrams come at least every refresh period. One that shares
+ * the clock should also refuse a permit decided longer ago than that silence: a sender stopped between its last
+ * look at the clock and the kernel sends one such, and de-energises in its next cycle.
  *
  * The file: "1\n" or "0\n" if the device has one line, else "NAME=1 " or "NAME=0 " for each, then a newline; always
  * the same length, written at offset 0.

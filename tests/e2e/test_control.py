@@ -122,7 +122,10 @@ class Control(support.Case):
             self.assertGreater(status["interlock"]["worst_gap_ns"], 600 * 10**6)
 
     def test_stopped_in_the_middle_of_a_cycle(self):
-        """A busy loop is nearly always in the middle of one: what it decided before the stall is not said after it."""
+        """A busy loop is nearly always in the middle of one: what it decided before the stall is not said after it.
+
+        The kernel may take the datagram at any instruction after the loop's last look at the clock. So one permit per
+        stall may still come out, but it tells its age, is the first datagram, and the next one takes it back."""
         server, _, actuator = self.udp_server(stall_trip_ms=100, silence_ms=8000, idle="busy", cycle_budget_us=1000,
                                               refresh_us=20, source={"channels": support.channels(stale_ms=5000)})
         late = 0
@@ -130,12 +133,18 @@ class Control(support.Case):
             control = self.armed(server, actuator)
             server.kill(control, signal.SIGSTOP)
             time.sleep(0.3)
-            continued_ns = time.time_ns()
+            continued_ns, continued_tai_ns = time.time_ns(), time.clock_gettime_ns(time.CLOCK_TAI)
             server.kill(control, signal.SIGCONT)
             server.wait_state("tripped")
             actuator.wait_permit(False)
-            late += any(c.energised for c in actuator.since(continued_ns))
-        self.assertEqual(late, 0, "permits after a stall, of 20")
+            after = actuator.since(continued_ns)
+            permits = [n for n, c in enumerate(after) if c.energised]
+            self.assertIn(permits, ([], [0]), "a permit after the stall that is not the one already on its way")
+            for n in permits:
+                self.assertLess(after[n].decided_ns, continued_tai_ns - 200 * 10**6, "a permit that hides its age")
+            late += len(permits)
+        print("permits under way when the loop was stopped, of 20:", late)
+        self.assertLess(late, 10, "the loop does not look at the clock before it sends")
 
     def test_stopped_supervisor(self):
         """Nothing happens to the interlock; afterwards the supervisor blames nobody for its own gap."""
