@@ -10,7 +10,9 @@
 
 enum seal_profile {
     SEAL_CONTROL = 1, /* sleep, clock, write to outputs, leave */
-    SEAL_WORKER = 2   /* io_uring, sleep, clock, reopen a device, leave */
+    SEAL_WORKER = 2,  /* io_uring, sleep, clock, reopen a device, leave */
+    SEAL_WORKER_LEASES =
+        3 /* the same, and map the leases of gating readers: read-only, over what is mapped there */
 };
 
 /* Every descriptor, thread and byte of memory must exist before. If wanted is false only tells the test hook. On

@@ -6,7 +6,8 @@
 
 #define SUPERVISOR_PROCESSES_MAX 10u
 #define SUPERVISOR_RINGS_MAX     16u
-#define SUPERVISOR_READERS_MAX   64u
+#define SUPERVISOR_READERS_MAX   512u
+#define SUPERVISOR_EVENTS_MAX    32u
 
 struct supervisor_process {
     char name[RING_NAME_BYTES];
@@ -22,10 +23,35 @@ struct supervisor_process {
 struct supervisor_reader {
     uint64_t pid;
     uint64_t uid;
-    uint32_t ring; /* index in the order of the server's rings */
-    uint32_t gating;
+    uint32_t ring;        /* index in the order of the server's rings */
+    uint32_t gating;      /* 1: attached as a gating reader */
+    uint32_t demoted;     /* 1: and is an observer now */
+    uint32_t reason;      /* enum ring_gate_reason */
+    uint64_t deadline_ns; /* for which it may hold the writer up */
+    uint64_t waits;       /* times the writer found no room because of it */
+    uint64_t waited_ns;
+    uint64_t waited_ns_max;
     uint64_t position;
-    uint64_t lost;
+    uint64_t lost; /* frames overwritten before it read them */
+};
+
+/* Of a ring, over the server's life. */
+struct supervisor_ring {
+    uint64_t demotions;    /* gating readers that became observers */
+    uint64_t evictions;    /* and were shown out */
+    uint64_t readers_lost; /* frames lost by readers that have left */
+};
+
+enum supervisor_event { SUPERVISOR_DEMOTED = 1, SUPERVISOR_EVICTED = 2 };
+
+struct supervisor_reader_event {
+    uint64_t tai_ns;
+    uint64_t pid;
+    uint32_t ring;
+    uint32_t event;  /* enum supervisor_event */
+    uint32_t reason; /* enum ring_gate_reason */
+    uint32_t reserved;
+    uint64_t lost; /* frames the reader had lost by then */
 };
 
 struct supervisor_board {
@@ -37,6 +63,9 @@ struct supervisor_board {
     double ring_rate_hz[SUPERVISOR_RINGS_MAX]; /* published per second over the last half second */
     struct supervisor_process process[SUPERVISOR_PROCESSES_MAX];
     struct supervisor_reader reader[SUPERVISOR_READERS_MAX];
+    struct supervisor_ring ring[SUPERVISOR_RINGS_MAX];
+    uint64_t reader_events; /* ever; event n stands in reader_event[n % SUPERVISOR_EVENTS_MAX] */
+    struct supervisor_reader_event reader_event[SUPERVISOR_EVENTS_MAX];
 };
 
 #endif

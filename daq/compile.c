@@ -101,6 +101,7 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
         memory != NULL && memory->pages != NULL ? (enum segment_pages) * memory->pages : SEGMENT_HUGE_OR_NORMAL;
     compile_sources(&c);
     compile_control(&c);
+    compile_gating(&c);
     check_memory(&c);
     return errors->count == before ? 0 : -EINVAL;
 }

@@ -14,19 +14,23 @@
 
 struct ring_plan {
     char name[RING_NAME_BYTES];
-    char stream[RING_NAME_BYTES];
+    struct ring_stream stream; /* name empty: no source writes this ring */
     uint64_t slots;
     uint32_t slot_bytes;
     uint32_t payload_offset;
     uint32_t channel_count;
     uint32_t watched_as; /* index + 1 in control_table.ring; 0: carries no channels */
+    uint32_t gates;      /* gating readers at a time, 0 .. RING_GATES_MAX */
+    uint64_t gate_deadline_ns;
+    uint64_t gate_evict_ns;
     struct ring_channel channel[RING_CHANNELS_MAX];
 };
 
 struct server_plan {
     char instance[RING_NAME_BYTES];
     enum segment_pages pages;
-    uint64_t silence_ns; /* control is given up when its heartbeat is older than this */
+    uint64_t silence_ns;  /* control is given up when its heartbeat is older than this */
+    uint32_t readers_max; /* at a time, over all rings */
     uint32_t rings;
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];
@@ -59,6 +63,9 @@ void compile_thread(struct compile *c, const char *where, const int *core, const
 
 /* compile_sources.c: rings, workers, sources, channels. */
 void compile_sources(struct compile *c);
+
+/* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
+void compile_gating(struct compile *c);
 
 /* compile_control.c: the interlock's table. */
 void compile_control(struct compile *c);

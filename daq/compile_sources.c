@@ -408,9 +408,10 @@ static struct ring_plan *find_ring(struct compile *c, uint32_t i, const char *na
     for (uint32_t r = 0; r < c->plan->rings; r++) {
         struct ring_plan *ring = &c->plan->ring[r];
         if (strcmp(ring->name, name) == 0) {
-            if (ring->stream[0] != 0) {
+            if (ring->stream.name[0] != 0) {
                 config_complain(c->file, c->errors, path,
-                                "ring '%s' already has source '%s'; a ring has one writer", name, ring->stream);
+                                "ring '%s' already has source '%s'; a ring has one writer", name,
+                                ring->stream.name);
                 return NULL;
             }
             return ring;
@@ -473,6 +474,18 @@ static void check_framing(struct compile *c, uint32_t i, const struct source_pla
     }
 }
 
+/* What readers are told about the ring's stream. */
+static void describe_stream(const struct source_plan *source, struct ring_stream *stream)
+{
+    *stream = (struct ring_stream){.frame_bytes = source->frame_bytes,
+                                   .sequence_at_byte = source->sequence.at_byte,
+                                   .sequence_width_bytes = source->sequence.width_bytes,
+                                   .sequence_byte_order = source->sequence.byte_order,
+                                   .sequence_step = source->sequence.step};
+    memcpy(stream->name, source->name, sizeof(stream->name));
+    snprintf(stream->source, sizeof(stream->source), "%s", source->kind == SOURCE_UDP ? "udp" : "serial");
+}
+
 static void compile_source(struct compile *c, uint32_t i)
 {
     const struct config_source *from = &c->config->sources[i];
@@ -491,7 +504,6 @@ static void compile_source(struct compile *c, uint32_t i)
             config_complain(c->file, c->errors, path, "a second source named '%s'; names must differ", from->name);
         }
     }
-    memcpy(ring->stream, to->name, sizeof(ring->stream));
     to->frame_bytes = (uint32_t)compile_bounded(c, path_of(path, "sources[%u].frame_bytes", i), from->frame_bytes,
                                                 0, 1, RING_SLOT_BYTES_MAX - UDP_PAYLOAD_OFFSET, "bytes");
     if (to->kind == SOURCE_UDP) {
@@ -505,6 +517,7 @@ static void compile_source(struct compile *c, uint32_t i)
     if (from->checksum != NULL) {
         compile_checksum(c, i, from->checksum, to);
     }
+    describe_stream(to, &ring->stream);
     check_framing(c, i, to);
     size_slots(c, i, to, ring);
     compile_channels(c, i, to, ring);
@@ -519,7 +532,7 @@ void compile_sources(struct compile *c)
     }
     for (uint32_t r = 0; r < c->plan->rings; r++) {
         char path[PATH_BYTES];
-        if (c->plan->ring[r].stream[0] == 0) {
+        if (c->plan->ring[r].stream.name[0] == 0) {
             config_complain(c->file, c->errors, path_of(path, "rings[%u].name", r),
                             "no source writes ring '%s'; remove it or name it in a source", c->plan->ring[r].name);
         }

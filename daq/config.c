@@ -23,6 +23,7 @@ static const cyaml_strval_t pages_words[] = {
 static const cyaml_strval_t policy_words[] = {{"other", POLICY_OTHER}, {"fifo", POLICY_FIFO}};
 static const cyaml_strval_t idle_words[] = {{"busy", IDLE_BUSY}, {"duty", IDLE_DUTY}, {"wait", IDLE_WAIT}};
 static const cyaml_strval_t on_miss_words[] = {{"alarm", ON_MISS_ALARM}, {"trip", ON_MISS_TRIP}};
+static const cyaml_strval_t when_full_words[] = {{"wait", WHEN_FULL_WAIT}, {"drop", WHEN_FULL_DROP}};
 static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"big", RING_BIG_ENDIAN}};
 static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
 static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}};
@@ -73,9 +74,16 @@ static const cyaml_schema_field_t worker_fields[] = {
     CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_worker, sleep_us),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t gating_fields[] = {
+    CYAML_FIELD_UINT_PTR("readers_max", OPTIONAL, struct config_gating, readers_max),
+    WORD_OPTIONAL("when_full", struct config_gating, when_full, when_full_words),
+    CYAML_FIELD_UINT_PTR("deadline_ms", OPTIONAL, struct config_gating, deadline_ms),
+    CYAML_FIELD_UINT_PTR("evict_ms", OPTIONAL, struct config_gating, evict_ms), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t ring_fields[] = {
     TEXT("name", struct config_ring, name), CYAML_FIELD_UINT_PTR("slots", OPTIONAL, struct config_ring, slots),
-    CYAML_FIELD_UINT_PTR("slot_bytes", OPTIONAL, struct config_ring, slot_bytes), CYAML_FIELD_END};
+    CYAML_FIELD_UINT_PTR("slot_bytes", OPTIONAL, struct config_ring, slot_bytes),
+    CYAML_FIELD_MAPPING_PTR("gating", OPTIONAL, struct config_ring, gating, gating_fields), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t sequence_fields[] = {
     CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_sequence, at_byte),
@@ -154,6 +162,7 @@ ITEM(output_item, struct config_output, output_fields);
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("instance", struct config, instance),
     CYAML_FIELD_BOOL_PTR("seal", OPTIONAL, struct config, seal),
+    CYAML_FIELD_UINT_PTR("readers_max", OPTIONAL, struct config, readers_max),
     CYAML_FIELD_MAPPING_PTR("memory", OPTIONAL, struct config, memory, memory_fields),
     CYAML_FIELD_MAPPING_PTR("control", OPTIONAL, struct config, control, control_fields),
     CYAML_FIELD_SEQUENCE("workers", OPTIONAL, struct config, workers, &worker_item, 0, CYAML_UNLIMITED),
@@ -165,8 +174,8 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    top_fields,      memory_fields,   control_fields, worker_fields, ring_fields,  source_fields,
-    sequence_fields, checksum_fields, channel_fields, rule_fields,   output_fields};
+    top_fields,    memory_fields,   control_fields,  worker_fields,  ring_fields, source_fields,
+    gating_fields, sequence_fields, checksum_fields, channel_fields, rule_fields, output_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

@@ -45,10 +45,18 @@ struct config_worker {
     uint32_t *sleep_us;
 };
 
+struct config_gating {
+    uint32_t *readers_max;
+    int *when_full; /* enum when_full */
+    uint32_t *deadline_ms;
+    uint32_t *evict_ms;
+};
+
 struct config_ring {
     char *name;
     uint64_t *slots;
     uint32_t *slot_bytes;
+    struct config_gating *gating;
 };
 
 struct config_sequence {
@@ -120,6 +128,7 @@ struct config_output {
 struct config {
     char *instance;
     bool *seal;
+    uint32_t *readers_max;
     struct config_memory *memory;
     struct config_control *control;
     struct config_worker *workers;

@@ -10,12 +10,28 @@
 #include "net/sequence.h"
 #include "ring/clock.h"
 
-#define RETRY_NS (100 * CLOCK_NS_PER_MS)
+#define RETRY_NS   (100 * CLOCK_NS_PER_MS)
+#define TEXT_SLOTS 64u
 
-void serial_init(struct serial_source *source, const struct source_plan *plan, struct ring_writer *writer,
-                 struct uring *uring, uint64_t user)
+int serial_init(struct serial_source *source, const struct source_plan *plan, struct ring_writer *writer,
+                struct uring *uring, uint64_t user, struct error *err)
 {
     *source = (struct serial_source){.plan = plan, .writer = writer, .uring = uring, .user = user, .fd = -1};
+    if (plan->gates > 0 && plan->when_full == WHEN_FULL_DROP) {
+        source->scratch = calloc(1, plan->frame_bytes);
+        if (source->scratch == NULL) {
+            return error_set(err, -ENOMEM, "source %s: no memory for a frame of %u bytes", plan->name,
+                             plan->frame_bytes);
+        }
+    }
+    return 0;
+}
+
+void serial_fini(struct serial_source *source)
+{
+    serial_close(source);
+    free(source->scratch);
+    source->scratch = NULL;
 }
 
 unsigned serial_speed(uint32_t baud)
@@ -82,8 +98,10 @@ static void reopen(struct serial_source *s, uint64_t monotonic_ns, uint64_t tai_
     s->overlong = false;
     if (s->was_open) {
         net_sequence_interrupted(&s->plan->sequence, ledger);
-        ring_writer_commit_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns, tai_ns);
-        ring_writer_publish(s->writer);
+        ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
+        if (ring_writer_pay_gap(s->writer, tai_ns)) {
+            ring_writer_publish(s->writer);
+        }
     }
     s->was_open = true;
     ring_count_add(&ledger->connects, 1);
@@ -99,6 +117,29 @@ void serial_close(struct serial_source *source)
     }
 }
 
+/* Where the frame under way is collected: the next slot, or scratch if there was none when it began. NULL: nowhere.
+ */
+static uint8_t *collect_into(struct serial_source *s)
+{
+    if (s->have == 0) {
+        s->into_scratch = s->scratch != NULL && ring_writer_reserve(s->writer) == NULL;
+    }
+    return s->into_scratch ? s->scratch : ring_writer_reserve(s->writer);
+}
+
+/* Bytes of text that cannot hold more lines than there are slots: a line has two bytes at least, but for the one
+ * under way. */
+static uint32_t text_room(struct serial_source *s)
+{
+    uint32_t most = PLAN_LINE_BYTES - s->have;
+    if (s->scratch != NULL) {
+        return most; /* what finds no slot is dropped */
+    }
+    uint32_t slots = ring_writer_reserve_many(s->writer, TEXT_SLOTS);
+    uint32_t bytes = slots > 0 ? 2 * slots - 1 : 0;
+    return bytes < most ? bytes : most;
+}
+
 void serial_arm(struct serial_source *source, uint64_t monotonic_ns, uint64_t tai_ns)
 {
     struct serial_source *s = source;
@@ -108,16 +149,42 @@ void serial_arm(struct serial_source *source, uint64_t monotonic_ns, uint64_t ta
     if (s->fd < 0) {
         reopen(s, monotonic_ns, tai_ns);
     }
+    bool slot_is_free = s->have == 0 || s->into_scratch || s->plan->serial.format == SERIAL_TEXT;
+    if (slot_is_free && ring_writer_pay_gap(s->writer, tai_ns)) {
+        ring_writer_publish(s->writer);
+    }
     if (s->fd < 0) {
         return;
     }
     if (s->plan->serial.format == SERIAL_TEXT) {
-        s->reading = uring_read(s->uring, s->fd, s->line + s->have, PLAN_LINE_BYTES - s->have, s->user);
+        uint32_t bytes = text_room(s);
+        s->reading = bytes > 0 && uring_read(s->uring, s->fd, s->line + s->have, bytes, s->user);
     } else {
         /* Straight into the slot, never more than the frame still wants. */
-        uint8_t *slot = ring_writer_reserve(s->writer);
-        s->reading = uring_read(s->uring, s->fd, slot + s->have, s->plan->frame_bytes - s->have, s->user);
+        uint8_t *to = collect_into(s);
+        s->reading =
+            to != NULL && uring_read(s->uring, s->fd, to + s->have, s->plan->frame_bytes - s->have, s->user);
     }
+}
+
+/* No slot was free for this frame. */
+static void drop_frame(struct serial_source *s)
+{
+    net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_RING_FULL, 1);
+    ring_writer_owe_gap(s->writer, RING_LOSS_RING_FULL, 1, 0);
+}
+
+/* Puts a frame that was collected elsewhere into the next slot. False: there is none, it is dropped. */
+static bool place_frame(struct serial_source *s, const void *frame, uint32_t bytes, uint64_t tai_ns)
+{
+    (void)ring_writer_pay_gap(s->writer, tai_ns);
+    uint8_t *slot = ring_writer_reserve(s->writer);
+    if (slot == NULL) {
+        drop_frame(s);
+        return false;
+    }
+    memcpy(slot, frame, bytes);
+    return true;
 }
 
 static uint32_t publish_frame(struct serial_source *s, const uint8_t *payload, uint32_t bytes, uint64_t tai_ns)
@@ -161,7 +228,7 @@ static void find_sync(struct serial_source *s, uint8_t *slot, uint32_t from)
 
 static uint32_t take_binary(struct serial_source *s, uint32_t bytes, uint64_t tai_ns)
 {
-    uint8_t *slot = ring_writer_reserve(s->writer);
+    uint8_t *slot = s->into_scratch ? s->scratch : ring_writer_reserve(s->writer);
     s->have += bytes;
     find_sync(s, slot, 0);
     if (s->have < s->plan->frame_bytes) {
@@ -169,6 +236,9 @@ static uint32_t take_binary(struct serial_source *s, uint32_t bytes, uint64_t ta
     }
     if (net_checksum_ok(&s->plan->checksum, slot)) {
         s->have = 0;
+        if (s->into_scratch && !place_frame(s, slot, s->plan->frame_bytes, tai_ns)) {
+            return 0;
+        }
         return publish_frame(s, slot, s->plan->frame_bytes, tai_ns);
     }
     /* Half a frame and the start of the next, or a flipped bit: the next frame may begin inside this one. */
@@ -218,7 +288,9 @@ static uint32_t take_line(struct serial_source *s, char *line, uint64_t tai_ns)
         refuse(s, RING_REFUSED_SYNTAX);
         return 0;
     }
-    memcpy(ring_writer_reserve(s->writer), values, bytes);
+    if (!place_frame(s, values, bytes, tai_ns)) {
+        return 0;
+    }
     return publish_frame(s, (const uint8_t *)values, bytes, tai_ns);
 }
 

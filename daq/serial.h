@@ -20,13 +20,16 @@ struct serial_source {
     bool overlong;     /* text: this line is being thrown away */
     uint64_t retry_ns; /* monotonic: when to try to open again */
     uint64_t closed_tai_ns;
+    uint8_t *scratch;  /* frame_bytes: where a frame is collected that finds no slot; NULL: wait for one instead */
+    bool into_scratch; /* the frame under way is collected there */
     char line[PLAN_LINE_BYTES];
 };
 
-/* Prepares; opens nothing yet. */
-void serial_init(struct serial_source *source, const struct source_plan *plan, struct ring_writer *writer,
-                 struct uring *uring, uint64_t user);
+/* Prepares; opens nothing yet. 0 or -ENOMEM. Cold. */
+int serial_init(struct serial_source *source, const struct source_plan *plan, struct ring_writer *writer,
+                struct uring *uring, uint64_t user, struct error *err);
 void serial_close(struct serial_source *source);
+void serial_fini(struct serial_source *source);
 
 /* Opens the device if it is due, and keeps a read outstanding. Call once a loop. */
 void serial_arm(struct serial_source *source, uint64_t monotonic_ns, uint64_t tai_ns);

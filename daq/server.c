@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 
 #define TICK_MS          10
 #define LOCK_PATIENCE_MS 1500
+#define DESCRIPTORS_OWN  512
 
 static int make_directories(char *path, struct error *err)
 {
@@ -182,14 +184,13 @@ static void init(struct server *server, const struct server_plan *plan)
         server->worker_plan[i] = server->worker_board[i] = none;
     }
     for (uint32_t i = 0; i < CONTROL_RINGS_MAX; i++) {
-        server->ring[i] = none;
+        server->ring[i] = server->orders[i] = none;
     }
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
         server->device_fd[i] = -1;
     }
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         server->client[i].fd = -1;
-        server->client[i].ring = -1;
     }
     server->process[server->processes++] = (struct server_process){.role = ROLE_CONTROL};
     for (uint32_t i = 0; i < plan->workers; i++) {
@@ -274,11 +275,24 @@ static int open_signals(struct error *err)
     return fd >= 0 ? fd : error_set(err, -errno, "signalfd: %s", strerror(errno));
 }
 
+/* Readers take three descriptors each, more than the usual limit of 1024 allows. What is refused is met again when
+ * a reader attaches, with an error of its own. */
+static void allow_descriptors(const struct server_plan *plan)
+{
+    struct rlimit limit;
+    rlim_t want = 3 * (rlim_t)plan->readers_max + DESCRIPTORS_OWN;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < want) {
+        limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int server_run(const struct server_plan *plan)
 {
     static struct server server;
     struct error err = {{0}};
     init(&server, plan);
+    allow_descriptors(plan);
     int signal_fd = open_signals(&err);
     int code =
         signal_fd < 0 ? signal_fd : protocol_run_dir(server.run_dir, sizeof(server.run_dir), plan->instance, &err);
@@ -290,6 +304,9 @@ int server_run(const struct server_plan *plan)
     }
     if (code == 0) {
         code = server_listen(&server, &err);
+    }
+    if (code == 0) {
+        code = usher_start(&server.usher, &err);
     }
     if (code == 0) {
         malloc_trim(0); /* the configuration's heap */
@@ -304,9 +321,10 @@ int server_run(const struct server_plan *plan)
     }
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         if (server.client[i].fd >= 0) {
-            server_drop(&server, &server.client[i]);
+            server_drop(&server.client[i]);
         }
     }
+    usher_stop(&server.usher);
     server_release_shared(&server);
     if (server.listen_fd >= 0) {
         close(server.listen_fd);

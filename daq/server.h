@@ -1,7 +1,7 @@
 /* sluiced's state: every segment, descriptor, process and client of one instance. Single-threaded. Cold.
  *
  *   server_segments.c   creates and frees what is shared
- *   server_clients.c    the Unix socket: attach, boards, commands
+ *   server_clients.c    the Unix socket: boards, commands; who attaches goes on to the usher (daq/usher.h)
  *   server_watch.c      processes: start, watch, restart, drive outputs safe
  *   server.c            the order of it all, and the event loop
  */
@@ -13,16 +13,12 @@
 #include "control/board.h"
 #include "daq/board.h"
 #include "daq/compile.h"
+#include "daq/usher.h"
 
 #define SERVER_CLIENTS_MAX 128u
 #define SERVER_RING_FD     10 /* first ring's descriptor number in a child */
 #define SERVER_DEVICE_FD   40 /* first output device's */
-
-/* A segment and the read-only descriptor of it that others are given. */
-struct shared {
-    struct segment segment;
-    int read_only_fd;
-};
+#define SERVER_ORDERS_FD   60 /* first page of orders */
 
 enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1 };
 
@@ -44,8 +40,6 @@ struct server_client {
     int fd; /* -1: free place */
     pid_t pid;
     uid_t uid;
-    int ring; /* -1: not a reader */
-    struct shared lease;
     uint32_t waiting_op; /* PROTOCOL_ARM .. asked for and not yet answered; 0: none */
     uint64_t ticket;     /* of the command under way; 0: not given yet */
     uint64_t deadline_ns;
@@ -64,6 +58,8 @@ struct server {
     struct shared worker_plan[SERVER_WORKERS_MAX];
     struct shared worker_board[SERVER_WORKERS_MAX];
     struct shared ring[CONTROL_RINGS_MAX];
+    struct shared orders[CONTROL_RINGS_MAX]; /* of each ring */
+    struct usher usher;
     int device_fd[CONTROL_DEVICES_MAX];
     uint32_t safe_number; /* datagrams sent by us */
     struct server_process process[SERVER_WORKERS_MAX + 1];
@@ -89,14 +85,10 @@ struct control_board *server_control_board(struct server *server);
 int server_create_shared(struct server *server, struct error *err);
 void server_release_shared(struct server *server);
 
-/* One small segment with its read-only descriptor. */
-int server_share(struct shared *shared, const char *name, size_t bytes, struct error *err);
-void server_unshare(struct shared *shared);
-
 int server_listen(struct server *server, struct error *err);
 void server_accept(struct server *server);
 void server_serve(struct server *server, struct server_client *client);
-void server_drop(struct server *server, struct server_client *client);
+void server_drop(struct server_client *client);
 /* Gives commands to control and answers those it has carried out. True while one is under way. */
 bool server_commands(struct server *server);
 

@@ -48,9 +48,7 @@ void server_accept(struct server *server)
     for (uint32_t i = is_operator ? 0 : CLIENTS_RESERVED; i < SERVER_CLIENTS_MAX; i++) {
         struct server_client *client = &server->client[i];
         if (client->fd < 0) {
-            *client = (struct server_client){.fd = fd, .pid = who.pid, .uid = who.uid, .ring = -1};
-            client->lease.segment.fd = -1;
-            client->lease.read_only_fd = -1;
+            *client = (struct server_client){.fd = fd, .pid = who.pid, .uid = who.uid};
             return;
         }
     }
@@ -58,15 +56,10 @@ void server_accept(struct server *server)
     close(fd);
 }
 
-void server_drop(struct server *server, struct server_client *client)
+void server_drop(struct server_client *client)
 {
-    if (client->ring >= 0) {
-        log_line("reader pid %d has left ring %s", client->pid, server->plan.ring[client->ring].name);
-        server_unshare(&client->lease);
-    }
     close(client->fd);
     client->fd = -1;
-    client->ring = -1;
     client->waiting_op = 0;
 }
 
@@ -79,77 +72,15 @@ reply_with(const struct server_client *client, int code, const int *fds, unsigne
     va_start(args, format);
     vsnprintf(reply.text, sizeof(reply.text), format, args);
     va_end(args);
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * PROTOCOL_FDS_MAX)];
-    } control = {.bytes = {0}};
-    struct iovec iov = {.iov_base = &reply, .iov_len = sizeof(reply)};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (count > 0) {
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * count);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
-    }
-    (void)sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)protocol_send(client->fd, &reply, sizeof(reply), fds, count);
 }
 
-static void list_rings(const struct server *server, char *text, size_t bytes)
+/* Whoever becomes a reader is the usher's from then on. */
+static void attach(struct server *server, struct server_client *client, const struct protocol_request *request)
 {
-    size_t n = 0;
-    text[0] = 0;
-    for (uint32_t i = 0; i < server->plan.rings && n < bytes; i++) {
-        n += (size_t)snprintf(text + n, bytes - n, "%s%s", i > 0 ? ", " : "", server->plan.ring[i].name);
+    if (client->waiting_op == 0 && usher_attach(&server->usher, client->fd, client->pid, client->uid, request)) {
+        client->fd = -1;
     }
-}
-
-static uint32_t count_readers(const struct server *server)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
-        n += server->client[i].fd >= 0 && server->client[i].ring >= 0;
-    }
-    return n;
-}
-
-static void attach(struct server *server, struct server_client *client, const char *name)
-{
-    struct error err = {{0}};
-    char names[256];
-    int ring = -1;
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
-        ring = strncmp(server->plan.ring[i].name, name, RING_NAME_BYTES) == 0 ? (int)i : ring;
-    }
-    if (ring < 0) {
-        list_rings(server, names, sizeof(names));
-        reply_with(client, -ENXIO, NULL, 0, "instance %s has no ring '%.31s'; it has: %s", server->plan.instance,
-                   name, names);
-        return;
-    }
-    if (client->ring >= 0) {
-        reply_with(client, -EBUSY, NULL, 0, "this connection is attached already; open another one");
-        return;
-    }
-    if (count_readers(server) >= SUPERVISOR_READERS_MAX) {
-        reply_with(client, -EUSERS, NULL, 0, "all %u places for readers are taken; end one",
-                   SUPERVISOR_READERS_MAX);
-        return;
-    }
-    int code = server_share(&client->lease, "sluice-lease", RING_LEASE_BYTES, &err);
-    if (code != 0) {
-        server_unshare(&client->lease);
-        reply_with(client, code, NULL, 0, "no memory for a lease: %s", err.text);
-        return;
-    }
-    struct ring_lease *lease = client->lease.segment.base;
-    lease->magic = RING_LEASE_MAGIC;
-    client->ring = ring;
-    int fds[2] = {server->ring[ring].read_only_fd, client->lease.segment.fd};
-    reply_with(client, 0, fds, 2, "attached");
-    log_line("reader pid %d (uid %u) attached to ring %s", client->pid, client->uid, server->plan.ring[ring].name);
 }
 
 static void send_boards(struct server *server, struct server_client *client)
@@ -179,7 +110,7 @@ void server_serve(struct server *server, struct server_client *client)
         return;
     }
     if (n <= 0) {
-        server_drop(server, client);
+        server_drop(client);
         return;
     }
     if (n != (ssize_t)sizeof(request) || request.magic != PROTOCOL_MAGIC || request.version != PROTOCOL_VERSION) {
@@ -188,13 +119,14 @@ void server_serve(struct server *server, struct server_client *client)
             "expected a request of %zu bytes, protocol version %u, found %zd bytes; use the same release on both "
             "sides",
             sizeof(request), PROTOCOL_VERSION, n);
-        server_drop(server, client);
+        server_drop(client);
         return;
     }
     request.name[sizeof(request.name) - 1] = 0;
     switch (request.op) {
     case PROTOCOL_ATTACH:
-        attach(server, client, request.name);
+    case PROTOCOL_GATE:
+        attach(server, client, &request);
         break;
     case PROTOCOL_BOARDS:
         send_boards(server, client);

@@ -43,27 +43,15 @@ static int share_constant(struct shared *shared, const char *name, const void *c
     return also_read_only(shared, segment_create_constant(&shared->segment, name, content, bytes, err), err);
 }
 
-int server_share(struct shared *shared, const char *name, size_t bytes, struct error *err)
-{
-    return share_on(shared, name, bytes, SEGMENT_NORMAL, err);
-}
-
-void server_unshare(struct shared *shared)
-{
-    segment_destroy(&shared->segment);
-    if (shared->read_only_fd >= 0) {
-        close(shared->read_only_fd);
-    }
-    shared->read_only_fd = -1;
-}
-
 static int create_ring(struct server *server, uint32_t i, struct error *err)
 {
     const struct ring_plan *plan = &server->plan.ring[i];
     char name[64];
     struct ring_spec spec = {.instance = server->plan.instance,
                              .name = plan->name,
-                             .stream = plan->stream,
+                             .streams = &plan->stream,
+                             .stream_count = 1,
+                             .numa_node = -1,
                              .slots = plan->slots,
                              .slot_bytes = plan->slot_bytes,
                              .payload_offset = plan->payload_offset,
@@ -86,13 +74,35 @@ static int create_ring(struct server *server, uint32_t i, struct error *err)
     struct ring_identity *id = &((struct ring_header *)server->ring[i].segment.base)->identity;
     id->created_tai_ns = clock_tai_ns(server->tai_minus_monotonic_ns);
     id->utc_offset_s = clock_utc_offset_s();
+    if (code == 0) {
+        snprintf(name, sizeof(name), "sluice-orders:%s", plan->name);
+        code = shared_create(&server->orders[i], name, RING_ORDERS_BYTES, err);
+    }
+    if (code == 0) {
+        ring_orders_create(server->orders[i].segment.base, plan->gates);
+    }
     return code;
+}
+
+/* The usher must know which of which worker's sources writes a ring. */
+static void show_rings_to_usher(struct server *server)
+{
+    for (uint32_t i = 0; i < server->plan.rings; i++) {
+        for (uint32_t w = 0; w < server->plan.workers; w++) {
+            for (uint32_t s = 0; s < server->plan.worker[w].sources; s++) {
+                if (strcmp(server->plan.worker[w].source[s].ring, server->plan.ring[i].name) == 0) {
+                    usher_add_ring(&server->usher, &server->plan.ring[i], &server->ring[i], &server->orders[i], w,
+                                   s);
+                }
+            }
+        }
+    }
 }
 
 static int create_worker(struct server *server, uint32_t i, struct error *err)
 {
     struct worker_plan *plan = &server->plan.worker[i];
-    int code = server_share(&server->worker_board[i], "sluice-worker-board", sizeof(struct board), err);
+    int code = shared_create(&server->worker_board[i], "sluice-worker-board", sizeof(struct board), err);
     if (code != 0) {
         return code;
     }
@@ -100,6 +110,7 @@ static int create_worker(struct server *server, uint32_t i, struct error *err)
     plan->supervisor_pid = getpid();
     for (uint32_t s = 0; s < plan->sources; s++) {
         plan->source[s].ring_fd = SERVER_RING_FD + s;
+        plan->source[s].orders_fd = SERVER_ORDERS_FD + s;
     }
     board_init(server->worker_board[i].segment.base, BOARD_WORKER, server->plan.instance, plan->name);
     return share_constant(&server->worker_plan[i], "sluice-worker-plan", plan, sizeof(*plan), err);
@@ -134,7 +145,7 @@ static int open_devices(struct server *server, struct error *err)
 
 int server_create_shared(struct server *server, struct error *err)
 {
-    int code = server_share(&server->board, "sluice-board", sizeof(struct supervisor_board), err);
+    int code = shared_create(&server->board, "sluice-board", sizeof(struct supervisor_board), err);
     if (code != 0) {
         return code;
     }
@@ -145,16 +156,21 @@ int server_create_shared(struct server *server, struct error *err)
     for (uint32_t i = 0; code == 0 && i < server->plan.rings; i++) {
         code = create_ring(server, i, err);
     }
+    if (code == 0) {
+        code = usher_init(&server->usher, server->plan.readers_max, server_board(server),
+                          server->tai_minus_monotonic_ns, err);
+        show_rings_to_usher(server);
+    }
     for (uint32_t i = 0; code == 0 && i < server->plan.workers; i++) {
         code = create_worker(server, i, err);
     }
     if (code == 0) {
-        code = server_share(&server->control_board, "sluice-control-board", sizeof(struct control_board), err);
+        code = shared_create(&server->control_board, "sluice-control-board", sizeof(struct control_board), err);
     }
     if (code == 0) {
         board_init(&server_control_board(server)->common, BOARD_CONTROL, server->plan.instance, "control");
         server_control_board(server)->state = ENGINE_INIT;
-        code = server_share(&server->mailbox, "sluice-mailbox", sizeof(struct control_mailbox), err);
+        code = shared_create(&server->mailbox, "sluice-mailbox", sizeof(struct control_mailbox), err);
     }
     if (code == 0) {
         code = create_table(server, err);
@@ -164,16 +180,17 @@ int server_create_shared(struct server *server, struct error *err)
 
 void server_release_shared(struct server *server)
 {
-    server_unshare(&server->board);
-    server_unshare(&server->table);
-    server_unshare(&server->control_board);
-    server_unshare(&server->mailbox);
+    shared_destroy(&server->board);
+    shared_destroy(&server->table);
+    shared_destroy(&server->control_board);
+    shared_destroy(&server->mailbox);
     for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
-        server_unshare(&server->worker_plan[i]);
-        server_unshare(&server->worker_board[i]);
+        shared_destroy(&server->worker_plan[i]);
+        shared_destroy(&server->worker_board[i]);
     }
     for (uint32_t i = 0; i < CONTROL_RINGS_MAX; i++) {
-        server_unshare(&server->ring[i]);
+        shared_destroy(&server->ring[i]);
+        shared_destroy(&server->orders[i]);
     }
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
         if (server->device_fd[i] >= 0) {

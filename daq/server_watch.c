@@ -64,9 +64,12 @@ static void hand_control(struct server *server, struct launch *launch)
     }
 }
 
-static void hand_worker(struct server *server, uint32_t index, struct launch *launch)
+/* The descriptor of its leases, to be closed when it has been started; -1: its rings take no gating readers. */
+static int hand_worker(struct server *server, uint32_t index, struct launch *launch)
 {
     const struct worker_plan *plan = &server->plan.worker[index];
+    struct error err = {{0}};
+    uint32_t gates = 0;
     launch->program = "sluice-worker";
     launch_add(launch, server->worker_plan[index].read_only_fd, 3, "plan");
     launch_add(launch, server->worker_board[index].segment.fd, 4, "board");
@@ -74,13 +77,24 @@ static void hand_worker(struct server *server, uint32_t index, struct launch *la
         for (uint32_t r = 0; r < server->plan.rings; r++) {
             if (strcmp(server->plan.ring[r].name, plan->source[s].ring) == 0) {
                 launch_add(launch, server->ring[r].segment.fd, (int)plan->source[s].ring_fd, NULL);
+                launch_add(launch, server->orders[r].read_only_fd, (int)plan->source[s].orders_fd, NULL);
+                gates += plan->source[s].gates;
             }
         }
     }
+    launch_add(launch, server->usher.bell_fd, 6, "bell");
+    int leases_fd = gates > 0 ? usher_leases_for(&server->usher, index, &err) : -1;
+    if (leases_fd >= 0) {
+        launch_add(launch, leases_fd, 5, "leases");
+    } else if (gates > 0) {
+        log_line("%s; it runs without gating readers", err.text);
+    }
+    return leases_fd;
 }
 
 static void start(struct server *server, struct server_process *process)
 {
+    int leases_fd = -1;
     struct launch launch = {.count = 0};
     struct error err = {{0}};
     struct board *board = board_of(server, process);
@@ -91,9 +105,12 @@ static void start(struct server *server, struct server_process *process)
     if (process->role == ROLE_CONTROL) {
         hand_control(server, &launch);
     } else {
-        hand_worker(server, process->index, &launch);
+        leases_fd = hand_worker(server, process->index, &launch);
     }
     pid_t pid = launch_start(&launch, &err);
+    if (leases_fd >= 0) {
+        close(leases_fd);
+    }
     process->started_ns = clock_monotonic_ns();
     if (pid < 0) {
         log_line("%s", err.text);
@@ -378,19 +395,5 @@ void server_fill_board(struct server *server)
                      server->process[i].restarts, measure);
     }
     board->processes = server->processes + 1;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < SERVER_CLIENTS_MAX && n < SUPERVISOR_READERS_MAX; i++) {
-        const struct server_client *client = &server->client[i];
-        if (client->fd < 0 || client->ring < 0) {
-            continue;
-        }
-        const struct ring_lease *lease = client->lease.segment.base;
-        board->reader[n++] =
-            (struct supervisor_reader){.pid = (uint64_t)client->pid,
-                                       .uid = client->uid,
-                                       .ring = (uint32_t)client->ring,
-                                       .position = __atomic_load_n(&lease->position, __ATOMIC_RELAXED),
-                                       .lost = __atomic_load_n(&lease->lost, __ATOMIC_RELAXED)};
-    }
-    board->readers = n;
+    usher_fill(&server->usher);
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daq/leases.h"
 #include "net/sequence.h"
 #include "ring/clock.h"
 #include "ring/segment.h"
@@ -13,43 +14,67 @@
 #define EVENTS_PER_ROUND 1024u
 #define WAIT_NS          (5 * CLOCK_NS_PER_MS)
 
-static int open_source(struct worker *worker, uint32_t i, struct error *err)
+static int open_ring(struct worker *worker, uint32_t i, struct error *err)
 {
     const struct source_plan *plan = &worker->plan->source[i];
     struct worker_source *source = &worker->source[i];
     void *base;
+    void *orders;
     size_t bytes;
-    int code = segment_map((int)plan->ring_fd, true, RING_HEADER_BYTES, &base, &bytes, err);
+    size_t orders_bytes;
+    int code = segment_map((int)plan->orders_fd, false, RING_ORDERS_BYTES, &orders, &orders_bytes, err);
     if (code == 0) {
-        code = ring_writer_attach(&source->writer, base, bytes, (uint64_t)getpid(), err);
+        code = ring_orders_check(orders, orders_bytes, err);
     }
-    if (code != 0) {
-        return code;
+    if (code == 0) {
+        code = segment_map((int)plan->ring_fd, true, RING_HEADER_BYTES, &base, &bytes, err);
     }
+    if (code == 0) {
+        code = leases_open(&source->gates, orders, plan->gates, err);
+    }
+    if (code == 0) {
+        code = ring_writer_attach(&source->writer, base, bytes, (uint64_t)getpid(), &source->gates, err);
+    }
+    return code;
+}
+
+static int open_source(struct worker *worker, uint32_t i, struct error *err)
+{
+    const struct source_plan *plan = &worker->plan->source[i];
+    struct worker_source *source = &worker->source[i];
     struct ring_writer *writer = &source->writer;
+    ring_writer_look(writer, clock_monotonic_ns());
     if (writer->epoch > 1) {
         /* We follow one that died: what came meanwhile is missing, and readers are told in the ring itself. */
         net_sequence_interrupted(&plan->sequence, &writer->view.header->ledger);
-        ring_writer_commit_gap(writer, RING_LOSS_RESTART, 0, 0, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
-        ring_writer_publish(writer);
+        ring_writer_owe_gap(writer, RING_LOSS_RESTART, 0, 0);
+        if (ring_writer_pay_gap(writer, clock_tai_ns(worker->plan->tai_minus_monotonic_ns))) {
+            ring_writer_publish(writer);
+        }
     }
     ring_count_set(&writer->view.header->ledger.is_open, 0);
     if (plan->kind == SOURCE_UDP) {
         return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
     }
-    serial_init(&source->u.serial, plan, writer, worker->uring, i);
-    return 0;
+    return serial_init(&source->u.serial, plan, writer, worker->uring, i, err);
 }
 
-int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, struct error *err)
+int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, int leases_fd,
+                int bell_fd, struct error *err)
 {
     memset(worker, 0, sizeof(*worker));
     worker->plan = plan;
     worker->board = board;
+    worker->leases_fd = leases_fd;
+    worker->bell_fd = bell_fd;
     for (uint32_t i = 0; i < PLAN_SOURCES_MAX; i++) {
         worker->source[i].u.udp.fd = -1;
     }
     int code = uring_create(&worker->uring, URING_ENTRIES, err);
+    for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
+        code = open_ring(worker, i, err);
+    }
+    leases_take(worker); /* the gates that stand, before the first slot is claimed */
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
         code = open_source(worker, i, err);
     }
@@ -69,7 +94,7 @@ void worker_fini(struct worker *worker)
         if (worker->plan->source[i].kind == SOURCE_UDP) {
             udp_close(&source->u.udp);
         } else {
-            serial_close(&source->u.serial);
+            serial_fini(&source->u.serial);
         }
     }
     uring_destroy(worker->uring);
@@ -94,11 +119,12 @@ static uint32_t complete(struct worker *worker, uint64_t tai_ns)
     struct uring_event event;
     uint32_t frames = 0;
     for (uint32_t n = 0; n < EVENTS_PER_ROUND && uring_next(worker->uring, &event); n++) {
-        if (event.user >= worker->plan->sources) {
+        uint64_t i = event.user & ~UDP_SCRATCH_USER;
+        if (i >= worker->plan->sources) {
             continue;
         }
-        struct worker_source *source = &worker->source[event.user];
-        if (worker->plan->source[event.user].kind == SOURCE_UDP) {
+        struct worker_source *source = &worker->source[i];
+        if (worker->plan->source[i].kind == SOURCE_UDP) {
             udp_complete(&source->u.udp, &event, tai_ns);
         } else {
             frames += serial_complete(&source->u.serial, &event, tai_ns);
@@ -106,10 +132,45 @@ static uint32_t complete(struct worker *worker, uint64_t tai_ns)
     }
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         if (worker->plan->source[i].kind == SOURCE_UDP) {
-            frames += udp_flush(&worker->source[i].u.udp);
+            frames += udp_flush(&worker->source[i].u.udp, tai_ns);
         }
     }
     return frames;
+}
+
+/* Orders, and with them leases; demotions that are due. */
+static void look_at_gates(struct worker *worker, uint64_t monotonic_ns)
+{
+    bool ordered = false;
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        ordered = ordered || ring_gates_ordered(&worker->source[i].gates);
+    }
+    if (ordered) {
+        leases_take(worker);
+    }
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        ring_writer_look(&worker->source[i].writer, monotonic_ns);
+    }
+}
+
+/* Somebody sleeps until there is something new: one system call, however many they are, and none while nobody does.
+ */
+static void ring_bells(struct worker *worker)
+{
+    const uint64_t one = 1;
+    bool ring = false;
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        struct worker_source *source = &worker->source[i];
+        uint64_t bell = __atomic_load_n(&source->gates.orders->bell, __ATOMIC_ACQUIRE);
+        if (bell != source->rung && source->writer.published != source->seen_published) {
+            source->rung = bell;
+            ring = true;
+        }
+        source->seen_published = source->writer.published;
+    }
+    if (ring && worker->bell_fd >= 0) {
+        (void)!write(worker->bell_fd, &one, sizeof(one));
+    }
 }
 
 /* How long the wait may sleep: a duty-cycled worker spins for spin_us, then sleeps for sleep_us. */
@@ -132,9 +193,11 @@ static uint64_t wait_for_ns(struct worker *worker)
 
 uint32_t worker_cycle(struct worker *worker)
 {
+    look_at_gates(worker, clock_monotonic_ns());
     arm(worker);
     (void)uring_wait(worker->uring, wait_for_ns(worker));
     uint32_t frames = complete(worker, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
+    ring_bells(worker);
     board_beat(worker->board, clock_monotonic_ns());
     return frames;
 }

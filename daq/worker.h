@@ -10,6 +10,9 @@
 
 struct worker_source {
     struct ring_writer writer;
+    struct ring_gates gates;
+    uint64_t rung;           /* the bell as last rung */
+    uint64_t seen_published; /* when it was */
     union {
         struct udp_source udp;
         struct serial_source serial;
@@ -21,12 +24,15 @@ struct worker {
     struct board *board;
     struct uring *uring;
     uint64_t spin_since_ns;
+    int leases_fd; /* where the leases of gating readers come from; -1: none */
+    int bell_fd;   /* an eventfd: somebody sleeps until something is published; -1: none */
     struct worker_source source[PLAN_SOURCES_MAX];
 };
 
-/* Attaches to the rings (descriptors as in the plan), notes a restart in them, opens what must be open before the
- * seal. 0 or -errno; worker_fini is fine after a failure. Cold. */
-int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, struct error *err);
+/* Attaches to the rings (descriptors as in the plan), takes over the gating readers that stand, notes a restart in
+ * the rings, opens what must be open before the seal. 0 or -errno; worker_fini is fine after a failure. Cold. */
+int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, int leases_fd,
+                int bell_fd, struct error *err);
 void worker_fini(struct worker *worker);
 
 /* One bounded round: waits if the plan says so, takes completions, publishes. Returns frames published. */

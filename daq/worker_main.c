@@ -26,6 +26,16 @@ static int fail(const struct error *err)
     return 2;
 }
 
+/* Only a worker one of whose rings takes gating readers may map their leases. */
+static bool takes_leases(const struct worker_plan *plan)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < plan->sources; i++) {
+        any = any || plan->source[i].gates > 0;
+    }
+    return any;
+}
+
 int main(int argc, char **argv)
 {
     static struct worker worker;
@@ -53,7 +63,8 @@ int main(int argc, char **argv)
     }
     board->pid = (uint64_t)getpid();
     board->started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
-    if (worker_init(&worker, plan, board, &err) != 0) {
+    if (worker_init(&worker, plan, board, handover_fd(argc, argv, "leases"), handover_fd(argc, argv, "bell"),
+                    &err) != 0) {
         worker_fini(&worker);
         return fail(&err);
     }
@@ -62,7 +73,7 @@ int main(int argc, char **argv)
         return 0; /* it died before the kernel could tell us */
     }
     fflush(NULL);
-    seal_process(SEAL_WORKER, plan->thread.seal != 0, board);
+    seal_process(takes_leases(plan) ? SEAL_WORKER_LEASES : SEAL_WORKER, plan->thread.seal != 0, board);
     worker_run(&worker, &stop);
     _exit(0);
 }

@@ -11,7 +11,7 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC       UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION     1u
+#define PLAN_VERSION     2u
 #define PLAN_SOURCES_MAX 16u
 #define PLAN_PATH_BYTES  128u
 #define PLAN_SYNC_BYTES  8u
@@ -19,6 +19,11 @@
 #define PLAN_FIELDS_MAX  32u
 
 enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2 };
+/* What a source does when gating readers leave it no slot. */
+enum when_full {
+    WHEN_FULL_WAIT = 1, /* take nothing more from the kernel, whose buffers fill */
+    WHEN_FULL_DROP = 2  /* take it and drop it, counted and recorded: others on this host see it missing at once */
+};
 enum serial_format { SERIAL_BINARY = 1, SERIAL_TEXT = 2 };
 enum checksum_kind { CHECKSUM_NONE = 1, CHECKSUM_CRC16_CCITT = 2 };
 
@@ -63,6 +68,9 @@ struct source_plan {
     uint32_t kind;        /* enum source_kind */
     uint32_t frame_bytes; /* exact payload bytes of a frame; 0: any length up to the slot's (UDP) */
     uint32_t ring_fd;     /* the descriptor's number in the worker */
+    uint32_t orders_fd;   /* that of the page of orders */
+    uint32_t gates;       /* gating readers that the ring takes at a time, 0 .. RING_GATES_MAX */
+    uint32_t when_full;   /* enum when_full */
     uint32_t reserved;
     struct sequence_spec sequence;
     struct checksum_spec checksum;

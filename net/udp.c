@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,19 +82,49 @@ static int open_socket(const struct source_plan *plan, struct error *err)
     return fd;
 }
 
+/* Slots for the kernel, in ring order. */
 static void hand_out(struct udp_source *s)
 {
-    uint64_t end = s->writer->next + s->ahead;
-    uint32_t added = 0;
-    ring_writer_claim(s->writer, end);
-    for (; s->handed < end; s->handed++, added++) {
-        uint8_t *payload = ring_payload_at(&s->writer->view, s->handed);
+    uint64_t first;
+    uint32_t count = ring_writer_hand_out(s->writer, s->ahead, &first);
+    for (uint64_t p = first; p < first + count; p++) {
+        uint8_t *payload = ring_payload_at(&s->writer->view, p);
         uring_buffers_add(s->uring, s->group, payload - HEAD_BYTES, HEAD_BYTES + s->writer->view.payload_bytes,
-                          (uint16_t)(s->handed & (s->ahead - 1)));
+                          (uint16_t)(p & (s->ahead - 1)));
     }
-    if (added > 0) {
-        uring_buffers_publish(s->uring, s->group, added);
+    if (count > 0) {
+        uring_buffers_publish(s->uring, s->group, count);
     }
+}
+
+static uint16_t scratch_group(const struct udp_source *s)
+{
+    return (uint16_t)(s->group + UDP_SCRATCH_GROUP);
+}
+
+static void hand_scratch(struct udp_source *s, uint16_t id)
+{
+    uring_buffers_add(s->uring, scratch_group(s), s->scratch + (size_t)id * s->scratch_bytes, s->scratch_bytes, id);
+    uring_buffers_publish(s->uring, scratch_group(s), 1);
+}
+
+/* Only a source that is to drop what finds no slot needs a place to put it. */
+static int open_scratch(struct udp_source *s, struct error *err)
+{
+    if (s->plan->gates == 0 || s->plan->when_full != WHEN_FULL_DROP) {
+        return 0;
+    }
+    s->scratch_bytes = HEAD_BYTES + s->writer->view.payload_bytes;
+    s->scratch = calloc(UDP_SCRATCH, s->scratch_bytes);
+    if (s->scratch == NULL) {
+        return error_set(err, -ENOMEM, "source %s: no memory for %u bytes of scratch", s->plan->name,
+                         UDP_SCRATCH * s->scratch_bytes);
+    }
+    int code = uring_buffers_create(s->uring, scratch_group(s), UDP_SCRATCH, err);
+    for (uint16_t i = 0; code == 0 && i < UDP_SCRATCH; i++) {
+        hand_scratch(s, i);
+    }
+    return code;
 }
 
 int udp_open(struct udp_source *source, const struct source_plan *plan, struct ring_writer *writer,
@@ -117,12 +148,17 @@ int udp_open(struct udp_source *source, const struct source_plan *plan, struct r
         return source->fd;
     }
     int code = uring_buffers_create(uring, group, source->ahead, err);
+    if (code == 0) {
+        code = open_scratch(source, err);
+    }
     if (code != 0) {
         udp_close(source);
         return code;
     }
-    source->handed = writer->next;
-    hand_out(source);
+    ring_writer_take_back(writer);
+    if (!writer->owes) {
+        hand_out(source);
+    }
     ring_count_add(&writer->view.header->ledger.connects, 1);
     ring_count_set(&writer->view.header->ledger.is_open, 1);
     return 0;
@@ -135,26 +171,22 @@ void udp_close(struct udp_source *source)
         source->fd = -1;
         ring_count_set(&source->writer->view.header->ledger.is_open, 0);
     }
+    free(source->scratch);
+    source->scratch = NULL;
 }
 
 void udp_arm(struct udp_source *source)
 {
-    if (!source->armed) {
-        source->armed =
-            uring_recvmsg_multishot(source->uring, source->fd, &source->message, source->group, source->user);
+    struct udp_source *s = source;
+    if (s->armed || s->scratch_armed) {
+        return;
     }
-}
-
-/* The slot holds nothing usable: it becomes a gap record, so that readers' positions stay dense. */
-static void refuse(struct udp_source *s, enum ring_refusal reason, enum ring_loss cause, uint64_t lost,
-                   uint64_t tai_ns)
-{
-    struct ring_ledger *ledger = &s->writer->view.header->ledger;
-    ring_count_add(&ledger->refused[reason], 1);
-    if (lost > 0) {
-        net_sequence_explain(&s->plan->sequence, ledger, cause, lost);
-    }
-    ring_writer_commit_gap(s->writer, cause, lost, 0, tai_ns);
+    if (s->writer->handed > s->writer->next) {
+        s->armed = uring_recvmsg_multishot(s->uring, s->fd, &s->message, s->group, s->user);
+    } else if (s->scratch != NULL && ring_writer_reserve(s->writer) == NULL) {
+        s->scratch_armed =
+            uring_recvmsg_multishot(s->uring, s->fd, &s->message, scratch_group(s), s->user + UDP_SCRATCH_USER);
+    } /* else what comes waits in the socket's buffer */
 }
 
 static bool from_stranger(const struct udp_plan *plan, const uint8_t *name, uint32_t name_bytes)
@@ -204,44 +236,107 @@ static void accept_frame(struct udp_source *s, const uint8_t *payload, uint32_t 
     ring_writer_commit(s->writer, bytes, tai_ns, seq.number, net_sequence_flags(&seq), seq.lost_before);
 }
 
+/* What is wrong with a datagram: RING_REFUSALS if nothing is. */
+static enum ring_refusal judge(struct udp_source *s, const uint8_t *head, int32_t result,
+                               struct uring_recvmsg_head *out)
+{
+    const struct source_plan *plan = s->plan;
+    uint32_t need_bytes = plan->sequence.at_byte + plan->sequence.width_bytes;
+    *out = (struct uring_recvmsg_head){0};
+    if (result >= (int32_t)HEAD_BYTES) {
+        memcpy(out, head, sizeof(*out));
+    }
+    take_kernel_drops(s, head + URING_RECVMSG_HEAD_BYTES + NAME_BYTES, out->control_bytes);
+    if (from_stranger(&plan->udp, head + URING_RECVMSG_HEAD_BYTES, out->name_bytes)) {
+        return RING_REFUSED_STRANGER;
+    }
+    if ((out->flags & MSG_TRUNC) != 0 || (plan->frame_bytes != 0 && out->payload_bytes > plan->frame_bytes)) {
+        return RING_REFUSED_LONG;
+    }
+    if (out->payload_bytes < plan->frame_bytes || out->payload_bytes < need_bytes ||
+        out->payload_bytes > s->writer->view.payload_bytes) {
+        return RING_REFUSED_SHORT;
+    }
+    return net_checksum_ok(&plan->checksum, head + HEAD_BYTES) ? RING_REFUSALS : RING_REFUSED_CHECKSUM;
+}
+
+static enum ring_loss loss_by(enum ring_refusal refusal)
+{
+    return refusal == RING_REFUSED_SHORT || refusal == RING_REFUSED_LONG ? RING_LOSS_TRUNCATED
+                                                                         : RING_LOSS_MALFORMED;
+}
+
+/* Counts a refused datagram; what a stranger sent is not lost. The frames lost by it. */
+static uint64_t refuse(struct udp_source *s, enum ring_refusal refusal)
+{
+    struct ring_ledger *ledger = &s->writer->view.header->ledger;
+    uint64_t lost = refusal != RING_REFUSED_STRANGER;
+    ring_count_add(&ledger->refused[refusal], 1);
+    if (lost > 0) {
+        net_sequence_explain(&s->plan->sequence, ledger, loss_by(refusal), lost);
+    }
+    return lost;
+}
+
+/* No slot was free: it lies in scratch. */
+static void complete_scratch(struct udp_source *s, const struct uring_event *event)
+{
+    struct uring_recvmsg_head out;
+    s->scratch_armed = s->scratch_armed && event->more;
+    s->cancelling = s->cancelling && s->scratch_armed;
+    if (event->buffer == URING_NO_BUFFER || event->buffer >= UDP_SCRATCH) {
+        return;
+    }
+    enum ring_refusal refusal =
+        judge(s, s->scratch + (size_t)event->buffer * s->scratch_bytes, event->result, &out);
+    if (refusal != RING_REFUSALS) {
+        (void)refuse(s, refusal);
+    } else {
+        net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_RING_FULL, 1);
+        ring_writer_owe_gap(s->writer, RING_LOSS_RING_FULL, 1, 0);
+    }
+    hand_scratch(s, (uint16_t)event->buffer);
+}
+
 void udp_complete(struct udp_source *source, const struct uring_event *event, uint64_t tai_ns)
 {
-    source->armed = source->armed && event->more;
+    struct udp_source *s = source;
+    struct uring_recvmsg_head out;
+    if (event->user != s->user) {
+        complete_scratch(s, event);
+        return;
+    }
+    s->armed = s->armed && event->more;
     if (event->buffer == URING_NO_BUFFER) {
         return; /* the multishot ended (no buffer left, full queue): udp_arm starts it again */
     }
     /* Provided buffers come back in the order in which they were handed out; readers rely on it, so it is checked.
      */
-    assert(event->buffer == (source->writer->next & (source->ahead - 1)));
-    const uint8_t *payload = ring_payload_at(&source->writer->view, source->writer->next);
-    const uint8_t *head = payload - HEAD_BYTES;
-    struct uring_recvmsg_head out = {0};
-    if (event->result >= (int32_t)HEAD_BYTES) {
-        memcpy(&out, head, sizeof(out));
-    }
-    uint32_t frame_bytes = source->plan->frame_bytes;
-    uint32_t need_bytes = source->plan->sequence.at_byte + source->plan->sequence.width_bytes;
-    take_kernel_drops(source, head + URING_RECVMSG_HEAD_BYTES + NAME_BYTES, out.control_bytes);
-    if (from_stranger(&source->plan->udp, head + URING_RECVMSG_HEAD_BYTES, out.name_bytes)) {
-        refuse(source, RING_REFUSED_STRANGER, RING_LOSS_MALFORMED, 0, tai_ns);
-    } else if ((out.flags & MSG_TRUNC) != 0 || (frame_bytes != 0 && out.payload_bytes > frame_bytes)) {
-        refuse(source, RING_REFUSED_LONG, RING_LOSS_TRUNCATED, 1, tai_ns);
-    } else if (out.payload_bytes < frame_bytes || out.payload_bytes < need_bytes ||
-               out.payload_bytes > source->writer->view.payload_bytes) {
-        refuse(source, RING_REFUSED_SHORT, RING_LOSS_TRUNCATED, 1, tai_ns);
-    } else if (!net_checksum_ok(&source->plan->checksum, payload)) {
-        refuse(source, RING_REFUSED_CHECKSUM, RING_LOSS_MALFORMED, 1, tai_ns);
+    assert(event->buffer == (s->writer->next & (s->ahead - 1)));
+    const uint8_t *payload = ring_payload_at(&s->writer->view, s->writer->next);
+    enum ring_refusal refusal = judge(s, payload - HEAD_BYTES, event->result, &out);
+    if (refusal == RING_REFUSALS) {
+        accept_frame(s, payload, out.payload_bytes, tai_ns);
     } else {
-        accept_frame(source, payload, out.payload_bytes, tai_ns);
+        /* The slot holds nothing usable: it becomes a gap record, so that readers' positions stay dense. */
+        uint64_t lost = refuse(s, refusal);
+        (void)ring_writer_commit_gap(s->writer, loss_by(refusal), lost, 0, tai_ns);
     }
 }
 
-uint32_t udp_flush(struct udp_source *source)
+uint32_t udp_flush(struct udp_source *source, uint64_t tai_ns)
 {
-    uint32_t frames = (uint32_t)(source->writer->next - source->writer->published);
-    if (frames > 0) {
-        ring_writer_publish(source->writer);
-        hand_out(source);
+    struct udp_source *s = source;
+    uint32_t frames = (uint32_t)(s->writer->next - s->writer->published);
+    ring_writer_publish(s->writer);
+    if (s->scratch_armed) {
+        /* Back to the slots as soon as there is one: the receive into scratch must have ended before. */
+        if (!s->cancelling && ring_writer_reserve(s->writer) != NULL) {
+            s->cancelling = uring_cancel(s->uring, s->user + UDP_SCRATCH_USER);
+        }
+    } else if (ring_writer_pay_gap(s->writer, tai_ns)) {
+        ring_writer_publish(s->writer);
+        hand_out(s);
     }
     return frames;
 }

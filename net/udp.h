@@ -21,15 +21,23 @@ struct udp_source {
     int fd;                /* -1: closed */
     uint16_t group;        /* buffer group */
     bool armed;            /* the multishot receive is running */
-    uint32_t ahead;        /* slots in the kernel's hands */
+    bool scratch_armed;    /* the same into scratch: no slot is free, what comes is dropped */
+    bool cancelling;       /* the receive into scratch is being ended */
+    uint32_t ahead;        /* slots in the kernel's hands, at most */
     uint32_t kernel_drops; /* SO_RXQ_OVFL as last seen */
-    uint64_t handed;       /* positions below are or were in the kernel's hands */
+    uint8_t *scratch;      /* UDP_SCRATCH buffers; NULL: this source waits when the ring is full */
+    uint32_t scratch_bytes;
     struct msghdr message;
 };
+#define UDP_SCRATCH 8u
 
-/* Opens and binds the socket, joins the group, hands the first slots to the kernel. 0 or -errno. Cold. */
+/* Opens and binds the socket, joins the group, hands the first slots to the kernel. `group` is
+ * below UDP_SCRATCH_GROUP. Completions come back with the tag `user`, with UDP_SCRATCH_USER added or not. 0 or
+ * -errno. Cold. */
 int udp_open(struct udp_source *source, const struct source_plan *plan, struct ring_writer *writer,
              struct uring *uring, uint16_t group, uint64_t user, struct error *err);
+#define UDP_SCRATCH_USER  UINT64_C(0x100) /* added to `user` for what goes into scratch */
+#define UDP_SCRATCH_GROUP (URING_GROUPS_MAX / 2)
 void udp_close(struct udp_source *source);
 
 /* (Re)arms the receive if it is not running. No system call by itself. */
@@ -38,7 +46,7 @@ void udp_arm(struct udp_source *source);
 /* One completion: checks the datagram where it lies, commits its slot. */
 void udp_complete(struct udp_source *source, const struct uring_event *event, uint64_t tai_ns);
 
-/* After a batch: publishes, hands out the next slots. Returns frames published. */
-uint32_t udp_flush(struct udp_source *source);
+/* After a batch: publishes, hands out the next slots as far as there are any. Returns frames published. */
+uint32_t udp_flush(struct udp_source *source, uint64_t tai_ns);
 
 #endif

@@ -13,7 +13,7 @@
 struct msghdr;
 struct uring;
 
-#define URING_GROUPS_MAX 16u
+#define URING_GROUPS_MAX 32u
 #define URING_NO_BUFFER  UINT32_MAX
 
 struct uring_event {

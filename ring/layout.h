@@ -1,6 +1,6 @@
 /* The shared layout of a ring segment. Everything that two processes agree on about a ring stands here.
  *
- *   offset 0                 struct ring_header: identity (creator), progress (writer), ledger (writer)
+ *   offset 0                 struct ring_header: identity, streams (creator), progress, ledger, gates (writer)
  *   channels_offset          struct ring_channel [channels]          (creator)
  *   slots_offset             slots x slot_bytes, each:               (writer)
  *
@@ -9,6 +9,9 @@
  *        +payload_offset ..      payload, written once by the device or the kernel, read in place
  *
  * Position p (0, 1, 2 ..) lives in slot p & (slots - 1). Its sequence word is p + 1 once it is published.
+ * A ring has two small companions: a page of orders (struct ring_orders, written by the server, read by the writer)
+ * and a lease for each reader (struct ring_lease, written by that reader). They are segments of their own, so that
+ * whoever may write one can write nothing else.
  * Change anything here -> bump RING_LAYOUT_VERSION, tests/ring/layout.golden and CHANGELOG.md.
  */
 #ifndef RING_LAYOUT_H
@@ -21,7 +24,7 @@
 #include "ring/ledger.h"
 
 #define RING_MAGIC             UINT64_C(0x31474e4952434c53) /* "SLCRING1" read as little-endian bytes */
-#define RING_LAYOUT_VERSION    UINT32_C(1)
+#define RING_LAYOUT_VERSION    UINT32_C(2)
 #define RING_HEADER_BYTES      4096u
 #define RING_NAME_BYTES        32u
 #define RING_UNIT_BYTES        16u
@@ -31,6 +34,8 @@
 #define RING_SLOTS_MIN         16u
 #define RING_SLOTS_MAX         (UINT64_C(1) << 30)
 #define RING_CHANNELS_MAX      64u
+#define RING_STREAMS_MAX       8u
+#define RING_GATES_MAX         16u
 #define RING_CACHE_LINE_BYTES  64u
 #define RING_WRITER_LINE_BYTES 128u /* a pair of lines: the adjacent-line prefetcher couples them */
 
@@ -49,12 +54,25 @@ struct ring_descriptor {
     uint64_t sequence;        /* position + 1; a reader decides by this word alone */
     uint64_t tai_ns;          /* arrival, TAI ns since 1970 */
     uint64_t source_sequence; /* the sender's own number, unwrapped; the position where it has none */
-    uint16_t length_bytes;    /* payload bytes */
-    uint16_t flags;           /* enum ring_flag | cause << RING_FLAG_CAUSE_SHIFT */
-    uint16_t stream;          /* 0: a ring carries one stream so far */
-    uint16_t lost_before;     /* frames; 65535 means that many or more: the ledger has the exact sum */
+    union {
+        struct {
+            uint16_t length_bytes; /* payload bytes */
+            uint16_t flags;        /* enum ring_flag | cause << RING_FLAG_CAUSE_SHIFT */
+            uint16_t stream;       /* entry of the stream table */
+            uint16_t lost_before;  /* frames; 65535 means that many or more: the ledger has the exact sum */
+        };
+        uint64_t rest; /* the four above in one word: stored and loaded as one */
+    };
 };
 static_assert(sizeof(struct ring_descriptor) == RING_DESCRIPTOR_BYTES, "descriptor is 32 bytes");
+
+/* Little-endian hosts only, as is everything in the segment. */
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
+static inline uint64_t ring_pack_rest(uint32_t length_bytes, uint32_t flags, uint32_t stream, uint64_t lost_before)
+{
+    return (uint64_t)(length_bytes & 0xffff) | (uint64_t)(flags & 0xffff) << 16 |
+           (uint64_t)(stream & 0xffff) << 32 | (lost_before < UINT16_MAX ? lost_before : UINT16_MAX) << 48;
+}
 
 /* Payload of a slot with RING_FLAG_GAP. */
 struct ring_gap {
@@ -99,6 +117,25 @@ struct ring_channel {
 };
 static_assert(sizeof(struct ring_channel) == 128, "channel entries are 128 bytes");
 
+/* What is known of one stream of the ring, and of its sender. Written by the creator only. */
+struct ring_stream {
+    char name[RING_NAME_BYTES];
+    char source[16];               /* kind of source: "udp", "serial" .. */
+    uint32_t frame_bytes;          /* exact payload bytes of a frame; 0: they vary */
+    uint32_t sequence_at_byte;     /* where a frame carries its sender's number */
+    uint32_t sequence_width_bytes; /* 0: it carries none */
+    uint32_t sequence_byte_order;  /* enum ring_byte_order */
+    uint32_t sequence_step;        /* the number grows by this per frame */
+    uint32_t reserved;
+    uint64_t reserved2[7];
+};
+static_assert(sizeof(struct ring_stream) == 128, "stream entries are 128 bytes");
+
+/* What a frame's tai_ns is. */
+enum ring_stamp {
+    RING_STAMP_TAKEN = 1 /* when the writer took it over, CLOCK_MONOTONIC + tai_minus_monotonic_ns */
+};
+
 /* Written once by the creator before anyone else maps the segment; magic last. */
 struct ring_identity {
     uint64_t magic; /* RING_MAGIC, stored last (release), read first (acquire) */
@@ -115,10 +152,11 @@ struct ring_identity {
     uint64_t created_tai_ns;
     int64_t tai_minus_monotonic_ns; /* CLOCK_MONOTONIC + this = TAI, fixed for the segment's life */
     int32_t utc_offset_s;           /* TAI - UTC as the kernel knew it at creation; 0: the kernel was not told */
-    uint32_t reserved;
+    uint32_t stamp;                 /* enum ring_stamp */
+    uint32_t streams;               /* entries of header.stream, at least 1 */
+    int32_t numa_node;              /* that the memory was asked to lie on; -1: any */
     char instance[RING_NAME_BYTES];
     char name[RING_NAME_BYTES];
-    char stream[RING_NAME_BYTES];
 };
 
 /* Written by the writer only. claimed and published stand on line pairs of their own. */
@@ -133,28 +171,87 @@ struct ring_progress {
     uint8_t pad2[RING_WRITER_LINE_BYTES - 24];
 };
 
+enum ring_gate_state {
+    RING_GATE_FREE = 0,    /* nobody's */
+    RING_GATE_GATING = 1,  /* the writer overwrites nothing that this reader has not released */
+    RING_GATE_DEMOTED = 2, /* the writer no longer waits for it: it goes on as an observer */
+};
+
+enum ring_gate_reason {
+    RING_GATE_NO_REASON = 0,
+    RING_GATE_DEADLINE = 1, /* it held the writer up for longer than it may */
+    RING_GATE_NONSENSE = 2, /* it released what was not published yet */
+};
+
+/* What the writer makes of one gating reader. Written by the writer only; generation last (release). */
+struct ring_gate_status {
+    uint64_t generation; /* of the order it goes by */
+    uint32_t state;      /* enum ring_gate_state */
+    uint32_t reason;     /* enum ring_gate_reason */
+    uint64_t base;       /* nothing from this position on is overwritten before it is released */
+    uint64_t waits;      /* times the writer found no room because of it */
+    uint64_t waited_ns;  /* time spent so */
+    uint64_t waited_ns_max;
+    uint64_t demoted_position; /* first position that the writer did not wait for */
+    uint64_t demoted_tai_ns;
+};
+static_assert(sizeof(struct ring_gate_status) == 64, "a gate's status is one line");
+
 struct ring_header {
     struct ring_identity identity;
     uint8_t pad0[512 - sizeof(struct ring_identity)];
     struct ring_progress progress;
     struct ring_ledger ledger;
-    uint8_t pad1[RING_HEADER_BYTES - 512 - sizeof(struct ring_progress) - sizeof(struct ring_ledger)];
+    uint8_t pad1[2048 - 512 - sizeof(struct ring_progress) - sizeof(struct ring_ledger)];
+    struct ring_gate_status gate[RING_GATES_MAX];
+    struct ring_stream stream[RING_STREAMS_MAX];
 };
 static_assert(sizeof(struct ring_header) == RING_HEADER_BYTES, "the header is one page");
 static_assert(offsetof(struct ring_header, progress) == 512, "progress at 512");
 static_assert(offsetof(struct ring_header, progress) % RING_WRITER_LINE_BYTES == 0, "own line pair");
 static_assert(offsetof(struct ring_progress, published) == 128, "published at +128");
 static_assert(offsetof(struct ring_progress, epoch) == 256, "epoch at +256");
+static_assert(offsetof(struct ring_header, gate) == 2048, "gates at 2048");
+static_assert(offsetof(struct ring_header, stream) == 3072, "streams at 3072");
 
-/* A reader's own page, written by that reader only; the server reads it for `sluice status` and trusts nothing. */
-#define RING_LEASE_MAGIC UINT64_C(0x314553414c434c53) /* "SLCLASE1" */
+/* A reader's own page. The server writes what stands on its first line pair before the reader is given it; the rest
+ * is the reader's, and whoever reads it trusts nothing: at worst the writer waits for this reader, or ignores it.
+ */
+#define RING_LEASE_MAGIC UINT64_C(0x324553414c434c53) /* "SLCLASE2" */
 #define RING_LEASE_BYTES 4096u
 struct ring_lease {
-    uint64_t magic;
-    uint64_t position; /* next position the reader will look at */
-    uint64_t lost;     /* frames overwritten before it read them */
+    uint64_t magic;      /* server */
+    uint64_t generation; /* server; of its gate; 0: an observer's */
+    uint8_t pad0[RING_WRITER_LINE_BYTES - 16];
+    uint64_t position; /* reader: positions below are released; next one it will look at */
+    uint64_t lost;     /* reader: frames overwritten before it read them */
+    uint8_t pad1[RING_WRITER_LINE_BYTES - 16];
+};
+static_assert(offsetof(struct ring_lease, position) == RING_WRITER_LINE_BYTES, "the reader's own line pair");
+
+/* What the server asks of a ring's writer. Written by the server only. */
+#define RING_ORDERS_MAGIC UINT64_C(0x315244524f434c53) /* "SLCORDR1" */
+#define RING_ORDERS_BYTES 4096u
+
+struct ring_order {
+    uint64_t generation;  /* never the same twice; 0: no gating reader here; stored last (release) */
+    uint64_t from;        /* position to start at: 0 the oldest, UINT64_MAX the newest */
+    uint64_t deadline_ns; /* how long it may hold the writer up before it is demoted */
     uint64_t reserved[5];
 };
-static_assert(sizeof(struct ring_lease) == 64, "lease is one line");
+static_assert(sizeof(struct ring_order) == 64, "an order is one line");
+
+struct ring_orders {
+    uint64_t magic;
+    uint32_t version; /* RING_LAYOUT_VERSION */
+    uint32_t gates;   /* usable entries of gate[] */
+    uint8_t pad0[RING_WRITER_LINE_BYTES - 16];
+    uint64_t changes; /* +1 after each change of gate[] (release) */
+    uint64_t bell;    /* changed when somebody sleeps: the writer's process rings once, after its next publish */
+    uint8_t pad1[RING_WRITER_LINE_BYTES - 16];
+    struct ring_order gate[RING_GATES_MAX];
+};
+static_assert(offsetof(struct ring_orders, changes) == 128 && offsetof(struct ring_orders, gate) == 256, "orders");
+static_assert(sizeof(struct ring_orders) <= RING_ORDERS_BYTES, "one page");
 
 #endif

@@ -107,8 +107,18 @@ int protocol_connect(const char *instance, struct error *err)
     return fd;
 }
 
-static void take_fds(struct msghdr *message, int *fds, unsigned *fd_count)
+static void close_all(const int *fds, unsigned *count)
 {
+    for (unsigned i = 0; i < *count; i++) {
+        close(fds[i]);
+    }
+    *count = 0;
+}
+
+/* False if there were more than `max`: what does not fit is closed. */
+static bool take_fds(struct msghdr *message, int *fds, unsigned max, unsigned *fd_count)
+{
+    bool all = (message->msg_flags & MSG_CTRUNC) == 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
             continue;
@@ -117,45 +127,86 @@ static void take_fds(struct msghdr *message, int *fds, unsigned *fd_count)
         for (unsigned i = 0; i < n; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-            if (*fd_count < PROTOCOL_FDS_MAX) {
+            if (*fd_count < max) {
                 fds[(*fd_count)++] = fd;
             } else {
                 close(fd);
+                all = false;
             }
         }
     }
+    return all;
 }
 
-int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_reply *reply, int *fds,
-                  unsigned *fd_count, struct error *err)
+static ssize_t receive(int socket_fd, void *packet, size_t bytes, int *fds, unsigned max, unsigned *fd_count,
+                       int flags)
 {
-    struct protocol_request request = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .op = op};
-    snprintf(request.name, sizeof(request.name), "%s", name != NULL ? name : "");
-    *fd_count = 0;
-    if (send(socket_fd, &request, sizeof(request), MSG_NOSIGNAL) != (ssize_t)sizeof(request)) {
-        return error_set(err, -EPIPE, "the server has closed the connection; is it still running?");
-    }
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int) * PROTOCOL_FDS_MAX)];
     } control;
-    struct iovec iov = {.iov_base = reply, .iov_len = sizeof(*reply)};
+    struct iovec iov = {.iov_base = packet, .iov_len = bytes};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-    ssize_t n = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+    *fd_count = 0;
+    ssize_t n = recvmsg(socket_fd, &message, flags | MSG_CMSG_CLOEXEC);
+    if (n < 0) {
+        return -errno;
+    }
+    if (!take_fds(&message, fds, max, fd_count) || (message.msg_flags & MSG_TRUNC) != 0) {
+        close_all(fds, fd_count);
+        return -EPROTO;
+    }
+    return n;
+}
+
+int protocol_receive(int socket_fd, void *packet, size_t bytes, int *fds, unsigned max, unsigned *fd_count)
+{
+    return (int)receive(socket_fd, packet, bytes, fds, max, fd_count, MSG_DONTWAIT);
+}
+
+int protocol_send(int socket_fd, const void *packet, size_t bytes, const int *fds, unsigned count)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * PROTOCOL_FDS_MAX)];
+    } control = {.bytes = {0}};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)packet, .iov_len = bytes};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (count > 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
+    }
+    ssize_t n = sendmsg(socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n == (ssize_t)bytes ? 0 : n < 0 ? -errno : -EIO;
+}
+
+int protocol_ask(int socket_fd, struct protocol_request *request, struct protocol_reply *reply, int *fds,
+                 unsigned *fd_count, struct error *err)
+{
+    request->magic = PROTOCOL_MAGIC;
+    request->version = PROTOCOL_VERSION;
+    *fd_count = 0;
+    if (send(socket_fd, request, sizeof(*request), MSG_NOSIGNAL) != (ssize_t)sizeof(*request)) {
+        return error_set(err, -EPIPE, "the server has closed the connection; is it still running?");
+    }
+    ssize_t n = receive(socket_fd, reply, sizeof(*reply), fds, PROTOCOL_FDS_MAX, fd_count, 0);
     if (n == 0) {
         return error_set(err, -EPIPE,
                          "the server has closed the connection without an answer; is it still running?");
     }
-    if (n < 0) {
-        return error_set(err, errno == EAGAIN ? -ETIMEDOUT : -errno, "no answer from the server within %d s (%s)",
-                         ANSWER_TIMEOUT_S, strerror(errno));
+    if (n < 0 && n != -EPROTO) {
+        return error_set(err, n == -EAGAIN ? -ETIMEDOUT : (int)n, "no answer from the server within %d s (%s)",
+                         ANSWER_TIMEOUT_S, strerror((int)-n));
     }
-    take_fds(&message, fds, fd_count);
     int code = 0;
     reply->text[sizeof(reply->text) - 1] = 0;
-    if ((message.msg_flags & MSG_CTRUNC) != 0 || n != (ssize_t)sizeof(*reply) || reply->magic != PROTOCOL_MAGIC ||
-        reply->version != PROTOCOL_VERSION) {
+    if (n != (ssize_t)sizeof(*reply) || reply->magic != PROTOCOL_MAGIC || reply->version != PROTOCOL_VERSION) {
         code = error_set(err, -EPROTO,
                          "expected a reply of protocol version %u, found %zd bytes of version %u; use "
                          "the same release on both sides",
@@ -165,9 +216,14 @@ int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_
     } else {
         return 0;
     }
-    for (unsigned i = 0; i < *fd_count; i++) {
-        close(fds[i]);
-    }
-    *fd_count = 0;
+    close_all(fds, fd_count);
     return code;
+}
+
+int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_reply *reply, int *fds,
+                  unsigned *fd_count, struct error *err)
+{
+    struct protocol_request request = {.op = op};
+    snprintf(request.name, sizeof(request.name), "%s", name != NULL ? name : "");
+    return protocol_ask(socket_fd, &request, reply, fds, fd_count, err);
 }

@@ -12,7 +12,7 @@
 #include "ring/layout.h"
 
 #define PROTOCOL_MAGIC    UINT32_C(0x51434c53) /* "SLCQ" */
-#define PROTOCOL_VERSION  1u
+#define PROTOCOL_VERSION  2u
 #define PROTOCOL_FDS_MAX  64u
 #define PROTOCOL_SOCKET   "server.sock"
 #define PROTOCOL_LOCKFILE "server.lock"
@@ -22,7 +22,11 @@ enum protocol_op {
     PROTOCOL_BOARDS = 2, /* reply: every board, table and ring, read-only; each says by its magic what it is */
     PROTOCOL_ARM = 3,
     PROTOCOL_RESET = 4,
-    PROTOCOL_TRIP = 5
+    PROTOCOL_TRIP = 5,
+    PROTOCOL_GATE = 6, /* as ATTACH, gating; argument = ns that it may hold the writer up (0: the ring's limit),
+                          from = position to start at; reply: value = generation, gate = index */
+    PROTOCOL_WAIT = 7  /* of a reader; argument = position it waits for; no reply, but one struct protocol_wake once
+                          that position is published */
 };
 
 struct protocol_request {
@@ -30,18 +34,35 @@ struct protocol_request {
     uint16_t version;
     uint16_t op; /* enum protocol_op */
     uint64_t argument;
+    uint64_t from; /* GATE: 0 the oldest, UINT64_MAX the newest */
     char name[RING_NAME_BYTES];
 };
-static_assert(sizeof(struct protocol_request) == 48, "request is 48 bytes");
+static_assert(sizeof(struct protocol_request) == 56, "request is 56 bytes");
 
 struct protocol_reply {
     uint32_t magic;
     uint16_t version;
     uint16_t fds; /* descriptors passed along */
     int32_t code; /* 0, or -errno; -EPERM: refused, text says why */
-    uint32_t reserved;
+    uint32_t gate;
     uint64_t value;
     char text[ERROR_TEXT_BYTES];
+};
+
+struct protocol_wake {
+    uint32_t magic;
+    uint32_t reserved;
+    uint64_t published;
+};
+
+/* From the server to a ring's writer, one packet: this lease (the descriptor passed along) is that of gate `gate`
+ * of the worker's source `source`. */
+struct protocol_lease {
+    uint32_t magic;
+    uint32_t source;
+    uint32_t gate;
+    uint32_t reserved;
+    uint64_t generation;
 };
 
 /* The directory of an instance, where its socket stands. Servers: $SLUICE_RUN_DIR, or /run/sluice for root, or
@@ -56,5 +77,16 @@ int protocol_connect(const char *instance, struct error *err);
  * server answered 0, else its code with its text in err, or -ETIMEDOUT / -EPIPE / -EPROTO. */
 int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_reply *reply, int *fds,
                   unsigned *fd_count, struct error *err);
+
+/* The same for a request of which op, argument, from and name are filled in. */
+int protocol_ask(int socket_fd, struct protocol_request *request, struct protocol_reply *reply, int *fds,
+                 unsigned *fd_count, struct error *err);
+
+/* One packet with `count` descriptors passed along. 0 or -errno (-EAGAIN: the other side does not read). */
+int protocol_send(int socket_fd, const void *packet, size_t bytes, const int *fds, unsigned count);
+
+/* One packet and the descriptors that came with it (close-on-exec; all closed again if there are more than `max`).
+ * Bytes, 0 at the end of the connection, or -errno. Does not wait. */
+int protocol_receive(int socket_fd, void *packet, size_t bytes, int *fds, unsigned max, unsigned *fd_count);
 
 #endif

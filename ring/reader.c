@@ -1,11 +1,15 @@
 #include "ring/reader.h"
 
-#define GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
-
 /* No jump this large can be true: 2^62 frames take centuries. */
 #define POSITION_LIMIT (UINT64_C(1) << 62)
 
-static uint64_t claimed_now(const struct ring_view *view)
+static_assert(sizeof(struct sluice_descriptor) == sizeof(struct ring_descriptor),
+              "what is installed is what is here");
+static_assert(offsetof(struct sluice_descriptor, length_bytes) == offsetof(struct ring_descriptor, length_bytes) &&
+                  offsetof(struct sluice_descriptor, lost_before) == offsetof(struct ring_descriptor, lost_before),
+              "what is installed is what is here");
+
+static inline uint64_t claimed_now(const struct ring_view *view)
 {
     return __atomic_load_n(&view->header->progress.claimed, __ATOMIC_ACQUIRE);
 }
@@ -19,6 +23,11 @@ static inline void reads_before(void)
 #else
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
 #endif
+}
+
+static inline uint64_t sequence_at(const struct ring_view *view, uint64_t position)
+{
+    return __atomic_load_n(&ring_descriptor_at(view, position)->sequence, __ATOMIC_ACQUIRE);
 }
 
 int ring_reader_attach(struct ring_reader *reader, void *base, size_t bytes, int start, struct error *err)
@@ -36,10 +45,15 @@ int ring_reader_attach(struct ring_reader *reader, void *base, size_t bytes, int
     return 0;
 }
 
-bool ring_reader_valid(const struct ring_reader *reader, uint64_t position)
+static inline bool still_valid(const struct ring_view *view, uint64_t position)
 {
     reads_before();
-    return claimed_now(&reader->view) - position <= reader->view.slot_count;
+    return claimed_now(view) - position <= view->slot_count;
+}
+
+bool ring_reader_valid(const struct ring_reader *reader, uint64_t position)
+{
+    return still_valid(&reader->view, position);
 }
 
 /* The writer is more than a ring ahead: skip to an eighth of a ring past the oldest slot, so that the next look
@@ -59,23 +73,47 @@ static void skip_lapped(struct ring_reader *reader, uint64_t claimed)
     reader->position = to;
 }
 
+/* The slot at our position shows nothing new. False if there is indeed nothing; true after a jump: look again. Also
+ * a reader that sees nothing must look here, else a lapped one waits for ever. */
+static bool jumped(struct ring_reader *reader)
+{
+    uint64_t position = reader->position;
+    uint64_t claimed = claimed_now(&reader->view);
+    if (claimed - position <= reader->view.slot_count) {
+        return false;
+    }
+    if (claimed < position) {
+        reader->corrupt++;
+        return false;
+    }
+    skip_lapped(reader, claimed);
+    return reader->position != position;
+}
+
+static inline void fill_frame(const struct ring_view *view, uint64_t position, struct sluice_frame *frame)
+{
+    const struct ring_descriptor *d = ring_descriptor_at(view, position);
+    uint64_t rest = __atomic_load_n(&d->rest, __ATOMIC_RELAXED);
+    uint16_t flags = (uint16_t)(rest >> 16);
+    frame->payload = ring_payload_at(view, position);
+    frame->position = position;
+    frame->tai_ns = __atomic_load_n(&d->tai_ns, __ATOMIC_RELAXED);
+    frame->source_sequence = __atomic_load_n(&d->source_sequence, __ATOMIC_RELAXED);
+    frame->length_bytes = (uint16_t)rest;
+    frame->flags = flags & 0xffu;
+    frame->cause = (uint16_t)(flags >> RING_FLAG_CAUSE_SHIFT);
+    frame->stream = (uint16_t)(rest >> 32);
+    frame->lost_before = (uint16_t)(rest >> 48);
+}
+
 int ring_reader_next(struct ring_reader *reader, struct sluice_frame *frame)
 {
     const struct ring_view *view = &reader->view;
     for (int attempt = 0; attempt < 4; attempt++) {
         uint64_t position = reader->position;
-        const struct ring_descriptor *d = ring_descriptor_at(view, position);
-        if (__atomic_load_n(&d->sequence, __ATOMIC_ACQUIRE) == position + 1) {
-            uint16_t flags = GET(d->flags);
-            *frame = (struct sluice_frame){.payload = ring_payload_at(view, position),
-                                           .position = position,
-                                           .tai_ns = GET(d->tai_ns),
-                                           .source_sequence = GET(d->source_sequence),
-                                           .length_bytes = GET(d->length_bytes),
-                                           .flags = flags & 0xffu,
-                                           .cause = (uint16_t)(flags >> RING_FLAG_CAUSE_SHIFT),
-                                           .lost_before = GET(d->lost_before)};
-            if (ring_reader_valid(reader, position)) {
+        if (sequence_at(view, position) == position + 1) {
+            fill_frame(view, position, frame);
+            if (__builtin_expect(still_valid(view, position), 1)) {
                 if (frame->length_bytes > view->payload_bytes) {
                     reader->corrupt++;
                     return 0;
@@ -84,24 +122,71 @@ int ring_reader_next(struct ring_reader *reader, struct sluice_frame *frame)
                 return 1;
             }
         }
-        /* Nothing new, or lapped: also a reader that sees nothing must look, else a lapped one waits for ever. */
-        uint64_t claimed = claimed_now(view);
-        if (claimed - position <= view->slot_count) {
+        if (!jumped(reader)) {
             return 0;
         }
-        if (claimed < position) {
-            reader->corrupt++;
-            return 0;
-        }
-        skip_lapped(reader, claimed);
     }
     return 0;
 }
 
-void ring_reader_report(struct ring_reader *reader)
+uint32_t ring_reader_batch(struct ring_reader *reader, uint32_t max, struct sluice_batch *batch)
+{
+    const struct ring_view *view = &reader->view;
+    for (int attempt = 0; attempt < 4; attempt++) {
+        uint64_t position = reader->position;
+        uint64_t to_end = view->slot_count - (position & view->mask);
+        uint32_t most = max < to_end ? max : (uint32_t)to_end;
+        uint32_t count = 0;
+        while (count < most && sequence_at(view, position + count) == position + count + 1) {
+            count++;
+        }
+        if (count > 0 && __builtin_expect(still_valid(view, position), 1)) {
+            batch->first = (const uint8_t *)ring_descriptor_at(view, position);
+            batch->position = position;
+            batch->count = count;
+            batch->slot_bytes = view->slot_bytes;
+            batch->payload_offset = view->payload_offset;
+            batch->payload_bytes = view->payload_bytes;
+            reader->position = position + count;
+            return count;
+        }
+        if (!jumped(reader)) {
+            break;
+        }
+    }
+    return 0;
+}
+
+uint32_t ring_reader_overwritten(const struct ring_reader *reader, const struct sluice_batch *batch)
+{
+    reads_before();
+    uint64_t ahead = claimed_now(&reader->view) - batch->position;
+    if (ahead <= reader->view.slot_count) {
+        return 0;
+    }
+    uint64_t gone = ahead - reader->view.slot_count;
+    return gone < batch->count ? (uint32_t)gone : batch->count;
+}
+
+bool ring_reader_has_new(const struct ring_reader *reader)
+{
+    uint64_t position = reader->position;
+    return sequence_at(&reader->view, position) == position + 1 || !still_valid(&reader->view, position);
+}
+
+void ring_reader_release(struct ring_reader *reader)
 {
     if (reader->lease != NULL) {
-        __atomic_store_n(&reader->lease->position, reader->position, __ATOMIC_RELAXED);
         __atomic_store_n(&reader->lease->lost, reader->lost, __ATOMIC_RELAXED);
+        __atomic_store_n(&reader->lease->position, reader->position, __ATOMIC_RELEASE);
     }
+}
+
+uint32_t ring_reader_gate(const struct ring_reader *reader)
+{
+    const struct ring_gate_status *status = &reader->view.header->gate[reader->gate];
+    if (reader->generation == 0 || __atomic_load_n(&status->generation, __ATOMIC_ACQUIRE) != reader->generation) {
+        return RING_GATE_FREE;
+    }
+    return __atomic_load_n(&status->state, __ATOMIC_ACQUIRE);
 }

@@ -27,7 +27,8 @@ static uint64_t slots_offset_for(uint32_t channels)
 
 uint64_t ring_segment_bytes(const struct ring_spec *spec)
 {
-    if (!geometry_ok(spec->slots, spec->slot_bytes, spec->payload_offset, spec->channel_count)) {
+    if (!geometry_ok(spec->slots, spec->slot_bytes, spec->payload_offset, spec->channel_count) ||
+        spec->stream_count < 1 || spec->stream_count > RING_STREAMS_MAX) {
         return 0;
     }
     return slots_offset_for(spec->channel_count) + spec->slots * spec->slot_bytes;
@@ -61,9 +62,12 @@ int ring_create(void *base, size_t bytes, const struct ring_spec *spec, struct e
     id->channels = spec->channel_count;
     id->page_bytes = spec->page_bytes;
     id->tai_minus_monotonic_ns = spec->tai_minus_monotonic_ns;
+    id->stamp = RING_STAMP_TAKEN;
+    id->streams = spec->stream_count;
+    id->numa_node = spec->numa_node;
     copy_name(id->instance, spec->instance);
     copy_name(id->name, spec->name);
-    copy_name(id->stream, spec->stream);
+    memcpy(h->stream, spec->streams, spec->stream_count * sizeof(h->stream[0]));
     if (spec->channel_count > 0) {
         memcpy((uint8_t *)base + RING_HEADER_BYTES, spec->channels,
                spec->channel_count * sizeof(struct ring_channel));
@@ -85,6 +89,17 @@ static bool channels_ok(const struct ring_identity *id, const uint8_t *base)
     return true;
 }
 
+static bool names_ok(const struct ring_header *h, const struct ring_identity *id)
+{
+    bool ok = memchr(id->name, 0, RING_NAME_BYTES) != NULL && memchr(id->instance, 0, RING_NAME_BYTES) != NULL;
+    for (uint32_t i = 0; ok && i < id->streams; i++) {
+        const struct ring_stream *stream = &h->stream[i];
+        ok = memchr(stream->name, 0, sizeof(stream->name)) != NULL &&
+             memchr(stream->source, 0, sizeof(stream->source)) != NULL;
+    }
+    return ok;
+}
+
 int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *err)
 {
     if (bytes < RING_HEADER_BYTES) {
@@ -103,15 +118,15 @@ int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *
                          RING_LAYOUT_VERSION, id.version);
     }
     if (!geometry_ok(id.slots, id.slot_bytes, id.payload_offset, id.channels) ||
-        id.header_bytes != RING_HEADER_BYTES || id.channels_offset != RING_HEADER_BYTES ||
-        id.slots_offset != slots_offset_for(id.channels) || id.slots_offset + id.slots * id.slot_bytes > bytes) {
+        id.header_bytes != RING_HEADER_BYTES || id.channels_offset != RING_HEADER_BYTES || id.streams < 1 ||
+        id.streams > RING_STREAMS_MAX || id.slots_offset != slots_offset_for(id.channels) ||
+        id.slots_offset + id.slots * id.slot_bytes > bytes) {
         return error_set(err, -EPROTO,
                          "ring header is inconsistent: %" PRIu64 " slots of %u bytes at %" PRIu64
                          " in a segment of %zu; it is corrupt or not ours",
                          id.slots, id.slot_bytes, id.slots_offset, bytes);
     }
-    if (memchr(id.name, 0, RING_NAME_BYTES) == NULL || memchr(id.instance, 0, RING_NAME_BYTES) == NULL ||
-        memchr(id.stream, 0, RING_NAME_BYTES) == NULL || !channels_ok(&id, base)) {
+    if (!names_ok(h, &id) || !channels_ok(&id, base)) {
         return error_set(err, -EPROTO, "ring header has an unterminated name or an impossible channel");
     }
     *view = (struct ring_view){.header = h,
@@ -121,6 +136,39 @@ int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *
                                .slot_bytes = id.slot_bytes,
                                .payload_offset = id.payload_offset,
                                .payload_bytes = id.slot_bytes - id.payload_offset,
-                               .channel_count = id.channels};
+                               .channel_count = id.channels,
+                               .tai_minus_monotonic_ns = id.tai_minus_monotonic_ns};
+    return 0;
+}
+
+void ring_orders_create(void *base, uint32_t gates)
+{
+    struct ring_orders *orders = base;
+    orders->version = RING_LAYOUT_VERSION;
+    orders->gates = gates;
+    __atomic_store_n(&orders->magic, RING_ORDERS_MAGIC, __ATOMIC_RELEASE);
+}
+
+int ring_orders_check(const void *base, size_t bytes, struct error *err)
+{
+    const struct ring_orders *orders = base;
+    if (bytes < sizeof(*orders) || __atomic_load_n(&orders->magic, __ATOMIC_ACQUIRE) != RING_ORDERS_MAGIC ||
+        orders->version != RING_LAYOUT_VERSION || orders->gates > RING_GATES_MAX) {
+        return error_set(err, -EPROTO, "expected a page of orders of layout version %u, found something else",
+                         RING_LAYOUT_VERSION);
+    }
+    return 0;
+}
+
+int ring_lease_check(const void *base, size_t bytes, struct error *err)
+{
+    const struct ring_lease *lease = base;
+    if (bytes < sizeof(*lease) || __atomic_load_n(&lease->magic, __ATOMIC_ACQUIRE) != RING_LEASE_MAGIC) {
+        return error_set(
+            err, -EPROTO,
+            "expected a reader's lease of layout version %u, found other bytes; use the same release on "
+            "both sides",
+            RING_LAYOUT_VERSION);
+    }
     return 0;
 }

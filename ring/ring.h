@@ -12,13 +12,15 @@
 struct ring_spec {
     const char *instance;
     const char *name;
-    const char *stream;
+    const struct ring_stream *streams; /* stream_count of them, 1 .. RING_STREAMS_MAX */
+    uint32_t stream_count;
     uint64_t slots;          /* power of two, RING_SLOTS_MIN .. RING_SLOTS_MAX */
     uint32_t slot_bytes;     /* multiple of 64, RING_SLOT_BYTES_MIN .. RING_SLOT_BYTES_MAX */
     uint32_t payload_offset; /* 32, 64, 128 or 256 */
     const struct ring_channel *channels;
     uint32_t channel_count; /* 0 .. RING_CHANNELS_MAX */
     uint64_t page_bytes;    /* what the segment got */
+    int32_t numa_node;      /* that it was asked to lie on; -1: any */
     int64_t tai_minus_monotonic_ns;
 };
 
@@ -38,6 +40,7 @@ struct ring_view {
     uint32_t payload_offset;
     uint32_t payload_bytes; /* capacity of one slot */
     uint32_t channel_count;
+    int64_t tai_minus_monotonic_ns;
 };
 
 /* Validates every size and offset of a mapped segment (hostile bytes included) and fills the view. The view may be
@@ -48,6 +51,13 @@ static inline const struct ring_channel *ring_channels(const struct ring_view *v
 {
     return (const struct ring_channel *)((const uint8_t *)view->header + RING_HEADER_BYTES);
 }
+
+/* A page of orders for a ring's writer, all zero but who it is. */
+void ring_orders_create(void *base, uint32_t gates);
+
+/* Checks a page of orders or a lease that came from elsewhere. 0 or -EPROTO. */
+int ring_orders_check(const void *base, size_t bytes, struct error *err);
+int ring_lease_check(const void *base, size_t bytes, struct error *err);
 
 static inline struct ring_descriptor *ring_descriptor_at(const struct ring_view *view, uint64_t position)
 {

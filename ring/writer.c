@@ -2,11 +2,8 @@
 
 #include <string.h>
 
-#define CLAIM_CHUNK_MAX 256u
-
-/* The descriptor's words are relaxed atomics: an observer may read them while they change, and throws them away
- * then. On x86-64 these are plain moves. */
-#define PUT(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define CLAIM_CHUNK_MAX  256u
+#define CLAIM_CHUNK_PART 16u /* of the ring: what is claimed is lost to observers */
 
 /* A writer killed between the ledger and the publish has counted frames that nobody will ever see. What is in the
  * ring decides: delivered is set right by the descriptors behind the last settled position, the rest goes to
@@ -31,16 +28,31 @@ static void settle_ledger(const struct ring_view *view, uint64_t position)
     }
 }
 
+/* The last writer may have died between the sequence words and `published`: the words decide. At most one ring of
+ * them can be ahead. */
+static uint64_t find_position(const struct ring_view *view)
+{
+    uint64_t position = __atomic_load_n(&view->header->progress.published, __ATOMIC_ACQUIRE);
+    for (uint64_t i = 0; i < view->slot_count; i++) {
+        if (__atomic_load_n(&ring_descriptor_at(view, position)->sequence, __ATOMIC_ACQUIRE) != position + 1) {
+            break;
+        }
+        position++;
+    }
+    return position;
+}
+
 static void note_settled(struct ring_writer *writer)
 {
     struct ring_ledger *ledger = &writer->view.header->ledger;
-    uint64_t other = (ledger->settled_index & 1) ^ 1;
-    ledger->settled_position[other] = writer->published;
-    ledger->settled_delivered[other] = ledger->delivered;
-    __atomic_store_n(&ledger->settled_index, other, __ATOMIC_RELEASE);
+    writer->settled = (ledger->settled_index & 1) ^ 1;
+    ledger->settled_position[writer->settled] = writer->published;
+    ledger->settled_delivered[writer->settled] = ledger->delivered;
+    __atomic_store_n(&ledger->settled_index, writer->settled, __ATOMIC_RELEASE);
 }
 
-int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uint64_t pid, struct error *err)
+int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uint64_t pid, struct ring_gates *gates,
+                       struct error *err)
 {
     struct ring_view view;
     int code = ring_attach(&view, base, bytes, err);
@@ -48,26 +60,18 @@ int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uin
         return code;
     }
     struct ring_progress *progress = &view.header->progress;
-    /* The last writer may have died between the sequence words and `published`: the words decide. At most one ring
-     * of them can be ahead. */
-    uint64_t position = __atomic_load_n(&progress->published, __ATOMIC_ACQUIRE);
-    for (uint64_t i = 0; i < view.slot_count; i++) {
-        uint64_t word = __atomic_load_n(&ring_descriptor_at(&view, position)->sequence, __ATOMIC_ACQUIRE);
-        if (word != position + 1) {
-            break;
-        }
-        position++;
-    }
+    uint64_t position = find_position(&view);
     uint64_t claimed = __atomic_load_n(&progress->claimed, __ATOMIC_ACQUIRE);
-    uint64_t chunk = view.slot_count / 16;
+    uint64_t chunk = view.slot_count / CLAIM_CHUNK_PART;
     *writer = (struct ring_writer){.view = view,
                                    .next = position,
                                    .published = position,
                                    .claimed = claimed < position ? position : claimed,
-                                   .claim_chunk = chunk < 1                 ? 1
-                                                  : chunk > CLAIM_CHUNK_MAX ? CLAIM_CHUNK_MAX
-                                                                            : chunk,
+                                   .limit = gates != NULL ? 0 : UINT64_MAX, /* 0: look before the first claim */
+                                   .claim_chunk = chunk > CLAIM_CHUNK_MAX ? CLAIM_CHUNK_MAX : chunk,
+                                   .handed = position,
                                    .epoch = progress->epoch + 1,
+                                   .gates = gates,
                                    .restarted = position != 0};
     __atomic_store_n(&progress->claimed, writer->claimed, __ATOMIC_RELEASE);
     __atomic_store_n(&progress->published, position, __ATOMIC_RELEASE);
@@ -81,56 +85,113 @@ int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uin
     return 0;
 }
 
-void ring_writer_claim(struct ring_writer *writer, uint64_t end)
+static void look_at_gates(struct ring_writer *writer, uint64_t wanted)
 {
+    if (ring_gates_ordered(writer->gates)) {
+        ring_gates_obey(writer->gates, &writer->view, writer->published, writer->claimed);
+    }
+    writer->limit = writer->gates->gating == 0 ? UINT64_MAX
+                                               : ring_gates_limit(writer->gates, &writer->view, writer->published,
+                                                                  wanted, writer->monotonic_ns);
+}
+
+void ring_writer_look(struct ring_writer *writer, uint64_t monotonic_ns)
+{
+    writer->monotonic_ns = monotonic_ns;
+    if (writer->gates != NULL && (ring_gates_ordered(writer->gates) || writer->next >= writer->limit)) {
+        look_at_gates(writer, writer->next);
+    }
+}
+
+uint64_t ring_writer_claim(struct ring_writer *writer, uint64_t end)
+{
+    if (end > writer->limit) {
+        look_at_gates(writer, writer->next);
+        end = end < writer->limit ? end : writer->limit;
+    }
     if (end > writer->claimed) {
         writer->claimed = end;
         /* An exchange, not a store: no later write to the slots may become visible before it (x86: a full
          * barrier). Pairs with the reader's look at `claimed` after it has read. Once per chunk. */
         (void)__atomic_exchange_n(&writer->view.header->progress.claimed, end, __ATOMIC_SEQ_CST);
     }
+    return writer->claimed;
 }
 
-uint8_t *ring_writer_reserve(struct ring_writer *writer)
+uint64_t ring_writer_claim_more(struct ring_writer *writer, uint64_t count)
 {
-    if (writer->next >= writer->claimed) {
-        ring_writer_claim(writer, writer->next + writer->claim_chunk);
-    }
-    return ring_payload_at(&writer->view, writer->next);
+    uint64_t wanted = count > writer->claim_chunk ? count : writer->claim_chunk;
+    return ring_writer_claim(writer, writer->next + wanted) - writer->next;
 }
 
-void ring_writer_commit(struct ring_writer *writer, uint32_t length_bytes, uint64_t tai_ns,
-                        uint64_t source_sequence, uint32_t flags, uint64_t lost_before)
+uint32_t ring_writer_hand_out(struct ring_writer *writer, uint32_t ahead, uint64_t *first)
 {
-    struct ring_descriptor *d = ring_descriptor_at(&writer->view, writer->next);
-    uint32_t capacity = writer->view.payload_bytes;
-    PUT(d->tai_ns, tai_ns);
-    PUT(d->source_sequence, source_sequence);
-    PUT(d->length_bytes, (uint16_t)(length_bytes < capacity ? length_bytes : capacity));
-    PUT(d->flags, (uint16_t)flags);
-    PUT(d->stream, (uint16_t)0);
-    PUT(d->lost_before, (uint16_t)(lost_before < UINT16_MAX ? lost_before : UINT16_MAX));
-    writer->next++;
+    uint64_t wanted = writer->next + ahead;
+    uint64_t end = ring_writer_claim(writer, wanted);
+    end = end < wanted ? end : wanted;
+    *first = writer->handed;
+    if (end <= writer->handed) {
+        return 0;
+    }
+    uint32_t count = (uint32_t)(end - writer->handed);
+    writer->handed = end;
+    return count;
 }
 
-void ring_writer_publish(struct ring_writer *writer)
+void ring_writer_take_back(struct ring_writer *writer)
 {
-    for (uint64_t p = writer->published; p < writer->next; p++) {
-        __atomic_store_n(&ring_descriptor_at(&writer->view, p)->sequence, p + 1, __ATOMIC_RELEASE);
-    }
-    if (writer->published != writer->next) {
-        writer->published = writer->next;
-        __atomic_store_n(&writer->view.header->progress.published, writer->next, __ATOMIC_RELEASE);
-        note_settled(writer);
-    }
+    writer->handed = writer->next;
 }
 
-void ring_writer_commit_gap(struct ring_writer *writer, enum ring_loss cause, uint64_t count, uint64_t from_tai_ns,
+void ring_writer_memory(const struct ring_writer *writer, struct ring_memory *memory)
+{
+    const struct ring_view *view = &writer->view;
+    const struct ring_identity *id = &view->header->identity;
+    *memory = (struct ring_memory){.base = (uint8_t *)view->header,
+                                   .bytes = id->segment_bytes,
+                                   .page_bytes = id->page_bytes,
+                                   .first_slot = view->slots,
+                                   .slots = view->slot_count,
+                                   .slot_bytes = view->slot_bytes,
+                                   .payload_offset = view->payload_offset,
+                                   .headroom_bytes = view->payload_offset - RING_DESCRIPTOR_BYTES,
+                                   .payload_bytes = view->payload_bytes};
+}
+
+bool ring_writer_commit_gap(struct ring_writer *writer, enum ring_loss cause, uint64_t count, uint64_t from_tai_ns,
                             uint64_t tai_ns)
 {
     struct ring_gap gap = {.cause = (uint32_t)cause, .count = count, .from_tai_ns = from_tai_ns};
-    memcpy(ring_writer_reserve(writer), &gap, sizeof(gap));
+    uint8_t *payload = ring_writer_reserve(writer);
+    if (payload == NULL) {
+        return false;
+    }
+    memcpy(payload, &gap, sizeof(gap));
     ring_count_add(&writer->view.header->ledger.gap_records, 1);
     ring_writer_commit(writer, sizeof(gap), tai_ns, writer->next,
                        RING_FLAG_GAP | ((uint32_t)cause << RING_FLAG_CAUSE_SHIFT), count);
+    return true;
+}
+
+void ring_writer_owe_gap(struct ring_writer *writer, enum ring_loss cause, uint64_t count, uint64_t from_tai_ns)
+{
+    if (!writer->owes || writer->owed_cause != RING_LOSS_RESTART) {
+        writer->owed_cause = cause;
+    }
+    if (!writer->owes) {
+        writer->owed_count = 0;
+        writer->owed_from_tai_ns = from_tai_ns;
+        writer->owes = true;
+    }
+    writer->owed_count += count;
+}
+
+bool ring_writer_pay_gap(struct ring_writer *writer, uint64_t tai_ns)
+{
+    if (writer->owes && writer->handed <= writer->next &&
+        ring_writer_commit_gap(writer, (enum ring_loss)writer->owed_cause, writer->owed_count,
+                               writer->owed_from_tai_ns, tai_ns)) {
+        writer->owes = false;
+    }
+    return !writer->owes;
 }

@@ -5,12 +5,14 @@
  *   commit    the descriptor, all but its sequence word
  *   publish   the sequence words (release) in order, then `published`
  *
- * An observer accepts what it has read of position p only if claimed - p <= slots *afterwards*.
- * One thread at a time; the storage is the caller's.
+ * An observer accepts what it has read of position p only if claimed - p <= slots *afterwards*. A gating reader
+ * bounds the claim (ring/gate.h); the bound is cached and looked up again only when it is reached. One thread at a
+ * time; the storage is the caller's.
  */
 #ifndef RING_WRITER_H
 #define RING_WRITER_H
 
+#include "ring/gate.h"
 #include "ring/ring.h"
 
 struct ring_writer {
@@ -18,33 +20,123 @@ struct ring_writer {
     uint64_t next;        /* position of the next commit */
     uint64_t published;   /* positions below are published */
     uint64_t claimed;     /* our copy of progress.claimed */
+    uint64_t limit;       /* positions below may be claimed; UINT64_MAX: nobody gates */
     uint64_t claim_chunk; /* slots claimed at a time: one locked instruction per chunk */
+    uint64_t handed;      /* positions below are or were in a device's hands (ring_writer_hand_out) */
+    uint64_t settled;     /* which of the ledger's two settled entries is the newer */
     uint64_t epoch;
-    uint32_t restarted; /* 1: positions were published before this writer attached */
+    uint64_t monotonic_ns;    /* as of the last ring_writer_look */
+    struct ring_gates *gates; /* NULL: observers only */
+    uint32_t restarted;       /* 1: positions were published before this writer attached */
+    uint32_t owed_cause;      /* enum ring_loss of a gap record for which there was no room yet */
+    uint64_t owed_count;
+    uint64_t owed_from_tai_ns;
+    bool owes;
+};
+
+/* The ring's slots as memory for a device: io_uring provided buffers, an AF_XDP UMEM, a DPDK pool. Slot i begins at
+ * first_slot + i * slot_bytes; a device may write from 32 bytes behind a slot's start (the descriptor is ours) to
+ * its end, and must put the payload at payload_offset. */
+struct ring_memory {
+    uint8_t *base; /* the whole segment, aligned to page_bytes: what is registered */
+    size_t bytes;
+    size_t page_bytes;
+    uint8_t *first_slot; /* aligned to 4096 */
+    uint64_t slots;
+    uint32_t slot_bytes;     /* a multiple of 64: the stride */
+    uint32_t payload_offset; /* from the slot's start; the payload is aligned to it, at most to 64 */
+    uint32_t headroom_bytes; /* in front of the payload, behind the descriptor */
+    uint32_t payload_bytes;  /* room for the payload */
 };
 
 /* Attaches to a mapped, writable ring and continues where the last writer stopped, killed at any instruction or
- * not: positions that it published stay, what it had only claimed is written anew. Bumps the epoch. 0 or -EPROTO.
- * Cold. */
-int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uint64_t pid, struct error *err);
+ * not: positions that it published stay, what it had only claimed is written anew. Bumps the epoch. `gates` may be
+ * NULL, then no order is obeyed. 0 or -EPROTO. Cold. */
+int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uint64_t pid, struct ring_gates *gates,
+                       struct error *err);
 
-/* Publishes the claim of positions up to (not including) `end`. Callers that hand slots to the kernel ahead of time
- * call this first; `end` - published must not exceed half the slots. */
-void ring_writer_claim(struct ring_writer *writer, uint64_t end);
+/* Once a round, with the time: takes up orders, lets demotions fall due. */
+void ring_writer_look(struct ring_writer *writer, uint64_t monotonic_ns);
 
-/* The payload area of the next position, claimed. Never fails: observers do not hold a writer up. */
-uint8_t *ring_writer_reserve(struct ring_writer *writer);
+/* Claims positions up to (not including) `end` as far as gating readers allow; returns the end reached, at least
+ * what was claimed before. `end` - published must not exceed half the slots. */
+uint64_t ring_writer_claim(struct ring_writer *writer, uint64_t end);
 
-/* Fills the descriptor of the next position and advances. length_bytes at most view.payload_bytes. */
-void ring_writer_commit(struct ring_writer *writer, uint32_t length_bytes, uint64_t tai_ns,
-                        uint64_t source_sequence, uint32_t flags, uint64_t lost_before);
+/* Claims one chunk more, at least `count` positions from next. The number of positions from next that are claimed.
+ */
+uint64_t ring_writer_claim_more(struct ring_writer *writer, uint64_t count);
+
+/* The payload area of the next position, claimed; NULL if a gating reader has not released it yet. Without gating
+ * readers it never fails: observers do not hold a writer up. */
+static inline uint8_t *ring_writer_reserve(struct ring_writer *writer)
+{
+    if (__builtin_expect(writer->next >= writer->claimed, 0) && ring_writer_claim_more(writer, 1) == 0) {
+        return NULL;
+    }
+    return ring_payload_at(&writer->view, writer->next);
+}
+
+/* Up to `count` positions from next on, claimed; returns how many. Position next + i has its payload at
+ * ring_payload_at(&writer->view, writer->next + i); commit them in order. count at most half the slots. */
+static inline uint32_t ring_writer_reserve_many(struct ring_writer *writer, uint32_t count)
+{
+    uint64_t ready = writer->claimed - writer->next;
+    if (__builtin_expect(ready < count, 0)) {
+        ready = ring_writer_claim_more(writer, count);
+    }
+    return ready < count ? (uint32_t)ready : count;
+}
+
+/* Positions for a device, claimed, in ring order: *first .. *first + result - 1, so that at most `ahead` positions
+ * from next on are in its hands. Each is handed out once; the device must fill them in this order. */
+uint32_t ring_writer_hand_out(struct ring_writer *writer, uint32_t ahead, uint64_t *first);
+
+/* What hand_out gave and the device does not have any more (it was closed) is the writer's again. */
+void ring_writer_take_back(struct ring_writer *writer);
+
+void ring_writer_memory(const struct ring_writer *writer, struct ring_memory *memory);
+
+/* Fills the descriptor of the next position and advances. length_bytes at most view.payload_bytes. The words are
+ * relaxed atomics: an observer may read them while they change, and throws them away then. */
+static inline void ring_writer_commit(struct ring_writer *writer, uint32_t length_bytes, uint64_t tai_ns,
+                                      uint64_t source_sequence, uint32_t flags, uint64_t lost_before)
+{
+    struct ring_descriptor *d = ring_descriptor_at(&writer->view, writer->next);
+    uint32_t capacity = writer->view.payload_bytes;
+    uint64_t rest = ring_pack_rest(length_bytes < capacity ? length_bytes : capacity, flags, 0, lost_before);
+    __atomic_store_n(&d->tai_ns, tai_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->source_sequence, source_sequence, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->rest, rest, __ATOMIC_RELAXED);
+    writer->next++;
+}
 
 /* Makes everything committed visible, in order. */
-void ring_writer_publish(struct ring_writer *writer);
+static inline void ring_writer_publish(struct ring_writer *writer)
+{
+    struct ring_header *header = writer->view.header;
+    for (uint64_t p = writer->published; p < writer->next; p++) {
+        __atomic_store_n(&ring_descriptor_at(&writer->view, p)->sequence, p + 1, __ATOMIC_RELEASE);
+    }
+    if (writer->published != writer->next) {
+        writer->published = writer->next;
+        __atomic_store_n(&header->progress.published, writer->next, __ATOMIC_RELEASE);
+        writer->settled ^= 1;
+        header->ledger.settled_position[writer->settled] = writer->next;
+        header->ledger.settled_delivered[writer->settled] = header->ledger.delivered;
+        __atomic_store_n(&header->ledger.settled_index, writer->settled, __ATOMIC_RELEASE);
+    }
+}
 
-/* Commits a gap record at the next position (the slot must be the writer's own to fill). Counts it in the ledger.
- */
-void ring_writer_commit_gap(struct ring_writer *writer, enum ring_loss cause, uint64_t count, uint64_t from_tai_ns,
+/* Commits a gap record at the next position (the slot must be the writer's own to fill) and counts it in the
+ * ledger. False, and nothing done, if there is no room. */
+bool ring_writer_commit_gap(struct ring_writer *writer, enum ring_loss cause, uint64_t count, uint64_t from_tai_ns,
                             uint64_t tai_ns);
+
+/* The same for when there may be no room: the record is owed, and further ones are added to it. Causes that differ
+ * become the newer one, but a restart stays a restart. */
+void ring_writer_owe_gap(struct ring_writer *writer, enum ring_loss cause, uint64_t count, uint64_t from_tai_ns);
+
+/* Commits what is owed if there is room, and no slot in a device's hands. True if nothing is owed any more. */
+bool ring_writer_pay_gap(struct ring_writer *writer, uint64_t tai_ns);
 
 #endif

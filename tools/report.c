@@ -42,6 +42,11 @@ static json_t *report_processes(const struct session *s)
     return list;
 }
 
+static const char *gate_reason(uint32_t reason)
+{
+    return reason == RING_GATE_DEADLINE ? "deadline" : reason == RING_GATE_NONSENSE ? "nonsense" : "none";
+}
+
 static json_t *report_readers(const struct session *s, uint32_t ring, uint64_t published)
 {
     json_t *list = json_array();
@@ -52,9 +57,19 @@ static json_t *report_readers(const struct session *s, uint32_t ring, uint64_t p
              */
             uint64_t lost = r->lost < published ? r->lost : published;
             uint64_t lag = published > r->position ? published - r->position : 0;
-            json_array_append_new(list, json_pack("{s:I, s:s, s:I, s:I}", "pid", (json_int_t)r->pid, "mode",
-                                                  r->gating != 0 ? "gating" : "observer", "lag_frames",
-                                                  (json_int_t)lag, "lost", (json_int_t)lost));
+            json_t *reader = json_pack("{s:I, s:s, s:I, s:I}", "pid", (json_int_t)r->pid, "mode",
+                                       r->gating == 0    ? "observer"
+                                       : r->demoted != 0 ? "demoted"
+                                                         : "gating",
+                                       "lag_frames", (json_int_t)lag, "lost", (json_int_t)lost);
+            if (r->gating != 0) {
+                json_object_set_new(reader, "reason", json_string(gate_reason(r->reason)));
+                json_object_set_new(reader, "deadline_ms", integer(r->deadline_ns / CLOCK_NS_PER_MS));
+                json_object_set_new(reader, "waits", integer(r->waits));
+                json_object_set_new(reader, "waited_ns", integer(r->waited_ns));
+                json_object_set_new(reader, "waited_ns_max", integer(r->waited_ns_max));
+            }
+            json_array_append_new(list, reader);
         }
     }
     return list;
@@ -65,6 +80,27 @@ static uint64_t published(const struct session *s, uint32_t ring)
     return __atomic_load_n(&s->ring[ring].header->progress.published, __ATOMIC_ACQUIRE);
 }
 
+/* What became of gating readers that did not keep up: the last ones of this ring, and the sums. */
+static json_t *report_demoted(const struct session *s, uint32_t ring)
+{
+    const struct supervisor_board *board = s->supervisor;
+    const struct supervisor_ring *sums = &board->ring[ring];
+    uint64_t events = __atomic_load_n(&board->reader_events, __ATOMIC_ACQUIRE);
+    uint64_t first = events > SUPERVISOR_EVENTS_MAX ? events - SUPERVISOR_EVENTS_MAX : 0;
+    json_t *list = json_array();
+    for (uint64_t n = first; n < events; n++) {
+        const struct supervisor_reader_event *e = &board->reader_event[n % SUPERVISOR_EVENTS_MAX];
+        if (e->ring == ring) {
+            json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:s, s:I}", "tai_ns", (json_int_t)e->tai_ns,
+                                                  "pid", (json_int_t)e->pid, "event",
+                                                  e->event == SUPERVISOR_EVICTED ? "evicted" : "demoted", "reason",
+                                                  gate_reason(e->reason), "lost", (json_int_t)e->lost));
+        }
+    }
+    return json_pack("{s:I, s:I, s:I, s:o}", "demotions", (json_int_t)sums->demotions, "evictions",
+                     (json_int_t)sums->evictions, "readers_lost", (json_int_t)sums->readers_lost, "events", list);
+}
+
 static json_t *report_rings(const struct session *s)
 {
     json_t *list = json_array();
@@ -72,12 +108,13 @@ static json_t *report_rings(const struct session *s)
         const struct ring_identity *id = &s->ring[i].header->identity;
         uint64_t now = published(s, i);
         uint64_t lost = ring_ledger_lost(&s->ring[i].header->ledger);
-        json_array_append_new(
-            list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:o}", "name", id->name, "slot_bytes",
-                            (json_int_t)id->slot_bytes, "slots", (json_int_t)id->slots, "page_bytes",
-                            (json_int_t)id->page_bytes, "published", (json_int_t)now, "rate_hz",
-                            s->supervisor->ring_rate_hz[i], "lost", (json_int_t)lost, "epoch",
-                            (json_int_t)s->ring[i].header->progress.epoch, "readers", report_readers(s, i, now)));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:o, s:o}", "name", id->name,
+                                        "slot_bytes", (json_int_t)id->slot_bytes, "slots", (json_int_t)id->slots,
+                                        "page_bytes", (json_int_t)id->page_bytes, "published", (json_int_t)now,
+                                        "rate_hz", s->supervisor->ring_rate_hz[i], "lost", (json_int_t)lost,
+                                        "epoch", (json_int_t)s->ring[i].header->progress.epoch, "readers",
+                                        report_readers(s, i, now), "gating", report_demoted(s, i)));
     }
     return list;
 }
@@ -121,12 +158,12 @@ json_t *report_streams(const struct session *session)
         const struct ring_ledger *l = &session->ring[i].header->ledger;
         const struct ring_identity *id = &session->ring[i].header->identity;
         json_t *stream = json_pack(
-            "{s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:b, s:I, s:I, s:I, s:I}", "name", id->stream,
-            "ring", id->name, "sent", (json_int_t)ring_count_read(&l->sent), "delivered",
-            (json_int_t)ring_count_read(&l->delivered), "lost", causes_lost(l), "duplicated",
-            (json_int_t)ring_count_read(&l->duplicated), "reordered", (json_int_t)ring_count_read(&l->reordered),
-            "residual", (json_int_t)steady_residual(l), "refused", reasons_refused(l), "noise_bytes",
-            (json_int_t)ring_count_read(&l->noise_bytes), "gap_records",
+            "{s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:b, s:I, s:I, s:I, s:I}", "name",
+            session->ring[i].header->stream[0].name, "ring", id->name, "sent",
+            (json_int_t)ring_count_read(&l->sent), "delivered", (json_int_t)ring_count_read(&l->delivered), "lost",
+            causes_lost(l), "duplicated", (json_int_t)ring_count_read(&l->duplicated), "reordered",
+            (json_int_t)ring_count_read(&l->reordered), "residual", (json_int_t)steady_residual(l), "refused",
+            reasons_refused(l), "noise_bytes", (json_int_t)ring_count_read(&l->noise_bytes), "gap_records",
             (json_int_t)ring_count_read(&l->gap_records), "open", ring_count_read(&l->is_open) != 0, "connects",
             (json_int_t)ring_count_read(&l->connects), "disconnects", (json_int_t)ring_count_read(&l->disconnects),
             "bytes", (json_int_t)ring_count_read(&l->bytes), "open_errno",

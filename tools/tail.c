@@ -22,7 +22,7 @@ static void on_stop(int signal_number)
 
 static void print_gap_json(const struct sluice_frame *f)
 {
-    printf("{\"position\": %" PRIu64 ", \"tai_ns\": %" PRIu64 ", \"gap\": {\"cause\": \"%s\", \"count\": %" PRIu64
+    printf("{\"position\": %" PRIu64 ", \"tai_ns\": %" PRIu64 ", \"gap\": {\"cause\": \"%s\", \"count\": %" PRIu32
            "}}\n",
            f->position, f->tai_ns, sluice_loss_name(f->cause), f->lost_before);
 }
@@ -35,7 +35,7 @@ static void print_gap(const struct sluice_frame *f, bool json)
     }
     printf("%12" PRIu64 "  --- gap: %s", f->position, sluice_loss_name(f->cause));
     if (f->lost_before > 0) {
-        printf(", %" PRIu64 "%s frames missing", f->lost_before, f->lost_before >= UINT16_MAX ? " or more" : "");
+        printf(", %" PRIu32 "%s frames missing", f->lost_before, f->lost_before >= UINT16_MAX ? " or more" : "");
     }
     printf(" ---\n");
 }
@@ -55,7 +55,7 @@ static bool print_frame(const struct sluice_reader *reader, const struct sluice_
     }
     if (json) {
         printf("{\"position\": %" PRIu64 ", \"tai_ns\": %" PRIu64 ", \"source_sequence\": %" PRIu64
-               ", \"length_bytes\": %u, \"lost_before\": %" PRIu64 ", \"cause\": %s%s%s, \"values\": {",
+               ", \"length_bytes\": %u, \"lost_before\": %" PRIu32 ", \"cause\": %s%s%s, \"values\": {",
                f->position, f->tai_ns, f->source_sequence, f->length_bytes, f->lost_before,
                f->lost_before > 0 ? "\"" : "", f->lost_before > 0 ? sluice_loss_name(f->cause) : "null",
                f->lost_before > 0 ? "\"" : "");

@@ -140,7 +140,7 @@ static void check_sources(void)
     cr_assert_eq(plan.ring[0].slot_bytes, 192);
     cr_assert_eq(plan.ring[1].payload_offset, 32);
     cr_assert_eq(plan.ring[1].slot_bytes, 1024);
-    cr_assert_str_eq(plan.ring[1].stream, "serial1");
+    cr_assert_str_eq(plan.ring[1].stream.name, "serial1");
 }
 
 static void check_table(void)

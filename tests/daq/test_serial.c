@@ -87,7 +87,7 @@ static void set_up(void)
         .checksum = {.kind = CHECKSUM_CRC16_CCITT, .from = 2, .at_byte = 14},
         .serial = {.baud = 115200, .format = SERIAL_BINARY, .sync = {0xa5, 0x5a}, .sync_bytes = 2}};
     snprintf(rig.plan.serial.device, sizeof(rig.plan.serial.device), "%s/tty", rig.directory);
-    serial_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, USER);
+    cr_assert_eq(serial_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, USER, &err), 0);
     plug_in();
 }
 

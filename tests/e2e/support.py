@@ -539,11 +539,11 @@ class Plant:
 
 # ---- The socket's protocol, by hand (ring/protocol.h).
 
-REQUEST = struct.Struct("<IHHQ32s")
+REQUEST = struct.Struct("<IHHQQ32s")
 REPLY = struct.Struct("<IHHiIQ")
 PROTOCOL_MAGIC = 0x51434C53
-PROTOCOL_VERSION = 1
-ATTACH, BOARDS, ARM, RESET, TRIP = 1, 2, 3, 4, 5
+PROTOCOL_VERSION = 2
+ATTACH, BOARDS, ARM, RESET, TRIP, GATE, WAIT = 1, 2, 3, 4, 5, 6, 7
 
 
 def connect(path):
@@ -558,8 +558,8 @@ def connect(path):
     return s
 
 
-def request(op, name="", magic=PROTOCOL_MAGIC, version=PROTOCOL_VERSION):
-    return REQUEST.pack(magic, version, op, 0, name.encode())
+def request(op, name="", magic=PROTOCOL_MAGIC, version=PROTOCOL_VERSION, argument=0, start=0):
+    return REQUEST.pack(magic, version, op, argument, start, name.encode())
 
 
 def call(s, op, name=""):
@@ -617,11 +617,14 @@ class Case(unittest.TestCase):
     def server(self, text, **options):
         return Server(self, text, **options)
 
-    def udp_server(self, hz=100, rules=None, start=True, source=None, **control):
-        """The usual set-up: (server, sensor, actuator), one UDP source, two lines at one UDP actuator."""
+    def udp_server(self, hz=100, rules=None, start=True, source=None, ring=None, top=None, **control):
+        """The usual set-up: (server, sensor, actuator), one UDP source, two lines at one UDP actuator. source, ring and
+        top add to those parts of the file."""
         port = free_udp_port()
         actuator = Actuator(self)
         text = config(self.instance, [udp_source(port, **(source or {}))], outputs_to(actuator.target), rules, **control)
+        text["rings"][0].update(ring or {})
+        text.update(top or {})
         server = self.server(text)
         sensor = SensorUdp(self, port, hz)
         if start:

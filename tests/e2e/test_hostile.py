@@ -14,7 +14,8 @@ from support import ATTACH, BOARDS, REQUEST, call, connect, request, wait_until
 
 CLIENTS_MAX = 128
 READERS_MAX = 64
-LEASE = struct.Struct("<QQQ")  # magic, position, lost
+LEASE = struct.Struct("<QQ")  # position, lost: the reader's own part
+LEASE_AT = 128
 
 
 class Hostile(support.Case):
@@ -33,26 +34,26 @@ class Hostile(support.Case):
     def test_packets_that_are_no_requests(self):
         server, _, _ = self.udp_server()
         dice = random.Random(3)
-        for size in (1, 4, 8, 47, 49, 100, 4096, 65536):
+        for size in (1, 4, 8, REQUEST.size - 1, REQUEST.size + 1, 100, 4096, 65536):
             client = self.connect(server)
             client.send(dice.randbytes(size))
             with contextlib.suppress(ConnectionResetError):
                 data = client.recv(4096)
                 if data:
-                    self.assertIn(b"expected a request of 48 bytes", data)
+                    self.assertIn(f"expected a request of {REQUEST.size} bytes".encode(), data)
                 self.assertEqual(client.recv(4096), b"")  # and it is shown the door
-        for packet in (request(BOARDS, magic=0), request(BOARDS, version=99), bytes(48), b"\xff" * 48):
+        for packet in (request(BOARDS, magic=0), request(BOARDS, version=99), bytes(REQUEST.size), b"\xff" * REQUEST.size):
             client = self.connect(server)
             client.send(packet)
             self.assertIn(b"same release", client.recv(4096))
-        for op in (0, 6, 255, 65535):  # unknown, but in good form: it may stay
+        for op in (0, support.WAIT, 8, 255, 65535):  # unknown, but in good form: it may stay
             client = self.connect(server)
             code, text, fds = call(client, op)
             self.assertLess(code, 0)
             self.assertIn("unknown request", text)
             self.assertEqual(call(client, ATTACH, "udp")[0], 0)
         client = self.connect(server)
-        client.send(REQUEST.pack(support.PROTOCOL_MAGIC, 1, ATTACH, 0, b"\xff" * 32))  # a name without an end
+        client.send(REQUEST.pack(support.PROTOCOL_MAGIC, support.PROTOCOL_VERSION, ATTACH, 0, 0, b"\xff" * 32))  # a name without an end
         self.assertLess(support.REPLY.unpack(client.recv(4096)[: support.REPLY.size])[3], 0)
         self.assert_well(server)
 
@@ -85,7 +86,7 @@ class Hostile(support.Case):
         self.assert_well(server)
 
     def test_more_readers_than_there_are_places(self):
-        server, _, _ = self.udp_server()
+        server, _, _ = self.udp_server(top={"readers_max": READERS_MAX})
         codes, clients = [], []
         for _ in range(READERS_MAX + 5):
             client = self.connect(server)
@@ -158,7 +159,8 @@ class Hostile(support.Case):
         with mmap.mmap(lease, 4096) as page:
             for position, lost in ((0, 0), (2**64 - 1, 2**64 - 1), (2**63, 2**63), (2**63 - 1, 2**63 - 1), (1, 2**40),
                                    (2**64 - 4096, 1)):
-                page[: LEASE.size] = LEASE.pack(0xDEAD, position, lost)
+                page[:8] = b"\xde\xad" * 4
+                LEASE.pack_into(page, LEASE_AT, position, lost)
                 done = server.cli("status", "--json")
                 self.assertEqual(done.returncode, 0, done)
                 status = json.loads(done.stdout)

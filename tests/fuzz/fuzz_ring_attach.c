@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_on(base, size, SLUICE_OLDEST);
     read_on(base, size, SLUICE_NEWEST);
     assert(memcmp(base, data, size) == 0);
-    if (ring_writer_attach(&writer, base, size, 1, &err) == 0) {
+    if (ring_writer_attach(&writer, base, size, 1, NULL, &err) == 0) {
         for (int i = 0; i < 40; i++) {
             memset(ring_writer_reserve(&writer), i, writer.view.payload_bytes);
             ring_writer_commit(&writer, writer.view.payload_bytes, 1, 2, 0, 0);

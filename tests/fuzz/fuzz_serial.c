@@ -18,7 +18,9 @@ static void prepare(uint8_t kind)
 {
     struct ring_spec spec = {.instance = "fuzz",
                              .name = "fuzz",
-                             .stream = "fuzz",
+                             .streams = &temporary_stream,
+                             .stream_count = 1,
+                             .numa_node = -1,
                              .slots = 16,
                              .slot_bytes = 128,
                              .payload_offset = 32,
@@ -30,7 +32,7 @@ static void prepare(uint8_t kind)
     }
     memset(segment.base, 0, segment.bytes);
     code |= ring_create(segment.base, segment.bytes, &spec, &err);
-    code |= ring_writer_attach(&writer, segment.base, segment.bytes, 1, &err);
+    code |= ring_writer_attach(&writer, segment.base, segment.bytes, 1, NULL, &err);
     assert(code == 0);
     (void)code;
     plan = (struct source_plan){
@@ -50,7 +52,8 @@ static void prepare(uint8_t kind)
         plan.sequence.width_bytes = 0;
         plan.checksum.kind = CHECKSUM_NONE;
     }
-    serial_init(&source, &plan, &writer, NULL, 1);
+    code = serial_init(&source, &plan, &writer, NULL, 1, &err);
+    assert(code == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -107,7 +107,7 @@ static void pump_once(void)
         cr_assert_eq(event.user, 9);
         udp_complete(&rig.source, &event, 12345);
     }
-    (void)udp_flush(&rig.source);
+    (void)udp_flush(&rig.source, 12345);
 }
 
 /* Until this many positions (frames and gap records) have been published. */

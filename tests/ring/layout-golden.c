@@ -13,6 +13,7 @@
 #include "daq/board.h"
 #include "net/plan.h"
 #include "ring/protocol.h"
+#include "ring/sluice.h"
 
 #define DIFFERENCES_SHOWN 10
 
@@ -41,7 +42,7 @@ struct shared {
 static const struct field ring_descriptor_fields[] = {
     FIELD(ring_descriptor, sequence),     FIELD(ring_descriptor, tai_ns), FIELD(ring_descriptor, source_sequence),
     FIELD(ring_descriptor, length_bytes), FIELD(ring_descriptor, flags),  FIELD(ring_descriptor, stream),
-    FIELD(ring_descriptor, lost_before)};
+    FIELD(ring_descriptor, lost_before),  FIELD(ring_descriptor, rest)};
 
 static const struct field ring_gap_fields[] = {FIELD(ring_gap, cause), FIELD(ring_gap, reserved),
                                                FIELD(ring_gap, count), FIELD(ring_gap, from_tai_ns),
@@ -67,10 +68,11 @@ static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
                                                     FIELD(ring_identity, created_tai_ns),
                                                     FIELD(ring_identity, tai_minus_monotonic_ns),
                                                     FIELD(ring_identity, utc_offset_s),
-                                                    FIELD(ring_identity, reserved),
+                                                    FIELD(ring_identity, stamp),
+                                                    FIELD(ring_identity, streams),
+                                                    FIELD(ring_identity, numa_node),
                                                     FIELD(ring_identity, instance),
-                                                    FIELD(ring_identity, name),
-                                                    FIELD(ring_identity, stream)};
+                                                    FIELD(ring_identity, name)};
 
 static const struct field ring_progress_fields[] = {FIELD(ring_progress, claimed),
                                                     FIELD(ring_progress, pad0),
@@ -108,10 +110,75 @@ static const struct field ring_ledger_fields[] = {FIELD(ring_ledger, sent),
 
 static const struct field ring_header_fields[] = {FIELD(ring_header, identity), FIELD(ring_header, pad0),
                                                   FIELD(ring_header, progress), FIELD(ring_header, ledger),
-                                                  FIELD(ring_header, pad1)};
+                                                  FIELD(ring_header, pad1),     FIELD(ring_header, gate),
+                                                  FIELD(ring_header, stream)};
 
-static const struct field ring_lease_fields[] = {FIELD(ring_lease, magic), FIELD(ring_lease, position),
-                                                 FIELD(ring_lease, lost), FIELD(ring_lease, reserved)};
+static const struct field ring_stream_fields[] = {FIELD(ring_stream, name),
+                                                  FIELD(ring_stream, source),
+                                                  FIELD(ring_stream, frame_bytes),
+                                                  FIELD(ring_stream, sequence_at_byte),
+                                                  FIELD(ring_stream, sequence_width_bytes),
+                                                  FIELD(ring_stream, sequence_byte_order),
+                                                  FIELD(ring_stream, sequence_step),
+                                                  FIELD(ring_stream, reserved),
+                                                  FIELD(ring_stream, reserved2)};
+
+static const struct field ring_gate_status_fields[] = {
+    FIELD(ring_gate_status, generation),    FIELD(ring_gate_status, state),
+    FIELD(ring_gate_status, reason),        FIELD(ring_gate_status, base),
+    FIELD(ring_gate_status, waits),         FIELD(ring_gate_status, waited_ns),
+    FIELD(ring_gate_status, waited_ns_max), FIELD(ring_gate_status, demoted_position),
+    FIELD(ring_gate_status, demoted_tai_ns)};
+
+static const struct field ring_lease_fields[] = {FIELD(ring_lease, magic), FIELD(ring_lease, generation),
+                                                 FIELD(ring_lease, pad0),  FIELD(ring_lease, position),
+                                                 FIELD(ring_lease, lost),  FIELD(ring_lease, pad1)};
+
+static const struct field ring_order_fields[] = {FIELD(ring_order, generation), FIELD(ring_order, from),
+                                                 FIELD(ring_order, deadline_ns), FIELD(ring_order, reserved)};
+
+static const struct field ring_orders_fields[] = {
+    FIELD(ring_orders, magic),   FIELD(ring_orders, version), FIELD(ring_orders, gates), FIELD(ring_orders, pad0),
+    FIELD(ring_orders, changes), FIELD(ring_orders, bell),    FIELD(ring_orders, pad1),  FIELD(ring_orders, gate)};
+
+/* What libsluice's callers compile in. */
+static const struct field sluice_frame_fields[] = {
+    FIELD(sluice_frame, payload),         FIELD(sluice_frame, position),     FIELD(sluice_frame, tai_ns),
+    FIELD(sluice_frame, source_sequence), FIELD(sluice_frame, length_bytes), FIELD(sluice_frame, flags),
+    FIELD(sluice_frame, cause),           FIELD(sluice_frame, lost_before),  FIELD(sluice_frame, stream),
+    FIELD(sluice_frame, reserved)};
+
+static const struct field sluice_descriptor_fields[] = {
+    FIELD(sluice_descriptor, sequence),        FIELD(sluice_descriptor, tai_ns),
+    FIELD(sluice_descriptor, source_sequence), FIELD(sluice_descriptor, length_bytes),
+    FIELD(sluice_descriptor, flags),           FIELD(sluice_descriptor, stream),
+    FIELD(sluice_descriptor, lost_before)};
+
+static const struct field sluice_batch_fields[] = {
+    FIELD(sluice_batch, first),      FIELD(sluice_batch, position),       FIELD(sluice_batch, count),
+    FIELD(sluice_batch, slot_bytes), FIELD(sluice_batch, payload_offset), FIELD(sluice_batch, payload_bytes)};
+
+static const struct field sluice_options_fields[] = {FIELD(sluice_options, bytes), FIELD(sluice_options, mode),
+                                                     FIELD(sluice_options, start),
+                                                     FIELD(sluice_options, deadline_ms), FIELD(sluice_options, at)};
+
+static const struct field sluice_ring_fields[] = {
+    FIELD(sluice_ring, instance),       FIELD(sluice_ring, name),
+    FIELD(sluice_ring, slots),          FIELD(sluice_ring, slot_bytes),
+    FIELD(sluice_ring, payload_offset), FIELD(sluice_ring, payload_bytes),
+    FIELD(sluice_ring, channels),       FIELD(sluice_ring, streams),
+    FIELD(sluice_ring, stamp),          FIELD(sluice_ring, page_bytes),
+    FIELD(sluice_ring, created_tai_ns), FIELD(sluice_ring, tai_minus_monotonic_ns),
+    FIELD(sluice_ring, utc_offset_s),   FIELD(sluice_ring, numa_node)};
+
+static const struct field sluice_stream_fields[] = {
+    FIELD(sluice_stream, name), FIELD(sluice_stream, source), FIELD(sluice_stream, frame_bytes),
+    FIELD(sluice_stream, sequence_width_bytes), FIELD(sluice_stream, sequence_step)};
+
+static const struct field sluice_channel_fields[] = {
+    FIELD(sluice_channel, name),   FIELD(sluice_channel, unit),       FIELD(sluice_channel, at_byte),
+    FIELD(sluice_channel, type),   FIELD(sluice_channel, big_endian), FIELD(sluice_channel, scale),
+    FIELD(sluice_channel, offset), FIELD(sluice_channel, range_low),  FIELD(sluice_channel, range_high)};
 
 static const struct field board_fields[] = {
     FIELD(board, magic),        FIELD(board, version), FIELD(board, role),           FIELD(board, instance),
@@ -129,13 +196,20 @@ static const struct field thread_plan_fields[] = {FIELD(thread_plan, core),     
                                                   FIELD(thread_plan, lock_memory), FIELD(thread_plan, seal)};
 
 static const struct field protocol_request_fields[] = {
-    FIELD(protocol_request, magic), FIELD(protocol_request, version), FIELD(protocol_request, op),
-    FIELD(protocol_request, argument), FIELD(protocol_request, name)};
+    FIELD(protocol_request, magic),    FIELD(protocol_request, version), FIELD(protocol_request, op),
+    FIELD(protocol_request, argument), FIELD(protocol_request, from),    FIELD(protocol_request, name)};
 
-static const struct field protocol_reply_fields[] = {
-    FIELD(protocol_reply, magic), FIELD(protocol_reply, version),  FIELD(protocol_reply, fds),
-    FIELD(protocol_reply, code),  FIELD(protocol_reply, reserved), FIELD(protocol_reply, value),
-    FIELD(protocol_reply, text)};
+static const struct field protocol_reply_fields[] = {FIELD(protocol_reply, magic), FIELD(protocol_reply, version),
+                                                     FIELD(protocol_reply, fds),   FIELD(protocol_reply, code),
+                                                     FIELD(protocol_reply, gate),  FIELD(protocol_reply, value),
+                                                     FIELD(protocol_reply, text)};
+
+static const struct field protocol_wake_fields[] = {FIELD(protocol_wake, magic), FIELD(protocol_wake, reserved),
+                                                    FIELD(protocol_wake, published)};
+
+static const struct field protocol_lease_fields[] = {FIELD(protocol_lease, magic), FIELD(protocol_lease, source),
+                                                     FIELD(protocol_lease, gate), FIELD(protocol_lease, reserved),
+                                                     FIELD(protocol_lease, generation)};
 
 static const struct field control_ring_fields[] = {FIELD(control_ring, name), FIELD(control_ring, fd),
                                                    FIELD(control_ring, first_channel),
@@ -261,11 +335,12 @@ static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),   
                                                   FIELD(serial_plan, format),     FIELD(serial_plan, sync),
                                                   FIELD(serial_plan, sync_bytes), FIELD(serial_plan, fields)};
 
-static const struct field source_plan_fields[] = {FIELD(source_plan, name),     FIELD(source_plan, ring),
-                                                  FIELD(source_plan, kind),     FIELD(source_plan, frame_bytes),
-                                                  FIELD(source_plan, ring_fd),  FIELD(source_plan, reserved),
-                                                  FIELD(source_plan, sequence), FIELD(source_plan, checksum),
-                                                  FIELD(source_plan, udp),      FIELD(source_plan, serial)};
+static const struct field source_plan_fields[] = {
+    FIELD(source_plan, name),        FIELD(source_plan, ring),      FIELD(source_plan, kind),
+    FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),   FIELD(source_plan, orders_fd),
+    FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, reserved),
+    FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, udp),
+    FIELD(source_plan, serial)};
 
 static const struct field worker_plan_fields[] = {
     FIELD(worker_plan, magic),          FIELD(worker_plan, version),  FIELD(worker_plan, sources),
@@ -279,13 +354,29 @@ static const struct field supervisor_process_fields[] = {
     FIELD(supervisor_process, policy), FIELD(supervisor_process, priority)};
 
 static const struct field supervisor_reader_fields[] = {
-    FIELD(supervisor_reader, pid),    FIELD(supervisor_reader, uid),      FIELD(supervisor_reader, ring),
-    FIELD(supervisor_reader, gating), FIELD(supervisor_reader, position), FIELD(supervisor_reader, lost)};
+    FIELD(supervisor_reader, pid),         FIELD(supervisor_reader, uid),
+    FIELD(supervisor_reader, ring),        FIELD(supervisor_reader, gating),
+    FIELD(supervisor_reader, demoted),     FIELD(supervisor_reader, reason),
+    FIELD(supervisor_reader, deadline_ns), FIELD(supervisor_reader, waits),
+    FIELD(supervisor_reader, waited_ns),   FIELD(supervisor_reader, waited_ns_max),
+    FIELD(supervisor_reader, position),    FIELD(supervisor_reader, lost)};
+
+static const struct field supervisor_ring_fields[] = {
+    FIELD(supervisor_ring, demotions), FIELD(supervisor_ring, evictions), FIELD(supervisor_ring, readers_lost)};
+
+static const struct field supervisor_reader_event_fields[] = {
+    FIELD(supervisor_reader_event, tai_ns), FIELD(supervisor_reader_event, pid),
+    FIELD(supervisor_reader_event, ring),   FIELD(supervisor_reader_event, event),
+    FIELD(supervisor_reader_event, reason), FIELD(supervisor_reader_event, reserved),
+    FIELD(supervisor_reader_event, lost)};
 
 static const struct field supervisor_board_fields[] = {
-    FIELD(supervisor_board, common),    FIELD(supervisor_board, pad),     FIELD(supervisor_board, clock_step_ns),
-    FIELD(supervisor_board, processes), FIELD(supervisor_board, readers), FIELD(supervisor_board, ring_rate_hz),
-    FIELD(supervisor_board, process),   FIELD(supervisor_board, reader)};
+    FIELD(supervisor_board, common),        FIELD(supervisor_board, pad),
+    FIELD(supervisor_board, clock_step_ns), FIELD(supervisor_board, processes),
+    FIELD(supervisor_board, readers),       FIELD(supervisor_board, ring_rate_hz),
+    FIELD(supervisor_board, process),       FIELD(supervisor_board, reader),
+    FIELD(supervisor_board, ring),          FIELD(supervisor_board, reader_events),
+    FIELD(supervisor_board, reader_event)};
 
 static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(ring_gap),
@@ -294,12 +385,25 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(ring_progress),
                                     SHARED(ring_ledger),
                                     SHARED(ring_header),
+                                    SHARED(ring_stream),
+                                    SHARED(ring_gate_status),
                                     SHARED(ring_lease),
+                                    SHARED(ring_order),
+                                    SHARED(ring_orders),
+                                    SHARED(sluice_frame),
+                                    SHARED(sluice_descriptor),
+                                    SHARED(sluice_batch),
+                                    SHARED(sluice_options),
+                                    SHARED(sluice_ring),
+                                    SHARED(sluice_stream),
+                                    SHARED(sluice_channel),
                                     SHARED(board),
                                     SHARED(histogram),
                                     SHARED(thread_plan),
                                     SHARED(protocol_request),
                                     SHARED(protocol_reply),
+                                    SHARED(protocol_wake),
+                                    SHARED(protocol_lease),
                                     SHARED(control_ring),
                                     SHARED(control_channel),
                                     SHARED(control_rule),
@@ -324,6 +428,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(worker_plan),
                                     SHARED(supervisor_process),
                                     SHARED(supervisor_reader),
+                                    SHARED(supervisor_ring),
+                                    SHARED(supervisor_reader_event),
                                     SHARED(supervisor_board)};
 
 static const struct {

@@ -137,11 +137,11 @@ Test(reader, the_lease_tells_where_it_is)
 {
     static struct ring_lease lease;
     attach(SLUICE_OLDEST);
-    ring_reader_report(&reader);
+    ring_reader_release(&reader);
     reader.lease = &lease;
     temporary_publish(&t.writer, SEED, WORDS, 3 * SLOTS);
     (void)drain();
-    ring_reader_report(&reader);
+    ring_reader_release(&reader);
     cr_assert_eq(lease.position, 3 * SLOTS);
     cr_assert_eq(lease.lost, reader.lost);
 }

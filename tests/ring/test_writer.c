@@ -19,7 +19,7 @@ static struct ring_writer attach(struct temporary_ring *t)
 {
     struct ring_writer writer;
     struct error err = {{0}};
-    cr_assert_eq(ring_writer_attach(&writer, t->segment.base, t->segment.bytes, 99, &err), 0, "%s", err.text);
+    cr_assert_eq(ring_writer_attach(&writer, t->segment.base, t->segment.bytes, 99, NULL, &err), 0, "%s", err.text);
     return writer;
 }
 
@@ -103,7 +103,7 @@ Test(writer, attach_refuses_what_is_no_ring)
     static uint8_t memory[8192];
     struct ring_writer writer;
     struct error err = {{0}};
-    cr_assert_eq(ring_writer_attach(&writer, memory, sizeof(memory), 1, &err), -EPROTO);
+    cr_assert_eq(ring_writer_attach(&writer, memory, sizeof(memory), 1, NULL, &err), -EPROTO);
 }
 
 Test(writer, each_attach_is_an_epoch)

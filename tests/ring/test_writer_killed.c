@@ -39,7 +39,7 @@ static _Noreturn void write_until_killed(void *base, size_t bytes, uint64_t life
     struct ring_writer writer;
     struct test_random random = {life};
     struct error err;
-    if (ring_writer_attach(&writer, base, bytes, (uint64_t)getpid(), &err) != 0) {
+    if (ring_writer_attach(&writer, base, bytes, (uint64_t)getpid(), NULL, &err) != 0) {
         _exit(1);
     }
     struct ring_ledger *ledger = &writer.view.header->ledger;
@@ -126,7 +126,8 @@ int main(int argc, char **argv)
         live_and_die(&t, &o, &random, ++life);
     }
     struct ring_writer last;
-    CHECK(ring_writer_attach(&last, t.segment.base, t.segment.bytes, 1, &err) == 0, "attach after the last kill");
+    CHECK(ring_writer_attach(&last, t.segment.base, t.segment.bytes, 1, NULL, &err) == 0,
+          "attach after the last kill");
     CHECK(last.next >= o.expected, "a position that was published is used again");
     CHECK(o.accepted > 0, "nothing was ever read");
     const struct ring_ledger *ledger = &temporary_header(&t)->ledger;

@@ -14,11 +14,15 @@ struct temporary_ring {
     struct ring_writer writer;
 };
 
+static const struct ring_stream temporary_stream = {.name = "stream", .source = "test"};
+
 static inline struct ring_spec temporary_spec(uint64_t slots, uint32_t slot_bytes, uint32_t payload_offset)
 {
     return (struct ring_spec){.instance = "test",
                               .name = "ring",
-                              .stream = "stream",
+                              .streams = &temporary_stream,
+                              .stream_count = 1,
+                              .numa_node = -1,
                               .slots = slots,
                               .slot_bytes = slot_bytes,
                               .payload_offset = payload_offset,
@@ -32,7 +36,7 @@ static inline void temporary_ring_create(struct temporary_ring *t, const struct 
     assert(code == 0);
     code = ring_create(t->segment.base, t->segment.bytes, spec, &err);
     assert(code == 0);
-    code = ring_writer_attach(&t->writer, t->segment.base, t->segment.bytes, 1, &err);
+    code = ring_writer_attach(&t->writer, t->segment.base, t->segment.bytes, 1, NULL, &err);
     assert(code == 0);
     (void)code;
 }

@@ -1,0 +1,391 @@
+#include "daq/usher.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daq/log.h"
+#include "ring/clock.h"
+
+#define STACK_BYTES (128u * 1024u)
+
+int shared_create(struct shared *shared, const char *name, size_t bytes, struct error *err)
+{
+    *shared = (struct shared){.segment = {.fd = -1}, .read_only_fd = -1};
+    int code = segment_create(&shared->segment, name, bytes, SEGMENT_NORMAL, err);
+    if (code == 0) {
+        shared->read_only_fd = segment_reopen_read_only(shared->segment.fd, err);
+        code = shared->read_only_fd < 0 ? shared->read_only_fd : 0;
+    }
+    if (code != 0) {
+        shared_destroy(shared);
+    }
+    return code;
+}
+
+void shared_destroy(struct shared *shared)
+{
+    segment_destroy(&shared->segment);
+    if (shared->read_only_fd >= 0) {
+        close(shared->read_only_fd);
+    }
+    shared->read_only_fd = -1;
+}
+
+int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_board *board,
+               int64_t tai_minus_monotonic_ns, struct error *err)
+{
+    *usher = (struct usher){.lock = PTHREAD_MUTEX_INITIALIZER,
+                            .readers_max = readers_max,
+                            .reader = calloc(readers_max, sizeof(struct usher_reader)),
+                            .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+                            .bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                            .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                            .board = board,
+                            .tai_minus_monotonic_ns = tai_minus_monotonic_ns};
+    for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
+        usher->worker_fd[i] = -1;
+    }
+    for (uint32_t i = 0; usher->reader != NULL && i < readers_max; i++) {
+        usher->reader[i].fd = -1;
+    }
+    if (usher->reader == NULL || usher->epoll_fd < 0 || usher->bell_fd < 0 || usher->stop_fd < 0) {
+        return error_set(err, -errno, "cannot set up for %u readers: %s", readers_max, strerror(errno));
+    }
+    return 0;
+}
+
+void usher_add_ring(struct usher *usher, const struct ring_plan *plan, const struct shared *ring,
+                    const struct shared *orders, uint32_t worker, uint32_t source)
+{
+    usher->ring[usher->rings++] = (struct usher_ring){.plan = plan,
+                                                      .header = ring->segment.base,
+                                                      .orders = orders->segment.base,
+                                                      .ring_fd = ring->read_only_fd,
+                                                      .worker = worker,
+                                                      .source = source};
+}
+
+static int watch(struct usher *usher, int fd, uint32_t index)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u32 = index};
+    return epoll_ctl(usher->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+int usher_start(struct usher *usher, struct error *err)
+{
+    pthread_attr_t attributes;
+    int code = watch(usher, usher->bell_fd, USHER_BELL);
+    code = code == 0 ? watch(usher, usher->stop_fd, USHER_STOP) : code;
+    if (code == 0) {
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        code = -pthread_create(&usher->thread, &attributes, usher_main, usher);
+        pthread_attr_destroy(&attributes);
+    }
+    usher->running = code == 0;
+    return code == 0 ? 0 : error_set(err, code, "cannot start the thread for readers: %s", strerror(-code));
+}
+
+static void close_if(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+void usher_stop(struct usher *usher)
+{
+    if (usher->reader == NULL) {
+        return;
+    }
+    if (usher->running) {
+        uint64_t one = 1;
+        (void)!write(usher->stop_fd, &one, sizeof(one));
+        pthread_join(usher->thread, NULL);
+        usher->running = false;
+    }
+    for (uint32_t i = 0; i < usher->readers_max; i++) {
+        if (usher->reader[i].fd >= 0) {
+            usher_drop(usher, &usher->reader[i]);
+        }
+    }
+    for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
+        close_if(usher->worker_fd[i]);
+    }
+    close_if(usher->epoll_fd);
+    close_if(usher->bell_fd);
+    close_if(usher->stop_fd);
+    free(usher->reader);
+    usher->reader = NULL;
+}
+
+__attribute__((format(printf, 5, 6))) static int answer(int fd, struct protocol_reply *reply, const int *fds,
+                                                        int code, const char *format, ...)
+{
+    unsigned count = code == 0 ? 2 : 0;
+    va_list args;
+    reply->magic = PROTOCOL_MAGIC;
+    reply->version = PROTOCOL_VERSION;
+    reply->fds = (uint16_t)count;
+    reply->code = code;
+    va_start(args, format);
+    vsnprintf(reply->text, sizeof(reply->text), format, args);
+    va_end(args);
+    int sent = protocol_send(fd, reply, sizeof(*reply), fds, count);
+    return code != 0 ? code : sent;
+}
+
+static int find_ring(const struct usher *usher, const char *name)
+{
+    for (uint32_t i = 0; i < usher->rings; i++) {
+        if (strncmp(usher->ring[i].plan->name, name, RING_NAME_BYTES) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static void list_rings(const struct usher *usher, char *text, size_t bytes)
+{
+    size_t n = 0;
+    text[0] = 0;
+    for (uint32_t i = 0; i < usher->rings && n < bytes; i++) {
+        n += (size_t)snprintf(text + n, bytes - n, "%s%s", i > 0 ? ", " : "", usher->ring[i].plan->name);
+    }
+}
+
+static struct usher_reader *free_place(struct usher *usher)
+{
+    for (uint32_t i = 0; i < usher->readers_max; i++) {
+        if (usher->reader[i].fd < 0) {
+            return &usher->reader[i];
+        }
+    }
+    return NULL;
+}
+
+/* A gate that no reader has and that the writer has given back, or -1. */
+static int free_gate(const struct usher_ring *ring)
+{
+    for (uint32_t i = 0; i < ring->plan->gates; i++) {
+        if (ring->orders->gate[i].generation == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static int send_lease(struct usher *usher, const struct usher_reader *reader)
+{
+    const struct usher_ring *ring = &usher->ring[reader->ring];
+    struct protocol_lease lease = {
+        .magic = PROTOCOL_MAGIC, .source = ring->source, .gate = reader->gate, .generation = reader->generation};
+    int fd = usher->worker_fd[ring->worker];
+    return fd < 0 ? -EPIPE : protocol_send(fd, &lease, sizeof(lease), &reader->lease.read_only_fd, 1);
+}
+
+/* First the lease, then the order: the writer obeys when it has both. */
+static int open_gate(struct usher *usher, struct usher_reader *reader, const struct protocol_request *request,
+                     struct protocol_reply *reply)
+{
+    struct usher_ring *ring = &usher->ring[reader->ring];
+    int gate = free_gate(ring);
+    if (ring->plan->gates == 0) {
+        return answer(
+            reader->fd, reply, NULL, -EPERM,
+            "ring '%s' takes no gating readers; read it as an observer, or set gating: {readers_max: 1} for "
+            "it in the configuration",
+            ring->plan->name);
+    }
+    if (gate < 0) {
+        return answer(reader->fd, reply, NULL, -EUSERS,
+                      "all %u places for gating readers of ring '%s' are taken; end one, or raise its "
+                      "gating.readers_max",
+                      ring->plan->gates, ring->plan->name);
+    }
+    struct ring_lease *lease = reader->lease.segment.base;
+    reader->gate = (uint32_t)gate;
+    reader->generation = ++usher->generation;
+    lease->generation = reader->generation;
+    if (send_lease(usher, reader) != 0) {
+        reader->generation = 0;
+        return answer(reader->fd, reply, NULL, -EAGAIN, "the worker of ring '%s' is not running; try again",
+                      ring->plan->name);
+    }
+    struct ring_order *order = &ring->orders->gate[gate];
+    order->from = request->from;
+    order->deadline_ns = request->argument == 0 || request->argument > ring->plan->gate_deadline_ns
+                             ? ring->plan->gate_deadline_ns
+                             : request->argument;
+    __atomic_store_n(&order->generation, reader->generation, __ATOMIC_RELEASE);
+    __atomic_store_n(&ring->orders->changes, ring->orders->changes + 1, __ATOMIC_RELEASE);
+    reply->gate = reader->gate;
+    reply->value = reader->generation;
+    return 0;
+}
+
+/* The reader's place is filled in but for its gate; `code` 0: it stays. */
+static int attach(struct usher *usher, struct usher_reader *reader, const struct protocol_request *request)
+{
+    struct error err = {{0}};
+    struct protocol_reply reply = {.code = 0};
+    uint64_t one = 1;
+    int code = shared_create(&reader->lease, "sluice-lease", RING_LEASE_BYTES, &err);
+    if (code != 0) {
+        return answer(reader->fd, &reply, NULL, code, "no memory for a lease: %s", err.text);
+    }
+    struct ring_lease *lease = reader->lease.segment.base;
+    __atomic_store_n(&lease->magic, RING_LEASE_MAGIC, __ATOMIC_RELEASE);
+    if (request->op == PROTOCOL_GATE) {
+        code = open_gate(usher, reader, request, &reply);
+    }
+    if (code == 0) {
+        code = watch(usher, reader->fd, (uint32_t)(reader - usher->reader));
+    }
+    if (code == 0) {
+        int fds[2] = {usher->ring[reader->ring].ring_fd, reader->lease.segment.fd};
+        code = answer(reader->fd, &reply, fds, 0, "attached");
+        (void)!write(usher->bell_fd, &one, sizeof(one)); /* the thread may have a gate to look after now */
+    }
+    return code;
+}
+
+static void close_gate(struct usher *usher, struct usher_reader *reader)
+{
+    if (reader->generation != 0) {
+        struct ring_orders *orders = usher->ring[reader->ring].orders;
+        __atomic_store_n(&orders->gate[reader->gate].generation, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&orders->changes, orders->changes + 1, __ATOMIC_RELEASE);
+        reader->generation = 0;
+    }
+}
+
+bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struct protocol_request *request)
+{
+    struct protocol_reply reply = {.code = 0};
+    char names[256];
+    bool attached = false;
+    pthread_mutex_lock(&usher->lock);
+    int ring = find_ring(usher, request->name);
+    struct usher_reader *reader = free_place(usher);
+    if (ring < 0) {
+        list_rings(usher, names, sizeof(names));
+        (void)answer(fd, &reply, NULL, -ENXIO, "there is no ring '%.31s'; there are: %s", request->name, names);
+    } else if (reader == NULL) {
+        (void)answer(fd, &reply, NULL, -EUSERS,
+                     "all %u places for readers are taken; end one, or raise readers_max in the configuration",
+                     usher->readers_max);
+    } else {
+        *reader = (struct usher_reader){.fd = fd, .pid = pid, .uid = uid, .ring = (uint32_t)ring};
+        reader->lease = (struct shared){.segment = {.fd = -1}, .read_only_fd = -1};
+        attached = attach(usher, reader, request) == 0;
+        if (attached) {
+            log_line("%s pid %d (uid %u) attached to ring %s", reader->generation != 0 ? "gating reader" : "reader",
+                     pid, uid, usher->ring[ring].plan->name);
+        } else {
+            close_gate(usher, reader);
+            (void)epoll_ctl(usher->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+            shared_destroy(&reader->lease);
+            reader->fd = -1;
+        }
+    }
+    pthread_mutex_unlock(&usher->lock);
+    return attached;
+}
+
+/* Exactly what this reader did not get of what it came to: what it has counted itself, and what has been
+ * overwritten beyond the place where it stands. The first is its own word; nobody but itself is deceived by it. */
+uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader)
+{
+    const struct usher_ring *ring = &usher->ring[reader->ring];
+    const struct ring_lease *lease = reader->lease.segment.base;
+    uint64_t position = __atomic_load_n(&lease->position, __ATOMIC_ACQUIRE);
+    uint64_t claimed = __atomic_load_n(&ring->header->progress.claimed, __ATOMIC_ACQUIRE);
+    uint64_t oldest = claimed > ring->plan->slots ? claimed - ring->plan->slots : 0;
+    return __atomic_load_n(&lease->lost, __ATOMIC_RELAXED) + (oldest > position ? oldest - position : 0);
+}
+
+void usher_drop(struct usher *usher, struct usher_reader *reader)
+{
+    struct supervisor_ring *shown = &usher->board->ring[reader->ring];
+    close_gate(usher, reader);
+    shown->readers_lost += usher_lost(usher, reader);
+    log_line("reader pid %d has left ring %s", reader->pid, usher->ring[reader->ring].plan->name);
+    close(reader->fd);
+    reader->fd = -1;
+    shared_destroy(&reader->lease);
+}
+
+void usher_note(struct usher *usher, const struct usher_reader *reader, uint32_t event, uint32_t reason)
+{
+    struct supervisor_board *board = usher->board;
+    struct supervisor_ring *shown = &board->ring[reader->ring];
+    uint64_t number = board->reader_events;
+    board->reader_event[number % SUPERVISOR_EVENTS_MAX] =
+        (struct supervisor_reader_event){.tai_ns = clock_tai_ns(usher->tai_minus_monotonic_ns),
+                                         .pid = (uint64_t)reader->pid,
+                                         .ring = reader->ring,
+                                         .event = event,
+                                         .reason = reason,
+                                         .lost = usher_lost(usher, reader)};
+    shown->demotions += event == SUPERVISOR_DEMOTED;
+    shown->evictions += event == SUPERVISOR_EVICTED;
+    __atomic_store_n(&board->reader_events, number + 1, __ATOMIC_RELEASE);
+}
+
+int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        return error_set(err, -errno, "no socket for the leases of gating readers: %s", strerror(errno));
+    }
+    pthread_mutex_lock(&usher->lock);
+    close_if(usher->worker_fd[worker]);
+    usher->worker_fd[worker] = pair[0];
+    for (uint32_t i = 0; i < usher->readers_max; i++) {
+        const struct usher_reader *reader = &usher->reader[i];
+        if (reader->fd >= 0 && reader->generation != 0 && usher->ring[reader->ring].worker == worker) {
+            (void)send_lease(usher, reader);
+        }
+    }
+    pthread_mutex_unlock(&usher->lock);
+    return pair[1];
+}
+
+void usher_fill(struct usher *usher)
+{
+    struct supervisor_board *board = usher->board;
+    uint32_t n = 0;
+    pthread_mutex_lock(&usher->lock);
+    for (uint32_t i = 0; i < usher->readers_max && n < SUPERVISOR_READERS_MAX; i++) {
+        const struct usher_reader *reader = &usher->reader[i];
+        if (reader->fd < 0) {
+            continue;
+        }
+        const struct ring_lease *lease = reader->lease.segment.base;
+        const struct ring_gate_status *gate = &usher->ring[reader->ring].header->gate[reader->gate];
+        bool gating = reader->generation != 0;
+        board->reader[n++] = (struct supervisor_reader){
+            .pid = (uint64_t)reader->pid,
+            .uid = reader->uid,
+            .ring = reader->ring,
+            .gating = gating,
+            .demoted = gating && gate->generation == reader->generation && gate->state == RING_GATE_DEMOTED,
+            .reason = gating ? gate->reason : RING_GATE_NO_REASON,
+            .waits = gating ? gate->waits : 0,
+            .waited_ns = gating ? gate->waited_ns : 0,
+            .waited_ns_max = gating ? gate->waited_ns_max : 0,
+            .deadline_ns = gating ? usher->ring[reader->ring].orders->gate[reader->gate].deadline_ns : 0,
+            .position = __atomic_load_n(&lease->position, __ATOMIC_RELAXED),
+            .lost = usher_lost(usher, reader)};
+    }
+    board->readers = n;
+    pthread_mutex_unlock(&usher->lock);
+}

@@ -1,0 +1,99 @@
+/* The usher: shows readers to their rings and out again. A thread of sluiced's own, so that a reader that dies
+ * frees its gate at once and a sleeping one is woken whatever else the supervisor is doing. It owns the readers'
+ * sockets; the main thread hands them over when a client asks to attach. Cold: the writers never wait for it.
+ *
+ *   usher.c        start and stop, attach, gates, what the board shows
+ *   usher_wake.c   the thread: wakes sleepers, notes who has gone, demoted or has to be evicted
+ */
+#ifndef DAQ_USHER_H
+#define DAQ_USHER_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "daq/board.h"
+#include "daq/compile.h"
+#include "ring/protocol.h"
+
+/* A segment and the read-only descriptor of it that others are given. */
+struct shared {
+    struct segment segment;
+    int read_only_fd;
+};
+
+struct usher_reader {
+    int fd; /* -1: free place */
+    pid_t pid;
+    uid_t uid;
+    uint32_t ring;
+    struct shared lease;
+    uint64_t generation; /* of its gate; 0: an observer */
+    uint32_t gate;
+    bool waiting;
+    uint64_t wanted;         /* position it waits for */
+    bool demoted;            /* has been noted */
+    uint64_t stuck_since_ns; /* monotonic; when its position was last seen to move after the demotion */
+    uint64_t stuck_position;
+};
+
+struct usher_ring {
+    const struct ring_plan *plan;
+    struct ring_header *header; /* we write nothing there */
+    struct ring_orders *orders;
+    int ring_fd; /* read-only */
+    uint32_t worker;
+    uint32_t source; /* of that worker */
+    bool armed;      /* its writer will ring the bell after its next publish */
+};
+
+#define USHER_BELL UINT32_MAX /* in place of a reader's index, in epoll */
+#define USHER_STOP (UINT32_MAX - 1)
+
+struct usher {
+    pthread_mutex_t lock; /* of everything below */
+    pthread_t thread;
+    bool running;
+    int epoll_fd;
+    int bell_fd;                       /* eventfd: writers ring it */
+    int stop_fd;                       /* eventfd */
+    int worker_fd[SERVER_WORKERS_MAX]; /* where a worker's leases are sent; -1: nowhere */
+    uint32_t rings;
+    struct usher_ring ring[CONTROL_RINGS_MAX];
+    uint32_t readers_max;
+    struct usher_reader *reader; /* readers_max of them */
+    uint64_t generation;         /* last one given */
+    struct supervisor_board *board;
+    int64_t tai_minus_monotonic_ns;
+};
+
+/* Everything but the rings, which are added one by one before the thread starts. 0 or -errno. */
+int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_board *board,
+               int64_t tai_minus_monotonic_ns, struct error *err);
+void usher_add_ring(struct usher *usher, const struct ring_plan *plan, const struct shared *ring,
+                    const struct shared *orders, uint32_t worker, uint32_t source);
+int usher_start(struct usher *usher, struct error *err);
+
+/* Ends the thread and drops every reader; fine after a failure or on a zeroed struct. */
+void usher_stop(struct usher *usher);
+
+/* Answers an ATTACH or GATE request. True: the client is a reader now, and its socket the usher's. Any thread. */
+bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struct protocol_request *request);
+
+/* The end of a new socket that a worker about to start is to be given; the leases that stand lie in it already.
+ * -errno. The caller closes it. Main thread. */
+int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err);
+
+/* Brings the readers of the board up to date. Main thread. */
+void usher_fill(struct usher *usher);
+
+/* For usher_wake.c; the lock is held. */
+void usher_drop(struct usher *usher, struct usher_reader *reader);
+uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader);
+void usher_note(struct usher *usher, const struct usher_reader *reader, uint32_t event, uint32_t reason);
+void *usher_main(void *usher);
+
+/* One small segment with its read-only descriptor. */
+int shared_create(struct shared *shared, const char *name, size_t bytes, struct error *err);
+void shared_destroy(struct shared *shared);
+
+#endif
