@@ -100,11 +100,8 @@ inline hold(at, value, release)
     }
 }
 
-#ifdef REORDERED
-#define MAY_PASS_0(i) (held > i && !held_release[i] && held_at[i] != held_at[0])
-#else
-#define MAY_PASS_0(i) false
-#endif
+/* Entry i may become visible before an older one. */
+#define MAY_PASS(i, older) (held > i && !held_release[i] && held_at[i] != held_at[older])
 
 inline drain_one(i)
 {
@@ -132,8 +129,8 @@ end:
     do
     :: d_step { held > 0 -> drain_one(0) }
 #ifdef REORDERED
-    :: d_step { MAY_PASS_0(1) -> drain_one(1) }
-    :: d_step { MAY_PASS_0(2) && held_at[2] != held_at[1] -> drain_one(2) }
+    :: d_step { MAY_PASS(1, 0) -> drain_one(1) }
+    :: d_step { MAY_PASS(2, 0) && MAY_PASS(2, 1) -> drain_one(2) }
 #endif
     od
 }
@@ -214,27 +211,25 @@ inline join()
 
 inline obey()
 {
-    do
+    if
     :: atomic { gate_position > next ->
 #ifndef HOSTILE
             INVARIANT(honest_reader_kept, false)
 #endif
         };
-        demote();
-        break
+        demote()
 #ifdef MUTANT_BELOW_BASE
     :: atomic { gate_position < base -> INVARIANT(honest_reader_kept, false) };
-        demote();
-        break
+        demote()
 #endif
-    :: atomic { gate_position <= next && LIMIT > next -> limit = LIMIT; seen = 0 }; break
+    :: atomic { gate_position <= next && LIMIT > next -> limit = LIMIT; seen = 0 }
 #ifndef MUTANT_DEAD_GATE
-    :: active_word != seen -> seen = 0; break /* closed while we wait: look again */
+    :: active_word != seen -> seen = 0 /* closed while we wait: look again */
 #endif
 #ifdef DEADLINE
-    :: atomic { gate_position <= next && LIMIT <= next }; demote(); break
+    :: atomic { gate_position <= next && LIMIT <= next }; demote()
 #endif
-    od
+    fi
 }
 
 inline look_at_gate()
@@ -459,6 +454,9 @@ proctype gating_reader(byte generation)
     if
     :: atomic { ANSWERED(generation) -> gating = (STATE_OF(mem[STATUS]) == GATING) }; q = mem[BASE]
     :: atomic { writer_done && GENERATION_OF(mem[STATUS]) != generation -> goto leave }
+#ifdef EVICT
+    :: atomic { active_word == generation * 2 -> goto leave } /* perhaps before any writer saw that it was open */
+#endif
 #ifdef DIES
     :: goto leave
 #endif
