@@ -1,0 +1,60 @@
+/* One measurement, in a process of its own: what is asked for, and what comes back. */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/peer.h"
+#include "ring/error.h"
+
+#define MEASURE_VALUES_MAX 2u
+#define MEASURE_CORES_MAX  3u
+
+struct outcome;
+struct question;
+typedef void measure_body(const struct question *question, struct outcome *outcome);
+
+/* What to measure. */
+struct question {
+    measure_body *body;
+    const struct peer *peer; /* NULL: none is needed */
+    struct link_spec spec;
+    double seconds;
+    double cap_s;           /* of a measurement that waits for something: the longest it waits */
+    uint32_t readers_state; /* enum impact_reader, for measure_impact */
+    int cores[MEASURE_CORES_MAX];
+    uint32_t core_count; /* at least 2 */
+};
+
+/* What was found. In memory shared with the process that measures. */
+struct outcome {
+    double values[MEASURE_VALUES_MAX];
+    double stall_us; /* the writer's longest gap; negative: not looked at */
+    uint64_t frames; /* read and found right */
+    uint64_t lost;   /* overwritten before they were read */
+    uint64_t wrong;  /* read and found wrong */
+    bool capped;     /* the value is the cap, the truth is higher */
+    int code;        /* 0, or -errno with err; -ENOTSUP: there is no such thing */
+    struct error err;
+};
+
+enum impact_reader { IMPACT_NONE = 0, IMPACT_LIVE = 1, IMPACT_STOPPED = 2, IMPACT_KILLED = 3 };
+
+measure_body measure_throughput; /* values[0]: frames/s of the slowest reader */
+measure_body measure_latency;    /* values[0], [1]: half a round trip, p50 and p99, in ns */
+measure_body measure_copy;       /* values[0]: frames/s copied by one thread, without a ring */
+measure_body measure_impact;     /* values[0]: frames/s of the writer, whatever the reader does */
+measure_body measure_death;      /* values[0]: the writer's longest gap, in ms */
+measure_body measure_attach;     /* values[0]: attach to first frame, median in us */
+
+/* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */
+void measure_in_child(const struct question *question, double limit_s, struct outcome *outcome);
+
+/* Pins the calling thread. 0 or -errno. */
+int pin_to(int core);
+
+/* Frames handed to one call of send or receive: about 16 KiB of payload, whole batches. */
+uint32_t frames_per_call(const struct link_spec *spec);
+
+#endif

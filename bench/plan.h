@@ -1,0 +1,34 @@
+/* What one run of a question asks, in order, and the rows that the answers go to. */
+#ifndef BENCH_PLAN_H
+#define BENCH_PLAN_H
+
+#include "bench/environment.h"
+#include "bench/measure.h"
+#include "bench/rows.h"
+
+#define PLAN_CASES_MAX 128u
+
+struct plan_case {
+    struct question question;
+    uint32_t first_row;
+    uint32_t row_count;
+    double scale[MEASURE_VALUES_MAX]; /* from the outcome's values to the rows' unit */
+    bool dropped;                     /* not available, failed, or said enough: not asked again */
+};
+
+struct plan {
+    struct plan_case cases[PLAN_CASES_MAX];
+    uint32_t case_count;
+    struct row rows[ROWS_MAX];
+    uint32_t row_count;
+    const char *only; /* names, comma between them; NULL: everything */
+    bool needs_iceoryx;
+};
+
+/* Fills the plan with every case of the ring that `only` lets through. */
+void plan_ring(struct plan *plan, const struct environment *environment, double seconds, const char *only);
+
+/* Asks every case once. `round` counts from 0. Says on standard error what fails; how many did. */
+uint32_t plan_round(struct plan *plan, uint32_t round);
+
+#endif

@@ -1,0 +1,47 @@
+/* sluice-bench QUESTION: how fast, as ratios to what the machine allows and to the best peer, in one run. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/bench.h"
+
+struct subcommand {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static const struct subcommand subcommands[] = {
+    {"ring", bench_ring, "ring     frames from one core to another: ours, the floor, the peers"},
+};
+
+static int usage(FILE *to, int code)
+{
+    fprintf(to,
+            "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--json FILE|-] [--only NAME,..] [--list]\n");
+    for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
+        fprintf(to, "  %s\n", subcommands[i].help);
+    }
+    fprintf(to, "--version, --help; QUESTION --help.\n"
+                "Exit: 0 done, 1 a wrong frame, a failed measurement or a single core, 2 wrong usage.\n");
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("sluice-bench %s\n", SLUICE_VERSION);
+        return BENCH_DONE;
+    }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        return usage(stdout, BENCH_DONE);
+    }
+    for (size_t i = 0; argc >= 2 && i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
+        if (strcmp(argv[1], subcommands[i].name) == 0) {
+            return subcommands[i].run(argc - 1, argv + 1);
+        }
+    }
+    if (argc >= 2) {
+        fprintf(stderr, "sluice-bench: expected a question, found '%s'\n", argv[1]);
+    }
+    return usage(stderr, BENCH_USAGE);
+}
