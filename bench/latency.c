@@ -7,7 +7,8 @@
 #include "bench/tsc.h"
 
 #define SAMPLES_MAX  (1u << 18)
-#define SAMPLES_WARM 64u /* the first ones are thrown away */
+#define SAMPLES_MIN  100u /* however long they take */
+#define SAMPLES_WARM 64u  /* the first ones are thrown away */
 
 struct echo {
     const struct question *question;
@@ -55,7 +56,7 @@ static void *ask(void *argument)
     for (; number < SAMPLES_WARM; number++) {
         round_trip(e, number);
     }
-    while (e->sample_count < SAMPLES_MAX && tsc_now() - start < ticks) {
+    while (e->sample_count < SAMPLES_MAX && (e->sample_count < SAMPLES_MIN || tsc_now() - start < ticks)) {
         uint64_t trip = round_trip(e, number++);
         e->samples[e->sample_count++] = trip < UINT32_MAX ? (uint32_t)trip : UINT32_MAX;
     }
@@ -79,7 +80,7 @@ static int run_threads(struct echo *e)
     }
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
-    return e->sample_count > 0 ? 0 : -ETIMEDOUT;
+    return 0;
 }
 
 static void take_result(struct echo *e, struct outcome *outcome)

@@ -1,8 +1,10 @@
 /* iceoryx 2 through its C binding: chunks of shared memory, loaned, filled in place and published; lossless (the
  * publisher waits for the subscriber). It needs its daemon, iox-roudi, which is started here and ended by its
- * process number; on SIGTERM it takes its shared memory along. */
+ * process number. On SIGTERM it takes its shared memory along, unless a process that it knows has died unnoticed:
+ * then it aborts, and its memory is removed here. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,11 +21,15 @@
 #include "bench/peer.h"
 #include "bench/tsc.h"
 
-#define DAEMON_START_MS 10000
-#define DAEMON_STOP_MS  10000
-#define CONNECT_MS      5000
+#define DAEMON_START_MS   10000
+#define DAEMON_STOP_MS    10000
+#define SOCKETS           "sluice-bench-iox-%d-" /* and a role and a process; in /tmp */
+#define CONNECT_MS        5000
+#define PUBLISHER_STOP_MS 1000
 
 static pid_t daemon_pid;
+static int daemon_log = -1;  /* what it has said */
+static pid_t daemon_starter; /* the bench itself, in all its children */
 
 struct iceoryx {
     struct link_spec spec;
@@ -35,37 +41,77 @@ struct iceoryx {
 
 /* ---- The daemon. */
 
-static bool says_ready(int log)
+static void read_log(char *words, size_t bytes)
+{
+    ssize_t n = pread(daemon_log, words, bytes - 1, 0);
+    words[n > 0 ? n : 0] = 0;
+}
+
+static bool says_ready(void)
 {
     char words[4096];
-    ssize_t n = pread(log, words, sizeof(words) - 1, 0);
-    words[n > 0 ? n : 0] = 0;
+    read_log(words, sizeof(words));
     return strstr(words, "ready for clients") != NULL;
+}
+
+/* Its words name each segment: "Reserving 4096 bytes in the shared memory [name]". */
+static void remove_segments(void)
+{
+    static const char before[] = "in the shared memory [";
+    char words[4096];
+    read_log(words, sizeof(words));
+    for (char *at = strstr(words, before); at != NULL; at = strstr(at, before)) {
+        char name[128];
+        at += sizeof(before) - 1;
+        snprintf(name, sizeof(name), "/%.*s", (int)strcspn(at, "]"), at);
+        shm_unlink(name);
+    }
+}
+
+/* Each process that was registered leaves a socket and a lock, and so does the daemon; there is one on a machine.
+ */
+static void remove_sockets(void)
+{
+    static const char *const own[] = {"/tmp/roudi", "/tmp/roudi.lock", "/tmp/iox-unique-roudi.lock"};
+    char pattern[64];
+    glob_t found = {0};
+    snprintf(pattern, sizeof(pattern), "/tmp/" SOCKETS "*", (int)daemon_starter);
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            unlink(found.gl_pathv[i]);
+        }
+    }
+    globfree(&found);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        unlink(own[i]);
+    }
+}
+
+_Noreturn static void be_daemon(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    dup2(daemon_log, STDOUT_FILENO);
+    dup2(daemon_log, STDERR_FILENO);
+    if (getppid() == daemon_starter) {
+        execlp("iox-roudi", "iox-roudi", "--log-level", "error", (char *)NULL);
+    }
+    _exit(127);
 }
 
 int iceoryx_daemon_start(struct error *err)
 {
-    int log = memfd_create("iox-roudi", MFD_CLOEXEC);
-    pid_t parent = getpid();
-    daemon_pid = log >= 0 ? fork() : -1;
+    daemon_starter = getpid();
+    daemon_log = memfd_create("iox-roudi", MFD_CLOEXEC);
+    daemon_pid = daemon_log >= 0 ? fork() : -1;
     if (daemon_pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        dup2(log, STDOUT_FILENO);
-        dup2(log, STDERR_FILENO);
-        if (getppid() == parent) {
-            execlp("iox-roudi", "iox-roudi", "--log-level", "error", (char *)NULL);
-        }
-        _exit(127);
+        be_daemon();
     }
     bool ready = false;
     bool alive = daemon_pid > 0;
     for (int ms = 0; ms < DAEMON_START_MS && alive && !ready; ms += 10) {
         usleep(10000);
-        ready = says_ready(log);
+        ready = says_ready();
         alive = waitpid(daemon_pid, NULL, WNOHANG) == 0;
-    }
-    if (log >= 0) {
-        close(log);
     }
     if (ready && alive) {
         return 0;
@@ -86,34 +132,41 @@ void iceoryx_daemon_stop(void)
     if (daemon_pid <= 0) {
         return;
     }
+    int status = 0;
     kill(daemon_pid, SIGTERM);
-    int ms = 0;
-    while (waitpid(daemon_pid, NULL, WNOHANG) == 0) {
+    for (int ms = 0; waitpid(daemon_pid, &status, WNOHANG) == 0; ms += 10) {
         usleep(10000);
-        ms += 10;
         if (ms == DAEMON_STOP_MS) {
             kill(daemon_pid, SIGKILL);
         }
     }
-    if (ms >= DAEMON_STOP_MS) {
-        shm_unlink("/iceoryx_mgmt");
-        fprintf(stderr, "iox-roudi had to be killed: look for its segments in /dev/shm\n");
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        remove_segments();
     }
+    remove_sockets();
+    close(daemon_log);
     daemon_pid = 0;
 }
 
 /* ---- One process's ends. */
 
-/* Once per process. */
-static void runtime_start(const char *role)
+/* The process registers with the first of its links, and takes its leave with the last. */
+static uint32_t links;
+
+static void runtime_enter(const char *role)
 {
-    static bool started;
-    if (!started) {
+    if (links++ == 0) {
         char name[64];
-        snprintf(name, sizeof(name), "sluice-bench-%s-%d", role, (int)getpid());
+        snprintf(name, sizeof(name), SOCKETS "%s-%d", (int)daemon_starter, role, (int)getpid());
         iox_set_loglevel(Iceoryx_LogLevel_Off);
         iox_runtime_init(name);
-        started = true;
+    }
+}
+
+static void runtime_leave(void)
+{
+    if (--links == 0) {
+        iox_runtime_shutdown();
     }
 }
 
@@ -150,6 +203,7 @@ static void iceoryx_close(void *link)
     if (x->subscriber != NULL) {
         iox_sub_deinit(x->subscriber);
     }
+    runtime_leave();
     free(x);
 }
 
@@ -167,7 +221,7 @@ static void *iceoryx_open(const struct link_spec *spec, struct error *err)
     char service[48];
     snprintf(service, sizeof(service), "%d-%u", (int)getpid(), spec->id);
     x->spec = *spec;
-    runtime_start("both");
+    runtime_enter("both");
     subscribe(x, service);
     publish(x, service);
     for (int ms = 0; ms < CONNECT_MS && !iox_pub_has_subscribers(x->publisher); ms++) {
@@ -216,19 +270,20 @@ struct death_watch {
     uint64_t last; /* ticks, by the publisher: when it last came round */
     uint64_t longest;
     uint64_t received; /* by the subscriber */
+    uint64_t stop;     /* by the one who watches: the publisher may go */
 };
 
 _Noreturn static void be_publisher(const struct link_spec *spec, const char *service, struct death_watch *watch)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct iceoryx x = {.spec = *spec};
-    runtime_start("publisher");
+    runtime_enter("publisher");
     publish(&x, service);
     while (!iox_pub_has_subscribers(x.publisher)) {
         usleep(1000);
     }
     uint64_t last = tsc_now();
-    for (;;) {
+    while (__atomic_load_n(&watch->stop, __ATOMIC_ACQUIRE) == 0) {
         uint64_t sent = watch->sent + iceoryx_send(&x, watch->sent, 1);
         uint64_t now = tsc_now();
         watch->longest = now - last > watch->longest ? now - last : watch->longest;
@@ -236,6 +291,9 @@ _Noreturn static void be_publisher(const struct link_spec *spec, const char *ser
         __atomic_store_n(&watch->last, now, __ATOMIC_RELEASE);
         __atomic_store_n(&watch->sent, sent, __ATOMIC_RELEASE);
     }
+    iox_pub_deinit(x.publisher);
+    runtime_leave();
+    _exit(0);
 }
 
 _Noreturn static void be_subscriber(const struct link_spec *spec, const char *service, struct death_watch *watch)
@@ -243,7 +301,7 @@ _Noreturn static void be_subscriber(const struct link_spec *spec, const char *se
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct iceoryx x = {.spec = *spec};
     struct tally tally = {0};
-    runtime_start("subscriber");
+    runtime_enter("subscriber");
     subscribe(&x, service);
     for (;;) {
         iceoryx_receive(&x, 0, &tally, 1);
@@ -264,13 +322,25 @@ static bool passes(const struct death_watch *watch, uint64_t until, double cap_s
     return false;
 }
 
-static pid_t end_process(pid_t pid)
+static void kill_process(pid_t pid)
 {
     if (pid > 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }
-    return 0;
+}
+
+/* A publisher that goes round takes its leave; one that stands still is killed. */
+static void end_publisher(pid_t pid, struct death_watch *watch)
+{
+    __atomic_store_n(&watch->stop, 1, __ATOMIC_RELEASE);
+    for (int ms = 0; pid > 0 && ms < PUBLISHER_STOP_MS; ms += 10) {
+        if (waitpid(pid, NULL, WNOHANG) != 0) {
+            return;
+        }
+        usleep(10000);
+    }
+    kill_process(pid);
 }
 
 static int iceoryx_gate_kill(double cap_s, double *stall_us, bool *capped, struct error *err)
@@ -294,16 +364,16 @@ static int iceoryx_gate_kill(double cap_s, double *stall_us, bool *capped, struc
     int code = 0;
     if (!passes(watch, 1000, CONNECT_MS / 1e3) || __atomic_load_n(&watch->received, __ATOMIC_ACQUIRE) == 0) {
         code = error_set(err, -ETIMEDOUT, "iceoryx: expected 1000 frames within %d ms", CONNECT_MS);
-        subscriber = end_process(subscriber);
+        kill_process(subscriber);
     } else {
-        subscriber = end_process(subscriber);
+        kill_process(subscriber);
         /* Twice the queue past the death, it is not its room that lets the publisher go on. */
         uint64_t until = __atomic_load_n(&watch->sent, __ATOMIC_ACQUIRE) + 2 * queue_of(&spec);
         *capped = !passes(watch, until, cap_s);
         uint64_t stall = *capped ? tsc_now() - watch->last : watch->longest;
         *stall_us = (double)stall / tsc_per_ns() / 1e3;
     }
-    end_process(publisher);
+    end_publisher(publisher, watch);
     munmap(watch, sizeof(*watch));
     return code;
 }
