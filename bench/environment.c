@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -30,15 +31,17 @@ static void line_of(const char *path, const char *key, char *value, size_t bytes
     }
 }
 
-/* The kernel's steal time of all processors, in s. */
+/* The kernel's steal time of all processors, in s: the eighth number of the first line. */
 static double steal_seconds(void)
 {
     char line[256];
-    unsigned long long t[8] = {0};
     line_of("/proc/stat", NULL, line, sizeof(line));
-    int n = sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5],
-                   &t[6], &t[7]);
-    return n == 8 ? (double)t[7] / (double)sysconf(_SC_CLK_TCK) : 0;
+    char *at = line + strcspn(line, " ");
+    unsigned long long ticks = 0;
+    for (int i = 0; i < 8; i++) {
+        ticks = strtoull(at, &at, 10);
+    }
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 static void take_cores(struct environment *e)

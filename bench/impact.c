@@ -59,32 +59,42 @@ static void write_for_a_while(const struct question *question, void *link, uint6
     outcome->stall_us = (double)longest / tsc_per_ns() / 1e3;
 }
 
-void measure_impact(const struct question *question, struct outcome *outcome)
+static void measure_with(const struct question *question, void *link, struct tally *tally, struct outcome *outcome)
 {
-    struct tally *tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    void *link = tally != MAP_FAILED ? question->peer->open(&question->spec, &outcome->err) : NULL;
-    if (link == NULL) {
-        outcome->code = -ENOTSUP;
-        return;
-    }
-    pid_t reader = question->readers_state == IMPACT_NONE ? 0 : fork();
-    if (reader == 0 && question->readers_state != IMPACT_NONE) {
+    bool wants_reader = question->readers_state != IMPACT_NONE;
+    pid_t reader = wants_reader ? fork() : 0;
+    if (reader == 0 && wants_reader) {
         be_reader(question, link, tally);
     }
     if (reader < 0) {
         outcome->code = error_set(&outcome->err, -errno, "fork: %s", strerror(errno));
-    } else {
-        pin_to(question->cores[0]);
-        uint64_t first = put_into_state(question, link, reader);
-        write_for_a_while(question, link, first, outcome);
-        if (reader > 0 && question->readers_state != IMPACT_KILLED) {
-            kill(reader, SIGKILL);
-            waitpid(reader, NULL, 0);
-        }
-        outcome->frames = tally->frames;
-        outcome->lost = tally->lost;
-        outcome->wrong = tally->wrong;
+        return;
     }
-    question->peer->close(link);
+    pin_to(question->cores[0]);
+    uint64_t first = put_into_state(question, link, reader);
+    write_for_a_while(question, link, first, outcome);
+    if (wants_reader && question->readers_state != IMPACT_KILLED) {
+        kill(reader, SIGKILL);
+        waitpid(reader, NULL, 0);
+    }
+    outcome->frames = tally->frames;
+    outcome->lost = tally->lost;
+    outcome->wrong = tally->wrong;
+}
+
+void measure_impact(const struct question *question, struct outcome *outcome)
+{
+    struct tally *tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (tally == MAP_FAILED) {
+        outcome->code = error_set(&outcome->err, -errno, "mmap of a page: %s", strerror(errno));
+        return;
+    }
+    void *link = question->peer->open(&question->spec, &outcome->err);
+    if (link == NULL) {
+        outcome->code = -ENOTSUP;
+    } else {
+        measure_with(question, link, tally, outcome);
+        question->peer->close(link);
+    }
     munmap(tally, sizeof(*tally));
 }

@@ -87,8 +87,10 @@ static void take_result(struct echo *e, struct outcome *outcome)
 {
     qsort(e->samples, e->sample_count, sizeof(e->samples[0]), compare_samples);
     double half_ns = 0.5 / tsc_per_ns();
-    outcome->values[0] = half_ns * e->samples[e->sample_count / 2];
-    outcome->values[1] = half_ns * e->samples[(uint64_t)e->sample_count * 99 / 100];
+    uint32_t p50 = e->sample_count / 2;
+    uint32_t p99 = e->sample_count - 1 - e->sample_count / 100;
+    outcome->values[0] = half_ns * e->samples[p50];
+    outcome->values[1] = half_ns * e->samples[p99];
     outcome->stall_us = 2e-3 * half_ns * e->samples[e->sample_count - 1];
     outcome->frames = e->asked.frames + e->answered.frames;
     outcome->lost = e->asked.lost + e->answered.lost;

@@ -1,6 +1,7 @@
 #include "bench/plan.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,9 +49,8 @@ static uint32_t ask(struct plan *plan, struct plan_case *c, uint32_t round)
     }
     take(plan, c, round, &outcome);
     if (outcome.wrong > 0) {
-        fprintf(stderr, "sluice-bench: %s %s of %u bytes: %llu of %llu frames came out wrong\n", row->name,
-                row->variant, row->size_bytes, (unsigned long long)outcome.wrong,
-                (unsigned long long)(outcome.wrong + outcome.frames));
+        fprintf(stderr, "sluice-bench: %s %s of %u bytes: %" PRIu64 " of %" PRIu64 " frames came out wrong\n",
+                row->name, row->variant, row->size_bytes, outcome.wrong, outcome.wrong + outcome.frames);
     }
     c->dropped = outcome.capped; /* the cap takes long, and would be the same again */
     return outcome.wrong > 0;

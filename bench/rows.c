@@ -31,7 +31,7 @@ static double middle(const double *sorted, uint32_t n)
 
 static void describe(struct row *row)
 {
-    double sorted[ROW_RUNS_MAX];
+    double sorted[ROW_RUNS_MAX] = {0};
     row->runs = keep_finite(row->samples, row->rounds, sorted);
     row->median = middle(sorted, row->runs);
     row->min = row->runs > 0 ? sorted[0] : NAN;
@@ -44,7 +44,7 @@ static double ratio(const struct row *row, const struct row *to)
         return NAN;
     }
     double ratios[ROW_RUNS_MAX];
-    double sorted[ROW_RUNS_MAX];
+    double sorted[ROW_RUNS_MAX] = {0};
     uint32_t n = row->rounds < to->rounds ? row->rounds : to->rounds;
     for (uint32_t i = 0; i < n; i++) {
         ratios[i] = row->samples[i] / to->samples[i];

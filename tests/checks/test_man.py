@@ -265,5 +265,45 @@ class Server(Man):
             self.assertIn(f".It Pa {name}\n", section(self.page, "FILES"))
 
 
+class Bench(Man):
+    """sluice-bench(1) against bench/."""
+
+    page = page("sluice-bench.1")
+
+    def test_options(self):
+        code = source("bench/ring.c", "bench/sluice-bench.c")
+        options = re.findall(r'\{"(\w+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
+        told = re.findall(r"^\.It Fl -(\w+)(?:.* , Fl -(\w+))?", section(self.page, "DESCRIPTION"), re.M)
+        self.same([name for pair in told for name in pair if name], options, "options")
+
+    def test_bounds(self):
+        macros = dict(re.findall(r"^#define (\w+)\s+([\d.]+)u?\b", source("bench/ring.c", "bench/rows.h"), re.M))
+        text = section(self.page, "DESCRIPTION")
+        for option, names in (("seconds", ("SECONDS_MIN", "SECONDS_MAX", "SECONDS_DEFAULT")),
+                              ("runs", (None, "ROW_RUNS_MAX", "RUNS_DEFAULT"))):
+            least, most, default = (re.sub(r"\.0$", "", macros.get(name, "1")) for name in names)
+            told = re.search(rf"^\.It Fl -{option} .*?(?=^\.It)", text, re.M | re.S).group(0)
+            self.assertIn(f"{least} to {most}; default {default}.", told)
+
+    def test_rows(self):
+        plan = source("bench/plan_ring.c")
+        names = re.findall(r'add_row\(m, "(\w+)"|add_row\(&m, "(\w+)"|"(latency_\w+)"', plan)
+        self.same(tags(section(self.page, "ROWS"), "Ic"), {n for found in names for n in found if n}, "rows")
+
+    def test_variants(self):
+        """The peers as they are defined, except the mode of a memcpy, which is a row."""
+        peers = re.findall(r'struct peer peer_\w+ = \{\s*"(\w+)",\s*"(\w*)"', "".join(
+            source("bench/" + name) for name in sorted(os.listdir(os.path.join(ROOT, "bench"))) if name.endswith(".c")))
+        self.assertGreater(len(peers), 10)
+        self.same(tags(section(self.page, "ROWS"), "Li"), [f"{n}-{m}" if m else n for n, m in peers], "variants")
+
+    def test_json(self):
+        words = re.findall(r'"([a-z]\w*)"', source("bench/report.c"))
+        words = {w for w in words if w not in ("w", "we", "none")}
+        self.assertGreater(len(words), 30)
+        text = section(self.page, "JSON")
+        self.assertEqual(sorted(w for w in words if not re.search(rf"\b{w}\b", text)), [], "left out")
+
+
 if __name__ == "__main__":
     unittest.main()
