@@ -44,15 +44,40 @@ static double steal_seconds(void)
     return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* Which core of which socket a processor is; the processor itself if the kernel does not say. */
+static long core_of(int cpu)
+{
+    char path[96];
+    char package[32];
+    char core[32];
+    snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu);
+    line_of(path, NULL, package, sizeof(package));
+    snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/core_id", cpu);
+    line_of(path, NULL, core, sizeof(core));
+    return core[0] == 0 ? cpu : strtol(package, NULL, 10) * 65536 + strtol(core, NULL, 10);
+}
+
+/* Processors that are cores of their own first; threads of the same ones only if two are not to be had else. */
 static void take_cores(struct environment *e)
 {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
-        e->cpus = (uint32_t)CPU_COUNT(&set);
-        for (int i = 0; i < CPU_SETSIZE && e->core_count < MEASURE_CORES_MAX; i++) {
-            if (CPU_ISSET(i, &set)) {
-                e->cores[e->core_count++] = i;
-            }
+    if (sched_getaffinity(0, sizeof(set), &set) != 0) {
+        return;
+    }
+    e->cpus = (uint32_t)CPU_COUNT(&set);
+    for (int i = 0; i < CPU_SETSIZE && e->core_count < MEASURE_CORES_MAX; i++) {
+        bool taken = false;
+        for (uint32_t j = 0; CPU_ISSET(i, &set) && j < e->core_count; j++) {
+            taken = taken || core_of(e->cores[j]) == core_of(i);
+        }
+        if (CPU_ISSET(i, &set) && !taken) {
+            e->cores[e->core_count++] = i;
+        }
+    }
+    for (int i = 0; i < CPU_SETSIZE && e->core_count == 1; i++) {
+        if (CPU_ISSET(i, &set) && i != e->cores[0]) {
+            e->cores[e->core_count++] = i;
+            e->siblings = true;
         }
     }
 }

@@ -14,6 +14,7 @@ struct environment {
     uint64_t page_bytes; /* that a ring of the bench gets */
     int cores[MEASURE_CORES_MAX];
     uint32_t core_count;
+    bool siblings; /* the first two are threads of one core: there was no other */
     double tsc_mhz;
     /* From watching the two cores for a while in each round. */
     double watched_s;

@@ -6,6 +6,9 @@
 #include <math.h>
 #include <string.h>
 
+/* What a writer and a reader are, where the row does not say otherwise. */
+#define ENDS "two threads of one process, each pinned"
+
 /* A number, or null if there is none. */
 static json_t *number(double value)
 {
@@ -30,6 +33,8 @@ static json_t *environment_json(const struct environment *e)
     json_object_set_new(o, "governor", text(e->governor));
     json_object_set_new(o, "page_bytes", json_integer((json_int_t)e->page_bytes));
     json_object_set_new(o, "cores", cores);
+    json_object_set_new(o, "siblings", json_boolean(e->siblings));
+    json_object_set_new(o, "ends", json_string(ENDS));
     json_object_set_new(o, "tsc_mhz", number(e->tsc_mhz));
     json_object_set_new(o, "watched_s", number(e->watched_s));
     json_object_set_new(o, "gaps_over_10us", json_integer((json_int_t)e->gaps));
@@ -116,6 +121,27 @@ static void print_row(const struct row *r, FILE *to)
     fprintf(to, r->note != NULL ? "  %s\n" : "\n", r->note);
 }
 
+/* One line for each reason. */
+static void print_skipped(const struct report *report, FILE *to)
+{
+    for (uint32_t i = 0; i < report->row_count; i++) {
+        const struct row *r = &report->rows[i];
+        uint32_t same = 0;
+        bool said = false;
+        for (uint32_t j = 0; r->runs == 0 && j < report->row_count; j++) {
+            const struct row *other = &report->rows[j];
+            if (other->runs == 0 && r->note != NULL && other->note != NULL && strcmp(r->note, other->note) == 0) {
+                said = said || j < i;
+                same++;
+            }
+        }
+        if (r->runs == 0 && !said) {
+            fprintf(to, "skipped: %u rows, of which %s %s is the first: %s\n", same, r->name, r->variant,
+                    r->note != NULL ? r->note : "no run");
+        }
+    }
+}
+
 void report_table(const struct report *report, FILE *to)
 {
     const struct environment *e = report->environment;
@@ -126,8 +152,8 @@ void report_table(const struct report *report, FILE *to)
             "cores watched for %.2f s: %" PRIu64 " gaps over 10 us, longest %.0f us, %.2f %% of the time; "
             "steal %.2f s\n",
             e->watched_s, e->gaps, e->gap_us_max, 100 * e->gap_share, e->steal_s);
-    fprintf(to, "two threads of one process, one core each; ratios are medians over rounds of value / floor and "
-                "value / best peer\n\n");
+    fprintf(to, "%s; a ratio is the median over the rounds of value / floor, value / best peer\n%s\n", ENDS,
+            e->siblings ? "BOTH CORES ARE THREADS OF ONE: the figures are worth little\n" : "");
     fprintf(to, "%-12s %-24s %6s  %10s %-9s %9s %9s %5s %7s %7s %8s\n", "name", "variant", "bytes", "median",
             "unit", "min", "max", "runs", "/floor", "/peer", "stall us");
     for (uint32_t i = 0; i < report->row_count; i++) {
@@ -135,11 +161,5 @@ void report_table(const struct report *report, FILE *to)
             print_row(&report->rows[i], to);
         }
     }
-    for (uint32_t i = 0; i < report->row_count; i++) {
-        const struct row *r = &report->rows[i];
-        if (r->runs == 0) {
-            fprintf(to, "skipped: %s %s %u: %s\n", r->name, r->variant, r->size_bytes,
-                    r->note != NULL ? r->note : "no run");
-        }
-    }
+    print_skipped(report, to);
 }

@@ -12,7 +12,7 @@
 #include "bench/report.h"
 #include "bench/tsc.h"
 
-#define SECONDS_DEFAULT 0.2
+#define SECONDS_DEFAULT 0.3
 #define SECONDS_MIN     0.01
 #define SECONDS_MAX     60.0
 #define RUNS_DEFAULT    5u
@@ -63,7 +63,7 @@ static bool parse_runs(const char *text, uint32_t *runs)
     return true;
 }
 
-/* BENCH_DONE: go on; else the exit status is in *code. */
+/* True: go on; else the exit status is in *code. */
 static bool parse(int argc, char **argv, struct ring_options *o, int *code)
 {
     static const struct option options[] = {{"seconds", required_argument, NULL, 's'},

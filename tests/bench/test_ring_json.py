@@ -16,7 +16,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BENCH = os.path.join(os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build/release/bin")), "sluice-bench")
 
-ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "tsc_mhz", "watched_s",
+ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "siblings", "ends", "tsc_mhz", "watched_s",
                "gaps_over_10us", "gap_us_max", "gap_share", "steal_s"}
 ROW = {"name", "variant", "size_bytes", "value", "unit", "min", "median", "max", "runs", "floor_ratio", "peer_ratio",
        "live_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified", "frames_wrong", "frames_lost", "note"}
