@@ -157,7 +157,13 @@ static int start(struct server *s, struct error *err)
     }
     uint64_t end = clock_monotonic_ns() + SERVER_START_S * CLOCK_NS_PER_S;
     double us = -1;
-    while (us < 0 && clock_monotonic_ns() < end && waitpid(s->pid, NULL, WNOHANG) == 0) {
+    while (us < 0 && clock_monotonic_ns() < end) {
+        if (waitpid(s->pid, NULL, WNOHANG) != 0) {
+            s->pid = 0;
+            return error_set(
+                err, -ECHILD,
+                "expected sluiced beside this program to run, it ended; is it built, and sluice-worker too?");
+        }
         us = attach_once(err);
         usleep(10000);
     }

@@ -51,10 +51,13 @@ static int wait_for(pid_t pid, double limit_s)
             kill(-pid, SIGKILL);
         }
     }
+    siginfo_t end;
+    while (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+    kill(-pid, SIGKILL); /* what it may have left behind, while nobody else can have the number */
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
-    kill(-pid, SIGKILL); /* what it may have left behind */
     return status;
 }
 

@@ -3,10 +3,23 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LIMIT_S 30.0 /* over what was asked for: a measurement that takes longer hangs */
+
+static volatile sig_atomic_t stopped;
+
+void plan_stop(void)
+{
+    stopped = 1;
+}
+
+bool plan_stopped(void)
+{
+    return stopped != 0;
+}
 
 static void drop(struct plan *plan, struct plan_case *c, const struct outcome *outcome)
 {
@@ -63,7 +76,7 @@ uint32_t plan_round(struct plan *plan, uint32_t round)
         plan->rows[i].samples[round] = NAN;
         plan->rows[i].rounds = round + 1;
     }
-    for (uint32_t i = 0; i < plan->case_count; i++) {
+    for (uint32_t i = 0; i < plan->case_count && !plan_stopped(); i++) {
         if (!plan->cases[i].dropped) {
             failed += ask(plan, &plan->cases[i], round);
         }

@@ -28,6 +28,10 @@ struct plan {
 /* Fills the plan with every case of the ring that `only` lets through. */
 void plan_ring(struct plan *plan, const struct environment *environment, double seconds, const char *only);
 
+/* No more cases after the one that is being asked. Safe in a signal handler. */
+void plan_stop(void);
+bool plan_stopped(void);
+
 /* Asks every case once. `round` counts from 0. Says on standard error what fails; how many did. */
 uint32_t plan_round(struct plan *plan, uint32_t round);
 

@@ -136,7 +136,7 @@ static void print_skipped(const struct report *report, FILE *to)
             }
         }
         if (r->runs == 0 && !said) {
-            fprintf(to, "skipped: %u rows, of which %s %s is the first: %s\n", same, r->name, r->variant,
+            fprintf(to, "skipped: %s %s%s: %s\n", r->name, r->variant, same > 1 ? " and others" : "",
                     r->note != NULL ? r->note : "no run");
         }
     }

@@ -2,6 +2,7 @@
  * between figures that were taken under the same conditions. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,6 +109,20 @@ static int list(const struct plan *plan)
     return BENCH_DONE;
 }
 
+/* Measurements run in process groups of their own: the one that runs ends by itself, and nothing is left behind. */
+static void on_signal(int number)
+{
+    (void)number;
+    plan_stop();
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
 /* How many measurements failed. */
 static uint32_t run(struct plan *plan, struct environment *environment, const struct ring_options *o)
 {
@@ -118,7 +133,7 @@ static uint32_t run(struct plan *plan, struct environment *environment, const st
         failed++;
     }
     bool terminal = isatty(STDERR_FILENO) != 0;
-    for (uint32_t round = 0; round < o->runs; round++) {
+    for (uint32_t round = 0; round < o->runs && !plan_stopped(); round++) {
         if (terminal) {
             fprintf(stderr, "\rround %u of %u: %u measurements ", round + 1, o->runs, plan->case_count);
         }
@@ -155,7 +170,12 @@ int bench_ring(int argc, char **argv)
     if (o.list) {
         return list(&plan);
     }
+    catch_signals();
     uint32_t failed = run(&plan, &environment, &o);
+    if (plan_stopped()) {
+        fprintf(stderr, "sluice-bench ring: interrupted, there is no result\n");
+        return BENCH_FAILED;
+    }
     environment_finish(&environment);
     rows_finish(plan.rows, plan.row_count);
     struct report report = {
