@@ -57,7 +57,6 @@ struct peer {
 };
 
 extern const struct peer peer_ours_observer;
-extern const struct peer peer_ours_paced;
 extern const struct peer peer_ours_gating;
 extern const struct peer peer_floor_line;
 extern const struct peer peer_floor_counter;
@@ -69,6 +68,9 @@ extern const struct peer peer_iceoryx;
 extern const struct peer peer_zmq_inproc;
 extern const struct peer peer_zmq_ipc;
 extern const struct peer peer_pipe;
+
+/* Ours, with the server's own part in it: a thread that owns the readers' sockets (daq/usher.h). ours_kill.c */
+int ours_gate_kill(double cap_s, double *stall_us, bool *capped, struct error *err);
 
 /* iceoryx needs its daemon: started before the first link and ended by its process number. 0 or -errno. */
 int iceoryx_daemon_start(struct error *err);

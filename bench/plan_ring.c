@@ -174,7 +174,7 @@ static void add_death(struct maker *m, const struct peer *peer)
 
 static void add_size(struct maker *m, uint32_t size)
 {
-    static const struct peer *const ours[] = {&peer_ours_observer, &peer_ours_paced, &peer_ours_gating};
+    static const struct peer *const ours[] = {&peer_ours_observer, &peer_ours_gating};
     static const struct peer *const others[] = {&peer_iceoryx, &peer_zmq_inproc, &peer_zmq_ipc, &peer_pipe};
     add_throughput(m, &peer_floor_counter, size, 1, 1);
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {

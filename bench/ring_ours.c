@@ -1,5 +1,5 @@
-/* Our own ring under the bench. All use of the ring's writer and reader is in this file. The reader has a read-only
- * map of its own, as it has in another process. */
+/* Our own ring under the bench. The reader has a read-only map of its own, as it has in another process; it reads
+ * in batch views whatever the writer's batches are. Orders and leases lie where the server's would. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,23 +11,30 @@
 #include "ring/writer.h"
 
 #define PAYLOAD_OFFSET 64u
+#define RECEIVE_MAX    64u
 
 struct ours {
     struct link_spec spec;
     struct segment segment;
     struct ring_writer writer;
-    uint64_t gate; /* the writer's copy of the slowest lease */
-    bool paced;
+    struct ring_gates gates;
+    bool gating;
     void *read_base;
     size_t read_bytes;
     uint8_t pad[64];
     struct {
         struct ring_reader reader;
         uint64_t discarded; /* overwritten while being read */
-        uint8_t pad[64];
-        struct ring_lease lease; /* written by the reader, read by a paced writer */
-        uint8_t pad2[64];
+        uint8_t pad[128];
     } end[BENCH_READERS_MAX];
+    union {
+        struct ring_orders orders;
+        uint8_t page[RING_ORDERS_BYTES];
+    } orders __attribute__((aligned(4096)));
+    union {
+        struct ring_lease lease;
+        uint8_t page[RING_LEASE_BYTES];
+    } leases[BENCH_READERS_MAX]; /* each written by its reader */
 };
 
 static void ours_close(void *link)
@@ -55,12 +62,28 @@ static int map_for_readers(struct ours *o, struct error *err)
     return code;
 }
 
+/* Readers that the writer waits for, for as long as it takes. */
+static void open_gates(struct ours *o)
+{
+    ring_orders_create(&o->orders, BENCH_READERS_MAX);
+    ring_gates_init(&o->gates, &o->orders.orders, o->leases[0].page, BENCH_READERS_MAX);
+    for (uint32_t i = 0; i < o->spec.readers; i++) {
+        o->orders.orders.gate[i] = (struct ring_order){.generation = i + 1, .deadline_ns = UINT64_MAX};
+        ring_gates_mapped(&o->gates, i, i + 1);
+        o->end[i].reader.generation = i + 1;
+        o->end[i].reader.gate = i;
+    }
+    ring_writer_look(&o->writer, 1);
+}
+
 static int build(struct ours *o, struct error *err)
 {
+    static const struct ring_stream stream = {.name = "bench", .source = "bench"};
     uint32_t slot_bytes = bench_lines(o->spec.size_bytes + PAYLOAD_OFFSET);
     struct ring_spec ring = {.instance = "bench",
                              .name = "bench",
-                             .stream = "bench",
+                             .streams = &stream,
+                             .stream_count = 1,
                              .slots = bench_slots(slot_bytes),
                              .slot_bytes = slot_bytes,
                              .payload_offset = PAYLOAD_OFFSET,
@@ -76,26 +99,30 @@ static int build(struct ours *o, struct error *err)
         code = ring_create(o->segment.base, o->segment.bytes, &ring, err);
     }
     if (code == 0) {
-        code = ring_writer_attach(&o->writer, o->segment.base, o->segment.bytes, (uint64_t)getpid(), err);
+        code = ring_writer_attach(&o->writer, o->segment.base, o->segment.bytes, (uint64_t)getpid(),
+                                  o->gating ? &o->gates : NULL, err);
     }
     if (code == 0) {
         code = map_for_readers(o, err);
     }
     for (uint32_t i = 0; i < o->spec.readers && code == 0; i++) {
         code = ring_reader_attach(&o->end[i].reader, o->read_base, o->read_bytes, SLUICE_OLDEST, err);
-        o->end[i].reader.lease = &o->end[i].lease;
+        o->end[i].reader.lease = &o->leases[i].lease;
+    }
+    if (code == 0 && o->gating) {
+        open_gates(o);
     }
     return code;
 }
 
-static void *open_ours(const struct link_spec *spec, bool paced, struct error *err)
+static void *open_ours(const struct link_spec *spec, bool gating, struct error *err)
 {
-    struct ours *o = aligned_alloc(64, bench_lines(sizeof(*o)));
+    struct ours *o = aligned_alloc(4096, sizeof(*o));
     if (o == NULL) {
         error_set(err, -ENOMEM, "no memory for a ring's ends");
         return NULL;
     }
-    *o = (struct ours){.spec = *spec, .segment = {.fd = -1}, .paced = paced};
+    *o = (struct ours){.spec = *spec, .segment = {.fd = -1}, .gating = gating};
     if (build(o, err) != 0) {
         ours_close(o);
         return NULL;
@@ -108,90 +135,67 @@ static void *observer_open(const struct link_spec *spec, struct error *err)
     return open_ours(spec, false, err);
 }
 
-static void *paced_open(const struct link_spec *spec, struct error *err)
+static void *gating_open(const struct link_spec *spec, struct error *err)
 {
     return open_ours(spec, true, err);
 }
 
-static void *gating_open(const struct link_spec *spec, struct error *err)
+static inline void send_one(struct ours *o, uint64_t number)
 {
-    (void)spec;
-    error_set(err, -ENOTSUP, "not available: this ring has no gating readers");
-    return NULL;
-}
-
-/* Whether `count` frames may be written without overwriting what a reader has not yet seen. The claim runs ahead of
- * the frames by up to a chunk. */
-static bool has_room(struct ours *o, uint32_t count)
-{
-    uint64_t limit = o->writer.view.slot_count - o->writer.claim_chunk;
-    if (o->writer.next + count - o->gate <= limit) {
-        return true;
-    }
-    uint64_t slowest = UINT64_MAX;
-    for (uint32_t i = 0; i < o->spec.readers; i++) {
-        uint64_t at = __atomic_load_n(&o->end[i].lease.position, __ATOMIC_ACQUIRE);
-        slowest = at < slowest ? at : slowest;
-    }
-    o->gate = slowest;
-    return o->writer.next + count - o->gate <= limit;
+    struct ring_writer *w = &o->writer;
+    payload_fill(ring_payload_at(&w->view, w->next), o->spec.size_bytes, payload_base(o->spec.seed, number));
+    ring_writer_commit(w, o->spec.size_bytes, 0, number, 0, 0);
 }
 
 static uint32_t ours_send(void *link, uint64_t first, uint32_t count)
 {
     struct ours *o = link;
     struct ring_writer *w = &o->writer;
-    if (o->paced && !has_room(o, count)) {
-        return 0;
-    }
+    uint32_t ready = ring_writer_reserve_many(w, count);
     uint32_t batch = o->spec.batch;
-    uint32_t left = batch;
-    for (uint32_t i = 0; i < count; i++) {
-        payload_fill(ring_writer_reserve(w), o->spec.size_bytes, payload_base(o->spec.seed, first + i));
-        ring_writer_commit(w, o->spec.size_bytes, 0, first + i, 0, 0);
-        if (--left == 0) {
+    if (batch == 1) {
+        for (uint32_t i = 0; i < ready; i++) {
+            send_one(o, first + i);
             ring_writer_publish(w);
-            left = batch;
         }
+        return ready;
     }
-    ring_writer_publish(w);
-    return count;
+    for (uint32_t sent = 0; sent < ready;) {
+        uint32_t end = ready - sent < batch ? ready : sent + batch;
+        for (; sent < end; sent++) {
+            send_one(o, first + sent);
+        }
+        ring_writer_publish(w);
+    }
+    return ready;
 }
 
 static uint32_t ours_receive(void *link, uint32_t reader, struct tally *tally, uint32_t max)
 {
     struct ours *o = link;
     struct ring_reader *r = &o->end[reader].reader;
-    struct sluice_frame frame;
-    uint32_t n = 0;
-    while (n < max && ring_reader_next(r, &frame) == 1) {
-        uint64_t sum = payload_sum(frame.payload, o->spec.size_bytes);
-        n++;
-        if (ring_reader_valid(r, frame.position)) {
-            tally->next = frame.position;
-            tally_frame(tally, &o->spec, sum);
-        } else {
-            tally->next = frame.position + 1;
-            o->end[reader].discarded++;
-        }
+    struct sluice_batch batch;
+    uint64_t sums[RECEIVE_MAX];
+    ring_reader_release(r);
+    uint32_t n = ring_reader_batch(r, max < RECEIVE_MAX ? max : RECEIVE_MAX, &batch);
+    if (n == 0) {
+        tally->lost = r->lost + o->end[reader].discarded;
+        return 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        sums[i] = payload_sum(sluice_batch_payload(&batch, i), o->spec.size_bytes);
+    }
+    uint32_t gone = ring_reader_overwritten(r, &batch);
+    o->end[reader].discarded += gone;
+    tally->next = batch.position + gone;
+    for (uint32_t i = gone; i < n; i++) {
+        tally_frame(tally, &o->spec, sums[i]);
     }
     tally->lost = r->lost + o->end[reader].discarded;
-    ring_reader_report(r);
     return n;
-}
-
-/* kill -9 of a gating reader. The ring has none. */
-static int ours_gate_kill(double cap_s, double *stall_us, bool *capped, struct error *err)
-{
-    (void)cap_s;
-    (void)stall_us;
-    (void)capped;
-    return error_set(err, -ENOTSUP, "not available: this ring has no gating readers");
 }
 
 const struct peer peer_ours_observer = {"sluice",   "observer", PEER_OURS,    observer_open,
                                         ours_close, ours_send,  ours_receive, NULL};
-const struct peer peer_ours_paced = {"sluice",   "paced",   PEER_OURS,    paced_open,
-                                     ours_close, ours_send, ours_receive, NULL};
 const struct peer peer_ours_gating = {"sluice",   "gating",  PEER_OURS,    gating_open,
                                       ours_close, ours_send, ours_receive, ours_gate_kill};

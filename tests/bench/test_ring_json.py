@@ -108,7 +108,7 @@ class Json(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             counts = os.path.join(folder, "counts")
             command = ["strace", "-f", "-c", "-U", "name,calls", "-o", counts, BENCH, "ring", "--seconds", "0.3",
-                       "--runs", "1", "--only", "sluice-paced,sluice-observer-b32", "--json", "-"]
+                       "--runs", "1", "--only", "sluice-gating,sluice-observer-b32", "--json", "-"]
             run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
             self.assertEqual(run.returncode, 0, run.stderr)
             with open(counts, encoding="utf-8") as file:
