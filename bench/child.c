@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,14 +10,6 @@
 #include <unistd.h>
 
 #include "bench/measure.h"
-
-int pin_to(int core)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(core, &set);
-    return sched_setaffinity(0, sizeof(set), &set) == 0 ? 0 : -errno;
-}
 
 uint32_t frames_per_call(const struct link_spec *spec)
 {

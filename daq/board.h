@@ -2,6 +2,7 @@
 #ifndef DAQ_BOARD_H
 #define DAQ_BOARD_H
 
+#include "daq/segment_table.h"
 #include "ring/board.h"
 
 #define SUPERVISOR_PROCESSES_MAX 10u
@@ -66,6 +67,7 @@ struct supervisor_board {
     struct supervisor_ring ring[SUPERVISOR_RINGS_MAX];
     uint64_t reader_events; /* ever; event n stands in reader_event[n % SUPERVISOR_EVENTS_MAX] */
     struct supervisor_reader_event reader_event[SUPERVISOR_EVENTS_MAX];
+    struct segment_table segments;
 };
 
 #endif

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ring/numa.h"
+
 uint64_t compile_bounded(struct compile *c, const char *where, const uint32_t *given, uint64_t standard,
                          uint64_t min, uint64_t max, const char *unit)
 {
@@ -65,6 +67,52 @@ void compile_thread(struct compile *c, const char *where, const int *core, const
     to->seal = c->config->seal != NULL ? *c->config->seal : 1;
 }
 
+static void check_node(struct compile *c, const char *where, int node)
+{
+    char list[NUMA_LIST_BYTES];
+    if (node == NUMA_ANY) {
+        return;
+    }
+    if (numa_online(list) != 0) {
+        config_complain(c->file, c->errors, where,
+                        "expected -1: this machine's kernel knows no NUMA nodes, found %d", node);
+    } else if (node < 0 || node >= (int)NUMA_NODES_MAX || !numa_list_has(list, node)) {
+        config_complain(c->file, c->errors, where,
+                        "expected a NUMA node of this machine (%s), or -1 for any, found %d", list, node);
+    }
+}
+
+/* What a ring says of its memory goes before what `memory` says of all. */
+static void compile_memory(struct compile *c)
+{
+    const struct config_memory *memory = c->config->memory;
+    int pages = memory != NULL && memory->pages != NULL ? *memory->pages : SEGMENT_HUGE_OR_NORMAL;
+    int node = memory != NULL && memory->numa_node != NULL ? *memory->numa_node : NUMA_ANY;
+    check_node(c, "memory.numa_node", node);
+    for (uint32_t i = 0; i < c->plan->rings; i++) {
+        const struct config_ring *from = &c->config->rings[i];
+        struct ring_plan *ring = &c->plan->ring[i];
+        char path[64];
+        ring->pages = (enum segment_pages)(from->pages != NULL ? *from->pages : pages);
+        ring->numa_node = from->numa_node != NULL ? *from->numa_node : node;
+        if (from->numa_node != NULL) {
+            snprintf(path, sizeof(path), "rings[%u].numa_node", i);
+            check_node(c, path, ring->numa_node);
+        }
+    }
+}
+
+/* What a ring takes at least: its end is rounded up to a whole page if it must have large ones. Slots and
+ * slot_bytes are within their bounds here, so that nothing of this can wrap. */
+static uint64_t ring_plan_bytes(const struct ring_plan *ring)
+{
+    bool exactly = ring->pages == SEGMENT_HUGE || ring->pages == SEGMENT_HUGE_1G;
+    uint64_t page_bytes = exactly ? segment_pages_bytes(ring->pages) : SEGMENT_PAGE_BYTES;
+    uint64_t bytes =
+        RING_HEADER_BYTES + ring->channel_count * sizeof(struct ring_channel) + ring->slots * ring->slot_bytes;
+    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+}
+
 /* A ring that does not fit is found here and not when the machine starts to die. */
 static void check_memory(struct compile *c)
 {
@@ -72,7 +120,7 @@ static void check_memory(struct compile *c)
     uint64_t largest = 0;
     uint32_t which = 0;
     for (uint32_t i = 0; i < c->plan->rings; i++) {
-        uint64_t bytes = c->plan->ring[i].slots * c->plan->ring[i].slot_bytes;
+        uint64_t bytes = ring_plan_bytes(&c->plan->ring[i]);
         total += bytes;
         if (bytes > largest) {
             largest = bytes;
@@ -85,7 +133,7 @@ static void check_memory(struct compile *c)
         snprintf(path, sizeof(path), "rings[%u].slots", which);
         config_complain(c->file, c->errors, path,
                         "the rings want %" PRIu64 " MiB in all (this one %" PRIu64 "), three quarters of this "
-                        "machine's memory are %" PRIu64 " MiB; use fewer or smaller slots",
+                        "machine's memory are %" PRIu64 " MiB; use fewer or smaller slots, or smaller pages",
                         total >> 20, largest >> 20, memory / 4 * 3 >> 20);
     }
 }
@@ -95,11 +143,9 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
     unsigned before = errors->count;
     memset(plan, 0, sizeof(*plan));
     struct compile c = {.file = file, .config = file->config, .plan = plan, .errors = errors};
-    const struct config_memory *memory = c.config->memory;
     compile_name(&c, "instance", c.config->instance, plan->instance);
-    plan->pages =
-        memory != NULL && memory->pages != NULL ? (enum segment_pages) * memory->pages : SEGMENT_HUGE_OR_NORMAL;
     compile_sources(&c);
+    compile_memory(&c);
     compile_control(&c);
     compile_gating(&c);
     check_memory(&c);

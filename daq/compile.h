@@ -23,12 +23,13 @@ struct ring_plan {
     uint32_t gates;      /* gating readers at a time, 0 .. RING_GATES_MAX */
     uint64_t gate_deadline_ns;
     uint64_t gate_evict_ns;
+    enum segment_pages pages;
+    int numa_node; /* NUMA_ANY: none asked for */
     struct ring_channel channel[RING_CHANNELS_MAX];
 };
 
 struct server_plan {
     char instance[RING_NAME_BYTES];
-    enum segment_pages pages;
     uint64_t silence_ns;  /* control is given up when its heartbeat is older than this */
     uint32_t readers_max; /* at a time, over all rings */
     uint32_t rings;

@@ -18,8 +18,11 @@
 
 #define STRINGS_MAX 256
 
-static const cyaml_strval_t pages_words[] = {
-    {"normal", SEGMENT_NORMAL}, {"huge", SEGMENT_HUGE}, {"huge_or_normal", SEGMENT_HUGE_OR_NORMAL}};
+static const cyaml_strval_t pages_words[] = {{"normal", SEGMENT_NORMAL},
+                                             {"huge", SEGMENT_HUGE},
+                                             {"huge_or_normal", SEGMENT_HUGE_OR_NORMAL},
+                                             {"huge_1g", SEGMENT_HUGE_1G},
+                                             {"huge_1g_or_smaller", SEGMENT_HUGE_1G_OR_SMALLER}};
 static const cyaml_strval_t policy_words[] = {{"other", POLICY_OTHER}, {"fifo", POLICY_FIFO}};
 static const cyaml_strval_t idle_words[] = {{"busy", IDLE_BUSY}, {"duty", IDLE_DUTY}, {"wait", IDLE_WAIT}};
 static const cyaml_strval_t on_miss_words[] = {{"alarm", ON_MISS_ALARM}, {"trip", ON_MISS_TRIP}};
@@ -45,7 +48,8 @@ static const cyaml_strval_t type_words[] = {{"i8", RING_TYPE_I8},   {"u8", RING_
 
 static const cyaml_schema_field_t memory_fields[] = {
     WORD_OPTIONAL("pages", struct config_memory, pages, pages_words),
-    CYAML_FIELD_BOOL_PTR("lock", OPTIONAL, struct config_memory, lock), CYAML_FIELD_END};
+    CYAML_FIELD_BOOL_PTR("lock", OPTIONAL, struct config_memory, lock),
+    CYAML_FIELD_INT_PTR("numa_node", OPTIONAL, struct config_memory, numa_node), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_control, core),
@@ -81,9 +85,13 @@ static const cyaml_schema_field_t gating_fields[] = {
     CYAML_FIELD_UINT_PTR("evict_ms", OPTIONAL, struct config_gating, evict_ms), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t ring_fields[] = {
-    TEXT("name", struct config_ring, name), CYAML_FIELD_UINT_PTR("slots", OPTIONAL, struct config_ring, slots),
+    TEXT("name", struct config_ring, name),
+    CYAML_FIELD_UINT_PTR("slots", OPTIONAL, struct config_ring, slots),
     CYAML_FIELD_UINT_PTR("slot_bytes", OPTIONAL, struct config_ring, slot_bytes),
-    CYAML_FIELD_MAPPING_PTR("gating", OPTIONAL, struct config_ring, gating, gating_fields), CYAML_FIELD_END};
+    WORD_OPTIONAL("pages", struct config_ring, pages, pages_words),
+    CYAML_FIELD_INT_PTR("numa_node", OPTIONAL, struct config_ring, numa_node),
+    CYAML_FIELD_MAPPING_PTR("gating", OPTIONAL, struct config_ring, gating, gating_fields),
+    CYAML_FIELD_END};
 
 static const cyaml_schema_field_t sequence_fields[] = {
     CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_sequence, at_byte),

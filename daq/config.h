@@ -16,6 +16,7 @@ enum config_on_miss { ON_MISS_ALARM = 0, ON_MISS_TRIP = 1 };
 struct config_memory {
     int *pages; /* enum segment_pages */
     bool *lock;
+    int *numa_node;
 };
 
 struct config_control {
@@ -57,6 +58,8 @@ struct config_ring {
     uint64_t *slots;
     uint32_t *slot_bytes;
     struct config_gating *gating;
+    int *pages; /* enum segment_pages; NULL: memory's */
+    int *numa_node;
 };
 
 struct config_sequence {

@@ -1,6 +1,7 @@
 /* sluiced's state: every segment, descriptor, process and client of one instance. Single-threaded. Cold.
  *
  *   server_segments.c   creates and frees what is shared
+ *   server_map.c        tells which segment is what
  *   server_clients.c    the Unix socket: boards, commands; who attaches goes on to the usher (daq/usher.h)
  *   server_watch.c      processes: start, watch, restart, drive outputs safe
  *   server.c            the order of it all, and the event loop
@@ -102,6 +103,8 @@ void server_look(struct server *server);
 void server_stop_all(struct server *server);
 /* Brings the process and reader tables of our board up to date. */
 void server_fill_board(struct server *server);
+/* The same for its segment table. */
+void server_fill_segments(struct server *server);
 
 /* The whole life of a server. Exit code. */
 int server_run(const struct server_plan *plan);

@@ -389,3 +389,16 @@ void usher_fill(struct usher *usher)
     board->readers = n;
     pthread_mutex_unlock(&usher->lock);
 }
+
+void usher_each(struct usher *usher,
+                void (*visit)(void *argument, const char *ring, const struct usher_reader *reader), void *argument)
+{
+    pthread_mutex_lock(&usher->lock);
+    for (uint32_t i = 0; i < usher->readers_max; i++) {
+        const struct usher_reader *reader = &usher->reader[i];
+        if (reader->fd >= 0) {
+            visit(argument, usher->ring[reader->ring].plan->name, reader);
+        }
+    }
+    pthread_mutex_unlock(&usher->lock);
+}

@@ -86,6 +86,10 @@ int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err);
 /* Brings the readers of the board up to date. Main thread. */
 void usher_fill(struct usher *usher);
 
+/* Visits every reader, with the name of its ring. Main thread. */
+void usher_each(struct usher *usher,
+                void (*visit)(void *argument, const char *ring, const struct usher_reader *reader), void *argument);
+
 /* For usher_wake.c; the lock is held. */
 void usher_drop(struct usher *usher, struct usher_reader *reader);
 uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader);

@@ -10,13 +10,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ring/numa.h"
 #include "ring/thread.h"
 
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21u << 26)
 #endif
-#define SMALL_PAGE_BYTES ((size_t)4096)
-#define HUGE_PAGE_BYTES  ((size_t)2 << 20)
+#ifndef MFD_HUGE_1GB
+#define MFD_HUGE_1GB (30u << 26)
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#define UNCHECKED_BYTES ((size_t)16 << 20) /* so little is asked for without looking first */
 
 static size_t round_up(size_t n, size_t to)
 {
@@ -41,62 +47,161 @@ static size_t available_bytes(void)
     return kb * 1024;
 }
 
-/* One attempt with one page size. fallocate makes a shortage an error here instead of a SIGBUS later. */
-static int create_on(struct segment *segment, const char *name, size_t bytes, size_t page_bytes)
+size_t segment_pages_bytes(enum segment_pages pages)
 {
-    struct segment s = {.fd = -1, .bytes = round_up(bytes, page_bytes), .page_bytes = page_bytes};
-    if (page_bytes == SMALL_PAGE_BYTES && s.bytes > ((size_t)16 << 20) && s.bytes > available_bytes() / 10 * 9) {
+    switch (pages) {
+    case SEGMENT_HUGE:
+    case SEGMENT_HUGE_OR_NORMAL:
+        return SEGMENT_PAGE_2M_BYTES;
+    case SEGMENT_HUGE_1G:
+    case SEGMENT_HUGE_1G_OR_SMALLER:
+        return SEGMENT_PAGE_1G_BYTES;
+    default:
+        return SEGMENT_PAGE_BYTES;
+    }
+}
+
+const char *segment_page_name(size_t page_bytes)
+{
+    return page_bytes == SEGMENT_PAGE_1G_BYTES ? "1 GiB" : page_bytes == SEGMENT_PAGE_2M_BYTES ? "2 MiB" : "4 KiB";
+}
+
+static unsigned memfd_flags(size_t page_bytes)
+{
+    unsigned huge = page_bytes == SEGMENT_PAGE_1G_BYTES   ? MFD_HUGETLB | MFD_HUGE_1GB
+                    : page_bytes == SEGMENT_PAGE_2M_BYTES ? MFD_HUGETLB | MFD_HUGE_2MB
+                                                          : 0u;
+    return MFD_CLOEXEC | MFD_ALLOW_SEALING | huge;
+}
+
+/* Ordinary pages that are not there would be found by killing processes; huge ones are either reserved or refused.
+ */
+static bool would_exhaust(size_t bytes, size_t page_bytes, int node)
+{
+    size_t available = node != NUMA_ANY ? numa_available_bytes(node) : SIZE_MAX;
+    size_t anywhere = available_bytes();
+    available = available < anywhere ? available : anywhere;
+    return page_bytes == SEGMENT_PAGE_BYTES && bytes > UNCHECKED_BYTES && bytes > available / 10 * 9;
+}
+
+/* Ordinary pages come from fallocate unzeroed: without this the first process that locks them zeroes them all, and
+ * its heartbeat waits (seconds for some GiB). They leave our page table again; the memory stays the segment's. */
+static int zero_now(const struct segment *s)
+{
+    if (s->page_bytes != SEGMENT_PAGE_BYTES) {
+        return 0;
+    }
+    if (madvise(s->base, s->bytes, MADV_POPULATE_WRITE) != 0 &&
+        errno != EINVAL) { /* EINVAL: a kernel before 5.14 */
+        return -errno;
+    }
+    (void)madvise(s->base, s->bytes, MADV_DONTNEED);
+    return 0;
+}
+
+/* Every page now, on the node if one is asked for. fallocate makes a shortage an error here instead of a SIGBUS
+ * later. */
+static int populate(struct segment *s, int node)
+{
+    struct numa_policy before = {0};
+    if (node != NUMA_ANY) {
+        s->bind_error = numa_bind(s->base, s->bytes, node, &before);
+        s->numa_node = s->bind_error == 0 ? node : NUMA_ANY;
+    }
+    int code = fallocate(s->fd, 0, 0, (off_t)s->bytes) != 0 ? -errno : zero_now(s);
+    if (s->numa_node != NUMA_ANY) {
+        numa_restore(&before);
+    }
+    return code;
+}
+
+/* One attempt with one page size. */
+static int create_with(struct segment *segment, const char *name, size_t bytes, size_t page_bytes, int node)
+{
+    struct segment s = {.fd = -1, .page_bytes = page_bytes, .numa_node = NUMA_ANY};
+    if (bytes == 0 || bytes > (size_t)INT64_MAX - page_bytes) {
+        return -EFBIG; /* rounding up would wrap, or be no file offset any more */
+    }
+    s.bytes = round_up(bytes, page_bytes);
+    if (would_exhaust(s.bytes, page_bytes, node)) {
         return -ENOMEM;
     }
-    int huge = page_bytes == HUGE_PAGE_BYTES ? (int)(MFD_HUGETLB | MFD_HUGE_2MB) : 0;
-    s.fd = memfd_create(name, (unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING | huge));
+    s.fd = memfd_create(name, memfd_flags(page_bytes));
     if (s.fd < 0) {
         return -errno;
     }
     int code = 0;
-    if (fchmod(s.fd, 0600) != 0 || ftruncate(s.fd, (off_t)s.bytes) != 0 ||
-        fallocate(s.fd, 0, 0, (off_t)s.bytes) != 0 ||
-        fcntl(s.fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
-        code = -errno;
-        goto fail;
+    s.base = MAP_FAILED;
+    if (fchmod(s.fd, 0600) == 0 && ftruncate(s.fd, (off_t)s.bytes) == 0) {
+        s.base = mmap(NULL, s.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s.fd, 0);
     }
-    s.base = mmap(NULL, s.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s.fd, 0);
     if (s.base == MAP_FAILED) {
         code = -errno;
         goto fail;
     }
-    *segment = s;
-    return 0;
+    code = populate(&s, node);
+    if (code == 0 && fcntl(s.fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+        code = -errno;
+    }
+    if (code == 0) {
+        *segment = s;
+        return 0;
+    }
+    munmap(s.base, s.bytes);
 fail:
     close(s.fd);
     return code;
 }
 
+static const char *advice(enum segment_pages pages)
+{
+    switch (pages) {
+    case SEGMENT_HUGE:
+        return "raise /proc/sys/vm/nr_hugepages or set pages to huge_or_normal";
+    case SEGMENT_HUGE_1G:
+        return "raise /sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages (at boot: hugepagesz=1G "
+               "hugepages=N) "
+               "or set pages to huge_1g_or_smaller";
+    default:
+        return "or make the ring smaller";
+    }
+}
+
+int segment_create_on(struct segment *segment, const char *name, size_t bytes, enum segment_pages pages, int node,
+                      struct error *err)
+{
+    static const size_t sizes[] = {SEGMENT_PAGE_1G_BYTES, SEGMENT_PAGE_2M_BYTES, SEGMENT_PAGE_BYTES};
+    bool exactly = pages == SEGMENT_HUGE || pages == SEGMENT_HUGE_1G;
+    char where[32] = "";
+    int code = -ENOMEM;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        size_t first = segment_pages_bytes(pages);
+        if (sizes[i] == first || (sizes[i] < first && !exactly)) {
+            code = create_with(segment, name, bytes, sizes[i], node);
+            if (code == 0) {
+                return 0;
+            }
+        }
+    }
+    if (node != NUMA_ANY) {
+        snprintf(where, sizeof(where), " of NUMA node %d", node);
+    }
+    return error_set(err, code, "segment %s: cannot get %zu bytes on %s pages%s: %s; free memory, %s", name, bytes,
+                     exactly ? segment_page_name(segment_pages_bytes(pages)) : "any", where, strerror(-code),
+                     advice(pages));
+}
+
 int segment_create(struct segment *segment, const char *name, size_t bytes, enum segment_pages pages,
                    struct error *err)
 {
-    int code = -ENOMEM;
-    if (pages != SEGMENT_NORMAL) {
-        code = create_on(segment, name, bytes, HUGE_PAGE_BYTES);
-        if (code == 0 || pages == SEGMENT_HUGE) {
-            goto done;
-        }
-    }
-    code = create_on(segment, name, bytes, SMALL_PAGE_BYTES);
-done:
-    if (code != 0) {
-        error_set(err, code, "segment %s: cannot get %zu bytes on %s pages: %s; free memory, %s", name, bytes,
-                  pages == SEGMENT_HUGE ? "2 MiB" : "any", strerror(-code),
-                  pages == SEGMENT_HUGE ? "raise /proc/sys/vm/nr_hugepages or set memory.pages to huge_or_normal"
-                                        : "or make the ring smaller");
-    }
-    return code;
+    return segment_create_on(segment, name, bytes, pages, NUMA_ANY, err);
 }
 
 int segment_create_constant(struct segment *segment, const char *name, const void *content, size_t bytes,
                             struct error *err)
 {
-    struct segment s = {.bytes = round_up(bytes, SMALL_PAGE_BYTES), .page_bytes = SMALL_PAGE_BYTES};
+    struct segment s = {
+        .bytes = round_up(bytes, SEGMENT_PAGE_BYTES), .page_bytes = SEGMENT_PAGE_BYTES, .numa_node = NUMA_ANY};
     s.fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (s.fd < 0) {
         return error_set(err, -errno, "segment %s: %s", name, strerror(errno));

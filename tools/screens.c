@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ring/segment.h"
 #include "tools/report.h"
 #include "tools/sluice.h"
 
@@ -75,7 +76,7 @@ static void draw_rings(const json_t *status)
     json_array_foreach(json_object_get(status, "rings"), i, ring)
     {
         printf("%-16s %9.0f %8.0f %6s %12.0f %10.1f %8.0f\n", text_of(ring, "name"), number_of(ring, "slots"),
-               number_of(ring, "slot_bytes"), number_of(ring, "page_bytes") > 4096 ? "2 MiB" : "4 KiB",
+               number_of(ring, "slot_bytes"), segment_page_name((size_t)number_of(ring, "page_bytes")),
                number_of(ring, "published"), number_of(ring, "rate_hz"), number_of(ring, "lost"));
         draw_readers(ring);
     }

@@ -23,6 +23,7 @@ static const struct command commands[] = {
      "status [INSTANCE]      one screen: processes, rings, losses, channels, interlock"},
     {"latency", command_latency, "i", "latency [INSTANCE]     where the time goes, sample to valve"},
     {"ledger", command_ledger, "i", "ledger [INSTANCE]      sent = delivered + lost by cause, per stream"},
+    {"map", command_map, "i", "map [INSTANCE]         every byte of shared memory: where, whose, how large"},
     {"tail", command_tail, "ir", "tail [INSTANCE] RING   frames as they come, decoded; --count N, --oldest"},
     {"reset", command_reset, "i", "reset [INSTANCE]       clear a trip; refused while a cause stands"},
     {"arm", command_arm, "i", "arm [INSTANCE]         give the permit; refused unless reset and healthy"},

@@ -19,6 +19,7 @@ int command_check(const struct arguments *arguments);
 int command_status(const struct arguments *arguments);
 int command_latency(const struct arguments *arguments);
 int command_ledger(const struct arguments *arguments);
+int command_map(const struct arguments *arguments);
 int command_tail(const struct arguments *arguments);
 int command_arm(const struct arguments *arguments);
 int command_reset(const struct arguments *arguments);

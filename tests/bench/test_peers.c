@@ -5,7 +5,7 @@
 
 #include "bench/peer.h"
 
-static const struct peer *const peers[] = {&peer_ours_observer,  &peer_ours_gating,    &peer_floor_counter,
+static const struct peer *const peers[] = {&peer_ours_observer,  &peer_ours_gating,   &peer_floor_counter,
                                            &peer_rte_ring_zc,    &peer_rte_ring_copy, &peer_ck_ring_value,
                                            &peer_ck_ring_pointer};
 #define PEERS (sizeof(peers) / sizeof(peers[0]))

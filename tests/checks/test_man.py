@@ -175,7 +175,7 @@ class Command(Man):
 
     def test_json(self):
         """Every key, and every word that can be a value."""
-        report = source("tools/report.c")
+        report = source("tools/report.c", "tools/map.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         tables = source("control/board.h", "ring/ledger.c")

@@ -205,6 +205,12 @@ static const struct bad bads[] = {
     {"instance: test", "instance: .hidden", "1:1", "expected a name"},
     {"instance: test", "instance: aaaaaaaaaabbbbbbbbbbccccccccccdd", "1:1", "expected a name"},
     {"pages: normal", "pages: tiny", "2:17", "pages"},
+    {"lock: false", "lock: false, numa_node: 1023", "2:38", "a NUMA node of this machine ("},
+    {"slots: 1024", "slots: 1024, numa_node: 1023", "11:30", "a NUMA node of this machine ("},
+    {"slots: 1024", "slots: 1024, numa_node: -2", "11:30", "or -1 for any, found -2"},
+    {"slots: 1024", "slots: 1024, numa_node: none", "11:41", "numa_node"},
+    {"slots: 1024", "slots: 1024, pages: 1g", "11:37", "pages"},
+    {"slots: 1024", "slots: 1073741824, slot_bytes: 65536", "11:17", "the rings want"},
     {"idle: duty", "idle: sleepy", "4:9", "idle"},
     {"idle: duty", "core: 4096", "4:3", "expected a core"},
     {"idle: duty", "priority: 5", "4:3", "with policy: fifo"},
@@ -299,6 +305,43 @@ Test(compile, what_cannot_be_right_is_refused_with_its_place)
         cr_assert_not_null(strstr(errors.text, bads[i].piece), "'%s': expected '%s' in\n%s", bads[i].replace,
                            bads[i].piece, errors.text);
     }
+}
+
+Test(compile, a_ring_may_ask_for_other_memory_than_the_rest)
+{
+    char path[32];
+    char text[8192];
+    cr_assert_eq(compile_text(good, path), 0, "%s", errors.text);
+    cr_assert_eq(plan.ring[0].pages, SEGMENT_NORMAL);
+    cr_assert_eq(plan.ring[0].numa_node, -1);
+    mutate(text, "slots: 1024}", "slots: 1024, pages: huge_1g_or_smaller, numa_node: -1}");
+    cr_assert_eq(compile_text(text, path), 0, "%s", errors.text);
+    cr_assert_eq(plan.ring[0].pages, SEGMENT_HUGE_1G_OR_SMALLER);
+    cr_assert_eq(plan.ring[1].pages, SEGMENT_NORMAL);
+    mutate(text, "memory: {pages: normal, lock: false}", "memory: {lock: false}");
+    cr_assert_eq(compile_text(text, path), 0, "%s", errors.text);
+    cr_assert_eq(plan.ring[1].pages, SEGMENT_HUGE_OR_NORMAL);
+}
+
+/* A ring of a few KiB on a 1 GiB page takes the whole page, and is counted so. */
+Test(compile, rings_on_large_pages_are_counted_as_what_they_take)
+{
+    static char text[8192];
+    char path[32];
+    size_t n = (size_t)snprintf(text, sizeof(text), "instance: t\nmemory: {pages: huge_1g}\nrings:\n");
+    uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < 16; i++) {
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "  - {name: r%d, slots: 16}\n", i);
+    }
+    n += (size_t)snprintf(text + n, sizeof(text) - n, "sources:\n");
+    for (int i = 0; i < 16; i++) {
+        n += (size_t)snprintf(text + n, sizeof(text) - n,
+                              "  - {name: s%d, kind: udp, ring: r%d, listen: \"127.0.0.1:%d\"}\n", i, i, 5000 + i);
+    }
+    bool fits = machine / 4 * 3 >= (uint64_t)16 << 30;
+    cr_assert_eq(compile_text(text, path) == 0, fits, "%s", errors.text);
+    cr_assert(fits || strstr(errors.text, "the rings want 16384 MiB in all (this one 1024)") != NULL, "%s",
+              errors.text);
 }
 
 Test(compile, every_error_is_told_not_only_the_first)

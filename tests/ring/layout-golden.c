@@ -370,13 +370,21 @@ static const struct field supervisor_reader_event_fields[] = {
     FIELD(supervisor_reader_event, reason), FIELD(supervisor_reader_event, reserved),
     FIELD(supervisor_reader_event, lost)};
 
+static const struct field segment_entry_fields[] = {
+    FIELD(segment_entry, device),     FIELD(segment_entry, inode),     FIELD(segment_entry, bytes),
+    FIELD(segment_entry, page_bytes), FIELD(segment_entry, owner_pid), FIELD(segment_entry, kind),
+    FIELD(segment_entry, numa_node),  FIELD(segment_entry, name),      FIELD(segment_entry, owner)};
+
+static const struct field segment_table_fields[] = {FIELD(segment_table, version), FIELD(segment_table, segments),
+                                                    FIELD(segment_table, entry)};
+
 static const struct field supervisor_board_fields[] = {
     FIELD(supervisor_board, common),        FIELD(supervisor_board, pad),
     FIELD(supervisor_board, clock_step_ns), FIELD(supervisor_board, processes),
     FIELD(supervisor_board, readers),       FIELD(supervisor_board, ring_rate_hz),
     FIELD(supervisor_board, process),       FIELD(supervisor_board, reader),
     FIELD(supervisor_board, ring),          FIELD(supervisor_board, reader_events),
-    FIELD(supervisor_board, reader_event)};
+    FIELD(supervisor_board, reader_event),  FIELD(supervisor_board, segments)};
 
 static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(ring_gap),
@@ -430,6 +438,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(supervisor_reader),
                                     SHARED(supervisor_ring),
                                     SHARED(supervisor_reader_event),
+                                    SHARED(segment_entry),
+                                    SHARED(segment_table),
                                     SHARED(supervisor_board)};
 
 static const struct {

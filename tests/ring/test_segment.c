@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ring/segment.h"
+#include "tests/support/huge_pages.h"
 
 #define NOBODY 65534
 
@@ -68,6 +69,74 @@ Test(segment, an_impossible_size_fails_and_leaves_nothing)
     cr_assert_lt(segment_create(&segment, "test", SIZE_MAX / 2 + 1, SEGMENT_NORMAL, &err), 0);
     cr_assert_eq(segment.fd, -77, "outputs are untouched on failure");
     cr_assert_not_null(strstr(err.text, "test"));
+}
+
+/* Rounding such a size up to whole pages would wrap round to a small one. */
+Test(segment, sizes_at_the_end_of_the_number_line_fail)
+{
+    static const size_t sizes[] = {SIZE_MAX,          SIZE_MAX - 4095,          SIZE_MAX - ((size_t)1 << 30),
+                                   (size_t)INT64_MAX, (size_t)INT64_MAX - 4096, 0};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (int pages = SEGMENT_NORMAL; pages <= SEGMENT_HUGE_1G_OR_SMALLER; pages++) {
+            struct segment segment = {.fd = -77};
+            struct error err = {{0}};
+            cr_assert_lt(segment_create(&segment, "test", sizes[i], (enum segment_pages)pages, &err), 0, "%zu",
+                         sizes[i]);
+            cr_assert_eq(segment.fd, -77);
+        }
+    }
+}
+
+/* More than one: the test beside this one may take some of them, too. */
+static void on_huge_pages(size_t page_bytes, long pages, enum segment_pages exactly, enum segment_pages or_smaller)
+{
+    struct segment first = {.fd = -1};
+    struct segment second = {.fd = -1};
+    struct error err = {{0}};
+    long added = huge_pages_add(page_bytes, pages);
+    if (added < pages) {
+        huge_pages_take_back(page_bytes, added);
+        cr_skip_test("SKIPPED: no huge pages of %zu KiB can be reserved here (root? memory?)", page_bytes / 1024);
+    }
+    int code = segment_create(&first, "test", 5000, exactly, &err);
+    if (code == 0) {
+        ((uint8_t *)first.base)[first.bytes - 1] = 7;
+    }
+    bool exhausted = huge_pages_value(page_bytes, "free_hugepages", -1) == 0;
+    int none_left = exhausted ? segment_create(&second, "test", 5000, exactly, NULL) : -ENOMEM;
+    int smaller = segment_create(&second, "test", 5000, or_smaller, NULL);
+    size_t first_bytes = first.bytes;
+    size_t second_page_bytes = second.page_bytes;
+    segment_destroy(&first);
+    segment_destroy(&second);
+    huge_pages_take_back(page_bytes, added); /* before anything can end the test */
+    cr_assert_eq(code, 0, "%s", err.text);
+    cr_assert_eq(first_bytes, page_bytes, "one whole page");
+    cr_assert_lt(none_left, 0, "there was one page only");
+    cr_assert_eq(smaller, 0, "smaller ones do");
+    cr_assert(exhausted ? second_page_bytes < page_bytes : second_page_bytes <= page_bytes);
+}
+
+Test(segment, on_2_mib_pages)
+{
+    on_huge_pages(SEGMENT_PAGE_2M_BYTES, 8, SEGMENT_HUGE, SEGMENT_HUGE_OR_NORMAL);
+}
+
+Test(segment, on_1_gib_pages)
+{
+    on_huge_pages(SEGMENT_PAGE_1G_BYTES, 1, SEGMENT_HUGE_1G, SEGMENT_HUGE_1G_OR_SMALLER);
+}
+
+Test(segment, huge_pages_that_are_not_there)
+{
+    struct segment segment = {.fd = -77};
+    struct error err = {{0}};
+    /* More of them than any machine has free: the kernel refuses at once and takes nothing. */
+    cr_assert_lt(segment_create(&segment, "test", (size_t)1 << 46, SEGMENT_HUGE_1G, &err), 0);
+    cr_assert_not_null(strstr(err.text, "1 GiB pages"), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "hugepages-1048576kB"), "%s", err.text);
+    cr_assert_lt(segment_create(&segment, "test", (size_t)1 << 46, SEGMENT_HUGE_1G_OR_SMALLER, &err), 0);
+    cr_assert_eq(segment.fd, -77);
 }
 
 Test(segment, a_reader_cannot_map_it_writable)
