@@ -46,7 +46,7 @@ measure_body measure_latency;    /* values[0], [1]: half a round trip, p50 and p
 measure_body measure_copy;       /* values[0]: frames/s copied by one thread, without a ring */
 measure_body measure_impact;     /* values[0]: frames/s of the writer, whatever the reader does */
 measure_body measure_death;      /* values[0]: the writer's longest gap, in ms */
-measure_body measure_attach;     /* values[0]: attach to first frame, median in us */
+measure_body measure_attach; /* values[0]: attach to first frame, median in us; [1]: frames/s that came meanwhile */
 
 /* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */
 void measure_in_child(const struct question *question, double limit_s, struct outcome *outcome);

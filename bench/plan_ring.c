@@ -172,6 +172,19 @@ static void add_death(struct maker *m, const struct peer *peer)
     }
 }
 
+static void add_attach(struct maker *m)
+{
+    struct plan_case *c = add_case(m, "attach", "sluice-attach", measure_attach, NULL, PAYLOAD_SMALL_BYTES);
+    if (c != NULL) {
+        c->row_count = 2;
+        c->scale[1] = 1e-3;
+        add_row(m, "attach", "sluice-attach", "us", NULL)->size_bytes = PAYLOAD_SMALL_BYTES;
+        struct row *rate = add_row(m, "attach_rate", "sluice-attach", "kHz", NULL);
+        rate->size_bytes = PAYLOAD_SMALL_BYTES;
+        rate->high = true;
+    }
+}
+
 static void add_size(struct maker *m, uint32_t size)
 {
     static const struct peer *const ours[] = {&peer_ours_observer, &peer_ours_gating};
@@ -212,9 +225,7 @@ void plan_ring(struct plan *plan, const struct environment *environment, double 
         add_latency(&m, one_by_one[i], PAYLOAD_SMALL_BYTES);
     }
     add_impact(&m);
-    if (add_case(&m, "attach", "sluice-attach", measure_attach, NULL, PAYLOAD_SMALL_BYTES) != NULL) {
-        add_row(&m, "attach", "sluice-attach", "us", NULL)->size_bytes = PAYLOAD_SMALL_BYTES;
-    }
+    add_attach(&m);
     add_death(&m, &peer_ours_gating);
     add_death(&m, &peer_iceoryx);
 }

@@ -61,7 +61,7 @@ class Json(unittest.TestCase):
         wanted += [("memcpy", "floor-memcpy", s) for s in sizes]
         wanted += [(f"latency_{q}", v, 64) for q in ("p50", "p99") for v in LATENCY]
         wanted += [("impact", f"sluice-observer-{state}", 64) for state in IMPACT]
-        wanted += [("attach", "sluice-attach", 64), ("death", "iceoryx", 64)]
+        wanted += [("attach", "sluice-attach", 64), ("attach_rate", "sluice-attach", 64), ("death", "iceoryx", 64)]
         self.assertEqual([w for w in wanted if w not in rows], [], "rows that are missing")
 
         for key, row in rows.items():
