@@ -59,6 +59,7 @@ static json_t *row_json(const struct row *r)
     json_object_set_new(o, "floor_ratio", number(r->floor_ratio));
     json_object_set_new(o, "peer_ratio", number(r->peer_ratio));
     json_object_set_new(o, "live_ratio", number(r->live_ratio));
+    json_object_set_new(o, "single_ratio", number(r->single_ratio));
     json_object_set_new(o, "best_peer", text(r->best_peer != NULL ? r->best_peer->variant : NULL));
     json_object_set_new(o, "stalls_us_max", r->stall_us < 0 ? json_null() : number(r->stall_us));
     json_object_set_new(o, "capped", json_boolean(r->capped));
@@ -117,6 +118,9 @@ static void print_row(const struct row *r, FILE *to)
             ratio_text(r->floor_ratio, floor, sizeof(floor)), ratio_text(r->peer_ratio, peer, sizeof(peer)), stall);
     if (r->lost > 0) {
         fprintf(to, "  lost %.1f %%", 100.0 * (double)r->lost / (double)seen);
+    }
+    if (isfinite(r->single_ratio)) {
+        fprintf(to, "  %.2f of one reader", r->single_ratio);
     }
     fprintf(to, r->note != NULL ? "  %s\n" : "\n", r->note);
 }

@@ -58,6 +58,13 @@ static bool same_question(const struct row *a, const struct row *b)
     return strcmp(a->name, b->name) == 0 && a->size_bytes == b->size_bytes;
 }
 
+/* Is `two` the variant `one` with two readers? */
+static bool doubles(const struct row *two, const struct row *one)
+{
+    size_t n = strlen(one->variant);
+    return strncmp(two->variant, one->variant, n) == 0 && strcmp(two->variant + n, "-r2") == 0;
+}
+
 static bool better(const struct row *a, const struct row *b)
 {
     return b == NULL || (a->high ? a->median > b->median : a->median < b->median);
@@ -68,6 +75,7 @@ static void compare_with_others(struct row *row, const struct row *rows, uint32_
 {
     const struct row *floor = NULL;
     const struct row *live = NULL;
+    const struct row *single = NULL;
     for (uint32_t i = 0; i < count; i++) {
         const struct row *other = &rows[i];
         if (!same_question(row, other) || other->runs == 0) {
@@ -75,6 +83,7 @@ static void compare_with_others(struct row *row, const struct row *rows, uint32_
         }
         floor = other->is_floor ? other : floor;
         live = strcmp(other->variant, "sluice-observer-live") == 0 ? other : live;
+        single = doubles(row, other) ? other : single;
         if (other->kind == PEER_OTHER && other != row && other->batch <= row->batch &&
             better(other, row->best_peer)) {
             row->best_peer = other;
@@ -83,6 +92,7 @@ static void compare_with_others(struct row *row, const struct row *rows, uint32_
     row->floor_ratio = ratio(row, floor);
     row->peer_ratio = ratio(row, row->best_peer);
     row->live_ratio = ratio(row, live);
+    row->single_ratio = ratio(row, single);
 }
 
 void rows_finish(struct row *rows, uint32_t count)

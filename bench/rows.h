@@ -28,7 +28,9 @@ struct row {
     uint64_t frames, lost, wrong;
 
     /* By rows_finish(). NAN: there is none. */
-    double min, median, max, floor_ratio, peer_ratio, live_ratio;
+    double min, median, max, floor_ratio, peer_ratio;
+    double live_ratio;   /* to the same question with an observer that reads */
+    double single_ratio; /* of two readers to one */
     uint32_t runs;
     const struct row *best_peer;
 };

@@ -16,10 +16,11 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BENCH = os.path.join(os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build/release/bin")), "sluice-bench")
 
-ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "siblings", "ends", "tsc_mhz", "watched_s",
-               "gaps_over_10us", "gap_us_max", "gap_share", "steal_s"}
+ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "siblings", "ends", "tsc_mhz",
+               "watched_s", "gaps_over_10us", "gap_us_max", "gap_share", "steal_s"}
 ROW = {"name", "variant", "size_bytes", "value", "unit", "min", "median", "max", "runs", "floor_ratio", "peer_ratio",
-       "live_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified", "frames_wrong", "frames_lost", "note"}
+       "live_ratio", "single_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified",
+       "frames_wrong", "frames_lost", "note"}
 EVERY_SIZE = ["floor-counter", "sluice-observer", "sluice-observer-b32", "sluice-observer-b32-r2", "rte_ring-zc",
               "rte_ring-zc-b32", "ck_ring-pointer", "iceoryx", "zmq-inproc", "zmq-ipc", "pipe"]
 SMALL = ["rte_ring-copy", "rte_ring-copy-b32", "ck_ring-value"]
@@ -86,6 +87,7 @@ class Json(unittest.TestCase):
             self.assertIsNotNone(row["stalls_us_max"])
         if "observer" not in row["variant"]:
             self.assertEqual(row["frames_lost"], 0, "only an observer may lose a frame")
+        self.assertEqual(row["single_ratio"] is not None, row["variant"].endswith("-r2"))
         if row["name"] == "impact":
             self.assertGreater(row["live_ratio"], 0)
 

@@ -70,3 +70,13 @@ Test(rows, where_less_is_better_the_best_peer_has_the_least)
     cr_assert_str_eq(rows[0].best_peer->variant, "fast");
     cr_assert_eq(rows[0].peer_ratio, 0.5);
 }
+
+Test(rows, two_readers_are_compared_with_one)
+{
+    struct row rows[] = {make("x-b32", PEER_OURS, 32, 10, 20, 10), make("x-b32-r2", PEER_OURS, 32, 6, 12, 6),
+                         make("x", PEER_OURS, 1, 5, 5, 5)};
+    rows_finish(rows, 3);
+    cr_assert_float_eq(rows[1].single_ratio, 0.6, 1e-12);
+    cr_assert(isnan(rows[0].single_ratio));
+    cr_assert(isnan(rows[2].single_ratio));
+}
