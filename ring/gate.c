@@ -64,6 +64,7 @@ void ring_gates_obey(struct ring_gates *gates, const struct ring_view *view, uin
     uint64_t changes = __atomic_load_n(&gates->orders->changes, __ATOMIC_ACQUIRE);
     uint64_t oldest = claimed > view->slot_count ? claimed - view->slot_count : 0;
     gates->gating = 0;
+    gates->changes = changes;
     for (uint32_t i = 0; i < gates->count; i++) {
         const struct ring_order *order = &gates->orders->gate[i];
         struct ring_gate_status *status = &view->header->gate[i];
@@ -81,8 +82,10 @@ void ring_gates_obey(struct ring_gates *gates, const struct ring_view *view, uin
             }
         }
         gates->gating += gate->state == RING_GATE_GATING;
+        if (generation != gate->generation) {
+            gates->changes = UINT64_MAX; /* its lease is still to come: stay in want of it */
+        }
     }
-    gates->changes = changes;
 }
 
 static void release_hold(struct ring_gate *gate, struct ring_gate_status *status, uint64_t monotonic_ns)

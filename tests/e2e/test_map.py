@@ -197,7 +197,7 @@ class Map(support.Case):
                 self.assertFalse(any(m["writable"] for m in region["mappings"]), region["region"])
         self.assertEqual({kind: len(found) for kind, found in kinds.items()},
                          {"board": 1, "table": 1, "control_board": 1, "mailbox": 1, "worker_plan": 2, "worker_board": 2,
-                          "ring": 3, "lease": 4})
+                          "ring": 3, "orders": 3, "lease": 4})
         self.assertEqual([r["ring"] for r in kinds["ring"]], ["one", "two", "three"])
         self.assertEqual([r["owner"] for r in kinds["ring"]], ["sensors", "packets", "packets"])
         self.assertTrue({r["owner_pid"] for r in kinds["ring"]} <= workers)
