@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 #include "bench/measure.h"
 #include "bench/peer.h"
 #include "bench/tsc.h"
+#include "daq/leases.h"
 #include "daq/log.h"
 #include "daq/usher.h"
 #include "ring/clock.h"
@@ -36,7 +36,6 @@ struct rig {
     struct shared orders;
     struct ring_writer writer;
     struct ring_gates gates;
-    uint8_t *leases;
     int leases_fd;
     int core;
     uint64_t sent;    /* by the writer */
@@ -86,29 +85,15 @@ _Noreturn static void be_reader(int fd)
     }
 }
 
-static void take_leases(struct rig *rig)
-{
-    struct protocol_lease lease;
-    unsigned count;
-    int fd;
-    while (protocol_receive(rig->leases_fd, &lease, sizeof(lease), &fd, 1, &count) == (int)sizeof(lease)) {
-        if (count == 1 && lease.gate < rig->gates.count) {
-            mmap(rig->leases + (size_t)lease.gate * RING_LEASE_BYTES, RING_LEASE_BYTES, PROT_READ,
-                 MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
-            ring_gates_mapped(&rig->gates, lease.gate, lease.generation);
-            close(fd);
-        }
-    }
-}
-
 static void *write_all(void *argument)
 {
     struct rig *rig = argument;
     struct ring_writer *w = &rig->writer;
+    struct ring_gates *gates[1] = {&rig->gates};
     pin_to(rig->core);
     while (__atomic_load_n(&rig->stop, __ATOMIC_ACQUIRE) == 0) {
         if (ring_gates_ordered(&rig->gates)) {
-            take_leases(rig);
+            leases_take(rig->leases_fd, gates, 1);
         }
         ring_writer_look(w, clock_monotonic_ns());
         uint8_t *payload = ring_writer_reserve(w);
@@ -154,8 +139,9 @@ static int build(struct rig *rig, struct error *err)
     }
     if (code == 0) {
         ring_orders_create(rig->orders.segment.base, 1);
-        rig->leases = mmap(NULL, RING_LEASE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        ring_gates_init(&rig->gates, rig->orders.segment.base, rig->leases, 1);
+        code = leases_open(&rig->gates, rig->orders.segment.base, 1, err);
+    }
+    if (code == 0) {
         code =
             ring_writer_attach(&rig->writer, rig->ring.segment.base, rig->ring.segment.bytes, 1, &rig->gates, err);
     }

@@ -144,7 +144,7 @@ static inline void send_one(struct ours *o, uint64_t number)
 {
     struct ring_writer *w = &o->writer;
     payload_fill(ring_payload_at(&w->view, w->next), o->spec.size_bytes, payload_base(o->spec.seed, number));
-    ring_writer_commit(w, o->spec.size_bytes, 0, number, 0, 0);
+    ring_writer_post(w, o->spec.size_bytes, 0, number, 0, 0);
 }
 
 static uint32_t ours_send(void *link, uint64_t first, uint32_t count)

@@ -21,30 +21,30 @@ int leases_open(struct ring_gates *gates, const struct ring_orders *orders, uint
     return 0;
 }
 
+/* The old lease is replaced in one step: a reader that has left can move nothing any more. */
 static void map(struct ring_gates *gates, const struct protocol_lease *lease, int fd)
 {
-    void *place = (uint8_t *)(uintptr_t)gates->leases + (size_t)lease->gate * RING_LEASE_BYTES;
-    /* The old lease is replaced in one step: a reader that has left can move nothing any more. */
-    if (mmap(place, RING_LEASE_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0) == place) {
+    void *place = gates->leases + (size_t)lease->gate * RING_LEASE_BYTES;
+    const void *mapped = mmap(place, RING_LEASE_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
+    if (mapped == place) {
         ring_gates_mapped(gates, lease->gate, lease->generation);
     }
 }
 
-void leases_take(struct worker *worker)
+void leases_take(int socket_fd, struct ring_gates *const gates[], uint32_t sources)
 {
     struct protocol_lease lease;
     unsigned count;
     int fd;
-    if (worker->leases_fd < 0) {
+    if (socket_fd < 0) {
         return;
     }
-    while (protocol_receive(worker->leases_fd, &lease, sizeof(lease), &fd, 1, &count) == (int)sizeof(lease)) {
+    while (protocol_receive(socket_fd, &lease, sizeof(lease), &fd, 1, &count) == (int)sizeof(lease)) {
         if (count == 0) {
             continue;
         }
-        if (lease.magic == PROTOCOL_MAGIC && lease.source < worker->plan->sources &&
-            lease.gate < worker->source[lease.source].gates.count) {
-            map(&worker->source[lease.source].gates, &lease, fd);
+        if (lease.magic == PROTOCOL_MAGIC && lease.source < sources && lease.gate < gates[lease.source]->count) {
+            map(gates[lease.source], &lease, fd);
         }
         close(fd);
     }

@@ -13,7 +13,7 @@
 #include "daq/log.h"
 #include "ring/clock.h"
 
-#define STACK_BYTES (128u * 1024u)
+#define STACK_BYTES ((size_t)128 * 1024)
 
 int shared_create(struct shared *shared, const char *name, size_t bytes, struct error *err)
 {

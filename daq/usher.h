@@ -94,7 +94,7 @@ void usher_each(struct usher *usher,
 void usher_drop(struct usher *usher, struct usher_reader *reader);
 uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader);
 void usher_note(struct usher *usher, const struct usher_reader *reader, uint32_t event, uint32_t reason);
-void *usher_main(void *usher);
+void *usher_main(void *argument);
 
 /* One small segment with its read-only descriptor. */
 int shared_create(struct shared *shared, const char *name, size_t bytes, struct error *err);

@@ -59,6 +59,15 @@ static int open_source(struct worker *worker, uint32_t i, struct error *err)
     return serial_init(&source->u.serial, plan, writer, worker->uring, i, err);
 }
 
+static void take_leases(struct worker *worker)
+{
+    struct ring_gates *gates[PLAN_SOURCES_MAX];
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        gates[i] = &worker->source[i].gates;
+    }
+    leases_take(worker->leases_fd, gates, worker->plan->sources);
+}
+
 int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, int leases_fd,
                 int bell_fd, struct error *err)
 {
@@ -74,7 +83,7 @@ int worker_init(struct worker *worker, const struct worker_plan *plan, struct bo
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
         code = open_ring(worker, i, err);
     }
-    leases_take(worker); /* the gates that stand, before the first slot is claimed */
+    take_leases(worker); /* the gates that stand, before the first slot is claimed */
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
         code = open_source(worker, i, err);
     }
@@ -146,7 +155,7 @@ static void look_at_gates(struct worker *worker, uint64_t monotonic_ns)
         ordered = ordered || ring_gates_ordered(&worker->source[i].gates);
     }
     if (ordered) {
-        leases_take(worker);
+        take_leases(worker);
     }
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         ring_writer_look(&worker->source[i].writer, monotonic_ns);

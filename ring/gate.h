@@ -25,7 +25,7 @@ struct ring_gate {
 
 struct ring_gates {
     const struct ring_orders *orders; /* NULL: this ring takes no orders */
-    const uint8_t *leases;            /* page i: the lease of gate i, while gate[i].mapped stands */
+    uint8_t *leases;                  /* page i: the lease of gate i, while gate[i].mapped stands */
     uint64_t changes;                 /* of the orders, as last obeyed */
     uint32_t count;
     uint32_t gating; /* gates that are obeyed now */
@@ -33,8 +33,7 @@ struct ring_gates {
 };
 
 /* `leases`: count pages of address space that stay mapped; before ring_gates_mapped page i may hold anything. */
-void ring_gates_init(struct ring_gates *gates, const struct ring_orders *orders, const uint8_t *leases,
-                     uint32_t count);
+void ring_gates_init(struct ring_gates *gates, const struct ring_orders *orders, uint8_t *leases, uint32_t count);
 
 /* Page i is now the lease that the server made for this generation. */
 void ring_gates_mapped(struct ring_gates *gates, uint32_t index, uint64_t generation);

@@ -171,8 +171,9 @@ int protocol_send(int socket_fd, const void *packet, size_t bytes, const int *fd
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int) * PROTOCOL_FDS_MAX)];
     } control = {.bytes = {0}};
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)packet, .iov_len = bytes};
+    struct iovec iov = {.iov_len = bytes};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    memcpy(&iov.iov_base, &packet, sizeof(packet)); /* sendmsg does not write to it */
     if (count > 0) {
         message.msg_control = control.bytes;
         message.msg_controllen = CMSG_SPACE(sizeof(int) * count);

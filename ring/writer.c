@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define CLAIM_CHUNK_MAX  256u
+#define SETTLE_PART      4u /* of the ring: a mark, and what is published and committed since, lie within one ring */
 #define CLAIM_CHUNK_PART 16u /* of the ring: what is claimed is lost to observers */
 
 /* A writer killed between the ledger and the publish has counted frames that nobody will ever see. What is in the
@@ -42,9 +43,10 @@ static uint64_t find_position(const struct ring_view *view)
     return position;
 }
 
-static void note_settled(struct ring_writer *writer)
+void ring_writer_settle(struct ring_writer *writer)
 {
     struct ring_ledger *ledger = &writer->view.header->ledger;
+    writer->settle_at = writer->published + writer->view.slot_count / SETTLE_PART;
     writer->settled = (ledger->settled_index & 1) ^ 1;
     ledger->settled_position[writer->settled] = writer->published;
     ledger->settled_delivered[writer->settled] = ledger->delivered;
@@ -70,6 +72,7 @@ int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uin
                                    .limit = gates != NULL ? 0 : UINT64_MAX, /* 0: look before the first claim */
                                    .claim_chunk = chunk > CLAIM_CHUNK_MAX ? CLAIM_CHUNK_MAX : chunk,
                                    .handed = position,
+                                   .visible = position,
                                    .epoch = progress->epoch + 1,
                                    .gates = gates,
                                    .restarted = position != 0};
@@ -80,7 +83,7 @@ int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uin
     if (writer->epoch > 1) {
         settle_ledger(&view, position);
     }
-    note_settled(writer);
+    ring_writer_settle(writer);
     __atomic_store_n(&progress->epoch, writer->epoch, __ATOMIC_RELEASE);
     return 0;
 }
