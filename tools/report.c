@@ -101,6 +101,19 @@ static json_t *report_demoted(const struct session *s, uint32_t ring)
                      (json_int_t)sums->evictions, "readers_lost", (json_int_t)sums->readers_lost, "events", list);
 }
 
+json_t *report_gating(const struct session *session)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < session->rings; i++) {
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:o, s:o}", "name", session->ring[i].header->identity.name,
+                                        "slots", (json_int_t)session->ring[i].header->identity.slots, "readers",
+                                        report_readers(session, i, published(session, i)), "gating",
+                                        report_demoted(session, i)));
+    }
+    return list;
+}
+
 static json_t *report_rings(const struct session *s)
 {
     json_t *list = json_array();

@@ -13,4 +13,7 @@ json_t *report_status(struct session *session, struct error *err);
 json_t *report_latency(const struct session *session);
 json_t *report_streams(const struct session *session);
 
+/* Of each ring its readers, and what became of those that the writer waited for. */
+json_t *report_gating(const struct session *session);
+
 #endif

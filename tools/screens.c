@@ -25,6 +25,14 @@ static bool true_of(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
+/* Why a gating reader is none any more. */
+static const char *words_for(const char *reason)
+{
+    return strcmp(reason, "deadline") == 0   ? "it held the writer up for longer than it may"
+           : strcmp(reason, "nonsense") == 0 ? "it released frames that were not published yet"
+                                             : reason;
+}
+
 static void draw_processes(const json_t *status)
 {
     size_t i;
@@ -56,6 +64,24 @@ static void draw_processes(const json_t *status)
     }
 }
 
+/* How long a gating reader has held the writer up. The writer comes to stand exactly one ring ahead of the reader
+ * it waits for. */
+static void draw_gate(const json_t *reader, double slots)
+{
+    bool gating = strcmp(text_of(reader, "mode"), "gating") == 0;
+    if (gating && number_of(reader, "lag_frames") == slots) {
+        printf("    ! HOLDS THE WRITER UP, may for %.0f ms\n", number_of(reader, "deadline_ms"));
+    }
+    if (!gating) {
+        printf("    ! an observer now: %s\n", words_for(text_of(reader, "reason")));
+    }
+    if (number_of(reader, "waits") > 0) {
+        printf("    the writer waited for it %.0f time%s, %.1f ms in all, %.1f ms at most\n",
+               number_of(reader, "waits"), number_of(reader, "waits") == 1 ? "" : "s",
+               number_of(reader, "waited_ns") / 1e6, number_of(reader, "waited_ns_max") / 1e6);
+    }
+}
+
 static void draw_readers(const json_t *ring)
 {
     size_t i;
@@ -64,6 +90,27 @@ static void draw_readers(const json_t *ring)
     {
         printf("  reader pid %.0f: %s, %.0f frames behind, lost %.0f\n", number_of(reader, "pid"),
                text_of(reader, "mode"), number_of(reader, "lag_frames"), number_of(reader, "lost"));
+        if (json_object_get(reader, "waits") != NULL) {
+            draw_gate(reader, number_of(ring, "slots"));
+        }
+    }
+}
+
+/* What became of gating readers that did not keep up. */
+static void draw_demoted(const json_t *ring)
+{
+    const json_t *gating = json_object_get(ring, "gating");
+    size_t i;
+    json_t *event;
+    if (number_of(gating, "demotions") + number_of(gating, "evictions") + number_of(gating, "readers_lost") > 0) {
+        printf("  gating: %.0f demoted, %.0f evicted; readers that have left had lost %.0f\n",
+               number_of(gating, "demotions"), number_of(gating, "evictions"), number_of(gating, "readers_lost"));
+    }
+    json_array_foreach(json_object_get(gating, "events"), i, event)
+    {
+        printf("    %.3f TAI: pid %.0f %s: %s; %.0f lost by then\n", number_of(event, "tai_ns") / 1e9,
+               number_of(event, "pid"), text_of(event, "event"), words_for(text_of(event, "reason")),
+               number_of(event, "lost"));
     }
 }
 
@@ -79,6 +126,7 @@ static void draw_rings(const json_t *status)
                number_of(ring, "slot_bytes"), segment_page_name((size_t)number_of(ring, "page_bytes")),
                number_of(ring, "published"), number_of(ring, "rate_hz"), number_of(ring, "lost"));
         draw_readers(ring);
+        draw_demoted(ring);
     }
 }
 
@@ -114,6 +162,21 @@ static void draw_streams(json_t *report)
         if (number_of(s, "noise_bytes") > 0) {
             printf("  noise: %.0f bytes\n", number_of(s, "noise_bytes"));
         }
+    }
+}
+
+/* The ledger: the streams' losses, and those of the readers. */
+static void draw_ledger(json_t *report)
+{
+    size_t i;
+    json_t *ring;
+    draw_streams(report);
+    printf("\nreaders, by ring\n");
+    json_array_foreach(json_object_get(report, "rings"), i, ring)
+    {
+        printf("%s\n", text_of(ring, "name"));
+        draw_readers(ring);
+        draw_demoted(ring);
     }
 }
 
@@ -195,9 +258,12 @@ static json_t *make_latency(struct session *session, struct error *err)
     return session_refresh(session, err) == 0 ? json_pack("{s:o}", "latency_ns", report_latency(session)) : NULL;
 }
 
-static json_t *make_streams(struct session *session, struct error *err)
+static json_t *make_ledger(struct session *session, struct error *err)
 {
-    return session_refresh(session, err) == 0 ? json_pack("{s:o}", "streams", report_streams(session)) : NULL;
+    if (session_refresh(session, err) != 0) {
+        return NULL;
+    }
+    return json_pack("{s:o, s:o}", "streams", report_streams(session), "rings", report_gating(session));
 }
 
 /* One screen, or one every few seconds until interrupted. */
@@ -249,5 +315,5 @@ int command_latency(const struct arguments *arguments)
 
 int command_ledger(const struct arguments *arguments)
 {
-    return show(arguments, "ledger", make_streams, draw_streams);
+    return show(arguments, "ledger", make_ledger, draw_ledger);
 }

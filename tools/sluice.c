@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ring/sluice.h"
 #include "tools/session.h"
 
 struct command {
@@ -24,7 +25,9 @@ static const struct command commands[] = {
     {"latency", command_latency, "i", "latency [INSTANCE]     where the time goes, sample to valve"},
     {"ledger", command_ledger, "i", "ledger [INSTANCE]      sent = delivered + lost by cause, per stream"},
     {"map", command_map, "i", "map [INSTANCE]         every byte of shared memory: where, whose, how large"},
-    {"tail", command_tail, "ir", "tail [INSTANCE] RING   frames as they come, decoded; --count N, --oldest"},
+    {"tail", command_tail, "ir",
+     "tail [INSTANCE] RING   frames as they come, decoded; --count N, --gating,\n"
+     "                         --oldest | --from-sequence N | --from-time TAI_NS"},
     {"reset", command_reset, "i", "reset [INSTANCE]       clear a trip; refused while a cause stands"},
     {"arm", command_arm, "i", "arm [INSTANCE]         give the permit; refused unless reset and healthy"},
     {"trip", command_trip, "i", "trip [INSTANCE]        withdraw the permit now"},
@@ -88,39 +91,69 @@ static bool take_operands(const struct command *command, int count, char **opera
     return count <= 1;
 }
 
+/* One of --oldest, --from-sequence, --from-time, once. */
+static bool take_start(struct arguments *a, int option, const char *text)
+{
+    if (a->start != 0) {
+        return false;
+    }
+    a->start = option == 'o' ? SLUICE_OLDEST : option == 's' ? SLUICE_AT_SEQUENCE : SLUICE_AT_TIME;
+    return option == 'o' || parse_number(text, &a->at);
+}
+
+/* False: the option does not belong to this command, or its number is none. */
+static bool take_option(const struct command *command, int option, struct arguments *a)
+{
+    bool is_tail = command->run == command_tail;
+    uint64_t seconds;
+    switch (option) {
+    case 'j':
+        a->json = true;
+        return command->run != command_check;
+    case 'w':
+        if (!parse_number(optarg, &seconds) || seconds < 1 || seconds > 3600) {
+            return false;
+        }
+        a->seconds = (uint32_t)seconds;
+        return command->run == command_status || command->run == command_latency;
+    case 'n':
+        return is_tail && parse_number(optarg, &a->count);
+    case 'g':
+        a->gating = true;
+        return is_tail;
+    default:
+        return is_tail && take_start(a, option, optarg);
+    }
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},        {"oldest", no_argument, NULL, 'o'},
-        {"count", required_argument, NULL, 'n'}, {"watch", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"oldest", no_argument, NULL, 'o'},
+                                            {"from-sequence", required_argument, NULL, 's'},
+                                            {"from-time", required_argument, NULL, 't'},
+                                            {"gating", no_argument, NULL, 'g'},
+                                            {"count", required_argument, NULL, 'n'},
+                                            {"watch", required_argument, NULL, 'w'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct arguments a = {0};
-    uint64_t seconds = 0;
-    bool is_tail = command->run == command_tail;
-    bool can_watch = command->run == command_status || command->run == command_latency;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        bool right = option == 'j'   ? command->run != command_check
-                     : option == 'h' ? true
-                     : option == 'w' ? can_watch
-                                     : is_tail;
-        a.json = a.json || option == 'j';
-        a.oldest = a.oldest || option == 'o';
         if (option == 'h') {
             return usage(stdout, EXIT_DONE);
         }
         if (option == '?') {
             return usage(stderr, EXIT_USAGE);
         }
-        if (!right || (option == 'n' && !parse_number(optarg, &a.count)) ||
-            (option == 'w' && (!parse_number(optarg, &seconds) || seconds < 1 || seconds > 3600))) {
+        if (!take_option(command, option, &a)) {
             fprintf(stderr,
-                    "sluice %s: option %s does not belong here, or wants a number (1 to 3600 s for --watch)\n",
+                    "sluice %s: option %s does not belong here (of --oldest, --from-sequence and --from-time only "
+                    "one does), or wants a number (1 to 3600 s for --watch)\n",
                     command->name, argv[optind - 1]);
             return EXIT_USAGE;
         }
     }
-    a.seconds = (uint32_t)seconds;
     if (!take_operands(command, argc - optind, argv + optind, &a)) {
         fprintf(stderr, "usage: sluice %s\n", command->help);
         return EXIT_USAGE;

@@ -10,7 +10,9 @@ struct arguments {
     const char *ring;     /* tail */
     const char *file;     /* check */
     bool json;
-    bool oldest;      /* tail: begin at the oldest frame that is left */
+    bool gating;      /* tail: the writer waits for us */
+    uint32_t start;   /* tail: enum sluice_start; 0: only what comes */
+    uint64_t at;      /* tail: the sequence or time that it begins at */
     uint64_t count;   /* tail: 0: endless */
     uint32_t seconds; /* latency, status: 0: once, else every so many seconds */
 };

@@ -81,11 +81,30 @@ static bool print_frame(const struct sluice_reader *reader, const struct sluice_
     return true;
 }
 
+/* What does not belong in the frames' own stream, each once. */
+static void say_changes(const struct sluice_reader *reader, uint64_t *lost, int *state)
+{
+    int now = sluice_reader_state(reader);
+    if (now != *state) {
+        *state = now;
+        fprintf(stderr, "sluice tail: %s\n",
+                now == SLUICE_STATE_DEMOTED
+                    ? "demoted: held the writer up for longer than the ring's deadline; an observer from here on"
+                    : "evicted: the server has given this reader's place away");
+    }
+    if (sluice_reader_lost(reader) != *lost) {
+        *lost = sluice_reader_lost(reader);
+        fprintf(stderr, "sluice tail: too slow: %" PRIu64 " frames were overwritten before they were shown\n",
+                *lost);
+    }
+}
+
 static int follow(struct sluice_reader *reader, const struct arguments *arguments)
 {
     struct sluice_frame frame;
     uint64_t shown = 0;
     uint64_t lost = 0;
+    int state = arguments->gating ? SLUICE_STATE_GATING : SLUICE_STATE_OBSERVER;
     int code = 0;
     while (stop == 0 && (arguments->count == 0 || shown < arguments->count)) {
         if (sluice_reader_next(reader, &frame) == 1) {
@@ -99,13 +118,10 @@ static int follow(struct sluice_reader *reader, const struct arguments *argument
             fflush(stdout);
             code = sluice_reader_wait(reader, WAIT_MS);
         }
-        if (sluice_reader_lost(reader) != lost) {
-            lost = sluice_reader_lost(reader);
-            fprintf(stderr, "sluice tail: too slow: %" PRIu64 " frames were overwritten before they were shown\n",
-                    lost);
-        }
+        say_changes(reader, &lost, &state);
         if (code < 0) {
-            return command_fail("tail", "the server has ended", EXIT_UNREACHABLE);
+            return state == SLUICE_STATE_EVICTED ? EXIT_NOT_SO
+                                                 : command_fail("tail", "the server has ended", EXIT_UNREACHABLE);
         }
         if (ferror(stdout) != 0) {
             return EXIT_NOT_SO;
@@ -126,10 +142,14 @@ int command_tail(const struct arguments *arguments)
     if (found != 0) {
         return command_fail("tail", err.text, found == -EINVAL ? EXIT_USAGE : EXIT_UNREACHABLE);
     }
-    int code = sluice_attach(&reader, instance, arguments->ring, arguments->oldest ? SLUICE_OLDEST : SLUICE_NEWEST,
-                             err.text, sizeof(err.text));
+    struct sluice_options options = {.bytes = sizeof(options),
+                                     .mode = arguments->gating ? SLUICE_GATING : SLUICE_OBSERVER,
+                                     .start = arguments->start,
+                                     .at = arguments->at};
+    int code = sluice_attach_with(&reader, instance, arguments->ring, &options, err.text, sizeof(err.text));
     if (code != 0) {
-        return command_fail("tail", err.text, code == -ENXIO ? EXIT_NOT_SO : EXIT_UNREACHABLE);
+        bool refused = code == -ENXIO || code == -EPERM;
+        return command_fail("tail", err.text, refused ? EXIT_NOT_SO : EXIT_UNREACHABLE);
     }
     int result = follow(reader, arguments);
     fflush(stdout);

@@ -14,6 +14,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RELEASE = os.path.join(ROOT, "build/release")
+EXAMPLES = ("observer", "recorder", "loop")  # in the order of libsluice(3)
 
 
 def source(*names):
@@ -96,8 +97,9 @@ class Config(Man):
 
     def test_numbers(self):
         """Bounds and default of every compile_bounded() are those in the first lines below the key."""
-        code = source("daq/compile.c", "daq/compile_control.c", "daq/compile_sources.c")
-        headers = source("ring/layout.h", "net/plan.h", "net/udp.h")
+        gating = source("daq/compile_gating.c")
+        code = source("daq/compile.c", "daq/compile_control.c", "daq/compile_sources.c") + gating
+        headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + gating
         macros = dict(re.findall(r"^#define (\w+)\s+(\d+)u?\b", headers, re.M))
 
         def value(text):
@@ -110,11 +112,15 @@ class Config(Man):
             r"([\w>.\[\]-]+),\s*([\w ]+),\s*([\w ]+),\s*([\w -]+),\s*\"",
             code,
         )
-        # One is the function itself; it has a type in front of each argument.
-        self.assertEqual(len(calls), len(re.findall(r"\bcompile_bounded\(", code)) - 1, "a call that is not understood")
-        for given, default, least, most in calls:
+        # One is the function itself; it has a type in front of each argument. Another is in bounded(), which names the
+        # keys of rings[].gating; these have a section of their own, and a key that exists twice.
+        in_ring = re.findall(r"\bbounded\(\s*c, i, \"\w+\",\s*([\w>.-]+),\s*(\w+),\s*(\w+),\s*(\w+),", gating)
+        self.assertEqual(len(calls), len(re.findall(r"\bcompile_bounded\(", code)) - 2, "a call that is not understood")
+        self.assertEqual(len(in_ring), len(re.findall(r"\bbounded\(", gating)) - 1, "a call that is not understood")
+        rings = section(self.page, "RINGS")
+        for text, given, default, least, most in [(self.page, *c) for c in calls] + [(rings, *c) for c in in_ring]:
             key = re.findall(r"\w+", given)[-1]
-            told = re.search(rf"^\.It Ic {key}\n(.*?)(?=^\.Pp|^\.It|^\.El)", self.page, re.M | re.S)
+            told = re.search(rf"^\.It Ic {key}\n(.*?)(?=^\.Pp|^\.It|^\.El)", text, re.M | re.S)
             self.assertIsNotNone(told, key)
             self.assertRegex(told.group(1), rf"\b{value(least)} to {value(most)}\b", f"the bounds of {key}")
             if value(default) or not value(least):  # else 0 stands for "nothing given"
@@ -151,9 +157,16 @@ class Config(Man):
     def test_example(self):
         self.check(displays(section(self.page, "EXAMPLES"))[0])
 
+    def test_example_of_gating(self):
+        source = "  - {{name: {0}, kind: udp, ring: {0}, listen: \"127.0.0.1:{1}\", frame_bytes: 8{2}}}\n"
+        channel = ", channels: [{name: p, at_byte: 0, type: f64, unit: kPa, range: [0, 500]}]"
+        rings = displays(section(self.page, "EXAMPLES"))[1]
+        self.check("instance: example\nrings:\n" + rings + "sources:\n" + source.format("video", 7001, "")
+                   + source.format("chamber", 7002, channel))
+
     def test_example_of_a_text_source(self):
         head = "instance: example\nrings: [{name: bench}]\nsources:\n"
-        self.check(head + displays(section(self.page, "EXAMPLES"))[1])
+        self.check(head + displays(section(self.page, "EXAMPLES"))[2])
 
 
 class Command(Man):
@@ -169,8 +182,8 @@ class Command(Man):
 
     def test_options(self):
         code = source("tools/sluice.c")
-        options = re.findall(r'\{"(\w+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
-        told = re.findall(r"^\.It Fl -(\w+)(?: , Fl -(\w+))?", section(self.page, "DESCRIPTION"), re.M)
+        options = re.findall(r'\{"([\w-]+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
+        told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
 
     def test_json(self):
@@ -192,16 +205,17 @@ class Library(Man):
     header = source("ring/sluice.h")
 
     def test_functions(self):
-        functions = re.findall(r"^SLUICE_API [^;]*?\b(sluice_\w+)\(", self.header, re.M)
+        functions = re.findall(r"^(?:SLUICE_API|static inline) [^;{]*?\b(sluice_\w+)\(", self.header, re.M)
         self.same(re.findall(r"^\.Nm (sluice_\w+)", section(self.page, "NAME"), re.M), functions, "names")
         self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M), functions, "prototypes")
         text = section(self.page, "DESCRIPTION")
-        self.assertEqual([f for f in functions if f".Fn {f}\n" not in text], [], "not described")
+        self.assertEqual([f for f in functions if not re.search(rf"(?m)^\.Fn {f}(?: [,;.])?$", text)], [], "not described")
 
     def test_prototypes(self):
         """The synopsis, put together again, is what the header says."""
         code = re.sub(r"/\*.*?\*/", "", self.header, flags=re.S)
         declared = [" ".join(d.split()) for d in re.findall(r"^SLUICE_API ([^;]*;)", code, re.M)]
+        declared += [" ".join(d.split()) + ";" for d in re.findall(r"^static inline ([^;{]*\))", code, re.M)]
         text = section(self.page, "SYNOPSIS")
         text = re.sub(r"^\.Fo (\w+)\n(.*?)^\.Fc$", lambda m: f".Fn {m.group(1)} " + m.group(2).replace(".Fa ", ""),
                       text, flags=re.M | re.S)
@@ -213,30 +227,49 @@ class Library(Man):
         self.assertEqual(sorted(told), sorted(declared))
 
     def test_members(self):
-        for name, title in (("frame", "Frames"), ("channel", "Channels")):
+        titles = {"options": "Options", "frame": "Frames", "batch": "Batches", "descriptor": "Descriptors",
+                  "ring": "Rings", "stream": "Streams", "channel": "Channels"}
+        self.same(titles, re.findall(r"^struct sluice_(\w+) \{", self.header, re.M), "structs")
+        for name, title in titles.items():
             body = re.search(rf"^struct sluice_{name} \{{(.*?)^\}};", self.header, re.M | re.S).group(1)
             members = re.findall(r"^ {4}((?:const )?\w+ [^;]*);", body, re.M)
             told = re.findall(r'Fa "([^"]*)"', section(self.page, title, "Ss"))
             self.same(told, members, f"members of struct sluice_{name}")
 
-    def test_example(self):
+    def test_constants(self):
+        """Every enumerator is on the page, those of frame flags and of starting places too."""
+        names = re.findall(r"^ {4}(SLUICE_[A-Z_]+) = \d", self.header, re.M) + ["SLUICE_OBSERVER", "SLUICE_GATING"]
+        self.assertGreater(len(names), 10)
+        self.assertEqual([n for n in names if not re.search(rf"\b{n}\b", self.page)], [], "left out")
+
+    def test_examples_are_the_files(self):
+        """What the page shows, and what README shows, is what lies in docs/examples, byte for byte."""
+        shown = displays(section(self.page, "EXAMPLES"))
+        self.assertEqual(len(shown), len(os.listdir(os.path.join(ROOT, "docs/examples"))))
+        for name, text in zip(EXAMPLES, shown):
+            self.assertEqual(text, source(f"docs/examples/{name}.c"), f"{name}.c: quote it anew in libsluice.3")
+        quoted = "".join("    " * (line != "\n") + line for line in source("docs/examples/observer.c").splitlines(True))
+        self.assertIn(quoted, source("README.md"), "observer.c: quote it anew in README.md")
+
+    def test_examples_run(self):
         library = os.path.dirname(release_file(self, "lib/libsluice.so"))
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
             skip_loudly(self, "no C compiler")
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "example.c")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(displays(section(self.page, "EXAMPLES"))[0])
-            run = subprocess.run(
-                [compiler, "-std=c17", "-Wall", "-Wextra", "-Werror", "-I" + os.path.join(ROOT, "ring"), path, "-o",
-                 os.path.join(folder, "example"), "-L" + library, "-lsluice"], capture_output=True, text=True)
-            self.assertEqual(run.returncode, 0, run.stderr)
-            # Nobody listens: it starts, finds its symbols, and says so.
-            environment = dict(os.environ, LD_LIBRARY_PATH=library, SLUICE_RUN_DIR=folder)
-            run = subprocess.run([os.path.join(folder, "example")], env=environment, capture_output=True, text=True)
-        self.assertEqual(run.returncode, 1, run.stderr)
-        self.assertIn("expected a server", run.stderr)
+        for name in EXAMPLES:
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                program = os.path.join(folder, name)
+                os.symlink(os.path.join(ROOT, "ring"), os.path.join(folder, "sluice"))
+                run = subprocess.run(
+                    [compiler, "-std=c17", "-Wall", "-Wextra", "-Werror", "-I" + folder,
+                     os.path.join(ROOT, f"docs/examples/{name}.c"), "-o", program, "-L" + library, "-lsluice"],
+                    capture_output=True, text=True)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                # Nobody listens: it starts, finds its symbols, and says so.
+                environment = dict(os.environ, LD_LIBRARY_PATH=library, SLUICE_RUN_DIR=folder)
+                run = subprocess.run([program, "nobody", "tvac"], env=environment, capture_output=True, text=True)
+                self.assertEqual(run.returncode, 1, run.stderr)
+                self.assertIn("expected a server", run.stderr)
 
 
 class Server(Man):
@@ -249,6 +282,11 @@ class Server(Man):
         for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker")):
             array = re.search(rf"{profile}_names\[\] = \{{(.*?)\}};", code, re.S).group(1)
             self.same(tags(section(self.page, title, "Ss"), "Ic"), re.findall(r'"(\w+)"', array), "system calls")
+            if profile == "worker":
+                plain = re.findall(r'"(\w+)"', array)
+        array = re.search(r"worker_leases_names\[\] = \{(.*?)\};", code, re.S).group(1)
+        more = tags(section(self.page, "Sealed worker, gating readers", "Ss"), "Ic")
+        self.same(plain + more, re.findall(r'"(\w+)"', array), "system calls of a worker that takes leases")
 
     def test_options(self):
         options = re.findall(r'argv\[1\], "--(\w+)"', source("daq/sluiced.c"))
