@@ -94,8 +94,8 @@ class Package(support.Case):
 
     def test_standards_through_pkg_config(self):
         server, environment = self.sending_server()
-        for source in ("batches.c", "batches.cpp"):
-            shutil.copy(os.path.join(HERE, "consumer", source), self.dir)
+        shutil.copy(os.path.join(HERE, "consumer/batches.c"), self.dir)
+        shutil.copy(os.path.join(self.dir, "batches.c"), os.path.join(self.dir, "batches.cpp"))
         programs = [self.build("batches.c", f"-std={standard}", *STRICT) for standard in ("c99", "c11", "c17")]
         programs.append(self.build("batches.cpp", "-std=c++17", *STRICT, command=("g++", "clang++")))
         for program in programs:

@@ -1,2 +1,0 @@
-// The same in C++.
-#include "batches.c"
