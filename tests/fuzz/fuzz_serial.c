@@ -6,6 +6,7 @@
 
 #include "daq/serial.h"
 #include "ring/segment.h"
+#include "tests/support/temporary_ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readability-identifier-naming) */
 
