@@ -20,19 +20,22 @@ static uint64_t oldest_position(const struct ring_view *view)
     return claimed > view->slot_count ? claimed - view->slot_count : 0;
 }
 
+static bool is_gap(const struct ring_reader *reader, uint64_t position)
+{
+    const struct ring_descriptor *d = ring_descriptor_at(&reader->view, position);
+    return (__atomic_load_n(&d->rest, __ATOMIC_RELAXED) >> 16 & RING_FLAG_GAP) != 0;
+}
+
 /* True if the frame at `position` comes before `wanted`, or has been overwritten: then it is older than all others.
  * A gap record has no number of its own: the next frame speaks for it. */
 static bool is_before(const struct ring_reader *reader, uint64_t position, uint64_t end, key_of *key,
                       uint64_t wanted)
 {
     uint64_t at = position;
-    const struct ring_descriptor *d = ring_descriptor_at(&reader->view, at);
-    if (key == number_of) {
-        while (at + 1 < end && (__atomic_load_n(&d->rest, __ATOMIC_RELAXED) >> 16 & RING_FLAG_GAP) != 0) {
-            d = ring_descriptor_at(&reader->view, ++at);
-        }
+    while (key == number_of && at + 1 < end && is_gap(reader, at)) {
+        at++;
     }
-    bool before = key(d) < wanted;
+    bool before = key(ring_descriptor_at(&reader->view, at)) < wanted;
     return before || !ring_reader_valid(reader, position);
 }
 
@@ -50,15 +53,22 @@ static uint64_t bisect(struct ring_reader *reader, key_of *key, uint64_t wanted)
     uint64_t end = __atomic_load_n(&reader->view.header->progress.published, __ATOMIC_ACQUIRE);
     uint64_t low = oldest_position(&reader->view);
     uint64_t high = end;
+    if (low < end && end - low > reader->view.slot_count) {
+        low = end - reader->view.slot_count; /* a scribbled header: what follows is bounded all the same */
+    }
+    while (key == number_of && high > low && is_gap(reader, high - 1)) {
+        high--; /* no frame comes after these to speak for them */
+    }
+    uint64_t none = high;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (is_before(reader, middle, end, key, wanted)) {
+        if (is_before(reader, middle, none, key, wanted)) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return move_to(reader, low < end ? low : end);
+    return move_to(reader, low < none ? low : end);
 }
 
 uint64_t ring_reader_seek_time(struct ring_reader *reader, uint64_t tai_ns)
