@@ -173,6 +173,9 @@ int protocol_send(int socket_fd, const void *packet, size_t bytes, const int *fd
     } control = {.bytes = {0}};
     struct iovec iov = {.iov_len = bytes};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (count > PROTOCOL_FDS_MAX) {
+        return -EINVAL;
+    }
     memcpy(&iov.iov_base, &packet, sizeof(packet)); /* sendmsg does not write to it */
     if (count > 0) {
         message.msg_control = control.bytes;
@@ -198,6 +201,7 @@ int protocol_ask(int socket_fd, struct protocol_request *request, struct protoco
     }
     ssize_t n = receive(socket_fd, reply, sizeof(*reply), fds, PROTOCOL_FDS_MAX, fd_count, 0);
     if (n == 0) {
+        close_all(fds, fd_count); /* an empty packet can carry some */
         return error_set(err, -EPIPE,
                          "the server has closed the connection without an answer; is it still running?");
     }

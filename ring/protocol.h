@@ -82,7 +82,8 @@ int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_
 int protocol_ask(int socket_fd, struct protocol_request *request, struct protocol_reply *reply, int *fds,
                  unsigned *fd_count, struct error *err);
 
-/* One packet with `count` descriptors passed along. 0 or -errno (-EAGAIN: the other side does not read). */
+/* One packet with `count` descriptors passed along, at most PROTOCOL_FDS_MAX. 0 or -errno (-EAGAIN: the other side
+ * does not read). */
 int protocol_send(int socket_fd, const void *packet, size_t bytes, const int *fds, unsigned count);
 
 /* One packet and the descriptors that came with it (close-on-exec; all closed again if there are more than `max`).
