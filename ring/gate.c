@@ -1,6 +1,7 @@
 #include "ring/gate.h"
 
-void ring_gates_init(struct ring_gates *gates, const struct ring_orders *orders, uint8_t *leases, uint32_t count)
+void ring_gates_init(struct ring_gates *gates, const struct ring_orders *orders, uint8_t *leases,
+                     uint32_t count)
 {
     *gates = (struct ring_gates){.orders = orders,
                                  .leases = leases,
@@ -62,8 +63,8 @@ void ring_gates_obey(struct ring_gates *gates, const struct ring_view *view, uin
 {
     uint64_t changes = __atomic_load_n(&gates->orders->changes, __ATOMIC_ACQUIRE);
     uint64_t oldest = claimed > view->slot_count ? claimed - view->slot_count : 0;
+    bool all = true;
     gates->gating = 0;
-    gates->changes = changes;
     for (uint32_t i = 0; i < gates->count; i++) {
         const struct ring_order *order = &gates->orders->gate[i];
         struct ring_gate_status *status = &view->header->gate[i];
@@ -80,11 +81,11 @@ void ring_gates_obey(struct ring_gates *gates, const struct ring_view *view, uin
                 join(gate, status, clamp(order->from, oldest < published ? oldest : published, published));
             }
         }
+        all = all && generation == gate->generation;
         gates->gating += gate->state == RING_GATE_GATING;
-        if (generation != gate->generation) {
-            gates->changes = UINT64_MAX; /* its lease is still to come: stay in want of it */
-        }
     }
+    /* An order whose lease is not mapped yet stays to be obeyed: whoever maps leases goes by ring_gates_ordered. */
+    gates->changes = all ? changes : UINT64_MAX;
 }
 
 static void release_hold(struct ring_gate *gate, struct ring_gate_status *status, uint64_t monotonic_ns)

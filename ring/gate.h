@@ -38,7 +38,8 @@ void ring_gates_init(struct ring_gates *gates, const struct ring_orders *orders,
 /* Page i is now the lease that the server made for this generation. */
 void ring_gates_mapped(struct ring_gates *gates, uint32_t index, uint64_t generation);
 
-/* True if orders came since the last ring_gates_obey. One load. */
+/* True if orders came since the last ring_gates_obey, or one could not be obeyed for want of its lease. One load.
+ */
 static inline bool ring_gates_ordered(const struct ring_gates *gates)
 {
     return gates->orders != NULL && __atomic_load_n(&gates->orders->changes, __ATOMIC_ACQUIRE) != gates->changes;
