@@ -50,7 +50,14 @@ static void join(struct ring_gate *gate, struct ring_gate_status *status, uint64
 {
     gate->state = RING_GATE_GATING;
     gate->position = base;
-    *status = (struct ring_gate_status){.state = RING_GATE_GATING, .base = base};
+    __atomic_store_n(&status->generation, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&status->base, base, __ATOMIC_RELEASE);
+    ring_count_set(&status->waits, 0);
+    ring_count_set(&status->waited_ns, 0);
+    ring_count_set(&status->waited_ns_max, 0);
+    ring_count_set(&status->demoted_position, 0);
+    ring_count_set(&status->demoted_tai_ns, 0);
+    say(status, RING_GATE_GATING, RING_GATE_NO_REASON);
     __atomic_store_n(&status->generation, gate->generation, __ATOMIC_RELEASE);
 }
 

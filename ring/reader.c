@@ -196,5 +196,7 @@ uint32_t ring_reader_gate(const struct ring_reader *reader)
     if (reader->generation == 0 || __atomic_load_n(&status->generation, __ATOMIC_ACQUIRE) != reader->generation) {
         return RING_GATE_FREE;
     }
-    return __atomic_load_n(&status->state, __ATOMIC_ACQUIRE);
+    uint32_t state = __atomic_load_n(&status->state, __ATOMIC_ACQUIRE);
+    /* Looked at again: else the state may be that of the next reader of this gate. */
+    return __atomic_load_n(&status->generation, __ATOMIC_ACQUIRE) == reader->generation ? state : RING_GATE_FREE;
 }
