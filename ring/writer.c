@@ -132,6 +132,9 @@ uint32_t ring_writer_hand_out(struct ring_writer *writer, uint32_t ahead, uint64
     uint64_t wanted = writer->next + ahead;
     uint64_t end = ring_writer_claim(writer, wanted);
     end = end < wanted ? end : wanted;
+    if (writer->handed < writer->next) {
+        writer->handed = writer->next; /* what was committed without a device (a gap record) is not for it */
+    }
     *first = writer->handed;
     if (end <= writer->handed) {
         return 0;
