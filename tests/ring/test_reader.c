@@ -235,3 +235,151 @@ Test(reader, wrong_sequence_words_yield_nothing)
         cr_assert_eq(reader.position, 0);
     }
 }
+
+static void publish_gap(void)
+{
+    cr_assert(ring_writer_commit_gap(&t.writer, RING_LOSS_KERNEL, 2, 0, t.writer.next + 1000));
+    ring_writer_publish(&t.writer);
+}
+
+/* Frames and gap records of a batch are what their positions say. */
+static void check_batch(const struct sluice_batch *batch, uint64_t gap_every)
+{
+    cr_assert_leq(batch->position % SLOTS + batch->count, SLOTS, "a batch ends with the ring's memory");
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct sluice_descriptor *d = sluice_batch_descriptor(batch, i);
+        uint64_t position = batch->position + i;
+        bool gap = gap_every != 0 && position % gap_every == 0;
+        cr_assert_eq(d->sequence, position + 1);
+        cr_assert_eq(d->tai_ns, position + 1000);
+        cr_assert_eq((d->flags & SLUICE_FRAME_GAP) != 0, gap);
+        cr_assert_eq(sluice_batch_length(batch, i), gap ? sizeof(struct ring_gap) : WORDS * 8);
+        cr_assert(gap || pattern_matches(sluice_batch_payload(batch, i), SEED, position, WORDS));
+    }
+}
+
+Test(reader, a_batch_ends_at_the_end_of_the_ring_s_memory)
+{
+    struct sluice_batch batch;
+    attach(SLUICE_OLDEST);
+    temporary_publish(&t.writer, SEED, WORDS, SLOTS - 10);
+    cr_assert_eq(ring_reader_batch(&reader, 1000, &batch), SLOTS - 10);
+    check_batch(&batch, 0);
+    temporary_publish(&t.writer, SEED, WORDS, 30);
+    cr_assert_eq(ring_reader_batch(&reader, 1000, &batch), 10);
+    check_batch(&batch, 0);
+    cr_assert_eq(ring_reader_batch(&reader, 7, &batch), 7, "no more than asked for");
+    cr_assert_eq(ring_reader_batch(&reader, 0, &batch), 0);
+    cr_assert_eq(ring_reader_batch(&reader, 1000, &batch), 13);
+    check_batch(&batch, 0);
+    cr_assert_eq(ring_reader_batch(&reader, 1000, &batch), 0);
+    cr_assert_eq(reader.position, SLOTS + 20);
+    cr_assert_eq(reader.lost + reader.corrupt, 0);
+}
+
+Test(reader, gap_records_are_among_the_frames_of_a_batch)
+{
+    struct sluice_batch batch;
+    struct test_random random = {12};
+    attach(SLUICE_OLDEST);
+    while (t.writer.next < 20 * SLOTS) {
+        for (uint64_t n = test_random_below(&random, SLOTS / 2); n > 0; n--) {
+            if (t.writer.next % 5 == 0) {
+                publish_gap();
+            } else {
+                temporary_publish(&t.writer, SEED, WORDS, 1);
+            }
+        }
+        while (ring_reader_batch(&reader, 1 + (uint32_t)test_random_below(&random, 40), &batch) > 0) {
+            check_batch(&batch, 5);
+            cr_assert_eq(ring_reader_overwritten(&reader, &batch), 0);
+        }
+        cr_assert_eq(reader.position, t.writer.next);
+    }
+    cr_assert_eq(reader.lost + reader.corrupt, 0);
+}
+
+Test(reader, how_much_of_a_batch_was_overwritten_is_exact)
+{
+    struct sluice_batch batch;
+    attach(SLUICE_OLDEST);
+    temporary_publish(&t.writer, SEED, WORDS, 20);
+    cr_assert_eq(ring_reader_batch(&reader, 1000, &batch), 20);
+    for (uint64_t claimed = t.writer.claimed; claimed <= SLOTS + 30; claimed++) {
+        ring_writer_claim(&t.writer, claimed);
+        uint64_t gone = claimed < SLOTS ? 0 : claimed - SLOTS;
+        cr_assert_eq(ring_reader_overwritten(&reader, &batch), gone < 20 ? gone : 20);
+        for (uint64_t p = 0; p < 20; p++) {
+            cr_assert_eq(ring_reader_valid(&reader, p), p >= gone);
+        }
+    }
+    temporary_header(&t)->progress.claimed = 0; /* a scribbled header */
+    batch.position = 5;
+    cr_assert_eq(ring_reader_overwritten(&reader, &batch), 20, "what cannot be true: nothing of it counts");
+}
+
+Test(reader, has_new_sees_a_frame_and_a_lap)
+{
+    struct sluice_frame frame;
+    attach(SLUICE_OLDEST);
+    cr_assert_not(ring_reader_has_new(&reader));
+    (void)ring_writer_reserve(&t.writer);
+    cr_assert_not(ring_reader_has_new(&reader), "claimed is not published");
+    temporary_publish(&t.writer, SEED, WORDS, 1);
+    cr_assert(ring_reader_has_new(&reader));
+    cr_assert_eq(ring_reader_next(&reader, &frame), 1);
+    cr_assert_not(ring_reader_has_new(&reader));
+    temporary_publish(&t.writer, SEED, WORDS, 3 * SLOTS);
+    cr_assert(ring_reader_has_new(&reader), "lapped: the slot shows a later frame");
+    (void)drain();
+    cr_assert_not(ring_reader_has_new(&reader));
+}
+
+Test(reader, a_lapped_batch_reader_goes_on_and_counts)
+{
+    struct test_random random = {5};
+    struct sluice_batch batch;
+    uint64_t read = 0;
+    attach(SLUICE_OLDEST);
+    for (int round = 0; round < 2000; round++) {
+        temporary_publish(&t.writer, SEED, WORDS, test_random_below(&random, 4 * SLOTS));
+        while (ring_reader_batch(&reader, 1 + (uint32_t)test_random_below(&random, 100), &batch) > 0) {
+            check_batch(&batch, 0);
+            cr_assert_eq(batch.position + batch.count, reader.position);
+            cr_assert_eq(ring_reader_overwritten(&reader, &batch), 0);
+            read += batch.count;
+        }
+        cr_assert_eq(read + reader.lost, t.writer.next);
+    }
+    cr_assert_gt(reader.lost, 0);
+    cr_assert_eq(reader.corrupt, 0);
+}
+
+/* A length that cannot be true is not believed: a batch is not checked frame by frame. */
+Test(reader, no_frame_of_a_batch_is_longer_than_its_slot)
+{
+    struct sluice_batch batch;
+    attach(SLUICE_OLDEST);
+    temporary_publish(&t.writer, SEED, WORDS, 2);
+    ring_descriptor_at(&t.writer.view, 1)->length_bytes = UINT16_MAX;
+    cr_assert_eq(ring_reader_batch(&reader, 10, &batch), 2);
+    cr_assert_eq(sluice_batch_length(&batch, 0), WORDS * 8);
+    cr_assert_eq(sluice_batch_length(&batch, 1), 32);
+}
+
+Test(reader, a_hostile_claim_yields_no_batch)
+{
+    for (size_t a = 0; a < LIES; a++) {
+        struct sluice_batch batch;
+        close_ring();
+        open_ring();
+        temporary_publish(&t.writer, SEED, WORDS, 3 * SLOTS);
+        attach(SLUICE_OLDEST);
+        temporary_header(&t)->progress.claimed = lies[a];
+        for (int i = 0; i < 100; i++) {
+            uint32_t count = ring_reader_batch(&reader, UINT32_MAX, &batch);
+            cr_assert_leq(count, SLOTS);
+            cr_assert(count == 0 || batch.position + count <= 3 * SLOTS, "nothing that was never written");
+        }
+    }
+}

@@ -239,3 +239,132 @@ Test(writer, an_observer_goes_on_across_a_restart)
     }
     cr_assert_eq(reader.lost + reader.corrupt, 0);
 }
+
+Test(writer, many_at_once)
+{
+    struct temporary_ring t;
+    open_ring(&t);
+    const struct ring_progress *progress = &temporary_header(&t)->progress;
+    for (int round = 0; round < 50; round++) {
+        cr_assert_eq(ring_writer_reserve_many(&t.writer, SLOTS / 2), SLOTS / 2);
+        cr_assert_eq(progress->claimed, t.writer.next + SLOTS / 2);
+        for (uint64_t i = 0; i < SLOTS / 2; i++) {
+            cr_assert_eq(ring_payload_at(&t.writer.view, t.writer.next), ring_writer_reserve(&t.writer));
+            temporary_commit(&t.writer, SEED, WORDS);
+        }
+        ring_writer_publish(&t.writer);
+    }
+    cr_assert_eq(ring_writer_reserve_many(&t.writer, 0), 0);
+    cr_assert_eq(ring_writer_reserve_many(&t.writer, 1), 1);
+    cr_assert_eq(progress->claimed, t.writer.next + SLOTS / 16, "a chunk, however few are wanted");
+}
+
+/* A device that gets slots and fills them one after the other; `ahead` are in its hands. */
+Test(writer, slots_are_handed_out_once_and_in_order)
+{
+    struct temporary_ring t;
+    uint64_t expected = 0;
+    uint64_t first;
+    open_ring(&t);
+    for (uint64_t round = 0; round < 500; round++) {
+        uint32_t count = ring_writer_hand_out(&t.writer, SLOTS / 2, &first);
+        cr_assert_eq(first, expected);
+        expected += count;
+        cr_assert_eq(expected, t.writer.next + SLOTS / 2);
+        cr_assert_geq(temporary_header(&t)->progress.claimed, expected, "claimed before it is handed out");
+        for (uint64_t i = 0; i < round % (SLOTS / 2 + 1); i++) {
+            temporary_commit(&t.writer, SEED, WORDS);
+        }
+        ring_writer_publish(&t.writer);
+    }
+    cr_assert_eq(ring_writer_hand_out(&t.writer, 1, &first), 0, "it has more than that already");
+}
+
+Test(writer, what_a_device_had_is_handed_out_again_once_it_is_closed)
+{
+    struct temporary_ring t;
+    uint64_t first;
+    open_ring(&t);
+    cr_assert_eq(ring_writer_hand_out(&t.writer, 8, &first), 8);
+    temporary_publish(&t.writer, SEED, WORDS, 3);
+    ring_writer_owe_gap(&t.writer, RING_LOSS_RESTART, 0, 0);
+    cr_assert_not(ring_writer_pay_gap(&t.writer, 1), "the next slot is in the device's hands");
+    ring_writer_take_back(&t.writer);
+    cr_assert(ring_writer_pay_gap(&t.writer, 1));
+    cr_assert_eq(ring_writer_hand_out(&t.writer, 8, &first), 8);
+    cr_assert_eq(first, 4);
+}
+
+/* All handed slots are filled, then the writer commits something by itself: that slot is not the device's. */
+Test(writer, what_was_committed_without_the_device_is_not_handed_out)
+{
+    struct temporary_ring t;
+    uint64_t first;
+    open_ring(&t);
+    cr_assert_eq(ring_writer_hand_out(&t.writer, 2, &first), 2);
+    temporary_publish(&t.writer, SEED, WORDS, 2);
+    ring_writer_owe_gap(&t.writer, RING_LOSS_RING_FULL, 1, 0);
+    cr_assert(ring_writer_pay_gap(&t.writer, 1));
+    ring_writer_publish(&t.writer);
+    cr_assert_eq(ring_writer_hand_out(&t.writer, 4, &first), 4);
+    cr_assert_eq(first, 3, "2 is the gap record's, and published");
+}
+
+Test(writer, a_restart_stays_a_restart_among_owed_gaps)
+{
+    struct temporary_ring t;
+    open_ring(&t);
+    ring_writer_owe_gap(&t.writer, RING_LOSS_RING_FULL, 2, 5);
+    ring_writer_owe_gap(&t.writer, RING_LOSS_RESTART, 0, 6);
+    ring_writer_owe_gap(&t.writer, RING_LOSS_RING_FULL, 3, 7);
+    cr_assert(ring_writer_pay_gap(&t.writer, 9));
+    struct ring_gap gap;
+    memcpy(&gap, ring_payload_at(&t.writer.view, 0), sizeof(gap));
+    cr_assert_eq(gap.cause, RING_LOSS_RESTART);
+    cr_assert_eq(gap.count, 5);
+    cr_assert_eq(gap.from_tai_ns, 5);
+    ring_writer_owe_gap(&t.writer, RING_LOSS_KERNEL, 1, 0);
+    cr_assert(ring_writer_pay_gap(&t.writer, 9));
+    memcpy(&gap, ring_payload_at(&t.writer.view, 1), sizeof(gap));
+    cr_assert_eq(gap.cause, RING_LOSS_KERNEL, "a new account");
+    cr_assert_eq(gap.count, 1);
+}
+
+Test(writer, the_slots_as_memory_for_a_device)
+{
+    static const struct {
+        uint64_t slots;
+        uint32_t slot_bytes, payload_offset, channels;
+    } geometry[] = {{16, 64, 32, 0}, {64, 2048, 128, 1}, {32, 65536, 256, 64}, {4096, 192, 64, 7}};
+    static struct ring_channel channels[RING_CHANNELS_MAX];
+    for (size_t i = 0; i < RING_CHANNELS_MAX; i++) {
+        channels[i] = (struct ring_channel){.name = "c", .unit = "u", .type = RING_TYPE_U8, .scale = 1};
+    }
+    for (size_t i = 0; i < sizeof(geometry) / sizeof(geometry[0]); i++) {
+        struct temporary_ring t;
+        struct ring_memory memory;
+        struct ring_spec spec =
+            temporary_spec(geometry[i].slots, geometry[i].slot_bytes, geometry[i].payload_offset);
+        spec.channels = channels;
+        spec.channel_count = geometry[i].channels;
+        temporary_ring_create(&t, &spec);
+        ring_writer_memory(&t.writer, &memory);
+        cr_assert_eq(memory.base, t.segment.base);
+        cr_assert_eq(memory.bytes, t.segment.bytes);
+        cr_assert_eq(memory.page_bytes, 4096);
+        cr_assert_eq((uintptr_t)memory.base % memory.page_bytes, 0);
+        cr_assert_eq((uintptr_t)memory.first_slot % 4096, 0);
+        cr_assert_eq(memory.slots, geometry[i].slots);
+        cr_assert_eq(memory.slot_bytes, geometry[i].slot_bytes);
+        cr_assert_eq(memory.payload_offset, geometry[i].payload_offset);
+        cr_assert_eq(memory.headroom_bytes, geometry[i].payload_offset - 32);
+        cr_assert_eq(memory.payload_bytes, geometry[i].slot_bytes - geometry[i].payload_offset);
+        cr_assert_leq(memory.first_slot + memory.slots * memory.slot_bytes, memory.base + memory.bytes);
+        for (uint64_t p = 0; p < 2 * memory.slots; p++) {
+            const uint8_t *slot = memory.first_slot + p % memory.slots * memory.slot_bytes;
+            cr_assert_eq(ring_payload_at(&t.writer.view, p), slot + memory.payload_offset);
+            cr_assert_eq((const uint8_t *)ring_descriptor_at(&t.writer.view, p), slot);
+        }
+        temporary_ring_destroy(&t);
+    }
+}
