@@ -220,10 +220,13 @@ static int open_gate(struct usher *usher, struct usher_reader *reader, const str
                       ring->plan->name);
     }
     struct ring_order *order = &ring->orders->gate[gate];
-    order->from = request->from;
-    order->deadline_ns = request->argument == 0 || request->argument > ring->plan->gate_deadline_ns
-                             ? ring->plan->gate_deadline_ns
-                             : request->argument;
+    uint64_t deadline_ns = ring->plan->gate_deadline_ns;
+    if (request->argument != 0 && request->argument < deadline_ns) {
+        deadline_ns = request->argument;
+    }
+    /* The writer may be looking at this order still, as that of the reader before. */
+    __atomic_store_n(&order->from, request->from, __ATOMIC_RELAXED);
+    __atomic_store_n(&order->deadline_ns, deadline_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&order->generation, reader->generation, __ATOMIC_RELEASE);
     __atomic_store_n(&ring->orders->changes, ring->orders->changes + 1, __ATOMIC_RELEASE);
     reply->gate = reader->gate;

@@ -78,14 +78,16 @@ void ring_gates_obey(struct ring_gates *gates, const struct ring_view *view, uin
         struct ring_gate *gate = &gates->gate[i];
         uint64_t generation = __atomic_load_n(&order->generation, __ATOMIC_ACQUIRE);
         if (generation != gate->generation && (generation == 0 || generation == gate->mapped)) {
-            *gate = (struct ring_gate){
-                .generation = generation, .mapped = gate->mapped, .deadline_ns = order->deadline_ns};
+            *gate = (struct ring_gate){.generation = generation,
+                                       .mapped = gate->mapped,
+                                       .deadline_ns = __atomic_load_n(&order->deadline_ns, __ATOMIC_RELAXED)};
             if (generation == 0) {
                 say(status, RING_GATE_FREE, RING_GATE_NO_REASON);
             } else if (status->generation == generation && status->state != RING_GATE_FREE) {
                 take_over(gate, status);
             } else {
-                join(gate, status, clamp(order->from, oldest < published ? oldest : published, published));
+                uint64_t from = __atomic_load_n(&order->from, __ATOMIC_RELAXED);
+                join(gate, status, clamp(from, oldest < published ? oldest : published, published));
             }
         }
         all = all && generation == gate->generation;
