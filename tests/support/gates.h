@@ -51,8 +51,8 @@ static inline uint64_t test_gates_order(struct test_gates *g, uint32_t index, ui
     __atomic_store_n(&lease->position, 0, __ATOMIC_RELAXED);
     lease->magic = RING_LEASE_MAGIC;
     lease->generation = generation;
-    order->from = from;
-    order->deadline_ns = deadline_ns;
+    __atomic_store_n(&order->from, from, __ATOMIC_RELAXED);
+    __atomic_store_n(&order->deadline_ns, deadline_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&order->generation, generation, __ATOMIC_RELEASE);
     __atomic_store_n(&g->orders.changes, g->orders.changes + 1, __ATOMIC_RELEASE);
     return generation;
