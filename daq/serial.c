@@ -12,6 +12,7 @@
 
 #define RETRY_NS   (100 * CLOCK_NS_PER_MS)
 #define TEXT_SLOTS 64u
+#define TEXT_PART  8u /* of the ring: what is reserved is lost to observers */
 
 int serial_init(struct serial_source *source, const struct source_plan *plan, struct ring_writer *writer,
                 struct uring *uring, uint64_t user, struct error *err)
@@ -132,10 +133,11 @@ static uint8_t *collect_into(struct serial_source *s)
 static uint32_t text_room(struct serial_source *s)
 {
     uint32_t most = PLAN_LINE_BYTES - s->have;
-    if (s->scratch != NULL) {
-        return most; /* what finds no slot is dropped */
+    uint64_t part = s->writer->view.slot_count / TEXT_PART;
+    if (s->scratch != NULL || s->plan->gates == 0) {
+        return most; /* what finds no slot is dropped; without gating readers there always is one */
     }
-    uint32_t slots = ring_writer_reserve_many(s->writer, TEXT_SLOTS);
+    uint32_t slots = ring_writer_reserve_many(s->writer, part < TEXT_SLOTS ? (uint32_t)part : TEXT_SLOTS);
     uint32_t bytes = slots > 0 ? 2 * slots - 1 : 0;
     return bytes < most ? bytes : most;
 }
