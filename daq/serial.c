@@ -123,7 +123,7 @@ void serial_close(struct serial_source *source)
 static uint8_t *collect_into(struct serial_source *s)
 {
     if (s->have == 0) {
-        s->into_scratch = s->scratch != NULL && ring_writer_reserve(s->writer) == NULL;
+        s->into_scratch = s->scratch != NULL && (s->writer->owes || ring_writer_reserve(s->writer) == NULL);
     }
     return s->into_scratch ? s->scratch : ring_writer_reserve(s->writer);
 }
@@ -152,10 +152,13 @@ void serial_arm(struct serial_source *source, uint64_t monotonic_ns, uint64_t ta
         reopen(s, monotonic_ns, tai_ns);
     }
     bool slot_is_free = s->have == 0 || s->into_scratch || s->plan->serial.format == SERIAL_TEXT;
-    if (slot_is_free && ring_writer_pay_gap(s->writer, tai_ns)) {
+    bool paid = slot_is_free && ring_writer_pay_gap(s->writer, tai_ns);
+    if (paid) {
         ring_writer_publish(s->writer);
     }
-    if (s->fd < 0) {
+    /* A slot that a reader releases from here on is for the record that is owed, not for what came after it. */
+    bool must_pay_first = slot_is_free && !paid && s->scratch == NULL;
+    if (s->fd < 0 || must_pay_first) {
         return;
     }
     if (s->plan->serial.format == SERIAL_TEXT) {
