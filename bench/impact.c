@@ -1,5 +1,5 @@
-/* What an observer costs the writer: its rate without one, with one that keeps up, with one that is stopped, and
- * with one that was killed. The reader is a process of its own on another core. */
+/* What an observer costs the writer: its rate without one, with one that keeps up, one that is stopped, one that
+ * was killed, and one that does the worst it can. The reader is a process of its own on another core. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -17,6 +17,9 @@ _Noreturn static void be_reader(const struct question *question, void *link, str
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin_to(question->cores[1]);
+    if (question->readers_state == IMPACT_HOSTILE) {
+        ours_harass(link);
+    }
     for (;;) {
         question->peer->receive(link, 0, tally, frames_per_call(&question->spec));
     }
@@ -43,14 +46,17 @@ static uint64_t put_into_state(const struct question *question, void *link, pid_
 
 static void write_for_a_while(const struct question *question, void *link, uint64_t first, struct outcome *outcome)
 {
-    uint32_t count = frames_per_call(&question->spec);
+    uint32_t count = question->pace_hz > 0 ? question->spec.batch : frames_per_call(&question->spec);
     uint64_t start = tsc_now();
     uint64_t end = start + (uint64_t)(question->seconds * 1e9 * tsc_per_ns());
     uint64_t longest = 0;
     uint64_t next = first;
     uint64_t last = start;
+    double per_tick = question->pace_hz / 1e9 / tsc_per_ns();
     while (last < end) {
-        next += question->peer->send(link, next, count);
+        if (per_tick == 0 || (double)(next - first) + count <= (double)(last - start) * per_tick) {
+            next += question->peer->send(link, next, count);
+        }
         uint64_t now = tsc_now();
         longest = now - last > longest ? now - last : longest;
         last = now;

@@ -23,6 +23,7 @@ struct question {
     double seconds;
     double cap_s;           /* of a measurement that waits for something: the longest it waits */
     uint32_t readers_state; /* enum impact_reader, for measure_impact */
+    double pace_hz;         /* the writer's frames come at this rate, in batches; 0: as fast as it can */
     int cores[MEASURE_CORES_MAX];
     uint32_t core_count; /* at least 2 */
 };
@@ -39,7 +40,7 @@ struct outcome {
     struct error err;
 };
 
-enum impact_reader { IMPACT_NONE = 0, IMPACT_LIVE = 1, IMPACT_STOPPED = 2, IMPACT_KILLED = 3 };
+enum impact_reader { IMPACT_NONE = 0, IMPACT_LIVE = 1, IMPACT_STOPPED = 2, IMPACT_KILLED = 3, IMPACT_HOSTILE = 4 };
 
 measure_body measure_throughput; /* values[0]: frames/s of the slowest reader */
 measure_body measure_latency;    /* values[0], [1]: half a round trip, p50 and p99, in ns */

@@ -60,6 +60,7 @@ extern const struct peer peer_ours_observer;
 extern const struct peer peer_ours_gating;
 extern const struct peer peer_floor_line;
 extern const struct peer peer_floor_counter;
+extern const struct peer peer_floor_memory; /* no ring at all: one writes, one reads the same memory */
 extern const struct peer peer_rte_ring_zc;
 extern const struct peer peer_rte_ring_copy;
 extern const struct peer peer_ck_ring_value;
@@ -71,6 +72,10 @@ extern const struct peer peer_pipe;
 
 /* Ours, with the server's own part in it: a thread that owns the readers' sockets (daq/usher.h). ours_kill.c */
 int ours_gate_kill(double cap_s, double *stall_us, bool *capped, struct error *err);
+
+/* An observer that does the worst it can, for ever: reads what the writer writes to without a pause, and writes
+ * nonsense into its own lease. */
+_Noreturn void ours_harass(void *link);
 
 /* iceoryx needs its daemon: started before the first link and ended by its process number. 0 or -errno. */
 int iceoryx_daemon_start(struct error *err);

@@ -5,11 +5,15 @@
 #include "bench/plan.h"
 #include "ring/layout.h"
 
-#define SEED          UINT64_C(0x736c75696365)
-#define BATCH         32u
-#define PAYLOAD_AT    64u /* of a slot of ours */
-#define DEATH_CAP_S   20.0
-#define DEATH_CAP_PER 80.0 /* times --seconds, so that a short bench stays short */
+#define SEED  UINT64_C(0x736c75696365)
+#define BATCH 32u
+/* Frames of 1500 bytes at 10 Gbit/s: with preamble, header, checksum and gap 1538 bytes each (IEEE 802.3). */
+#define LINE_PAYLOAD_BYTES 1500u
+#define LINE_FRAME_BYTES   1538u
+#define LINE_RATE_BPS      10e9
+#define PAYLOAD_AT         64u /* of a slot of ours */
+#define DEATH_CAP_S        20.0
+#define DEATH_CAP_PER      80.0 /* times --seconds, so that a short bench stays short */
 
 /* Largest payload that is asked for: 64 KiB, or what our largest slot and its length word can hold. */
 static uint32_t largest_payload(void)
@@ -138,21 +142,24 @@ static void add_copy(struct maker *m, uint32_t size)
     }
 }
 
-static void add_impact(struct maker *m)
+/* One row for each thing a reader can be, of a writer that goes as fast as it can, or at a pace. */
+static void add_impact(struct maker *m, const char *name, const struct peer *peer, uint32_t states, uint32_t size,
+                       double pace_hz)
 {
-    static const char *const states[] = {"sluice-observer-none", "sluice-observer-live", "sluice-observer-stopped",
-                                         "sluice-observer-killed"};
-    for (uint32_t i = 0; i < 4; i++) {
-        struct plan_case *c =
-            add_case(m, "impact", states[i], measure_impact, &peer_ours_observer, PAYLOAD_SMALL_BYTES);
+    static const char *const words[] = {"none", "live", "stopped", "killed", "hostile"};
+    for (uint32_t i = 0; i < states; i++) {
+        char variant[48];
+        snprintf(variant, sizeof(variant), "%s-%s-%s", peer->name, peer->mode, words[i]);
+        struct plan_case *c = add_case(m, name, variant, measure_impact, peer, size);
         if (c == NULL) {
             continue;
         }
         c->question.readers_state = i;
+        c->question.pace_hz = pace_hz;
         c->question.spec.batch = BATCH;
         c->scale[0] = 1e-6;
-        struct row *row = add_row(m, "impact", states[i], "million/s", &peer_ours_observer);
-        row->size_bytes = PAYLOAD_SMALL_BYTES;
+        struct row *row = add_row(m, name, variant, "million/s", peer);
+        row->size_bytes = size;
         row->batch = BATCH;
         row->high = true;
         row->is_floor = i == IMPACT_NONE;
@@ -224,7 +231,9 @@ void plan_ring(struct plan *plan, const struct environment *environment, double 
     for (size_t i = 0; i < sizeof(one_by_one) / sizeof(one_by_one[0]); i++) {
         add_latency(&m, one_by_one[i], PAYLOAD_SMALL_BYTES);
     }
-    add_impact(&m);
+    add_impact(&m, "impact", &peer_ours_observer, 5, PAYLOAD_SMALL_BYTES, 0);
+    add_impact(&m, "impact_memory", &peer_floor_memory, 2, PAYLOAD_SMALL_BYTES, 0);
+    add_impact(&m, "impact_10g", &peer_ours_observer, 5, LINE_PAYLOAD_BYTES, LINE_RATE_BPS / 8 / LINE_FRAME_BYTES);
     add_attach(&m);
     add_death(&m, &peer_ours_gating);
     add_death(&m, &peer_iceoryx);

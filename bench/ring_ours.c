@@ -195,6 +195,20 @@ static uint32_t ours_receive(void *link, uint32_t reader, struct tally *tally, u
     return n;
 }
 
+_Noreturn void ours_harass(void *link)
+{
+    struct ours *o = link;
+    const struct ring_view *view = &o->end[0].reader.view;
+    struct ring_lease *lease = &o->leases[0].lease;
+    for (uint64_t n = 0;; n++) {
+        uint64_t at = __atomic_load_n(&view->header->progress.published, __ATOMIC_RELAXED) +
+                      __atomic_load_n(&view->header->progress.claimed, __ATOMIC_RELAXED);
+        (void)__atomic_load_n(&ring_descriptor_at(view, at / 2)->sequence, __ATOMIC_RELAXED);
+        __atomic_store_n(&lease->position, n * UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
+        __atomic_store_n(&lease->lost, at, __ATOMIC_RELAXED);
+    }
+}
+
 const struct peer peer_ours_observer = {"sluice",   "observer", PEER_OURS,    observer_open,
                                         ours_close, ours_send,  ours_receive, NULL};
 const struct peer peer_ours_gating = {"sluice",   "gating",  PEER_OURS,    gating_open,

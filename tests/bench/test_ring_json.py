@@ -21,11 +21,12 @@ ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "
 ROW = {"name", "variant", "size_bytes", "value", "unit", "min", "median", "max", "runs", "floor_ratio", "peer_ratio",
        "live_ratio", "single_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified",
        "frames_wrong", "frames_lost", "note"}
-EVERY_SIZE = ["floor-counter", "sluice-observer", "sluice-observer-b32", "sluice-observer-b32-r2", "rte_ring-zc",
+EVERY_SIZE = ["floor-counter", "sluice-observer", "sluice-observer-b32", "sluice-observer-b32-r2", "sluice-gating",
+              "sluice-gating-b32", "sluice-gating-b32-r2", "rte_ring-zc",
               "rte_ring-zc-b32", "ck_ring-pointer", "iceoryx", "zmq-inproc", "zmq-ipc", "pipe"]
 SMALL = ["rte_ring-copy", "rte_ring-copy-b32", "ck_ring-value"]
-LATENCY = ["floor-line", "sluice-observer", "rte_ring-zc", "ck_ring-value", "iceoryx", "zmq-inproc", "zmq-ipc", "pipe"]
-IMPACT = ["none", "live", "stopped", "killed"]
+LATENCY = ["floor-line", "sluice-observer", "sluice-gating", "rte_ring-zc", "ck_ring-value", "iceoryx", "zmq-inproc", "zmq-ipc", "pipe"]
+IMPACT = ["none", "live", "stopped", "killed", "hostile"]
 
 
 def bench(*arguments, **options):
@@ -62,7 +63,9 @@ class Json(unittest.TestCase):
         wanted += [("memcpy", "floor-memcpy", s) for s in sizes]
         wanted += [(f"latency_{q}", v, 64) for q in ("p50", "p99") for v in LATENCY]
         wanted += [("impact", f"sluice-observer-{state}", 64) for state in IMPACT]
-        wanted += [("attach", "sluice-attach", 64), ("attach_rate", "sluice-attach", 64), ("death", "iceoryx", 64)]
+        wanted += [("impact_10g", f"sluice-observer-{state}", 1500) for state in IMPACT]
+        wanted += [("impact_memory", f"floor-memory-{state}", 64) for state in IMPACT[:2]]
+        wanted += [("attach", "sluice-attach", 64), ("attach_rate", "sluice-attach", 64), ("death", "sluice-gating", 64), ("death", "iceoryx", 64)]
         self.assertEqual([w for w in wanted if w not in rows], [], "rows that are missing")
 
         for key, row in rows.items():

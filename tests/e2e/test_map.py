@@ -217,7 +217,7 @@ class Map(support.Case):
         os.kill(readers[0], 9)
         server.wait_status(lambda s: len(s["rings"][0]["readers"]) == 1, "the reader's end")
         report = self.map(server)
-        self.assertEqual(report["totals"]["segments"], 14)
+        self.assertEqual(report["totals"]["segments"], 17)
         self.assertNotIn(readers[0], [p["pid"] for p in report["processes"]])
 
     def test_screen(self):
@@ -323,7 +323,7 @@ class Map(support.Case):
         self.assertFalse(report["totals"]["complete"])
         pids = {server.pid, *server.children(), *readers}
         self.assertEqual({p["pid"] for p in report["processes"]}, pids)
-        self.assertEqual(report["totals"]["segments"], 15)
+        self.assertEqual(report["totals"]["segments"], 18)
         for process in report["processes"]:
             self.assertFalse(process["readable"])
             self.assertIsNone(process["private_kb"])
