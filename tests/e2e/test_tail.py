@@ -52,7 +52,11 @@ class Tailing(support.Case):
         frames = len(tail.lines())
         tail.wait(lambda lines: len(lines) > frames + 10, "frames for an observer")
         ledger = json.loads(server.cli("ledger", "--json", server.instance).stdout)
-        self.assertEqual([s["residual"] for s in ledger["streams"]], [0])
+        stream, = ledger["streams"]
+        self.assert_balanced(stream)
+        self.assertGreater(stream["lost"]["ring_full"], 0)
+        self.assertEqual(stream["lost"]["restart"], 0)
+        self.assertEqual(server.status()["rings"][0]["epoch"], 1, "the worker lives through it")
         ring, = ledger["rings"]
         self.assertEqual((ring["name"], ring["slots"], ring["gating"]["demotions"]), ("udp", SLOTS, 1))
         self.assertEqual(ring["readers"][0]["pid"], tail.process.pid)
