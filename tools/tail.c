@@ -99,6 +99,19 @@ static void say_changes(const struct sluice_reader *reader, uint64_t *lost, int 
     }
 }
 
+/* The connection has ended: with the server, or because it evicted us, which the ring's writer says in its next
+ * round.
+ */
+static int ended(const struct sluice_reader *reader, uint64_t *lost, int *state)
+{
+    for (int i = 0; i < LAST_LOOKS && sluice_reader_state(reader) == SLUICE_STATE_DEMOTED; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = LAST_LOOK_NS}, NULL);
+    }
+    say_changes(reader, lost, state);
+    return *state == SLUICE_STATE_EVICTED ? EXIT_NOT_SO
+                                          : command_fail("tail", "the server has ended", EXIT_UNREACHABLE);
+}
+
 static int follow(struct sluice_reader *reader, const struct arguments *arguments)
 {
     struct sluice_frame frame;
