@@ -1,5 +1,6 @@
 /* The seal: what is listed works, anything else ends the process. Each case is a child of its own. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -134,6 +135,117 @@ Test(seal, a_worker_is_killed_by_anything_else)
     expect_killed(SEAL_WORKER, start_a_process, "fork");
 }
 
+/* ---- Leases: memory may be mapped only to be read, over what is mapped already. */
+
+#define LEASE_FLAGS (MAP_SHARED | MAP_FIXED | MAP_POPULATE)
+
+static void *place; /* reserved before the seal */
+static int lease = -1;
+
+static void reserve_a_place(void)
+{
+    place = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(place, MAP_FAILED);
+    lease = memfd_create("lease", MFD_CLOEXEC);
+    cr_assert_eq(ftruncate(lease, 4096), 0);
+    cr_assert_eq(pwrite(lease, "x", 1, 0), 1);
+}
+
+static bool map_as(int protection, int flags)
+{
+    return mmap(place, 4096, protection, flags, lease, 0) == place && *(const volatile char *)place == 'x';
+}
+
+static bool map_a_lease(void)
+{
+    return map_as(PROT_READ, LEASE_FLAGS);
+}
+
+static bool map_writable(void)
+{
+    return map_as(PROT_READ | PROT_WRITE, LEASE_FLAGS);
+}
+
+static bool map_executable(void)
+{
+    return map_as(PROT_READ | PROT_EXEC, LEASE_FLAGS);
+}
+
+static bool map_only_executable(void)
+{
+    return map_as(PROT_EXEC, LEASE_FLAGS);
+}
+
+static bool map_anywhere(void)
+{
+    return map_as(PROT_READ, MAP_SHARED | MAP_POPULATE);
+}
+
+static bool map_private(void)
+{
+    return map_as(PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_POPULATE);
+}
+
+static bool map_without_populate(void)
+{
+    return map_as(PROT_READ, MAP_SHARED | MAP_FIXED);
+}
+
+static bool map_anonymous(void)
+{
+    return map_as(PROT_READ, LEASE_FLAGS | MAP_ANONYMOUS);
+}
+
+static bool make_writable(void)
+{
+    return map_as(PROT_READ, LEASE_FLAGS) && mprotect(place, 4096, PROT_READ | PROT_WRITE) == 0;
+}
+
+static bool receive_a_message(void)
+{
+    char byte;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    return recvmsg(pair[0], &message, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static bool ring_the_bell(void)
+{
+    uint64_t one = 1;
+    return write(file, &one, sizeof(one)) == sizeof(one);
+}
+
+Test(seal, a_worker_may_map_leases_if_its_rings_take_gating_readers)
+{
+    reserve_a_place();
+    expect_works(SEAL_WORKER_LEASES, map_a_lease, "a lease");
+    expect_works(SEAL_WORKER_LEASES, receive_a_message, "recvmsg");
+    expect_works(SEAL_WORKER_LEASES, ring_the_bell, "the bell");
+    expect_works(SEAL_WORKER_LEASES, sleep_and_clock, "sleep and clock");
+    expect_works(SEAL_WORKER_LEASES, open_a_device, "opening a device again");
+    expect_killed(SEAL_WORKER, map_a_lease, "a lease without gating readers");
+    expect_killed(SEAL_WORKER, receive_a_message, "recvmsg without gating readers");
+    expect_killed(SEAL_CONTROL, map_a_lease, "a lease in control");
+}
+
+Test(seal, a_worker_is_killed_by_any_other_map)
+{
+    reserve_a_place();
+    expect_killed(SEAL_WORKER_LEASES, map_writable, "a writable map");
+    expect_killed(SEAL_WORKER_LEASES, map_executable, "an executable map");
+    expect_killed(SEAL_WORKER_LEASES, map_only_executable, "a map to execute only");
+    expect_killed(SEAL_WORKER_LEASES, map_anywhere, "a map where nothing is");
+    expect_killed(SEAL_WORKER_LEASES, map_private, "a private map");
+    expect_killed(SEAL_WORKER_LEASES, map_without_populate, "a map that would fault later");
+    expect_killed(SEAL_WORKER_LEASES, map_anonymous, "memory of its own");
+    expect_killed(SEAL_WORKER_LEASES, map_memory, "memory of its own");
+    expect_killed(SEAL_WORKER_LEASES, make_writable, "mprotect");
+    expect_killed(SEAL_WORKER_LEASES, large_allocation, "a large malloc");
+    expect_killed(SEAL_WORKER_LEASES, open_socket, "socket");
+    expect_killed(SEAL_WORKER_LEASES, put_outputs, "an output");
+    expect_killed(SEAL_WORKER_LEASES, start_a_process, "fork");
+}
+
 Test(seal, not_wanted_is_not_sealed)
 {
     static struct board board;
@@ -146,10 +258,11 @@ Test(seal, the_lists_name_no_way_out)
 {
     static const char *const never[] = {"execve",  "mmap",   "mprotect", "socket",
                                         "connect", "ptrace", "clone",    "kill"};
-    for (int profile = SEAL_CONTROL; profile <= SEAL_WORKER; profile++) {
+    for (int profile = SEAL_CONTROL; profile <= SEAL_WORKER_LEASES; profile++) {
         for (const char *const *name = seal_names((enum seal_profile)profile); *name != NULL; name++) {
             for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-                cr_assert_str_neq(*name, never[i]);
+                bool bounded = profile == SEAL_WORKER_LEASES && strcmp(never[i], "mmap") == 0; /* see above */
+                cr_assert(bounded || strcmp(*name, never[i]) != 0, "%s", *name);
             }
         }
     }

@@ -282,6 +282,18 @@ static const struct bad bads[] = {
      "acknowledge: one}\n  - {name: o9, kind: udp, target: \"127.0.0.1:7000\", line: 9, acknowledge: two}\n",
      "40:62", "another ring"},
     {"instance: test\n", "instance: test\nunknown: 1\n", "", "unknown"},
+    {"instance: test\n", "instance: test\nreaders_max: 0\n", "2:1", "1 to 512 readers"},
+    {"instance: test\n", "instance: test\nreaders_max: 513\n", "2:1", "1 to 512 readers"},
+    {"slots: 1024}", "slots: 1024, gating: {readers_max: 17, when_full: drop}}", "11:39", "0 to 16 readers"},
+    {"slots: 1024}", "slots: 1024, gating: {readers_max: -1}}", "11:52", "readers_max"},
+    {"slots: 1024}", "slots: 1024, gating: {deadline_ms: 0}}", "11:39", "1 to 60000 ms"},
+    {"slots: 1024}", "slots: 1024, gating: {deadline_ms: 60001}}", "11:39", "1 to 60000 ms"},
+    {"slots: 1024}", "slots: 1024, gating: {evict_ms: 0}}", "11:39", "1 to 3600000 ms"},
+    {"slots: 1024}", "slots: 1024, gating: {evict_ms: 3600001}}", "11:39", "1 to 3600000 ms"},
+    {"slots: 1024}", "slots: 1024, gating: {when_full: never}}", "11:50", "when_full"},
+    {"slots: 1024}", "slots: 1024, gating: {readers: 1}}", "11:39", "readers"},
+    {"slots: 1024}", "slots: 1024, gating: 1}", "11:38", "gating"},
+    {"slots: 1024}", "slots: 1024, gating: {readers_max: 1, when_full: wait}}", "11:55", "must not hold"},
 };
 
 Test(compile, what_cannot_be_right_is_refused_with_its_place)
@@ -402,4 +414,59 @@ Test(compile, a_flood_of_errors)
     cr_assert_lt(compile_text(text, path), 0);
     cr_assert_gt(errors.count, 20);
     cr_assert_lt(strlen(errors.text), CONFIG_ERRORS_BYTES);
+}
+
+static void compile_ring_with(const char *gating)
+{
+    char text[8192];
+    char path[32];
+    char replace[256];
+    snprintf(replace, sizeof(replace), "slots: 1024%s}", gating);
+    mutate(text, "slots: 1024}", replace);
+    cr_assert_eq(compile_text(text, path), 0, "%s", errors.text);
+}
+
+Test(compile, gating_and_its_defaults)
+{
+    const struct ring_plan *ring = &plan.ring[0];
+    const struct source_plan *source = &plan.worker[0].source[0];
+    compile_ring_with("");
+    cr_assert_eq(plan.readers_max, 256);
+    cr_assert_eq(ring->gates, 0, "observers only, if nothing is said");
+    cr_assert_eq(source->gates, 0);
+    compile_ring_with(", gating: {readers_max: 2}");
+    cr_assert_eq(ring->gates, 2);
+    cr_assert_eq(ring->gate_deadline_ns, 100000000);
+    cr_assert_eq(ring->gate_evict_ns, 5000000000);
+    cr_assert_eq(source->gates, 2);
+    cr_assert_eq(source->when_full, WHEN_FULL_DROP, "the interlock watches it: it must not be held up");
+    cr_assert_eq(plan.worker[1].source[0].gates, 0, "another ring's source");
+    compile_ring_with(", gating: {readers_max: 16, deadline_ms: 60000, evict_ms: 1, when_full: drop}");
+    cr_assert_eq(ring->gates, 16);
+    cr_assert_eq(ring->gate_deadline_ns, 60000000000);
+    cr_assert_eq(ring->gate_evict_ns, 1000000);
+}
+
+/* Without channels the interlock does not look at it: then a reader may hold it up. */
+Test(compile, a_ring_that_nobody_watches_waits)
+{
+    static const char text[] =
+        "instance: test\n"
+        "readers_max: 512\n"
+        "workers: [{name: a}]\n"
+        "rings: [{name: one, slots: 1024, gating: {readers_max: 1%s}}]\n"
+        "sources: [{name: u, kind: udp, worker: a, ring: one, listen: \"127.0.0.1:5000\"}]\n";
+    static const struct {
+        const char *words;
+        uint32_t when_full;
+    } cases[] = {
+        {"", WHEN_FULL_WAIT}, {", when_full: wait", WHEN_FULL_WAIT}, {", when_full: drop", WHEN_FULL_DROP}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char whole[1024];
+        char path[32];
+        snprintf(whole, sizeof(whole), text, cases[i].words);
+        cr_assert_eq(compile_text(whole, path), 0, "%s", errors.text);
+        cr_assert_eq(plan.worker[0].source[0].when_full, cases[i].when_full);
+        cr_assert_eq(plan.readers_max, 512);
+    }
 }

@@ -1,6 +1,7 @@
 /* Finding a server, talking to it, and what is said when there is none. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -249,6 +250,7 @@ Test(protocol, bad_answers)
     expect_failure(&reply, sizeof(reply), -EPROTO, "expected a reply");
     expect_failure(&fine, sizeof(fine) - 1, -EPROTO, "expected a reply");
     expect_failure(&fine, 1, -EPROTO, "expected a reply");
+    expect_failure(&fine, 0, -EPIPE, "without an answer");
 }
 
 Test(protocol, a_server_that_is_gone)
@@ -261,4 +263,124 @@ Test(protocol, a_server_that_is_gone)
     close(peer.theirs);
     cr_assert_eq(protocol_call(peer.ours, PROTOCOL_BOARDS, NULL, &reply, fds, &count, &err), -EPIPE);
     cr_assert_neq(err.text[0], 0);
+}
+
+/* One packet with `count` copies of a descriptor, from one end to the other. */
+static void send_fds(const struct peer *peer, const void *packet, size_t bytes, unsigned count)
+{
+    int fds[PROTOCOL_FDS_MAX];
+    for (unsigned i = 0; i < count; i++) {
+        fds[i] = peer->theirs;
+    }
+    cr_assert_eq(protocol_send(peer->theirs, packet, bytes, fds, count), 0);
+}
+
+Test(protocol, descriptors_come_through_up_to_the_limit)
+{
+    static const unsigned counts[] = {0, 1, 2, PROTOCOL_FDS_MAX};
+    struct peer peer = open_peer();
+    int before = open_descriptors();
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        int fds[PROTOCOL_FDS_MAX];
+        unsigned count = 77;
+        uint64_t packet = i;
+        uint64_t got = 99;
+        send_fds(&peer, &packet, sizeof(packet), counts[i]);
+        cr_assert_eq(protocol_receive(peer.ours, &got, sizeof(got), fds, PROTOCOL_FDS_MAX, &count), sizeof(got));
+        cr_assert_eq(got, i);
+        cr_assert_eq(count, counts[i]);
+        for (unsigned n = 0; n < count; n++) {
+            cr_assert_eq(fcntl(fds[n], F_GETFD), FD_CLOEXEC);
+            close(fds[n]);
+        }
+        cr_assert_eq(open_descriptors(), before);
+    }
+}
+
+Test(protocol, more_descriptors_than_wanted_closes_all)
+{
+    struct peer peer = open_peer();
+    int before = open_descriptors();
+    for (unsigned max = 0; max < 4; max++) {
+        int fds[4] = {-7, -7, -7, -7};
+        unsigned count = 77;
+        uint64_t packet = 1;
+        send_fds(&peer, &packet, sizeof(packet), max + 1);
+        cr_assert_eq(protocol_receive(peer.ours, &packet, sizeof(packet), fds, max, &count), -EPROTO);
+        cr_assert_eq(count, 0);
+        cr_assert_eq(open_descriptors(), before);
+    }
+}
+
+Test(protocol, more_descriptors_than_there_is_room_for_closes_all)
+{
+    struct peer peer = open_peer();
+    struct iovec iov = {.iov_base = &peer, .iov_len = 4};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * (PROTOCOL_FDS_MAX + 20))];
+    } control = {.bytes = {0}};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    int fds[PROTOCOL_FDS_MAX];
+    unsigned count = 77;
+    char packet[4];
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int) * (PROTOCOL_FDS_MAX + 20));
+    for (unsigned i = 0; i < PROTOCOL_FDS_MAX + 20; i++) {
+        memcpy(CMSG_DATA(c) + i * sizeof(int), &peer.theirs, sizeof(int));
+    }
+    int before = open_descriptors();
+    cr_assert_eq(sendmsg(peer.theirs, &message, 0), 4);
+    cr_assert_eq(protocol_receive(peer.ours, packet, sizeof(packet), fds, PROTOCOL_FDS_MAX, &count), -EPROTO);
+    cr_assert_eq(count, 0);
+    cr_assert_eq(open_descriptors(), before);
+    cr_assert_eq(protocol_send(peer.theirs, packet, 4, fds, PROTOCOL_FDS_MAX + 1), -EINVAL, "and none are sent");
+}
+
+Test(protocol, a_packet_that_is_cut_closes_all)
+{
+    struct peer peer = open_peer();
+    int before = open_descriptors();
+    int fds[4];
+    unsigned count = 77;
+    uint64_t packet[2] = {1, 2};
+    send_fds(&peer, packet, sizeof(packet), 2);
+    cr_assert_eq(protocol_receive(peer.ours, packet, sizeof(packet[0]), fds, 4, &count), -EPROTO);
+    cr_assert_eq(count, 0);
+    cr_assert_eq(open_descriptors(), before);
+    cr_assert_eq(protocol_receive(peer.ours, packet, sizeof(packet), fds, 4, &count), -EAGAIN, "it does not wait");
+    close(peer.theirs);
+    cr_assert_eq(protocol_receive(peer.ours, packet, sizeof(packet), fds, 4, &count), 0, "the end");
+    cr_assert_eq(protocol_send(peer.ours, packet, sizeof(packet), NULL, 0), -EPIPE, "no signal");
+}
+
+Test(protocol, a_side_that_does_not_read_holds_nobody_up)
+{
+    struct peer peer = open_peer();
+    uint64_t packet = 1;
+    int code = 0;
+    for (int i = 0; code == 0 && i < 100000; i++) {
+        code = protocol_send(peer.ours, &packet, sizeof(packet), NULL, 0);
+    }
+    cr_assert_eq(code, -EAGAIN);
+}
+
+/* A worker that starts finds the leases of all gates of all its rings in its socket. */
+Test(protocol, all_leases_of_a_worker_fit_the_socket)
+{
+    struct peer peer = open_peer();
+    struct protocol_lease lease = {.magic = PROTOCOL_MAGIC};
+    for (uint32_t i = 0; i < 16 * RING_GATES_MAX; i++) {
+        cr_assert_eq(protocol_send(peer.theirs, &lease, sizeof(lease), &peer.theirs, 1), 0, "%u fit", i);
+    }
+    for (uint32_t i = 0; i < 16 * RING_GATES_MAX; i++) {
+        int fd;
+        unsigned count;
+        cr_assert_eq(protocol_receive(peer.ours, &lease, sizeof(lease), &fd, 1, &count), (int)sizeof(lease));
+        cr_assert_eq(count, 1);
+        close(fd);
+    }
 }
