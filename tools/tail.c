@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "ring/channel.h"
 #include "ring/sluice.h"
@@ -11,6 +12,8 @@
 
 #define CHANNELS_SHOWN_MAX 64u
 #define WAIT_MS            200
+#define LAST_LOOKS         20
+#define LAST_LOOK_NS       10000000
 
 static volatile sig_atomic_t stop;
 
@@ -100,8 +103,7 @@ static void say_changes(const struct sluice_reader *reader, uint64_t *lost, int 
 }
 
 /* The connection has ended: with the server, or because it evicted us, which the ring's writer says in its next
- * round.
- */
+ * round. */
 static int ended(const struct sluice_reader *reader, uint64_t *lost, int *state)
 {
     for (int i = 0; i < LAST_LOOKS && sluice_reader_state(reader) == SLUICE_STATE_DEMOTED; i++) {
@@ -133,8 +135,7 @@ static int follow(struct sluice_reader *reader, const struct arguments *argument
         }
         say_changes(reader, &lost, &state);
         if (code < 0) {
-            return state == SLUICE_STATE_EVICTED ? EXIT_NOT_SO
-                                                 : command_fail("tail", "the server has ended", EXIT_UNREACHABLE);
+            return ended(reader, &lost, &state);
         }
         if (ferror(stdout) != 0) {
             return EXIT_NOT_SO;

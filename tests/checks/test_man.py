@@ -325,7 +325,7 @@ class Bench(Man):
 
     def test_rows(self):
         plan = source("bench/plan_ring.c")
-        names = re.findall(r'add_row\(m, "(\w+)"|add_row\(&m, "(\w+)"|"(latency_\w+)"', plan)
+        names = re.findall(r'add_row\(m, "(\w+)"|add_row\(&m, "(\w+)"|add_impact\(&m, "(\w+)"|"(latency_\w+)"', plan)
         self.same(tags(section(self.page, "ROWS"), "Ic"), {n for found in names for n in found if n}, "rows")
 
     def test_variants(self):

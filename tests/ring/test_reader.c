@@ -253,7 +253,7 @@ static void check_batch(const struct sluice_batch *batch, uint64_t gap_every)
         cr_assert_eq(d->sequence, position + 1);
         cr_assert_eq(d->tai_ns, position + 1000);
         cr_assert_eq((d->flags & SLUICE_FRAME_GAP) != 0, gap);
-        cr_assert_eq(sluice_batch_length(batch, i), gap ? sizeof(struct ring_gap) : WORDS * 8);
+        cr_assert_eq(sluice_batch_length(batch, i), gap ? sizeof(struct ring_gap) : sizeof(uint64_t) * WORDS);
         cr_assert(gap || pattern_matches(sluice_batch_payload(batch, i), SEED, position, WORDS));
     }
 }
