@@ -17,6 +17,11 @@ class Tailing(support.Case):
     def reader(self, server):
         return next(iter(server.status()["rings"][0]["readers"]), {})
 
+    def wait_gating(self, server, tail):
+        """The server's word comes before the reader has joined: it must have read something too."""
+        wait_until(lambda: self.reader(server).get("mode") == "gating", "a gating reader")
+        tail.wait(bool, "its first frame")
+
     def said(self, tail):
         with open(tail.path + ".err", encoding="utf-8") as file:
             return file.read()
@@ -34,7 +39,7 @@ class Tailing(support.Case):
         """The fault: SIGSTOP. It is demoted, not evicted yet, goes on as an observer, and everybody is told."""
         server, _, _ = self.gating_server(hz=500, deadline_ms=100, evict_ms=600000)
         tail = server.tail("udp", "--gating")
-        wait_until(lambda: self.reader(server).get("mode") == "gating", "a gating reader")
+        self.wait_gating(server, tail)
         os.kill(tail.process.pid, signal.SIGSTOP)
         wait_until(lambda: self.reader(server).get("mode") == "demoted", "a demoted reader")
         reader = self.reader(server)
@@ -65,12 +70,12 @@ class Tailing(support.Case):
         """The same fault, for longer than evict_ms."""
         server, _, _ = self.gating_server(hz=500, deadline_ms=50, evict_ms=200)
         tail = server.tail("udp", "--gating")
-        wait_until(lambda: self.reader(server).get("mode") == "gating", "a gating reader")
+        self.wait_gating(server, tail)
         os.kill(tail.process.pid, signal.SIGSTOP)
         wait_until(lambda: server.status()["rings"][0]["gating"]["evictions"] == 1, "an eviction")
         self.assertIn(f"pid {tail.process.pid} evicted", server.cli("status", server.instance).stdout)
         os.kill(tail.process.pid, signal.SIGCONT)
-        self.assertEqual(tail.process.wait(support.PATIENCE_S), 1)
+        self.assertEqual(tail.process.wait(support.PATIENCE_S), 1, self.said(tail))
         self.assertIn("evicted: the server has given", self.said(tail))
 
     def test_ring_without_places_refuses(self):
