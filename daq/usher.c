@@ -171,7 +171,8 @@ static struct usher_reader *free_place(struct usher *usher)
     return NULL;
 }
 
-/* A gate that no reader has and that the writer has given back, or -1. */
+/* A gate that no reader has, or -1. The writer may not have seen its last reader leave: it goes by the generation.
+ */
 static int free_gate(const struct usher_ring *ring)
 {
     for (uint32_t i = 0; i < ring->plan->gates; i++) {

@@ -1,7 +1,6 @@
 #include "ring/gate.h"
 
-void ring_gates_init(struct ring_gates *gates, const struct ring_orders *orders, uint8_t *leases,
-                     uint32_t count)
+void ring_gates_init(struct ring_gates *gates, const struct ring_orders *orders, uint8_t *leases, uint32_t count)
 {
     *gates = (struct ring_gates){.orders = orders,
                                  .leases = leases,
