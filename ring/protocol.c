@@ -216,6 +216,8 @@ int protocol_ask(int socket_fd, struct protocol_request *request, struct protoco
                          "expected a reply of protocol version %u, found %zd bytes of version %u; use "
                          "the same release on both sides",
                          PROTOCOL_VERSION, n, n >= 8 ? reply->version : 0u);
+    } else if (reply->code > 0) {
+        code = error_set(err, -EPROTO, "expected 0 or a negative code from the server, found %d", reply->code);
     } else if (reply->code != 0) {
         code = error_set(err, reply->code, "%s", reply->text);
     } else {
