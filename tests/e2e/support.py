@@ -450,7 +450,7 @@ class Server:
             self.process.send_signal(signal.SIGCONT)
         stop(self.process)
         for pid in self.known:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it may end at any moment
                 if exists(pid) and os.readlink(f"/proc/{pid}/exe").startswith(os.path.realpath(BIN)):
                     os.kill(pid, signal.SIGKILL)
         self.known.clear()
