@@ -27,11 +27,14 @@ static void check_plan(void)
         assert(t->output[i].device < t->devices && t->output[i].line < 32);
     }
     for (uint32_t i = 0; i < plan.rings; i++) {
-        struct ring_spec spec = {.slots = plan.ring[i].slots,
+        struct ring_spec spec = {.streams = &plan.ring[i].stream,
+                                 .stream_count = 1,
+                                 .slots = plan.ring[i].slots,
                                  .slot_bytes = plan.ring[i].slot_bytes,
                                  .payload_offset = plan.ring[i].payload_offset,
                                  .channel_count = plan.ring[i].channel_count};
         assert(ring_segment_bytes(&spec) != 0);
+        assert(plan.ring[i].gates <= RING_GATES_MAX && plan.ring[i].gate_deadline_ns > 0);
     }
 }
 
