@@ -39,11 +39,12 @@ void leases_take(int socket_fd, struct ring_gates *const gates[], uint32_t sourc
     if (socket_fd < 0) {
         return;
     }
-    while (protocol_receive(socket_fd, &lease, sizeof(lease), &fd, 1, &count) == (int)sizeof(lease)) {
+    int bytes;
+    while ((bytes = protocol_receive(socket_fd, &lease, sizeof(lease), &fd, 1, &count)) > 0) {
         if (count == 0) {
             continue;
         }
-        if (lease.magic == PROTOCOL_MAGIC && lease.source < sources && lease.gate < gates[lease.source]->count) {
+        if (bytes == (int)sizeof(lease) && lease.magic == PROTOCOL_MAGIC && lease.source < sources && lease.gate < gates[lease.source]->count) {
             map(gates[lease.source], &lease, fd);
         }
         close(fd);

@@ -1,4 +1,5 @@
-/* sluiced's state: every segment, descriptor, process and client of one instance. Single-threaded. Cold.
+/* sluiced's state: every segment, descriptor, process and client of one instance. Single-threaded, but for the
+ * usher, which has a thread and a lock of its own. Cold.
  *
  *   server_segments.c   creates and frees what is shared
  *   server_map.c        tells which segment is what
