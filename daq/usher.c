@@ -246,6 +246,9 @@ static int attach(struct usher *usher, struct usher_reader *reader, const struct
         return answer(reader->fd, &reply, NULL, code, "no memory for a lease: %s", err.text);
     }
     struct ring_lease *lease = reader->lease.segment.base;
+    if (request->op != PROTOCOL_GATE) { /* a gating reader releases nothing before it knows where it begins */
+        lease->position = __atomic_load_n(&usher->ring[reader->ring].header->progress.published, __ATOMIC_ACQUIRE);
+    }
     __atomic_store_n(&lease->magic, RING_LEASE_MAGIC, __ATOMIC_RELEASE);
     if (request->op == PROTOCOL_GATE) {
         code = open_gate(usher, reader, request, &reply);
@@ -305,22 +308,31 @@ bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struc
 }
 
 /* Exactly what this reader did not get of what it came to: what it has counted itself, and what has been
- * overwritten beyond the place where it stands. The first is its own word; nobody but itself is deceived by it. */
+ * overwritten beyond the place where it stands. Both are its own word; it is believed as far as it can be true. */
 uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader)
 {
     const struct usher_ring *ring = &usher->ring[reader->ring];
     const struct ring_lease *lease = reader->lease.segment.base;
+    const struct ring_gate_status *gate = &ring->header->gate[reader->gate];
     uint64_t position = __atomic_load_n(&lease->position, __ATOMIC_ACQUIRE);
     uint64_t claimed = __atomic_load_n(&ring->header->progress.claimed, __ATOMIC_ACQUIRE);
     uint64_t oldest = claimed > ring->plan->slots ? claimed - ring->plan->slots : 0;
-    return __atomic_load_n(&lease->lost, __ATOMIC_RELAXED) + (oldest > position ? oldest - position : 0);
+    if (reader->generation != 0) {
+        if (__atomic_load_n(&gate->generation, __ATOMIC_ACQUIRE) != reader->generation) {
+            return 0; /* the writer has not shown it a place yet */
+        }
+        position = position > gate->base ? position : gate->base;
+    }
+    uint64_t lost = __atomic_load_n(&lease->lost, __ATOMIC_RELAXED) + (oldest > position ? oldest - position : 0);
+    uint64_t published = __atomic_load_n(&ring->header->progress.published, __ATOMIC_ACQUIRE);
+    return lost < published ? lost : published;
 }
 
 void usher_drop(struct usher *usher, struct usher_reader *reader)
 {
     struct supervisor_ring *shown = &usher->board->ring[reader->ring];
-    close_gate(usher, reader);
     shown->readers_lost += usher_lost(usher, reader);
+    close_gate(usher, reader);
     log_line("reader pid %d has left ring %s", reader->pid, usher->ring[reader->ring].plan->name);
     close(reader->fd);
     reader->fd = -1;
