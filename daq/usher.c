@@ -388,16 +388,18 @@ void usher_fill(struct usher *usher)
         const struct ring_lease *lease = reader->lease.segment.base;
         const struct ring_gate_status *gate = &usher->ring[reader->ring].header->gate[reader->gate];
         bool gating = reader->generation != 0;
+        /* Until the writer has taken it up, what stands there is its predecessor's. */
+        bool taken_up = gating && __atomic_load_n(&gate->generation, __ATOMIC_ACQUIRE) == reader->generation;
         board->reader[n++] = (struct supervisor_reader){
             .pid = (uint64_t)reader->pid,
             .uid = reader->uid,
             .ring = reader->ring,
             .gating = gating,
-            .demoted = gating && gate->generation == reader->generation && gate->state == RING_GATE_DEMOTED,
-            .reason = gating ? gate->reason : RING_GATE_NO_REASON,
-            .waits = gating ? gate->waits : 0,
-            .waited_ns = gating ? gate->waited_ns : 0,
-            .waited_ns_max = gating ? gate->waited_ns_max : 0,
+            .demoted = taken_up && gate->state == RING_GATE_DEMOTED,
+            .reason = taken_up ? gate->reason : RING_GATE_NO_REASON,
+            .waits = taken_up ? gate->waits : 0,
+            .waited_ns = taken_up ? gate->waited_ns : 0,
+            .waited_ns_max = taken_up ? gate->waited_ns_max : 0,
             .deadline_ns = gating ? usher->ring[reader->ring].orders->gate[reader->gate].deadline_ns : 0,
             .position = __atomic_load_n(&lease->position, __ATOMIC_RELAXED),
             .lost = usher_lost(usher, reader)};
