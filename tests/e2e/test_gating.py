@@ -19,7 +19,7 @@ from reader_case import EPERM, EUSERS, descriptors, maps
 from readers import AT_POSITION, AT_SEQUENCE, GATING, NEWEST, OLDEST
 from support import BIN, connect, wait_until
 
-LEASE_AT = readers.golden_offsets()["ring_lease.position"]
+LEASE_AT, LOST_AT = (readers.golden_offsets()["ring_lease." + field] for field in ("position", "lost"))
 FREE, IS_GATING, DEMOTED = 0, 1, 2
 NEVER_MS = 60000  # a deadline that no test waits for
 
@@ -114,6 +114,19 @@ class Waits(GatingCase):
         self.assertEqual((again["frames"] - report["frames"], again["lost"]), (200, report["lost"]))
         self.assertEqual(self.assert_ledger()["delivered"], 1300)
 
+    def test_demoted_stays_demoted(self):
+        """Also for the next worker."""
+        self.data_server(slots=64, gating={"readers_max": 2, "deadline_ms": 300, "evict_ms": 60000})
+        child = self.gating_child(hold=True)
+        self.source.send(200)
+        self.published(200)
+        self.restart_worker()
+        waits = self.view.gate(0)[4]
+        self.publish(200, chunk=20)
+        self.assertEqual((self.view.gate(0)[1:3], self.view.gate(0)[4]), ((DEMOTED, 1), waits))
+        child.ask("go")
+        self.assertEqual(self.assert_all_accounted(self.caught_up(child))["state"], "demoted")
+
     def test_own_deadline_is_honoured(self):
         """Smaller than the ring's is what it asks for; larger is the ring's."""
         self.data_server(slots=64, gating={"readers_max": 2, "deadline_ms": 30000, "evict_ms": 60000})
@@ -132,6 +145,7 @@ class Waits(GatingCase):
         child = self.gating_child()
         self.publish(32)
         self.caught_up(child)
+        wait_until(lambda: self.shown_readers()[0]["lag_frames"] == 0, "it to release all")
         child.send_signal(signal.SIGSTOP)
         self.source.send(500)
         self.published(532)
@@ -206,7 +220,7 @@ class Waits(GatingCase):
         sent.start()
         try:
             for round_of in range(20):
-                time.sleep(0.1)
+                time.sleep(0.9)  # one that lived for a second is started again at once
                 if round_of % 2:
                     child.ask("hold")
                     position = child.report()["position"]
@@ -344,6 +358,37 @@ class Watched(GatingCase):
             self.assertEqual(stream["sent"], self.source.next)
 
 
+    def test_worker_is_killed_while_it_drops(self):
+        """The ledger accounts for every frame, whatever its record has become."""
+        self.data_server(slots=64, gating={"readers_max": 1, "deadline_ms": NEVER_MS, "when_full": "drop"})
+        child = self.child()
+        child.line()
+        stop, dice = threading.Event(), random.Random(4)
+        sender = threading.Thread(target=self.keep_sending, args=(stop,))
+        sender.start()
+        try:
+            for round_of in range(4):
+                reader = self.reader(mode=GATING)
+                time.sleep(dice.random() * 0.3)
+                if round_of % 2 == 0:
+                    self.restart_worker()
+                time.sleep(dice.random() * 0.2)
+                reader.detach()
+                time.sleep(dice.random() * 0.1)
+                if round_of % 2 == 1:
+                    self.restart_worker()
+        finally:
+            stop.set()
+            sender.join()
+        self.publish(50, chunk=10)
+        report = self.assert_all_accounted(self.caught_up(child))
+        stream = self.assert_ledger()
+        self.assertEqual(stream["sent"], self.source.next)
+        self.assertTrue(report["frames"] <= stream["delivered"] <= report["frames"] + report["lost"])
+        self.assertGreater(stream["lost"]["ring_full"], 0)
+        self.assertEqual(stream["lost"]["ring_full"] + stream["lost"]["restart"], sum(stream["lost"].values()), stream)
+
+
 class Hostile(GatingCase):
     """Whatever a reader writes into its lease or its socket, it harms itself alone."""
 
@@ -396,6 +441,25 @@ class Hostile(GatingCase):
         self.published(base + 200)
         self.assert_lossless(self.caught_up(honest), self.source.next)
         self.assertEqual({name: p["pid"] for name, p in server.processes().items()}, pids)
+
+    def test_lost_by_those_who_say_nothing(self):
+        """Who leaves without a word has lost nothing; who lies, never more than there was."""
+        self.data_server(slots=64, gating={"readers_max": 2})
+        self.publish(1000, chunk=30)
+        for _ in range(20):
+            for op in (support.ATTACH, support.GATE):
+                self.attach(op=op, start=2**64 - 1)[0].close()
+        wait_until(lambda: not self.shown_readers(), "all to have left")
+        self.assertEqual(self.gating_events()["readers_lost"], 0)
+        clients = [self.attach(op=op, start=2**64 - 1) for op in (support.ATTACH, support.GATE)]
+        wait_until(lambda: self.view.gate(0)[1] == IS_GATING, "the gate")
+        for _, page in clients:
+            struct.pack_into("<Q", page, LOST_AT, 2**63)
+        self.assertEqual([r["lost"] for r in self.shown_readers()], [1000, 1000])
+        for client, _ in clients:
+            client.close()
+        wait_until(lambda: not self.shown_readers(), "all to have left")
+        self.assertEqual(self.gating_events()["readers_lost"], 2000)
 
     def test_random_bytes_without_end(self):
         """Over whole lease pages, an observer's and gating readers', on both rings, while all goes on."""

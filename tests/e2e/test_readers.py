@@ -236,6 +236,18 @@ class Waiting(reader_case.ReaderCase):
         self.assertLess(switches(child.pid) - before, 8, "a sleeping reader sleeps")  # it looks by itself once a second
         self.assertTrue(child.silent())
 
+    def test_no_wake_is_missed(self):
+        """It looks by itself once in a second, and the server every 5 ms: a wake that went astray would be late."""
+        self.data_server()
+        child, late = self.sleeper(), 0
+        for _ in range(2000):
+            sent = time.monotonic()
+            self.source.send()
+            said = child.line()
+            self.assertEqual((said["code"], said["frames"]), (1, 1))
+            late += said["at"] - sent > 0.7
+        self.assertLess(late, 5)
+
     def test_time_outs(self):
         self.data_server()
         reader = self.reader()
