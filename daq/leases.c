@@ -44,7 +44,8 @@ void leases_take(int socket_fd, struct ring_gates *const gates[], uint32_t sourc
         if (count == 0) {
             continue;
         }
-        if (bytes == (int)sizeof(lease) && lease.magic == PROTOCOL_MAGIC && lease.source < sources && lease.gate < gates[lease.source]->count) {
+        if (bytes == (int)sizeof(lease) && lease.magic == PROTOCOL_MAGIC && lease.source < sources &&
+            lease.gate < gates[lease.source]->count) {
             map(gates[lease.source], &lease, fd);
         }
         close(fd);

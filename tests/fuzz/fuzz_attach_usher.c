@@ -37,8 +37,13 @@ struct client {
 };
 
 static struct usher usher;
-static struct worker worker;
-static struct worker_plan worker_plan;
+/* As much of a worker as the usher sees. */
+static struct {
+    struct ring_writer writer;
+    struct ring_gates gates;
+    int leases_fd;
+} worker;
+static struct ring_gates *const worker_gates[1] = {&worker.gates};
 static struct supervisor_board board;
 static struct ring_plan plan;
 static struct shared ring;
@@ -80,10 +85,9 @@ static void watch(int fd, uint32_t index)
 
 static void stop_worker(void)
 {
-    struct worker_source *source = &worker.source[0];
     if (worker.leases_fd >= 0) {
         close(worker.leases_fd);
-        munmap((void *)(uintptr_t)source->gates.leases, (size_t)GATES * RING_LEASE_BYTES);
+        munmap((void *)(uintptr_t)worker.gates.leases, (size_t)GATES * RING_LEASE_BYTES);
     }
     worker.leases_fd = -1;
 }
@@ -91,15 +95,14 @@ static void stop_worker(void)
 /* As sluiced starts one, after a death or for the first time. */
 static void start_worker(void)
 {
-    struct worker_source *source = &worker.source[0];
     struct error err;
     stop_worker();
     worker.leases_fd = usher_leases_for(&usher, 0, &err);
     must(worker.leases_fd >= 0);
-    must(leases_open(&source->gates, orders.segment.base, GATES, &err) == 0);
-    must(ring_writer_attach(&source->writer, ring.segment.base, ring.segment.bytes, 1, &source->gates, &err) == 0);
-    leases_take(&worker);
-    ring_writer_look(&source->writer, now_ns);
+    must(leases_open(&worker.gates, orders.segment.base, GATES, &err) == 0);
+    must(ring_writer_attach(&worker.writer, ring.segment.base, ring.segment.bytes, 1, &worker.gates, &err) == 0);
+    leases_take(worker.leases_fd, worker_gates, 1);
+    ring_writer_look(&worker.writer, now_ns);
 }
 
 static void begin(void)
@@ -112,8 +115,7 @@ static void begin(void)
     usher_add_ring(&usher, &plan, &ring, &orders, 0, 0);
     watch(usher.bell_fd, USHER_BELL);
     watch(usher.stop_fd, USHER_STOP);
-    worker_plan.sources = 1;
-    worker = (struct worker){.plan = &worker_plan, .leases_fd = -1, .bell_fd = usher.bell_fd};
+    worker.leases_fd = -1;
     for (uint32_t i = 0; i < CLIENTS; i++) {
         client[i] = (struct client){.fd = -1};
     }
@@ -206,12 +208,12 @@ static void wait_for(const struct client *c, uint64_t position)
 
 static void write_frames(uint64_t count)
 {
-    struct ring_writer *writer = &worker.source[0].writer;
+    struct ring_writer *writer = &worker.writer;
     if (worker.leases_fd < 0) {
         return;
     }
-    if (ring_gates_ordered(&worker.source[0].gates)) {
-        leases_take(&worker);
+    if (ring_gates_ordered(&worker.gates)) {
+        leases_take(worker.leases_fd, worker_gates, 1);
     }
     ring_writer_look(writer, now_ns);
     for (uint64_t i = 0; i < count && ring_writer_reserve(writer) != NULL; i++) {
