@@ -140,9 +140,30 @@ uint32_t net_sequence_flags(const struct sequence_result *result)
     }
 }
 
+static bool dropped_here(enum ring_loss cause)
+{
+    return cause == RING_LOSS_KERNEL || cause == RING_LOSS_NIC || cause == RING_LOSS_RING_FULL;
+}
+
+/* No number will ever show what this host dropped: the next frame says it, or the interlock would not know. */
+static void tell_drops(struct ring_ledger *ledger, struct sequence_result *result)
+{
+    uint64_t most = 0;
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        uint64_t dropped = ledger->tracker_pending[cause];
+        ledger->tracker_pending[cause] = 0;
+        result->lost_before += dropped;
+        if (dropped > most) {
+            most = dropped;
+            result->cause = cause;
+        }
+    }
+}
+
 void net_sequence_untracked(struct ring_ledger *ledger, uint64_t position, struct sequence_result *result)
 {
     *result = (struct sequence_result){.number = position, .verdict = SEQUENCE_NEXT};
+    tell_drops(ledger, result);
     ring_count_add(&ledger->sent, 1);
     ring_count_add(&ledger->delivered, 1);
 }
@@ -163,6 +184,7 @@ void net_sequence_explain(const struct sequence_spec *spec, struct ring_ledger *
     if (spec->width_bytes == 0) {
         ring_count_add(&ledger->sent, n);
         ring_count_add(&ledger->lost[cause], n);
+        ledger->tracker_pending[cause] += dropped_here(cause) ? n : 0;
     } else if (ledger->tracker_started != 0) {
         ledger->tracker_pending[cause] += n;
     }

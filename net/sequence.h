@@ -30,7 +30,8 @@ void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *le
 /* The descriptor flags and cause that a result stands for. Pure. */
 uint32_t net_sequence_flags(const struct sequence_result *result);
 
-/* Takes note of a good frame of a stream without numbers. number is `position`. */
+/* Takes note of a good frame of a stream without numbers. number is `position`, lost_before what this host dropped
+ * before it: noise is not told, nobody knows of how many frames it was. */
 void net_sequence_untracked(struct ring_ledger *ledger, uint64_t position, struct sequence_result *result);
 
 /* The two above in one: a good frame of a stream that may or may not carry numbers, to be published at `position`.

@@ -42,11 +42,14 @@ class ReaderCase(support.Case):
         self.addCleanup(lambda: os.environ.pop("SLUICE_RUN_DIR") if before is None
                         else os.environ.update(SLUICE_RUN_DIR=before))
 
-    def data_server(self, slots=1024, gating=None, guard=None, top=None, start=True, **options):
+    def data_server(self, slots=1024, gating=None, guard=None, guard_source=None, top=None, start=True,
+                    **options):
         """A running server; self.source and self.view are its ring `data`, self.sensor and self.actuator the rest."""
         port, guard_port = free_udp_port(), free_udp_port()
         self.actuator = Actuator(self)
         text = config(self.instance, [udp_source(guard_port), data_source(port)], outputs_to(self.actuator.target))
+        text["sources"][0].update(guard_source or {})
+        text["sources"][0] = {key: value for key, value in text["sources"][0].items() if value is not None}
         text["rings"][0].update(guard or {})
         text["rings"][1].update({"slots": slots, **({"gating": gating} if gating else {})})
         text.update(top or {})

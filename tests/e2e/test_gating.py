@@ -331,6 +331,51 @@ class Watched(GatingCase):
         self.assertEqual(numbers[-1] - numbers[0] + 1 - len(numbers), dropped)
         self.assertEqual(observer.lost, 0)
 
+    def peaks_among_dropped_frames(self):
+        """Dropped, and too short for silence: what was not seen trips all the same. By what, as often as it takes to
+        see that it was by the drop itself; on a slow machine silence may come first, or the worker may be too late to
+        find the ring full."""
+        server = self.sluiced
+        self.view = self.map_ring(-2)
+        self.sensor.start()
+        for _ in range(10):
+            server.make_armed()
+            self.actuator.wait_permit(True)
+            dropped = server.stream("udp")["lost"]["ring_full"]
+            reader = self.reader(ring="udp", mode=GATING)
+            with self.sensor.paused():
+                full = self.view.gate(0)[3] + 64
+                while self.view.published < full:
+                    before = self.view.published
+                    self.sensor.send()
+                    self.published(before + 1)
+                time.sleep(0.02)
+                self.sensor.send(pressure=499)  # into nowhere
+                time.sleep(0.02)
+                reader.seek(NEWEST)
+                self.published(full + 1)  # its record
+                self.sensor.send()
+                self.published(full + 2)
+                time.sleep(0.1)
+                if server.stream("udp")["lost"]["ring_full"] == dropped + 1:
+                    self.assertIs(self.actuator.permit(), False, "armed, and blind")
+            first = server.wait_state("tripped")["interlock"]["first_out"]
+            reader.detach()
+            self.assert_ledger("udp")
+            if first["kind"] == "overrun":
+                return
+        self.fail(f"never tripped by a drop, last by {first}")
+
+    def test_a_peak_among_dropped_frames(self):
+        self.data_server(guard={"slots": 64, "gating": {"readers_max": 1, "deadline_ms": 20000}})
+        self.peaks_among_dropped_frames()
+
+    def test_a_peak_among_dropped_frames_without_numbers(self):
+        """Only the record says that something is missing."""
+        self.data_server(guard={"slots": 64, "gating": {"readers_max": 1, "deadline_ms": 20000}},
+                         guard_source={"sequence": None})
+        self.peaks_among_dropped_frames()
+
     def test_drop_is_counted_to_the_frame(self):
         """Numbers by hand: what was dropped is one gap record, its count, the next frame's, and the ledger's."""
         self.data_server(slots=64, gating={"readers_max": 1, "deadline_ms": NEVER_MS, "when_full": "drop"})

@@ -338,6 +338,24 @@ Test(sequence, without_numbers_a_refusal_is_the_loss)
     cr_assert_eq(ring_ledger_residual(&ledger), 0);
 }
 
+Test(sequence, without_numbers_the_next_frame_tells_what_was_dropped_here)
+{
+    struct sequence_spec none = {.width_bytes = 0, .step = 1};
+    struct sequence_result r;
+    net_sequence_explain(&none, &ledger, RING_LOSS_MALFORMED, 9); /* noise in a line is not told */
+    net_sequence_explain(&none, &ledger, RING_LOSS_KERNEL, 2);
+    net_sequence_explain(&none, &ledger, RING_LOSS_RING_FULL, 5);
+    net_sequence_untracked(&ledger, 42, &r);
+    cr_assert_eq(r.lost_before, 7);
+    cr_assert_eq(r.cause, RING_LOSS_RING_FULL);
+    cr_assert_eq(net_sequence_flags(&r), RING_FLAG_LOST_BEFORE | RING_LOSS_RING_FULL << RING_FLAG_CAUSE_SHIFT);
+    net_sequence_untracked(&ledger, 43, &r);
+    cr_assert_eq(r.lost_before, 0, "once");
+    cr_assert_eq(net_sequence_flags(&r), 0);
+    cr_assert_eq(ledger.sent, 18);
+    cr_assert_eq(ring_ledger_residual(&ledger), 0);
+}
+
 Test(sequence, reading_the_number)
 {
     static const uint8_t payload[] = {0xee, 1, 2, 3, 4, 5, 6, 7, 8};
