@@ -9,28 +9,38 @@ static uint64_t width_mask(uint32_t width_bytes)
     return width_bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * width_bytes)) - 1;
 }
 
-/* Shares a gap out among what is known to have been dropped here; the rest is the sender's (or the wire's). */
+static bool dropped_here(enum ring_loss cause)
+{
+    return cause == RING_LOSS_KERNEL || cause == RING_LOSS_NIC || cause == RING_LOSS_RING_FULL;
+}
+
+/* Shares a gap out among what is known to have been dropped here; the rest is the sender's (or the wire's). The
+ * cause that the frame is given: a drop on this host if there was any, because the interlock goes by it; else what
+ * most of them are. */
 static uint32_t attribute_gap(struct ring_ledger *ledger, uint64_t gap)
 {
-    uint32_t main_cause = RING_LOSS_SENDER;
-    uint64_t most = 0;
+    enum ring_loss rest = ledger->tracker_restart_left > 0 ? RING_LOSS_RESTART : RING_LOSS_SENDER;
+    uint64_t share[RING_LOSSES];
+    uint32_t main_cause = rest;
     for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
         uint64_t pending = ledger->tracker_pending[cause];
-        uint64_t share = pending < gap ? pending : gap;
-        if (share > 0) {
-            ring_count_add(&ledger->lost[cause], share);
-            gap -= share;
-        }
-        if (share > most) {
-            most = share;
-            main_cause = cause;
-        }
+        share[cause] = pending < gap ? pending : gap;
+        gap -= share[cause];
         ledger->tracker_pending[cause] = 0;
     }
-    enum ring_loss rest = ledger->tracker_restart_left > 0 ? RING_LOSS_RESTART : RING_LOSS_SENDER;
+    share[rest] += gap;
     ledger->tracker_restart_left = 0;
-    ring_count_add(&ledger->lost[rest], gap);
-    return gap > most ? (uint32_t)rest : main_cause;
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        if (share[cause] == 0) {
+            continue;
+        }
+        ring_count_add(&ledger->lost[cause], share[cause]);
+        if (dropped_here(cause) > dropped_here(main_cause) ||
+            (dropped_here(cause) == dropped_here(main_cause) && share[cause] > share[main_cause])) {
+            main_cause = cause;
+        }
+    }
+    return main_cause;
 }
 
 /* A frame that had been written off has come after all: takes one off the likeliest cause. False if nothing is
@@ -138,11 +148,6 @@ uint32_t net_sequence_flags(const struct sequence_result *result)
     default:
         return result->lost_before > 0 ? RING_FLAG_LOST_BEFORE | result->cause << RING_FLAG_CAUSE_SHIFT : 0;
     }
-}
-
-static bool dropped_here(enum ring_loss cause)
-{
-    return cause == RING_LOSS_KERNEL || cause == RING_LOSS_NIC || cause == RING_LOSS_RING_FULL;
 }
 
 /* No number will ever show what this host dropped: the next frame says it, or the interlock would not know. */

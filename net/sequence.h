@@ -19,7 +19,7 @@ enum sequence_verdict {
 struct sequence_result {
     uint64_t number;      /* unwrapped */
     uint64_t lost_before; /* frames missing just before this one */
-    uint32_t cause;       /* enum ring_loss of most of them */
+    uint32_t cause;       /* enum ring_loss: a drop on this host if there was one, else that of most of them */
     uint32_t verdict;     /* enum sequence_verdict */
 };
 

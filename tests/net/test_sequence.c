@@ -245,6 +245,20 @@ Test(sequence, lost_before_and_its_cause)
     cr_assert_eq(ledger.lost[RING_LOSS_TRUNCATED], 1);
 }
 
+Test(sequence, a_drop_on_this_host_is_never_hidden_by_other_losses)
+{
+    (void)track(10);
+    net_sequence_explain(&four, &ledger, RING_LOSS_KERNEL, 1);
+    net_sequence_explain(&four, &ledger, RING_LOSS_MALFORMED, 20);
+    struct sequence_result r = track(111);
+    cr_assert_eq(r.lost_before, 100);
+    cr_assert_eq(r.cause, RING_LOSS_KERNEL, "the interlock goes by it");
+    cr_assert_eq(ledger.lost[RING_LOSS_MALFORMED], 20);
+    cr_assert_eq(ledger.lost[RING_LOSS_SENDER], 79);
+    net_sequence_explain(&four, &ledger, RING_LOSS_MALFORMED, 1);
+    cr_assert_eq(track(121).cause, RING_LOSS_SENDER, "else most of them");
+}
+
 Test(sequence, what_nothing_was_missing_for_explains_no_later_gap)
 {
     (void)track(1);
