@@ -361,6 +361,7 @@ class Watched(GatingCase):
                     self.assertIs(self.actuator.permit(), False, "armed, and blind")
             first = server.wait_state("tripped")["interlock"]["first_out"]
             reader.detach()
+            wait_until(lambda: not self.shown_readers("udp"), "its place")
             self.assert_ledger("udp")
             if first["kind"] == "overrun":
                 return
@@ -405,7 +406,7 @@ class Watched(GatingCase):
 
     def test_worker_is_killed_while_it_drops(self):
         """The ledger accounts for every frame, whatever its record has become."""
-        self.data_server(slots=64, gating={"readers_max": 1, "deadline_ms": NEVER_MS, "when_full": "drop"})
+        self.data_server(slots=64, gating={"readers_max": 4, "deadline_ms": NEVER_MS, "when_full": "drop"})
         child = self.child()
         child.line()
         stop, dice = threading.Event(), random.Random(4)
@@ -494,7 +495,7 @@ class Hostile(GatingCase):
         for _ in range(20):
             for op in (support.ATTACH, support.GATE):
                 self.attach(op=op, start=2**64 - 1)[0].close()
-        wait_until(lambda: not self.shown_readers(), "all to have left")
+            wait_until(lambda: not self.shown_readers(), "both to have left")
         self.assertEqual(self.gating_events()["readers_lost"], 0)
         clients = [self.attach(op=op, start=2**64 - 1) for op in (support.ATTACH, support.GATE)]
         wait_until(lambda: self.view.gate(0)[1] == IS_GATING, "the gate")
@@ -579,6 +580,7 @@ class Hostile(GatingCase):
                 reader = self.reader(mode=GATING)
                 self.assertEqual(reader.state, "gating")
                 reader.detach()
+                wait_until(lambda: not any(r["mode"] == "gating" for r in self.shown_readers()), "its place")
             self.assertIsNotNone(server.status())
         finally:
             stop.set()
