@@ -25,6 +25,7 @@ struct ours {
     struct {
         struct ring_reader reader;
         uint64_t discarded; /* overwritten while being read */
+        uint64_t sums[RECEIVE_MAX];
         uint8_t pad[128];
     } end[BENCH_READERS_MAX];
     union {
@@ -175,7 +176,6 @@ static uint32_t ours_receive(void *link, uint32_t reader, struct tally *tally, u
     struct ours *o = link;
     struct ring_reader *r = &o->end[reader].reader;
     struct sluice_batch batch;
-    uint64_t sums[RECEIVE_MAX];
     ring_reader_release(r);
     uint32_t n = ring_reader_batch(r, max < RECEIVE_MAX ? max : RECEIVE_MAX, &batch);
     if (n == 0) {
@@ -183,13 +183,13 @@ static uint32_t ours_receive(void *link, uint32_t reader, struct tally *tally, u
         return 0;
     }
     for (uint32_t i = 0; i < n; i++) {
-        sums[i] = payload_sum(sluice_batch_payload(&batch, i), o->spec.size_bytes);
+        o->end[reader].sums[i] = payload_sum(sluice_batch_payload(&batch, i), o->spec.size_bytes);
     }
     uint32_t gone = ring_reader_overwritten(r, &batch);
     o->end[reader].discarded += gone;
     tally->next = batch.position + gone;
     for (uint32_t i = gone; i < n; i++) {
-        tally_frame(tally, &o->spec, sums[i]);
+        tally_frame(tally, &o->spec, o->end[reader].sums[i]);
     }
     tally->lost = r->lost + o->end[reader].discarded;
     return n;

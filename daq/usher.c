@@ -215,10 +215,11 @@ static int open_gate(struct usher *usher, struct usher_reader *reader, const str
     reader->gate = (uint32_t)gate;
     reader->generation = ++usher->generation;
     lease->generation = reader->generation;
-    if (send_lease(usher, reader) != 0) {
+    int code = send_lease(usher, reader);
+    if (code != 0) {
         reader->generation = 0;
-        return answer(reader->fd, reply, NULL, -EAGAIN, "the worker of ring '%s' is not running; try again",
-                      ring->plan->name);
+        return answer(reader->fd, reply, NULL, -EAGAIN, "the worker of ring '%s' %s; try again", ring->plan->name,
+                      code == -EAGAIN ? "takes nothing: it has been stopped" : "is not running");
     }
     struct ring_order *order = &ring->orders->gate[gate];
     uint64_t deadline_ns = ring->plan->gate_deadline_ns;

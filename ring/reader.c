@@ -1,7 +1,6 @@
 #include "ring/reader.h"
 
 /* No jump this large can be true: 2^62 frames take centuries. */
-#define PREFETCH_SLOTS 24u /* of the next batch, for a reader that is behind: measured, 8 do nothing */
 #define POSITION_LIMIT (UINT64_C(1) << 62)
 
 static_assert(sizeof(struct sluice_descriptor) == sizeof(struct ring_descriptor),
@@ -9,27 +8,6 @@ static_assert(sizeof(struct sluice_descriptor) == sizeof(struct ring_descriptor)
 static_assert(offsetof(struct sluice_descriptor, length_bytes) == offsetof(struct ring_descriptor, length_bytes) &&
                   offsetof(struct sluice_descriptor, lost_before) == offsetof(struct ring_descriptor, lost_before),
               "what is installed is what is here");
-
-static inline uint64_t claimed_now(const struct ring_view *view)
-{
-    return __atomic_load_n(&view->header->progress.claimed, __ATOMIC_ACQUIRE);
-}
-
-/* Orders the payload reads before the look at `claimed`. x86-64 does not reorder loads, so that it is the compiler
- * that must not; elsewhere a real fence is needed. */
-static inline void reads_before(void)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("" ::: "memory");
-#else
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-#endif
-}
-
-static inline uint64_t sequence_at(const struct ring_view *view, uint64_t position)
-{
-    return __atomic_load_n(&ring_descriptor_at(view, position)->sequence, __ATOMIC_ACQUIRE);
-}
 
 int ring_reader_attach(struct ring_reader *reader, void *base, size_t bytes, int start, struct error *err)
 {
@@ -39,22 +17,11 @@ int ring_reader_attach(struct ring_reader *reader, void *base, size_t bytes, int
         return code;
     }
     uint64_t published = __atomic_load_n(&view.header->progress.published, __ATOMIC_ACQUIRE);
-    uint64_t claimed = claimed_now(&view);
+    uint64_t claimed = ring_claimed_now(&view);
     uint64_t oldest = claimed > view.slot_count ? claimed - view.slot_count : 0;
     *reader = (struct ring_reader){.view = view,
                                    .position = start == SLUICE_OLDEST && oldest < published ? oldest : published};
     return 0;
-}
-
-static inline bool still_valid(const struct ring_view *view, uint64_t position)
-{
-    reads_before();
-    return claimed_now(view) - position <= view->slot_count;
-}
-
-bool ring_reader_valid(const struct ring_reader *reader, uint64_t position)
-{
-    return still_valid(&reader->view, position);
 }
 
 /* The writer is more than a ring ahead: skip to an eighth of a ring past the oldest slot, so that the next look
@@ -74,12 +41,10 @@ static void skip_lapped(struct ring_reader *reader, uint64_t claimed)
     reader->position = to;
 }
 
-/* The slot at our position shows nothing new. False if there is indeed nothing; true after a jump: look again. Also
- * a reader that sees nothing must look here, else a lapped one waits for ever. */
-static bool jumped(struct ring_reader *reader)
+bool ring_reader_jumped(struct ring_reader *reader)
 {
     uint64_t position = reader->position;
-    uint64_t claimed = claimed_now(&reader->view);
+    uint64_t claimed = ring_claimed_now(&reader->view);
     if (claimed - position <= reader->view.slot_count) {
         return false;
     }
@@ -110,11 +75,11 @@ static inline void fill_frame(const struct ring_view *view, uint64_t position, s
 int ring_reader_next(struct ring_reader *reader, struct sluice_frame *frame)
 {
     const struct ring_view *view = &reader->view;
-    for (int attempt = 0; attempt < 4; attempt++) {
+    for (int attempt = 0; attempt < RING_READER_JUMPS; attempt++) {
         uint64_t position = reader->position;
-        if (sequence_at(view, position) == position + 1) {
+        if (ring_sequence_at(view, position) == position + 1) {
             fill_frame(view, position, frame);
-            if (__builtin_expect(still_valid(view, position), 1)) {
+            if (__builtin_expect(ring_reader_valid(reader, position), 1)) {
                 if (frame->length_bytes > view->payload_bytes) {
                     reader->corrupt++;
                     return 0;
@@ -123,71 +88,11 @@ int ring_reader_next(struct ring_reader *reader, struct sluice_frame *frame)
                 return 1;
             }
         }
-        if (!jumped(reader)) {
+        if (!ring_reader_jumped(reader)) {
             return 0;
         }
     }
     return 0;
-}
-
-uint32_t ring_reader_batch(struct ring_reader *reader, uint32_t max, struct sluice_batch *batch)
-{
-    const struct ring_view *view = &reader->view;
-    for (int attempt = 0; attempt < 4; attempt++) {
-        uint64_t position = reader->position;
-        uint64_t to_end = view->slot_count - (position & view->mask);
-        uint32_t most = max < to_end ? max : (uint32_t)to_end;
-        uint32_t count = 0;
-        while (count < most && sequence_at(view, position + count) == position + count + 1) {
-            count++;
-        }
-        if (count > 0 && __builtin_expect(still_valid(view, position), 1)) {
-            batch->first = (const uint8_t *)ring_descriptor_at(view, position);
-            batch->position = position;
-            batch->count = count;
-            batch->slot_bytes = view->slot_bytes;
-            batch->payload_offset = view->payload_offset;
-            batch->payload_bytes = view->payload_bytes;
-            reader->position = position + count;
-            if (count == max) {
-                for (uint32_t i = 0; i < PREFETCH_SLOTS; i++) {
-                    const uint8_t *slot = (const uint8_t *)ring_descriptor_at(view, position + count + i);
-                    __builtin_prefetch(slot);
-                    __builtin_prefetch(slot + 64);
-                }
-            }
-            return count;
-        }
-        if (!jumped(reader)) {
-            break;
-        }
-    }
-    return 0;
-}
-
-uint32_t ring_reader_overwritten(const struct ring_reader *reader, const struct sluice_batch *batch)
-{
-    reads_before();
-    uint64_t ahead = claimed_now(&reader->view) - batch->position;
-    if (ahead <= reader->view.slot_count) {
-        return 0;
-    }
-    uint64_t gone = ahead - reader->view.slot_count;
-    return gone < batch->count ? (uint32_t)gone : batch->count;
-}
-
-bool ring_reader_has_new(const struct ring_reader *reader)
-{
-    uint64_t position = reader->position;
-    return sequence_at(&reader->view, position) == position + 1 || !still_valid(&reader->view, position);
-}
-
-void ring_reader_release(struct ring_reader *reader)
-{
-    if (reader->lease != NULL) {
-        __atomic_store_n(&reader->lease->lost, reader->lost, __ATOMIC_RELAXED);
-        __atomic_store_n(&reader->lease->position, reader->position, __ATOMIC_RELEASE);
-    }
 }
 
 uint32_t ring_reader_gate(const struct ring_reader *reader)
