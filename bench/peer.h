@@ -60,7 +60,6 @@ extern const struct peer peer_ours_observer;
 extern const struct peer peer_ours_gating;
 extern const struct peer peer_floor_line;
 extern const struct peer peer_floor_counter;
-extern const struct peer peer_floor_memory; /* no ring at all: one writes, one reads the same memory */
 extern const struct peer peer_rte_ring_zc;
 extern const struct peer peer_rte_ring_copy;
 extern const struct peer peer_ck_ring_value;

@@ -91,32 +91,6 @@ static uint32_t line_receive(void *link, uint32_t reader, struct tally *tally, u
     return n;
 }
 
-static uint32_t memory_send(void *link, uint64_t first, uint32_t count)
-{
-    struct floor *f = link;
-    for (uint64_t n = first; n < first + count; n++) {
-        payload_fill(f->slots + (n & (f->slot_count - 1)) * f->slot_bytes, f->spec.size_bytes,
-                     payload_base(f->spec.seed, n));
-    }
-    return count;
-}
-
-/* Which frames these are nobody says: they cannot be checked. */
-static uint32_t memory_receive(void *link, uint32_t reader, struct tally *tally, uint32_t max)
-{
-    struct floor *f = link;
-    uint64_t sum = 0;
-    (void)reader;
-    for (uint32_t i = 0; i < max; i++) {
-        sum += payload_sum(f->slots + (tally->next++ & (f->slot_count - 1)) * f->slot_bytes, f->spec.size_bytes);
-    }
-    tally->pad[0] = sum;
-    tally->frames += max;
-    return max;
-}
-
-const struct peer peer_floor_memory = {"floor",     "memory",    PEER_FLOOR,     floor_open,
-                                       floor_close, memory_send, memory_receive, NULL};
 const struct peer peer_floor_line = {"floor",     "line",    PEER_FLOOR,   floor_open,
                                      floor_close, line_send, line_receive, NULL};
 const struct peer peer_floor_counter = {"floor",     "counter",    PEER_FLOOR,      floor_open,

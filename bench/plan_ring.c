@@ -232,7 +232,6 @@ void plan_ring(struct plan *plan, const struct environment *environment, double 
         add_latency(&m, one_by_one[i], PAYLOAD_SMALL_BYTES);
     }
     add_impact(&m, "impact", &peer_ours_observer, 5, PAYLOAD_SMALL_BYTES, 0);
-    add_impact(&m, "impact_memory", &peer_floor_memory, 2, PAYLOAD_SMALL_BYTES, 0);
     add_impact(&m, "impact_10g", &peer_ours_observer, 5, LINE_PAYLOAD_BYTES, LINE_RATE_BPS / 8 / LINE_FRAME_BYTES);
     add_attach(&m);
     add_death(&m, &peer_ours_gating);

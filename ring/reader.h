@@ -108,7 +108,7 @@ static inline uint32_t ring_reader_batch(struct ring_reader *reader, uint32_t ma
             break;
         }
     }
-    reader->caught_up = true;
+    reader->caught_up = max > 0;
     return 0;
 }
 

@@ -64,7 +64,6 @@ class Json(unittest.TestCase):
         wanted += [(f"latency_{q}", v, 64) for q in ("p50", "p99") for v in LATENCY]
         wanted += [("impact", f"sluice-observer-{state}", 64) for state in IMPACT]
         wanted += [("impact_10g", f"sluice-observer-{state}", 1500) for state in IMPACT]
-        wanted += [("impact_memory", f"floor-memory-{state}", 64) for state in IMPACT[:2]]
         wanted += [("attach", "sluice-attach", 64), ("attach_rate", "sluice-attach", 64), ("death", "sluice-gating", 64), ("death", "iceoryx", 64)]
         self.assertEqual([w for w in wanted if w not in rows], [], "rows that are missing")
 

@@ -277,6 +277,18 @@ Test(reader, a_batch_ends_at_the_end_of_the_ring_s_memory)
     cr_assert_eq(reader.lost + reader.corrupt, 0);
 }
 
+Test(reader, a_frame_that_was_waited_for_comes_alone)
+{
+    struct sluice_batch batch;
+    attach(SLUICE_OLDEST);
+    cr_assert_eq(ring_reader_batch(&reader, 8, &batch), 0);
+    temporary_publish(&t.writer, SEED, WORDS, 5);
+    cr_assert_eq(ring_reader_batch(&reader, 8, &batch), 1);
+    check_batch(&batch, 0);
+    cr_assert_eq(ring_reader_batch(&reader, 8, &batch), 4);
+    check_batch(&batch, 0);
+}
+
 Test(reader, gap_records_are_among_the_frames_of_a_batch)
 {
     struct sluice_batch batch;
