@@ -1,6 +1,5 @@
 /* The floors: what the machine allows to anyone. A cache line that goes to and fro, and the plainest ring there is:
- * one counter of the writer, one of the reader, both looked at for every frame. And what it costs to write to
- * memory that another core reads. */
+ * one counter of the writer, one of the reader, both looked at for every frame. */
 #include <errno.h>
 #include <stdlib.h>
 
