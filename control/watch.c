@@ -28,12 +28,12 @@ static bool missed_something(struct watch *watch, struct watch_ring *r)
     return missed;
 }
 
-/* Frames that this host itself dropped before this one: nobody else will ever tell the interlock of a peak in them.
- * (What the sender or the wire lost, or noise destroyed, turns STALE if it lasts.) */
+/* Frames that this host itself dropped before this one, or here (a gap record): nobody else will ever tell the
+ * interlock of a peak in them. (What the sender or the wire lost, or noise destroyed, turns STALE if it lasts.) */
 static bool dropped_here(struct watch_ring *r, const struct sluice_frame *frame)
 {
     bool here =
-        (frame->flags & SLUICE_FRAME_LOST_BEFORE) != 0 &&
+        (frame->flags & (SLUICE_FRAME_LOST_BEFORE | SLUICE_FRAME_GAP)) != 0 &&
         (frame->cause == RING_LOSS_KERNEL || frame->cause == RING_LOSS_NIC || frame->cause == RING_LOSS_RING_FULL);
     if (!here || r->spoiled_by == frame->position + 1) {
         return false;

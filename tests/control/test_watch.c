@@ -145,6 +145,21 @@ Test(watch, frames_dropped_on_this_host_are_an_overrun)
     cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_FRAME);
 }
 
+/* At the record itself, not only at the frame after it, which may never come. */
+Test(watch, a_record_of_frames_dropped_here_is_an_overrun)
+{
+    uint32_t kind = CAUSE_NONE;
+    publish(1, 2, 16, 0);
+    cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_FRAME);
+    ring_writer_commit_gap(&ring.writer, RING_LOSS_RING_FULL, 5, 0, TEST_NOW_NS);
+    ring_writer_publish(&ring.writer);
+    cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_OVERRUN);
+    cr_assert(trips(&kind));
+    cr_assert_eq(kind, CAUSE_OVERRUN);
+    cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_GAP);
+    cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_NOTHING);
+}
+
 Test(watch, a_duplicate_is_no_new_sample)
 {
     publish(1, 2, 16, 0);
