@@ -87,7 +87,7 @@ static void stop_worker(void)
 {
     if (worker.leases_fd >= 0) {
         close(worker.leases_fd);
-        munmap((void *)(uintptr_t)worker.gates.leases, (size_t)GATES * RING_LEASE_BYTES);
+        munmap(worker.gates.leases, (size_t)GATES * RING_LEASE_BYTES);
     }
     worker.leases_fd = -1;
 }
@@ -156,7 +156,8 @@ static void take_answer(struct client *c, bool attached)
     if (attached) {
         void *map = mmap(NULL, RING_LEASE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
         must(map != MAP_FAILED);
-        must(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0) == MAP_FAILED);
+        const void *writable = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+        must(writable == MAP_FAILED);
         c->lease = map;
     }
     for (unsigned i = 0; i < count; i++) {

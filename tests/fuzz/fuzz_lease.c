@@ -161,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     /* The honest one takes all, the others are given their deadlines: then there is room for a whole ring. */
     read_some(UINT64_MAX);
-    for (uint64_t round = 0; round < 2 * GATES; round++) {
+    for (uint64_t round = 0; round < UINT64_C(2) * GATES; round++) {
         ring_writer_look(&t.writer, now_ns);
         (void)ring_writer_reserve_many(&t.writer, 1);
         now_ns += DEADLINE + 1;
