@@ -109,11 +109,11 @@ static void release_hold(struct ring_gate *gate, struct ring_gate_status *status
 }
 
 /* Believes the lease if it can be true; a release cannot be taken back. */
-static bool look_at(struct ring_gates *gates, uint32_t index, uint64_t published)
+static bool look_at(struct ring_gates *gates, uint32_t index, uint64_t visible)
 {
     struct ring_gate *gate = &gates->gate[index];
     uint64_t position = released(gates, index);
-    if (position > published) {
+    if (position > visible) {
         return false;
     }
     if (position > gate->position) {
@@ -122,7 +122,7 @@ static bool look_at(struct ring_gates *gates, uint32_t index, uint64_t published
     return true;
 }
 
-uint64_t ring_gates_limit(struct ring_gates *gates, const struct ring_view *view, uint64_t published, uint64_t next,
+uint64_t ring_gates_limit(struct ring_gates *gates, const struct ring_view *view, uint64_t visible, uint64_t next,
                           uint64_t monotonic_ns)
 {
     uint64_t limit = UINT64_MAX;
@@ -133,7 +133,7 @@ uint64_t ring_gates_limit(struct ring_gates *gates, const struct ring_view *view
         if (gate->state != RING_GATE_GATING) {
             continue;
         }
-        uint32_t reason = look_at(gates, i, published) ? RING_GATE_NO_REASON : RING_GATE_NONSENSE;
+        uint32_t reason = look_at(gates, i, visible) ? RING_GATE_NO_REASON : RING_GATE_NONSENSE;
         bool holds = gate->position + view->slot_count <= next;
         if (!holds) {
             release_hold(gate, status, monotonic_ns);

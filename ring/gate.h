@@ -49,9 +49,10 @@ static inline bool ring_gates_ordered(const struct ring_gates *gates)
  * an earlier writer died are taken up as they stood. */
 void ring_gates_obey(struct ring_gates *gates, const struct ring_view *view, uint64_t published, uint64_t claimed);
 
-/* Positions below the result may be claimed. UINT64_MAX: nobody gates. `next`: the position that is wanted; a
- * reader without which it could be had holds the writer up, and is demoted after its deadline. */
-uint64_t ring_gates_limit(struct ring_gates *gates, const struct ring_view *view, uint64_t published, uint64_t next,
+/* Positions below the result may be claimed. UINT64_MAX: nobody gates. `visible`: no reader can have read more.
+ * `next`: the position that is wanted; a reader without which it could be had holds the writer up, and is demoted
+ * after its deadline. */
+uint64_t ring_gates_limit(struct ring_gates *gates, const struct ring_view *view, uint64_t visible, uint64_t next,
                           uint64_t monotonic_ns);
 
 #endif

@@ -93,8 +93,9 @@ static void look_at_gates(struct ring_writer *writer, uint64_t wanted)
     if (ring_gates_ordered(writer->gates)) {
         ring_gates_obey(writer->gates, &writer->view, writer->published, writer->claimed);
     }
+    /* Up to `visible`, not `published`: what was posted can have been read, and released, already. */
     writer->limit = writer->gates->gating == 0 ? UINT64_MAX
-                                               : ring_gates_limit(writer->gates, &writer->view, writer->published,
+                                               : ring_gates_limit(writer->gates, &writer->view, writer->visible,
                                                                   wanted, writer->monotonic_ns);
 }
 

@@ -186,6 +186,19 @@ Test(gate, to_have_released_all_that_is_published_is_no_nonsense)
     cr_assert_eq(status(0)->state, RING_GATE_GATING);
 }
 
+Test(gate, what_was_posted_can_be_released_before_it_is_published)
+{
+    (void)join(0, 0, FAR);
+    cr_assert_eq(fill(SLOTS - 8), SLOTS - 8);
+    while (t.writer.next < SLOTS) {
+        cr_assert_not_null(ring_writer_reserve(&t.writer));
+        ring_writer_post(&t.writer, 8, now_ns, t.writer.next, 0, 0);
+    }
+    test_gates_release(&server, 0, SLOTS); /* a reader at the ring's end has seen them all */
+    cr_assert_not_null(ring_writer_reserve(&t.writer));
+    cr_assert_eq(status(0)->state, RING_GATE_GATING);
+}
+
 Test(gate, a_reader_that_has_left_holds_nobody_up)
 {
     (void)join(0, 0, FAR);
