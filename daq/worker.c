@@ -116,7 +116,7 @@ static void arm(struct worker *worker)
     uint64_t tai_ns = monotonic_ns + (uint64_t)worker->plan->tai_minus_monotonic_ns;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         if (worker->plan->source[i].kind == SOURCE_UDP) {
-            udp_arm(&worker->source[i].u.udp);
+            udp_arm(&worker->source[i].u.udp, tai_ns);
         } else {
             serial_arm(&worker->source[i].u.serial, monotonic_ns, tai_ns);
         }

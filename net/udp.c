@@ -175,11 +175,17 @@ void udp_close(struct udp_source *source)
     source->scratch = NULL;
 }
 
-void udp_arm(struct udp_source *source)
+void udp_arm(struct udp_source *source, uint64_t tai_ns)
 {
     struct udp_source *s = source;
     if (s->armed || s->scratch_armed) {
         return;
+    }
+    /* Released since the last flush: with no receive running, what comes would lie unseen for the whole wait. */
+    if (s->writer->handed <= s->writer->next && ring_writer_reserve(s->writer) != NULL &&
+        ring_writer_pay_gap(s->writer, tai_ns)) {
+        ring_writer_publish(s->writer);
+        hand_out(s);
     }
     if (s->writer->handed > s->writer->next) {
         s->armed = uring_recvmsg_multishot(s->uring, s->fd, &s->message, s->group, s->user);

@@ -40,8 +40,8 @@ int udp_open(struct udp_source *source, const struct source_plan *plan, struct r
 #define UDP_SCRATCH_GROUP (URING_GROUPS_MAX / 2)
 void udp_close(struct udp_source *source);
 
-/* (Re)arms the receive if it is not running. No system call by itself. */
-void udp_arm(struct udp_source *source);
+/* (Re)arms the receive if it is not running, with the slots there are by now. No system call by itself. */
+void udp_arm(struct udp_source *source, uint64_t tai_ns);
 
 /* One completion: checks the datagram where it lies, commits its slot. */
 void udp_complete(struct udp_source *source, const struct uring_event *event, uint64_t tai_ns);

@@ -89,6 +89,24 @@ Test(udp_full, wait_leaves_everything_with_the_kernel)
     cr_assert_eq(ring_ledger_residual(ledger()), 0);
 }
 
+/* Between two rounds a worker may sleep: what a reader has released by then must be in the kernel's hands. */
+Test(udp_full, what_is_released_between_two_rounds_is_used_at_once)
+{
+    struct ring_gap gaps = {.count = 0};
+    uint64_t number = 0;
+    uint64_t records = 0;
+    start_gated(WHEN_FULL_WAIT);
+    send_some(0, 2 * SLOTS);
+    pump_to(SLOTS);
+    pump_in_vain();
+    cr_assert_not(rig.source.armed);
+    cr_assert_eq(take_all(&number, &gaps, &records), SLOTS);
+    udp_arm(&rig.source, 12345);
+    cr_assert(rig.source.armed);
+    pump_to(2 * SLOTS);
+    cr_assert_eq(take_all(&number, &gaps, &records), SLOTS);
+}
+
 Test(udp_full, drop_counts_and_records_what_found_no_slot_and_returns_to_the_slots)
 {
     struct ring_gap gaps = {.count = 0};

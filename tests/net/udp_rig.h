@@ -81,7 +81,7 @@ static inline void start(void)
 {
     struct error err = {{0}};
     cr_assert_eq(udp_open(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, 0, 9, &err), 0, "%s", err.text);
-    udp_arm(&rig.source);
+    udp_arm(&rig.source, 12345);
     cr_assert_eq(uring_wait(rig.uring, 0), 0);
 }
 
@@ -102,7 +102,7 @@ static inline struct ring_ledger *ledger(void)
 static inline void pump_once(void)
 {
     struct uring_event event;
-    udp_arm(&rig.source);
+    udp_arm(&rig.source, 12345);
     cr_assert_eq(uring_wait(rig.uring, CLOCK_NS_PER_MS), 0);
     while (uring_next(rig.uring, &event)) {
         if (event.user == UINT64_MAX) {
