@@ -38,10 +38,23 @@ void shared_destroy(struct shared *shared)
     shared->read_only_fd = -1;
 }
 
+void usher_lock(struct usher *usher)
+{
+    pthread_mutex_lock(&usher->turn);
+    pthread_mutex_lock(&usher->lock);
+    pthread_mutex_unlock(&usher->turn);
+}
+
+void usher_unlock(struct usher *usher)
+{
+    pthread_mutex_unlock(&usher->lock);
+}
+
 int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_board *board,
                int64_t tai_minus_monotonic_ns, struct error *err)
 {
-    *usher = (struct usher){.lock = PTHREAD_MUTEX_INITIALIZER,
+    *usher = (struct usher){.turn = PTHREAD_MUTEX_INITIALIZER,
+                            .lock = PTHREAD_MUTEX_INITIALIZER,
                             .readers_max = readers_max,
                             .reader = calloc(readers_max, sizeof(struct usher_reader)),
                             .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
@@ -280,7 +293,7 @@ bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struc
     struct protocol_reply reply = {.code = 0};
     char names[256];
     bool attached = false;
-    pthread_mutex_lock(&usher->lock);
+    usher_lock(usher);
     int ring = find_ring(usher, request->name);
     struct usher_reader *reader = free_place(usher);
     if (ring < 0) {
@@ -304,7 +317,7 @@ bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struc
             reader->fd = -1;
         }
     }
-    pthread_mutex_unlock(&usher->lock);
+    usher_unlock(usher);
     return attached;
 }
 
@@ -363,7 +376,7 @@ int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         return error_set(err, -errno, "no socket for the leases of gating readers: %s", strerror(errno));
     }
-    pthread_mutex_lock(&usher->lock);
+    usher_lock(usher);
     close_if(usher->worker_fd[worker]);
     usher->worker_fd[worker] = pair[0];
     for (uint32_t i = 0; i < usher->readers_max; i++) {
@@ -372,7 +385,7 @@ int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err)
             (void)send_lease(usher, reader);
         }
     }
-    pthread_mutex_unlock(&usher->lock);
+    usher_unlock(usher);
     return pair[1];
 }
 
@@ -380,7 +393,7 @@ void usher_fill(struct usher *usher)
 {
     struct supervisor_board *board = usher->board;
     uint32_t n = 0;
-    pthread_mutex_lock(&usher->lock);
+    usher_lock(usher);
     for (uint32_t i = 0; i < usher->readers_max && n < SUPERVISOR_READERS_MAX; i++) {
         const struct usher_reader *reader = &usher->reader[i];
         if (reader->fd < 0) {
@@ -406,18 +419,18 @@ void usher_fill(struct usher *usher)
             .lost = usher_lost(usher, reader)};
     }
     board->readers = n;
-    pthread_mutex_unlock(&usher->lock);
+    usher_unlock(usher);
 }
 
 void usher_each(struct usher *usher,
                 void (*visit)(void *argument, const char *ring, const struct usher_reader *reader), void *argument)
 {
-    pthread_mutex_lock(&usher->lock);
+    usher_lock(usher);
     for (uint32_t i = 0; i < usher->readers_max; i++) {
         const struct usher_reader *reader = &usher->reader[i];
         if (reader->fd >= 0) {
             visit(argument, usher->ring[reader->ring].plan->name, reader);
         }
     }
-    pthread_mutex_unlock(&usher->lock);
+    usher_unlock(usher);
 }

@@ -50,6 +50,7 @@ struct usher_ring {
 #define USHER_STOP (UINT32_MAX - 1)
 
 struct usher {
+    pthread_mutex_t turn; /* whoever waits for the lock holds it: nobody overtakes */
     pthread_mutex_t lock; /* of everything below */
     pthread_t thread;
     bool running;
@@ -89,6 +90,11 @@ void usher_fill(struct usher *usher);
 /* Visits every reader, with the name of its ring. Main thread. */
 void usher_each(struct usher *usher,
                 void (*visit)(void *argument, const char *ring, const struct usher_reader *reader), void *argument);
+
+/* A mutex goes to whoever comes first, so that the thread, when readers keep it busy, would leave the main thread
+ * waiting for round after round, and with it the outputs of a control that died. This one waits for one round. */
+void usher_lock(struct usher *usher);
+void usher_unlock(struct usher *usher);
 
 /* For usher_wake.c; the lock is held. */
 void usher_drop(struct usher *usher, struct usher_reader *reader);

@@ -176,14 +176,14 @@ void *usher_main(void *argument)
     for (;;) {
         bool woke = false;
         int count = epoll_wait(usher->epoll_fd, events, EVENTS_PER_ROUND, timeout_ms);
-        pthread_mutex_lock(&usher->lock);
+        usher_lock(usher);
         bool go_on = take_events(usher, events, count);
         uint32_t waiting = wake(usher, &woke, waited_for);
         if (ask_for_bells(usher, waited_for)) {
             waiting = wake(usher, &woke, waited_for);
         }
         uint32_t gating = look_at_gates(usher);
-        pthread_mutex_unlock(&usher->lock);
+        usher_unlock(usher);
         if (!go_on) {
             return NULL;
         }
