@@ -21,9 +21,10 @@
 #include "ring/clock.h"
 #include "ring/protocol.h"
 
-#define TICK_MS          10
-#define LOCK_PATIENCE_MS 1500
-#define DESCRIPTORS_OWN  512
+#define TICK_MS                10
+#define LOCK_PATIENCE_MS       1500
+#define DESCRIPTORS_OWN        512
+#define DESCRIPTORS_PER_READER 3
 
 static int make_directories(char *path, struct error *err)
 {
@@ -227,7 +228,8 @@ static void event_loop(struct server *server, int signal_fd)
     while (!server->failed) {
         nfds_t n = 0;
         fds[n++] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
-        fds[n++] = (struct pollfd){.fd = server->listen_fd, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = server->no_descriptor ? -1 : server->listen_fd, .events = POLLIN};
+        server->no_descriptor = false;
         for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
             if (server->client[i].fd >= 0) {
                 whose[n] = &server->client[i];
@@ -275,15 +277,26 @@ static int open_signals(struct error *err)
     return fd >= 0 ? fd : error_set(err, -errno, "signalfd: %s", strerror(errno));
 }
 
-/* Readers take three descriptors each, more than the usual limit of 1024 allows. What is refused is met again when
- * a reader attaches, with an error of its own. */
-static void allow_descriptors(const struct server_plan *plan)
+/* Readers take three descriptors each, more than the usual limit of 1024 allows. Where the limit may not be raised
+ * so far, fewer readers are taken: with the last descriptor gone no client could connect to give a trip, and no
+ * process that died be started again. */
+static void allow_descriptors(struct server_plan *plan)
 {
     struct rlimit limit;
-    rlim_t want = 3 * (rlim_t)plan->readers_max + DESCRIPTORS_OWN;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < want) {
-        limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t want = DESCRIPTORS_PER_READER * (rlim_t)plan->readers_max + DESCRIPTORS_OWN;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) {
+        return;
+    }
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+    rlim_t got = setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
+    if (got < want) {
+        rlim_t left = got > DESCRIPTORS_OWN ? (got - DESCRIPTORS_OWN) / DESCRIPTORS_PER_READER : 0;
+        log_line(
+            "expected to be allowed %ju descriptors for %u readers, found %ju: takes %ju readers; raise the hard "
+            "limit (ulimit -Hn, LimitNOFILE=)",
+            (uintmax_t)want, plan->readers_max, (uintmax_t)got, (uintmax_t)left);
+        plan->readers_max = (uint32_t)left;
     }
 }
 
@@ -292,7 +305,7 @@ int server_run(const struct server_plan *plan)
     static struct server server;
     struct error err = {{0}};
     init(&server, plan);
-    allow_descriptors(plan);
+    allow_descriptors(&server.plan);
     int signal_fd = open_signals(&err);
     int code =
         signal_fd < 0 ? signal_fd : protocol_run_dir(server.run_dir, sizeof(server.run_dir), plan->instance, &err);

@@ -73,6 +73,7 @@ struct server {
     uint64_t rated_position[CONTROL_RINGS_MAX];
     uint64_t filled_ns; /* when the processes' memory was last measured */
     uint64_t tick_ns;   /* when the last round of the event loop began */
+    bool no_descriptor; /* the last connection could not be taken: not before the next tick again */
     uint64_t clock_checked_ns;
     uint64_t trip_ticket; /* of the last trip: nothing else is posted before control has taken it */
     uint64_t trip_deadline_ns;

@@ -39,6 +39,8 @@ void server_accept(struct server *server)
 {
     int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
+        /* It stays readable: without a pause the event loop would spin until a descriptor is closed. */
+        server->no_descriptor = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
         return;
     }
     struct ucred who = {.pid = 0, .uid = (uid_t)-1};

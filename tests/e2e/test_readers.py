@@ -6,6 +6,7 @@ import fcntl
 import os
 import random
 import re
+import resource
 import select
 import shutil
 import signal
@@ -24,6 +25,13 @@ from readers import AT_POSITION, AT_SEQUENCE, AT_TIME, NEWEST, OLDEST
 from support import wait_until
 
 NOBODY = 65534
+
+
+def processor_s(pid):
+    """Processor time it has had so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Observers(reader_case.ReaderCase):
@@ -489,6 +497,44 @@ class Refused(reader_case.ReaderCase):
         if seals:
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
         return fd
+
+    def test_where_descriptors_are_few_readers_are_fewer(self):
+        """The hard limit leaves no room for what the configuration allows: the server keeps what it needs itself."""
+        self.data_server(start=False)
+        with open(self.sluiced.log_path, "ab") as log:
+            self.sluiced.process = support.spawn(
+                "prlimit", "--nofile=600:600", os.path.join(support.BIN, "sluiced"), self.sluiced.config_path,
+                env=self.sluiced.environment, stdout=log, stderr=log)
+        wait_until(lambda: "is running\n" in self.sluiced.log(), "the server to run")
+        taken = int(re.search(r"found 600: takes (\d+) readers", self.sluiced.log()).group(1))
+        attached = [readers.Reader(self.instance, "data") for _ in range(taken)]
+        with self.assertRaises(readers.AttachError) as caught:
+            readers.Reader(self.instance, "data")
+        self.assertEqual(caught.exception.code, EUSERS, caught.exception.text)
+        worker = self.sluiced.worker()
+        self.sluiced.kill(worker)
+        wait_until(lambda: self.sluiced.child("sluice-worker") not in (None, worker), "the next worker")
+        self.assertNotIn("ended with exit code 127", self.sluiced.log())
+        for reader in attached:
+            reader.detach()
+
+    def test_without_a_descriptor_for_a_client_the_server_does_not_spin(self):
+        self.data_server()
+        used = {int(fd) for fd in os.listdir(f"/proc/{self.sluiced.pid}/fd")}
+        free = next(fd for fd in range(len(used) + 1) if fd not in used)
+        before = resource.prlimit(self.sluiced.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.sluiced.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        client = support.connect(self.socket_path(self.sluiced))
+        since, start = processor_s(self.sluiced.pid), time.monotonic()
+        time.sleep(1)
+        busy = (processor_s(self.sluiced.pid) - since) / (time.monotonic() - start)
+        self.assertLess(busy, 0.5)
+        resource.prlimit(self.sluiced.pid, resource.RLIMIT_NOFILE, before)
+        code, _, fds = support.call(client, support.BOARDS)
+        self.assertEqual(code, 0)
+        for fd in fds:
+            os.close(fd)
+        client.close()
 
     def test_servers_that_are_not_ours(self):
         """Each ring and lease that a server could hand out by mistake is refused for what it is."""
