@@ -183,6 +183,7 @@ static void drop_frame(struct serial_source *s)
 static bool place_frame(struct serial_source *s, const void *frame, uint32_t bytes, uint64_t tai_ns)
 {
     (void)ring_writer_pay_gap(s->writer, tai_ns);
+    ring_writer_publish(s->writer); /* it may have had the last slot, and must not wait for one behind it */
     uint8_t *slot = ring_writer_reserve(s->writer);
     if (slot == NULL) {
         drop_frame(s);

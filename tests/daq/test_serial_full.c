@@ -117,6 +117,25 @@ Test(serial_full, wait_leaves_frames_in_the_line)
     end();
 }
 
+/* It must not wait for a frame behind it, which may be long in coming: the interlock goes by it. */
+Test(serial_full, a_record_in_the_last_slot_is_seen_at_once)
+{
+    struct taken taken = {.number = 0};
+    uint32_t next = 0;
+    gate(WHEN_FULL_DROP);
+    open_line();
+    while (next < SLOTS + 3) {
+        put_frame(next++);
+    }
+    PUMP_UNTIL(rig.ring.writer.owed_count == 3 && rig.source.reading);
+    take(&taken, 1, binary_number);
+    put_frame(next++);
+    PUMP_UNTIL(rig.ring.writer.owed_count == 1);
+    cr_assert_eq(rig.ring.writer.next, SLOTS + 1);
+    cr_assert_eq(rig.ring.writer.published, SLOTS + 1);
+    end();
+}
+
 Test(serial_full, drop_counts_and_records_frames)
 {
     struct taken taken = {.number = 0};
