@@ -15,7 +15,7 @@
 #define REQUESTS_PER_ROUND 4
 #define GATES_TICK_MS      10 /* how often demotions are looked for, while anybody gates */
 #define WAITING_TICK_MS    5  /* a writer and a sleeper may miss each other within nanoseconds: then this helps */
-#define WAKE_PAUSE_NS      50000 /* so that readers that sleep after each frame cost a writer little */
+#define WAKE_PAUSE_NS      50000 /* so that a bell at each frame costs a writer little */
 
 static const char *reason_name(uint32_t reason)
 {
@@ -150,8 +150,8 @@ static void take_bell(struct usher *usher)
     }
 }
 
-/* False: to end. */
-static bool take_events(struct usher *usher, const struct epoll_event *events, int count)
+/* False: to end. *rang: a writer has rung the bell. */
+static bool take_events(struct usher *usher, const struct epoll_event *events, int count, bool *rang)
 {
     for (int i = 0; i < count; i++) {
         uint32_t index = events[i].data.u32;
@@ -159,6 +159,7 @@ static bool take_events(struct usher *usher, const struct epoll_event *events, i
             return false;
         }
         if (index == USHER_BELL) {
+            *rang = true;
             take_bell(usher);
         } else if (index < usher->readers_max && usher->reader[index].fd >= 0) {
             serve(usher, &usher->reader[index]);
@@ -175,9 +176,10 @@ void *usher_main(void *argument)
     int timeout_ms = -1;
     for (;;) {
         bool woke = false;
+        bool rang = false;
         int count = epoll_wait(usher->epoll_fd, events, EVENTS_PER_ROUND, timeout_ms);
         usher_lock(usher);
-        bool go_on = take_events(usher, events, count);
+        bool go_on = take_events(usher, events, count, &rang);
         uint32_t waiting = wake(usher, &woke, waited_for);
         if (ask_for_bells(usher, waited_for)) {
             waiting = wake(usher, &woke, waited_for);
@@ -188,7 +190,7 @@ void *usher_main(void *argument)
             return NULL;
         }
         timeout_ms = waiting > 0 ? WAITING_TICK_MS : gating > 0 ? GATES_TICK_MS : -1;
-        if (woke) {
+        if (woke || rang) { /* also if nobody woke: one may wait for a frame that is far off */
             nanosleep(&(struct timespec){.tv_nsec = WAKE_PAUSE_NS}, NULL);
         }
     }
