@@ -73,6 +73,21 @@ static void advance(struct ring_ledger *ledger, uint64_t gap, struct sequence_re
     ring_count_add(&ledger->delivered, 1);
 }
 
+/* The sender counts from anew: no gap will ever show what this host dropped before, and the interlock goes by it.
+ */
+static void settle_drops(struct ring_ledger *ledger, struct sequence_result *result)
+{
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        uint64_t dropped = dropped_here(cause) ? ledger->tracker_pending[cause] : 0;
+        if (dropped > 0) {
+            ring_count_add(&ledger->sent, dropped);
+            ring_count_add(&ledger->lost[cause], dropped);
+            result->lost_before += dropped;
+            result->cause = cause;
+        }
+    }
+}
+
 static void start_at(struct ring_ledger *ledger, uint64_t number)
 {
     ledger->tracker_started = 1;
@@ -104,6 +119,7 @@ static void look_back(const struct sequence_spec *spec, struct ring_ledger *ledg
     if (ledger->tracker_late_run >= 3) {
         start_at(ledger, raw / spec->step);
         result->number = ledger->tracker_next;
+        settle_drops(ledger, result);
         advance(ledger, 0, result);
         return;
     }

@@ -312,6 +312,24 @@ Test(sequence, a_sender_that_starts_again_is_followed)
     cr_assert_eq(ledger.delivered, 1000 + 98);
 }
 
+/* No number will ever show them: the interlock would not hear of a peak in them. */
+Test(sequence, what_was_dropped_here_before_a_sender_starts_again_is_told)
+{
+    for (uint64_t raw = 5000; raw < 5100; raw++) {
+        (void)track(raw);
+    }
+    net_sequence_explain(&four, &ledger, RING_LOSS_KERNEL, 7);
+    net_sequence_explain(&four, &ledger, RING_LOSS_MALFORMED, 9);
+    (void)track(0);
+    (void)track(1);
+    struct sequence_result r = track(2);
+    cr_assert_eq(r.lost_before, 7);
+    cr_assert_eq(r.cause, RING_LOSS_KERNEL);
+    cr_assert_eq(ledger.lost[RING_LOSS_KERNEL], 7);
+    cr_assert_eq(ring_ledger_residual(&ledger), 0);
+    cr_assert_eq(track(3).lost_before, 0);
+}
+
 Test(sequence, one_straggler_is_not_a_restart)
 {
     (void)track(1000);
