@@ -162,7 +162,7 @@ int command_tail(const struct arguments *arguments)
                                      .at = arguments->at};
     int code = sluice_attach_with(&reader, instance, arguments->ring, &options, err.text, sizeof(err.text));
     if (code != 0) {
-        bool refused = code == -ENXIO || code == -EPERM;
+        bool refused = code == -ENXIO || code == -EPERM || code == -EUSERS;
         return command_fail("tail", err.text, refused ? EXIT_NOT_SO : EXIT_UNREACHABLE);
     }
     int result = follow(reader, arguments);

@@ -84,6 +84,14 @@ class Tailing(support.Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn("takes no gating readers", done.stderr)
 
+    def test_all_places_are_taken(self):
+        server, _, _ = self.gating_server()
+        tail = server.tail("udp", "--gating")
+        self.wait_gating(server, tail)
+        done = server.cli("tail", "--gating", server.instance, "udp")
+        self.assertIn("places for gating readers of ring 'udp' are taken", done.stderr)
+        self.assertEqual(done.returncode, 1, "the server was reached")
+
     def test_begins_where_it_is_told(self):
         server, sensor, _ = self.udp_server()
         server.wait_status(lambda s: s["rings"][0]["published"] > 40, "frames")
