@@ -4,9 +4,11 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/loop.h"
@@ -108,6 +110,17 @@ static void clear_run_dir(const char *directory)
     rmdir(directory);
 }
 
+/* The signal comes when the thread that started us ends; until the supervisor's other thread has ended too, it is
+ * still our parent. The outputs are safe by now. */
+static bool parent_is_gone(int32_t supervisor_pid)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+    for (int i = 0; i < 100 && getppid() == supervisor_pid; i++) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    }
+    return getppid() != supervisor_pid;
+}
+
 int main(int argc, char **argv)
 {
     static struct control_loop loop;
@@ -149,7 +162,7 @@ int main(int argc, char **argv)
     seal_process(SEAL_CONTROL, plan->thread.seal != 0, &shown->common);
     loop_run(&loop, &stop);
     /* The signal alone proves nothing: anybody may have sent it. */
-    if (orphaned != 0 && getppid() != plan->supervisor_pid && argc > 1) {
+    if (orphaned != 0 && argc > 1 && parent_is_gone(plan->supervisor_pid)) {
         clear_run_dir(argv[argc - 1]);
     }
     _exit(0);
