@@ -80,7 +80,10 @@ reply_with(const struct server_client *client, int code, const int *fds, unsigne
 /* Whoever becomes a reader is the usher's from then on. */
 static void attach(struct server *server, struct server_client *client, const struct protocol_request *request)
 {
-    if (client->waiting_op == 0 && usher_attach(&server->usher, client->fd, client->pid, client->uid, request)) {
+    if (client->waiting_op != 0) {
+        reply_with(client, -EBUSY, NULL, 0,
+                   "a command of this connection is under way; open another one to attach");
+    } else if (usher_attach(&server->usher, client->fd, client->pid, client->uid, request)) {
         client->fd = -1;
     }
 }

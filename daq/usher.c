@@ -380,9 +380,12 @@ int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err)
     close_if(usher->worker_fd[worker]);
     usher->worker_fd[worker] = pair[0];
     for (uint32_t i = 0; i < usher->readers_max; i++) {
-        const struct usher_reader *reader = &usher->reader[i];
+        struct usher_reader *reader = &usher->reader[i];
         if (reader->fd >= 0 && reader->generation != 0 && usher->ring[reader->ring].worker == worker) {
-            (void)send_lease(usher, reader);
+            if (send_lease(usher, reader) != 0) { /* the new writer would not wait for it, and it not know */
+                log_line("gating reader pid %d could not be handed on to the new worker: shown out", reader->pid);
+                usher_drop(usher, reader);
+            }
         }
     }
     usher_unlock(usher);

@@ -62,7 +62,14 @@ static void advance(struct ring_ledger *ledger, uint64_t gap, struct sequence_re
         result->lost_before = gap;
         result->cause = attribute_gap(ledger, gap);
     } else {
+        /* A drop on this host without a gap: a straggler, counted as lost on its way already, or a repeat. Nobody
+         * will ever say what was in it, so the interlock is told. */
         for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+            uint64_t dropped = dropped_here(cause) ? ledger->tracker_pending[cause] : 0;
+            if (dropped > 0) {
+                result->lost_before += dropped;
+                result->cause = cause;
+            }
             ledger->tracker_pending[cause] = 0;
         }
         ledger->tracker_restart_left -= ledger->tracker_restart_left > 0;
@@ -84,6 +91,7 @@ static void settle_drops(struct ring_ledger *ledger, struct sequence_result *res
             ring_count_add(&ledger->lost[cause], dropped);
             result->lost_before += dropped;
             result->cause = cause;
+            ledger->tracker_pending[cause] = 0;
         }
     }
 }

@@ -330,6 +330,20 @@ Test(sequence, what_was_dropped_here_before_a_sender_starts_again_is_told)
     cr_assert_eq(track(3).lost_before, 0);
 }
 
+/* The sender's 11 was counted as lost when 12 came; then it came, and found no place: nobody looked into it. */
+Test(sequence, a_straggler_that_was_dropped_here_is_told)
+{
+    (void)track(10);
+    cr_assert_eq(track(12).lost_before, 1);
+    net_sequence_explain(&four, &ledger, RING_LOSS_KERNEL, 1);
+    struct sequence_result r = track(13);
+    cr_assert_eq(r.lost_before, 1);
+    cr_assert_eq(r.cause, RING_LOSS_KERNEL);
+    cr_assert_eq(ledger.lost[RING_LOSS_SENDER], 1, "counted once");
+    cr_assert_eq(ledger.lost[RING_LOSS_KERNEL], 0);
+    cr_assert_eq(track(14).lost_before, 0);
+}
+
 Test(sequence, one_straggler_is_not_a_restart)
 {
     (void)track(1000);
