@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define ANSWER_TIMEOUT_S 5
+#define ERRNO_MAX        4095 /* the kernel's own bound, linux/err.h */
 
 static int format_dir(char *path, size_t bytes, const char *instance, struct error *err)
 {
@@ -216,8 +217,9 @@ int protocol_ask(int socket_fd, struct protocol_request *request, struct protoco
                          "expected a reply of protocol version %u, found %zd bytes of version %u; use "
                          "the same release on both sides",
                          PROTOCOL_VERSION, n, n >= 8 ? reply->version : 0u);
-    } else if (reply->code > 0) {
-        code = error_set(err, -EPROTO, "expected 0 or a negative code from the server, found %d", reply->code);
+    } else if (reply->code > 0 || reply->code < -ERRNO_MAX) {
+        code = error_set(err, -EPROTO, "expected 0 or a code from -%d to -1 from the server, found %d", ERRNO_MAX,
+                         reply->code);
     } else if (reply->code != 0) {
         code = error_set(err, reply->code, "%s", reply->text);
     } else {
