@@ -100,9 +100,7 @@ static void reopen(struct serial_source *s, uint64_t monotonic_ns, uint64_t tai_
     if (s->was_open) {
         net_sequence_interrupted(&s->plan->sequence, ledger);
         ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
-        if (ring_writer_pay_gap(s->writer, tai_ns)) {
-            ring_writer_publish(s->writer);
-        }
+        (void)ring_writer_pay_gap(s->writer, tai_ns);
     }
     s->was_open = true;
     ring_count_add(&ledger->connects, 1);
@@ -153,9 +151,6 @@ void serial_arm(struct serial_source *source, uint64_t monotonic_ns, uint64_t ta
     }
     bool slot_is_free = s->have == 0 || s->into_scratch || s->plan->serial.format == SERIAL_TEXT;
     bool paid = slot_is_free && ring_writer_pay_gap(s->writer, tai_ns);
-    if (paid) {
-        ring_writer_publish(s->writer);
-    }
     /* A slot that a reader releases from here on is for the record that is owed, not for what came after it. */
     bool must_pay_first = slot_is_free && !paid && s->scratch == NULL;
     if (s->fd < 0 || must_pay_first) {
@@ -183,7 +178,6 @@ static void drop_frame(struct serial_source *s)
 static bool place_frame(struct serial_source *s, const void *frame, uint32_t bytes, uint64_t tai_ns)
 {
     (void)ring_writer_pay_gap(s->writer, tai_ns);
-    ring_writer_publish(s->writer); /* it may have had the last slot, and must not wait for one behind it */
     uint8_t *slot = ring_writer_reserve(s->writer);
     if (slot == NULL) {
         drop_frame(s);

@@ -48,9 +48,7 @@ static int open_source(struct worker *worker, uint32_t i, struct error *err)
         /* We follow one that died: what came meanwhile is missing, and readers are told in the ring itself. */
         net_sequence_interrupted(&plan->sequence, &writer->view.header->ledger);
         ring_writer_owe_gap(writer, RING_LOSS_RESTART, 0, 0);
-        if (ring_writer_pay_gap(writer, clock_tai_ns(worker->plan->tai_minus_monotonic_ns))) {
-            ring_writer_publish(writer);
-        }
+        (void)ring_writer_pay_gap(writer, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
     }
     ring_count_set(&writer->view.header->ledger.is_open, 0);
     if (plan->kind == SOURCE_UDP) {

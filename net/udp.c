@@ -184,7 +184,6 @@ void udp_arm(struct udp_source *source, uint64_t tai_ns)
     /* Released since the last flush: with no receive running, what comes would lie unseen for the whole wait. */
     if (s->writer->handed <= s->writer->next && ring_writer_reserve(s->writer) != NULL &&
         ring_writer_pay_gap(s->writer, tai_ns)) {
-        ring_writer_publish(s->writer);
         hand_out(s);
     }
     if (s->writer->handed > s->writer->next) {
@@ -341,7 +340,6 @@ uint32_t udp_flush(struct udp_source *source, uint64_t tai_ns)
             s->cancelling = uring_cancel(s->uring, s->user + UDP_SCRATCH_USER);
         }
     } else if (ring_writer_pay_gap(s->writer, tai_ns)) {
-        ring_writer_publish(s->writer);
         hand_out(s);
     }
     return frames;

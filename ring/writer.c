@@ -198,6 +198,7 @@ bool ring_writer_pay_gap(struct ring_writer *writer, uint64_t tai_ns)
     if (writer->owes && writer->handed <= writer->next &&
         ring_writer_commit_gap(writer, (enum ring_loss)writer->owed_cause, writer->owed_count,
                                writer->owed_from_tai_ns, tai_ns)) {
+        ring_writer_publish(writer); /* it may have had the last slot, and must not wait for a frame behind it */
         writer->owes = false;
     }
     return !writer->owes;

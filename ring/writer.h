@@ -162,7 +162,8 @@ bool ring_writer_commit_gap(struct ring_writer *writer, enum ring_loss cause, ui
  * become the newer one, but a restart stays a restart. */
 void ring_writer_owe_gap(struct ring_writer *writer, enum ring_loss cause, uint64_t count, uint64_t from_tai_ns);
 
-/* Commits what is owed if there is room, and no slot in a device's hands. True if nothing is owed any more. */
+/* Commits what is owed and publishes it, with all that was committed before, if there is room and no slot in a
+ * device's hands. True if nothing is owed any more. */
 bool ring_writer_pay_gap(struct ring_writer *writer, uint64_t tai_ns);
 
 #endif
