@@ -14,6 +14,7 @@
 #include "daq/log.h"
 #include "daq/server.h"
 #include "ring/clock.h"
+#include "ring/ring.h"
 
 #define BACKOFF_NS        (100 * CLOCK_NS_PER_MS)
 #define BACKOFF_MAX_NS    (2 * CLOCK_NS_PER_S)
@@ -295,7 +296,7 @@ static void look_at_rates(struct server *server, uint64_t now_ns)
     double seconds = (double)(now_ns - server->rated_ns) / 1e9;
     for (uint32_t i = 0; i < server->plan.rings; i++) {
         const struct ring_header *header = server->ring[i].segment.base;
-        uint64_t position = __atomic_load_n(&header->progress.published, __ATOMIC_ACQUIRE);
+        uint64_t position = ring_published_now(header);
         server_board(server)->ring_rate_hz[i] = (double)(position - server->rated_position[i]) / seconds;
         server->rated_position[i] = position;
     }

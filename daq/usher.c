@@ -12,6 +12,7 @@
 
 #include "daq/log.h"
 #include "ring/clock.h"
+#include "ring/ring.h"
 
 #define STACK_BYTES ((size_t)128 * 1024)
 
@@ -261,7 +262,7 @@ static int attach(struct usher *usher, struct usher_reader *reader, const struct
     }
     struct ring_lease *lease = reader->lease.segment.base;
     if (request->op != PROTOCOL_GATE) { /* a gating reader releases nothing before it knows where it begins */
-        lease->position = __atomic_load_n(&usher->ring[reader->ring].header->progress.published, __ATOMIC_ACQUIRE);
+        lease->position = ring_published_now(usher->ring[reader->ring].header);
     }
     __atomic_store_n(&lease->magic, RING_LEASE_MAGIC, __ATOMIC_RELEASE);
     if (request->op == PROTOCOL_GATE) {
@@ -329,7 +330,7 @@ uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader
     const struct ring_lease *lease = reader->lease.segment.base;
     const struct ring_gate_status *gate = &ring->header->gate[reader->gate];
     uint64_t position = __atomic_load_n(&lease->position, __ATOMIC_ACQUIRE);
-    uint64_t claimed = __atomic_load_n(&ring->header->progress.claimed, __ATOMIC_ACQUIRE);
+    uint64_t claimed = ring_claimed_now(ring->header);
     uint64_t oldest = claimed > ring->plan->slots ? claimed - ring->plan->slots : 0;
     if (reader->generation != 0) {
         if (__atomic_load_n(&gate->generation, __ATOMIC_ACQUIRE) != reader->generation) {
@@ -338,7 +339,7 @@ uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader
         position = position > gate->base ? position : gate->base;
     }
     uint64_t lost = __atomic_load_n(&lease->lost, __ATOMIC_RELAXED) + (oldest > position ? oldest - position : 0);
-    uint64_t published = __atomic_load_n(&ring->header->progress.published, __ATOMIC_ACQUIRE);
+    uint64_t published = ring_published_now(ring->header);
     return lost < published ? lost : published;
 }
 

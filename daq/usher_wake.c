@@ -10,6 +10,7 @@
 #include "daq/log.h"
 #include "daq/usher.h"
 #include "ring/clock.h"
+#include "ring/ring.h"
 
 #define EVENTS_PER_ROUND   64
 #define REQUESTS_PER_ROUND 4
@@ -55,7 +56,7 @@ static void serve(struct usher *usher, struct usher_reader *reader)
 
 static uint64_t published(const struct usher_ring *ring)
 {
-    return __atomic_load_n(&ring->header->progress.published, __ATOMIC_ACQUIRE);
+    return ring_published_now(ring->header);
 }
 
 /* Wakes whoever has something to read. The rings that somebody still waits for. */

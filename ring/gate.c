@@ -68,7 +68,7 @@ static uint64_t clamp(uint64_t position, uint64_t low, uint64_t high)
 void ring_gates_obey(struct ring_gates *gates, const struct ring_view *view, uint64_t published, uint64_t claimed)
 {
     uint64_t changes = __atomic_load_n(&gates->orders->changes, __ATOMIC_ACQUIRE);
-    uint64_t oldest = claimed > view->slot_count ? claimed - view->slot_count : 0;
+    uint64_t oldest = ring_oldest(claimed, view->slot_count);
     bool all = true;
     gates->gating = 0;
     for (uint32_t i = 0; i < gates->count; i++) {

@@ -16,9 +16,8 @@ int ring_reader_attach(struct ring_reader *reader, void *base, size_t bytes, int
     if (code != 0) {
         return code;
     }
-    uint64_t published = __atomic_load_n(&view.header->progress.published, __ATOMIC_ACQUIRE);
-    uint64_t claimed = ring_claimed_now(&view);
-    uint64_t oldest = claimed > view.slot_count ? claimed - view.slot_count : 0;
+    uint64_t published = ring_published_now(view.header);
+    uint64_t oldest = ring_oldest(ring_claimed_now(view.header), view.slot_count);
     *reader = (struct ring_reader){.view = view,
                                    .position = start == SLUICE_OLDEST && oldest < published ? oldest : published};
     return 0;
@@ -28,7 +27,7 @@ int ring_reader_attach(struct ring_reader *reader, void *base, size_t bytes, int
  * does not find itself lapped again. */
 static void skip_lapped(struct ring_reader *reader, uint64_t claimed)
 {
-    uint64_t published = __atomic_load_n(&reader->view.header->progress.published, __ATOMIC_ACQUIRE);
+    uint64_t published = ring_published_now(reader->view.header);
     uint64_t to = claimed - reader->view.slot_count + reader->view.slot_count / 8;
     if (to > published) {
         to = published;
@@ -44,7 +43,7 @@ static void skip_lapped(struct ring_reader *reader, uint64_t claimed)
 bool ring_reader_jumped(struct ring_reader *reader)
 {
     uint64_t position = reader->position;
-    uint64_t claimed = ring_claimed_now(&reader->view);
+    uint64_t claimed = ring_claimed_now(reader->view.header);
     if (claimed - position <= reader->view.slot_count) {
         return false;
     }

@@ -37,11 +37,6 @@ int ring_reader_next(struct ring_reader *reader, struct sluice_frame *frame);
  * a reader that sees nothing must look here, else a lapped one waits for ever. */
 bool ring_reader_jumped(struct ring_reader *reader);
 
-static inline uint64_t ring_claimed_now(const struct ring_view *view)
-{
-    return __atomic_load_n(&view->header->progress.claimed, __ATOMIC_ACQUIRE);
-}
-
 /* Orders the payload reads before the look at `claimed`. x86-64 does not reorder loads, so that it is the compiler
  * that must not; elsewhere a real fence is needed. */
 static inline void ring_reads_before(void)
@@ -62,7 +57,7 @@ static inline uint64_t ring_sequence_at(const struct ring_view *view, uint64_t p
 static inline bool ring_reader_valid(const struct ring_reader *reader, uint64_t position)
 {
     ring_reads_before();
-    return ring_claimed_now(&reader->view) - position <= reader->view.slot_count;
+    return ring_claimed_now(reader->view.header) - position <= reader->view.slot_count;
 }
 
 /* A reader that is behind fetches the first slots of its next batch while the caller works on this one. */
@@ -116,7 +111,7 @@ static inline uint32_t ring_reader_batch(struct ring_reader *reader, uint32_t ma
 static inline uint32_t ring_reader_overwritten(const struct ring_reader *reader, const struct sluice_batch *batch)
 {
     ring_reads_before();
-    uint64_t ahead = ring_claimed_now(&reader->view) - batch->position;
+    uint64_t ahead = ring_claimed_now(reader->view.header) - batch->position;
     if (__builtin_expect(ahead <= reader->view.slot_count, 1)) {
         return 0;
     }

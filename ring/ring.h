@@ -59,6 +59,22 @@ void ring_orders_create(void *base, uint32_t gates);
 int ring_orders_check(const void *base, size_t bytes, struct error *err);
 int ring_lease_check(const void *base, size_t bytes, struct error *err);
 
+static inline uint64_t ring_published_now(const struct ring_header *header)
+{
+    return __atomic_load_n(&header->progress.published, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t ring_claimed_now(const struct ring_header *header)
+{
+    return __atomic_load_n(&header->progress.claimed, __ATOMIC_ACQUIRE);
+}
+
+/* The oldest position that is whole while the writer has claimed up to `claimed`. */
+static inline uint64_t ring_oldest(uint64_t claimed, uint64_t slots)
+{
+    return claimed > slots ? claimed - slots : 0;
+}
+
 static inline struct ring_descriptor *ring_descriptor_at(const struct ring_view *view, uint64_t position)
 {
     return (struct ring_descriptor *)(view->slots + (position & view->mask) * view->slot_bytes);

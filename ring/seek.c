@@ -16,8 +16,7 @@ static uint64_t number_of(const struct ring_descriptor *d)
 
 static uint64_t oldest_position(const struct ring_view *view)
 {
-    uint64_t claimed = __atomic_load_n(&view->header->progress.claimed, __ATOMIC_ACQUIRE);
-    return claimed > view->slot_count ? claimed - view->slot_count : 0;
+    return ring_oldest(ring_claimed_now(view->header), view->slot_count);
 }
 
 static bool is_gap(const struct ring_reader *reader, uint64_t position)
@@ -50,7 +49,7 @@ static uint64_t move_to(struct ring_reader *reader, uint64_t position)
 
 static uint64_t bisect(struct ring_reader *reader, key_of *key, uint64_t wanted)
 {
-    uint64_t end = __atomic_load_n(&reader->view.header->progress.published, __ATOMIC_ACQUIRE);
+    uint64_t end = ring_published_now(reader->view.header);
     uint64_t low = oldest_position(&reader->view);
     uint64_t high = end;
     if (low < end && end - low > reader->view.slot_count) {
@@ -83,7 +82,7 @@ uint64_t ring_reader_seek_sequence(struct ring_reader *reader, uint64_t source_s
 
 uint64_t ring_reader_seek_position(struct ring_reader *reader, uint64_t position)
 {
-    uint64_t end = __atomic_load_n(&reader->view.header->progress.published, __ATOMIC_ACQUIRE);
+    uint64_t end = ring_published_now(reader->view.header);
     uint64_t oldest = oldest_position(&reader->view);
     return move_to(reader, position > end ? end : position < oldest ? oldest : position);
 }

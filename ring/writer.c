@@ -33,7 +33,7 @@ static void settle_ledger(const struct ring_view *view, uint64_t position)
  * them can be ahead. */
 static uint64_t find_position(const struct ring_view *view)
 {
-    uint64_t position = __atomic_load_n(&view->header->progress.published, __ATOMIC_ACQUIRE);
+    uint64_t position = ring_published_now(view->header);
     for (uint64_t i = 0; i < view->slot_count; i++) {
         if (__atomic_load_n(&ring_descriptor_at(view, position)->sequence, __ATOMIC_ACQUIRE) != position + 1) {
             break;
@@ -47,10 +47,10 @@ void ring_writer_settle(struct ring_writer *writer)
 {
     struct ring_ledger *ledger = &writer->view.header->ledger;
     writer->settle_at = writer->published + writer->view.slot_count / SETTLE_PART;
-    writer->settled = (ledger->settled_index & 1) ^ 1;
-    ledger->settled_position[writer->settled] = writer->published;
-    ledger->settled_delivered[writer->settled] = ledger->delivered;
-    __atomic_store_n(&ledger->settled_index, writer->settled, __ATOMIC_RELEASE);
+    uint64_t other = (ledger->settled_index & 1) ^ 1;
+    ledger->settled_position[other] = writer->published;
+    ledger->settled_delivered[other] = ledger->delivered;
+    __atomic_store_n(&ledger->settled_index, other, __ATOMIC_RELEASE);
 }
 
 int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uint64_t pid, struct ring_gates *gates,

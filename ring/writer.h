@@ -26,7 +26,6 @@ struct ring_writer {
     uint64_t claim_chunk; /* slots claimed at a time: one locked instruction per chunk */
     uint64_t handed;      /* positions below are or were in a device's hands (ring_writer_hand_out) */
     uint64_t visible;     /* positions below have their sequence word: published, or posted since */
-    uint64_t settled;     /* which of the ledger's two settled entries is the newer */
     uint64_t settle_at;   /* published position from which the ledger is settled again */
     uint64_t epoch;
     uint64_t monotonic_ns;    /* as of the last ring_writer_look */

@@ -77,7 +77,7 @@ static json_t *report_readers(const struct session *s, uint32_t ring, uint64_t p
 
 static uint64_t published(const struct session *s, uint32_t ring)
 {
-    return __atomic_load_n(&s->ring[ring].header->progress.published, __ATOMIC_ACQUIRE);
+    return ring_published_now(s->ring[ring].header);
 }
 
 /* What became of gating readers that did not keep up: the last ones of this ring, and the sums. */
