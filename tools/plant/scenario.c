@@ -17,6 +17,7 @@ struct file_event {
     int loop;
     int channel;
     int stream;
+    int valve;
     double *sigma, *value, *for_s;
     uint32_t *samples, *frames, *bytes;
 };
@@ -51,12 +52,30 @@ static const cyaml_strval_t action_names[] = {
     {"gap", PLANT_ACTION_GAP},
     {"duplicate", PLANT_ACTION_DUPLICATE},
     {"reorder", PLANT_ACTION_REORDER},
+    {"sensor_inf", PLANT_ACTION_SENSOR_INF},
+    {"offset", PLANT_ACTION_OFFSET},
+    {"drift", PLANT_ACTION_DRIFT},
+    {"frozen", PLANT_ACTION_FROZEN},
+    {"sensor_clock", PLANT_ACTION_SENSOR_CLOCK},
+    {"burst", PLANT_ACTION_BURST},
+    {"corrupt", PLANT_ACTION_CORRUPT},
+    {"cut", PLANT_ACTION_CUT},
+    {"valve_welded", PLANT_ACTION_VALVE_WELDED},
+    {"valve_falls", PLANT_ACTION_VALVE_FALLS},
+    {"valve_returns", PLANT_ACTION_VALVE_RETURNS},
+    {"readback_wrong", PLANT_ACTION_READBACK_WRONG},
+    {"readback_returns", PLANT_ACTION_READBACK_RETURNS},
+    {"repeats", PLANT_ACTION_REPEATS},
+    {"relay_gone", PLANT_ACTION_RELAY_GONE},
+    {"relay_returns", PLANT_ACTION_RELAY_RETURNS},
 };
 _Static_assert(COUNT(action_names) == PLANT_ACTION_COUNT, "every action has a name, in the order of the enum");
 
-/* Here loops count from 1, so that 0 can mean "not said". */
+/* Here loops and valves count from 1, so that 0 can mean "not said". */
 static const cyaml_strval_t loop_names[] = {{"primary", 1 + PLANT_LOOP_PRIMARY},
                                             {"secondary", 1 + PLANT_LOOP_SECONDARY}};
+static const cyaml_strval_t valve_names[] = {{"relief", 1 + PLANT_VALVE_RELIEF},
+                                             {"supply", 1 + PLANT_VALVE_SUPPLY}};
 static const cyaml_strval_t channel_names[] = {{"chamber_pressure", PLANT_CHANNEL_CHAMBER_PRESSURE},
                                                {"coolant_pressure", PLANT_CHANNEL_COOLANT_PRESSURE},
                                                {"shroud_temperature", PLANT_CHANNEL_SHROUD_TEMPERATURE},
@@ -68,22 +87,21 @@ static const cyaml_strval_t stream_names[] = {{"serial", PLANT_STREAM_SERIAL}, {
 #define OPTIONAL_FLOAT(key) CYAML_FIELD_FLOAT_PTR(#key, CYAML_FLAG_OPTIONAL, struct file_event, key)
 #define OPTIONAL_UINT(key)  CYAML_FIELD_UINT_PTR(#key, CYAML_FLAG_OPTIONAL, struct file_event, key)
 
+/* Everything of an event but its time. */
+#define EVENT_FIELDS                                                                                               \
+    CYAML_FIELD_ENUM("do", CYAML_FLAG_STRICT, struct file_event, action, action_names, COUNT(action_names)),       \
+        OPTIONAL_ENUM(loop, loop_names), OPTIONAL_ENUM(channel, channel_names),                                    \
+        OPTIONAL_ENUM(stream, stream_names), OPTIONAL_ENUM(valve, valve_names), OPTIONAL_FLOAT(sigma),             \
+        OPTIONAL_FLOAT(value), OPTIONAL_FLOAT(for_s), OPTIONAL_UINT(samples), OPTIONAL_UINT(frames),               \
+        OPTIONAL_UINT(bytes), CYAML_FIELD_END
+
 static const cyaml_schema_field_t event_fields[] = {
-    CYAML_FIELD_FLOAT("at_s", CYAML_FLAG_DEFAULT, struct file_event, at_s),
-    CYAML_FIELD_ENUM("do", CYAML_FLAG_STRICT, struct file_event, action, action_names, COUNT(action_names)),
-    OPTIONAL_ENUM(loop, loop_names),
-    OPTIONAL_ENUM(channel, channel_names),
-    OPTIONAL_ENUM(stream, stream_names),
-    OPTIONAL_FLOAT(sigma),
-    OPTIONAL_FLOAT(value),
-    OPTIONAL_FLOAT(for_s),
-    OPTIONAL_UINT(samples),
-    OPTIONAL_UINT(frames),
-    OPTIONAL_UINT(bytes),
-    CYAML_FIELD_END,
-};
+    CYAML_FIELD_FLOAT("at_s", CYAML_FLAG_DEFAULT, struct file_event, at_s), EVENT_FIELDS};
 static const cyaml_schema_value_t event_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_event, event_fields)};
+static const cyaml_schema_field_t injected_fields[] = {EVENT_FIELDS};
+static const cyaml_schema_value_t injected_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file_event, injected_fields)};
 
 static const cyaml_schema_field_t physics_fields[] = {
 #define X(name, value, unit, lowest, highest, what)                                                                \
@@ -118,9 +136,10 @@ enum event_key {
     KEY_SAMPLES = 1 << 6,
     KEY_FRAMES = 1 << 7,
     KEY_BYTES = 1 << 8,
+    KEY_VALVE = 1 << 9,
 };
 static const char *const key_names[] = {"loop",  "channel", "stream", "sigma", "value",
-                                        "for_s", "samples", "frames", "bytes"};
+                                        "for_s", "samples", "frames", "bytes", "valve"};
 
 struct event_keys {
     unsigned needed, allowed;
@@ -140,7 +159,23 @@ static const struct event_keys action_keys[PLANT_ACTION_COUNT] = {
     [PLANT_ACTION_HALF_FRAME] = {KEY_BYTES, 0},
     [PLANT_ACTION_GAP] = {KEY_STREAM | KEY_FRAMES, 0},
     [PLANT_ACTION_DUPLICATE] = {KEY_STREAM | KEY_FRAMES, 0},
-    [PLANT_ACTION_REORDER] = {KEY_STREAM, 0},
+    [PLANT_ACTION_REORDER] = {KEY_STREAM, KEY_CHANNEL | KEY_VALUE},
+    [PLANT_ACTION_SENSOR_INF] = {KEY_CHANNEL, 0},
+    [PLANT_ACTION_OFFSET] = {KEY_CHANNEL | KEY_VALUE, 0},
+    [PLANT_ACTION_DRIFT] = {KEY_CHANNEL | KEY_VALUE, 0},
+    [PLANT_ACTION_FROZEN] = {KEY_STREAM, 0},
+    [PLANT_ACTION_SENSOR_CLOCK] = {KEY_STREAM | KEY_VALUE, 0},
+    [PLANT_ACTION_BURST] = {KEY_STREAM | KEY_FRAMES, 0},
+    [PLANT_ACTION_CORRUPT] = {KEY_STREAM | KEY_FRAMES, 0},
+    [PLANT_ACTION_CUT] = {KEY_STREAM | KEY_FRAMES | KEY_BYTES, 0},
+    [PLANT_ACTION_VALVE_WELDED] = {KEY_VALVE, 0},
+    [PLANT_ACTION_VALVE_FALLS] = {KEY_VALVE, 0},
+    [PLANT_ACTION_VALVE_RETURNS] = {0, KEY_VALVE},
+    [PLANT_ACTION_READBACK_WRONG] = {KEY_VALUE, 0},
+    [PLANT_ACTION_READBACK_RETURNS] = {0, 0},
+    [PLANT_ACTION_REPEATS] = {KEY_STREAM, 0},
+    [PLANT_ACTION_RELAY_GONE] = {0, 0},
+    [PLANT_ACTION_RELAY_RETURNS] = {0, 0},
 };
 
 static const char *strval_name(const cyaml_strval_t *names, size_t count, int64_t value)
@@ -171,13 +206,18 @@ const char *plant_loop_name(enum plant_loop loop)
     return strval_name(loop_names, COUNT(loop_names), 1 + (int64_t)loop);
 }
 
+const char *plant_valve_name(enum plant_valve valve)
+{
+    return strval_name(valve_names, COUNT(valve_names), 1 + (int64_t)valve);
+}
+
 static unsigned keys_given(const struct file_event *event)
 {
     return (event->loop != 0 ? KEY_LOOP : 0u) | (event->channel != 0 ? KEY_CHANNEL : 0u) |
            (event->stream != 0 ? KEY_STREAM : 0u) | (event->sigma != NULL ? KEY_SIGMA : 0u) |
            (event->value != NULL ? KEY_VALUE : 0u) | (event->for_s != NULL ? KEY_FOR_S : 0u) |
            (event->samples != NULL ? KEY_SAMPLES : 0u) | (event->frames != NULL ? KEY_FRAMES : 0u) |
-           (event->bytes != NULL ? KEY_BYTES : 0u);
+           (event->bytes != NULL ? KEY_BYTES : 0u) | (event->valve != 0 ? KEY_VALVE : 0u);
 }
 
 static const char *first_key(unsigned keys)
@@ -222,19 +262,21 @@ static bool event_fits(const struct file_event *event, double duration_s, char *
 
     if (!keys_fit(event, action, why, why_bytes))
         return false;
-    if (event->action == PLANT_ACTION_SENSOR_NAN && event->channel != PLANT_CHANNEL_CHAMBER_PRESSURE) {
-        snprintf(why, why_bytes, "sensor_nan expects channel chamber_pressure (the others are integers), found %s",
+    if ((event->action == PLANT_ACTION_SENSOR_NAN || event->action == PLANT_ACTION_SENSOR_INF) &&
+        event->channel != PLANT_CHANNEL_CHAMBER_PRESSURE) {
+        snprintf(why, why_bytes, "%s expects channel chamber_pressure (the others are integers), found %s", action,
                  plant_channel_name((enum plant_channel)event->channel));
         return false;
     }
     return number_fits("at_s", &event->at_s, 0.0, duration_s, why, why_bytes) &&
            number_fits("sigma", event->sigma, 0.0, 1e6, why, why_bytes) &&
-           number_fits("value", event->value, -1e6, 1e6, why, why_bytes) &&
+           number_fits("value", event->value, event->action == PLANT_ACTION_READBACK_WRONG ? 0.0 : -1e6,
+                       event->action == PLANT_ACTION_READBACK_WRONG ? 65535.0 : 1e6, why, why_bytes) &&
            number_fits("for_s", event->for_s, 0.001, 3600.0, why, why_bytes) &&
            count_fits("samples", event->samples, 1000000, why, why_bytes) &&
            count_fits("frames", event->frames, 1000000, why, why_bytes) &&
-           count_fits("bytes", event->bytes,
-                      event->action == PLANT_ACTION_HALF_FRAME ? PLANT_FRAME_BYTES - 1 : 4096, why, why_bytes);
+           count_fits("bytes", event->bytes, event->action == PLANT_ACTION_TTY_NOISE ? 4096 : PLANT_FRAME_BYTES - 1,
+                      why, why_bytes);
 }
 
 static bool take_physics(struct plant_parameters *parameters, const struct file_physics *physics, char *why,
@@ -260,6 +302,7 @@ static void take_event(struct plant_event *to, const struct file_event *from)
         .loop = from->loop != 0 ? (enum plant_loop)(from->loop - 1) : PLANT_LOOP_PRIMARY,
         .channel = (enum plant_channel)from->channel,
         .stream = (enum plant_stream_id)from->stream,
+        .valve = from->valve != 0 ? (enum plant_valve)(from->valve - 1) : PLANT_VALVE_COUNT,
         .sigma = from->sigma != NULL ? *from->sigma : 0.0,
         .value = from->value != NULL ? *from->value : 0.0,
         .for_ns = from->for_s != NULL ? (uint64_t)llround(*from->for_s * 1e9) : 0,
@@ -310,10 +353,32 @@ void plant_scenario_init(struct plant_scenario *scenario)
     plant_parameters_default(&scenario->parameters);
 }
 
+static const cyaml_config_t config = {
+    .log_fn = cyaml_log, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_WARNING, .flags = CYAML_CFG_NO_ALIAS};
+
+int plant_event_parse(struct plant_event *event, const char *text, size_t length_bytes, char *error,
+                      size_t error_bytes)
+{
+    struct file_event *file = NULL;
+    bool good = false;
+    cyaml_err_t parsed = cyaml_load_data((const uint8_t *)text, length_bytes, &config, &injected_schema,
+                                         (cyaml_data_t **)&file, NULL);
+
+    if (parsed != CYAML_OK || file == NULL)
+        snprintf(error, error_bytes,
+                 "expected an event such as {do: sensor_nan, channel: chamber_pressure}, found: %s",
+                 parsed != CYAML_OK ? cyaml_strerror(parsed) : "nothing");
+    else
+        good = event_fits(file, DURATION_S_MAX, error, error_bytes);
+    if (good)
+        take_event(event, file);
+    if (file != NULL)
+        cyaml_free(&config, &injected_schema, file, 0);
+    return good ? 0 : -EINVAL;
+}
+
 int plant_scenario_load(struct plant_scenario *scenario, const char *path, char *error, size_t error_bytes)
 {
-    static const cyaml_config_t config = {
-        .log_fn = cyaml_log, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_WARNING, .flags = CYAML_CFG_NO_ALIAS};
     struct plant_scenario *taken = malloc(sizeof(*taken));
     struct file_scenario *file = NULL;
     cyaml_err_t parsed;
