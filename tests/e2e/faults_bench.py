@@ -24,7 +24,7 @@ STALLS = ("stale", "deadline", "heartbeat", "history", "output", "gate", "overru
 LINES = ("relief", "supply")
 SAFE, BOTH = frozenset(), frozenset(LINES)
 WATCHDOG_MS = 800
-STALE_MS = 300
+STALE_MS = 250
 
 
 class Disturbed(Exception):
@@ -49,11 +49,13 @@ class Truth:
                 yield int(row[0]), row[2], dict(re.findall(r"(\w+)=(\S+)", " ".join(row[3:])))
 
     def lines(self):
-        """(TAI, lines energised from then on, who said so) for each change."""
+        """(TAI, lines energised from then on, who said so) for each command that changed any."""
         energised = set()
         changes = []
         for at, _, what in self.events("line_changed"):
             (energised.add if what["energised"] == "1" else energised.discard)(what["line"])
+            if changes and changes[-1][0] == at:
+                changes.pop()
             changes.append((at, frozenset(energised), what["origin"]))
         return changes
 
@@ -101,15 +103,15 @@ class Plant:
 def plant_channels(prefix=""):
     """The plant's four channels, its valves' limit switches and its count that goes on while it lives."""
     return [*support.channels(prefix, stale_ms=STALE_MS),
-            {"name": prefix + "life", "at_byte": 28, "type": "u8", "stale_ms": STALE_MS},
-            {"name": prefix + "valves", "at_byte": 29, "type": "u8", "stale_ms": STALE_MS}]
+            {"name": prefix + "life", "at_byte": 28, "type": "u8", "unit": "1", "range": [0, 255], "stale_ms": STALE_MS},
+            {"name": prefix + "valves", "at_byte": 29, "type": "u8", "unit": "1", "range": [0, 255], "stale_ms": STALE_MS}]
 
 
 RULES = [
     {"name": "overpressure", "channel": "chamber_pressure", "high": 150},
     {"name": "ramp", "channel": "chamber_pressure", "rate_high": 400, "rate_low": -400, "window_ms": 40},
     {"name": "stuck_gauge", "channel": "chamber_pressure", "stuck_ms": 600, "band": 0.0001},
-    {"name": "box_alive", "channel": "life", "heartbeat_ms": 250},
+    {"name": "box_alive", "channel": "life", "heartbeat_ms": 450},
     {"name": "article_cold", "channel": "article_temperature", "low": -150},
     {"name": "seal_burst", "channel": "valves", "bits_set": 16},
 ]

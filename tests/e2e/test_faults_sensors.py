@@ -18,8 +18,10 @@ class Sensors(FaultCase):
 
     def test_faults(self):
         plant = Plant(self, "--tty", self.path("tty"))
-        text = config(self, plant, [*faults_bench.RULES, {"name": "s_overpressure", "channel": "s_chamber_pressure", "high": 150}])
-        serial = support.serial_source(self.path("tty"), "s_", channels=support.channels("s_", stale_ms=faults_bench.STALE_MS))
+        text = config(self, plant, [*faults_bench.RULES, {"name": "coolant_lost", "channel": "s_coolant_pressure", "low": 50}])
+        # Its other channels would share the faults of the UDP stream's.
+        coolant = support.channels("s_", stale_ms=faults_bench.STALE_MS)[1:2]
+        serial = support.serial_source(self.path("tty"), "s_", channels=coolant)
         text["sources"].append(serial)
         text["rings"].append({"name": "serial", "slots": 4096})
         self.bench = Bench(self, plant, text)
@@ -53,7 +55,7 @@ class Sensors(FaultCase):
         self.trips("sender repeats its last frame for ever", "repeats", ("stale", "chamber_pressure", None), stream="udp")
         self.trips("every frame corrupted (CRC)", "corrupt", ("stale", "chamber_pressure", None), stream="udp", frames=1000000)
         self.trips("every frame cut short", "cut", ("stale", "chamber_pressure", None), stream="udp", frames=1000000, bytes=20)
-        self.trips("serial line hangs up for 0.1 s", "tty_hangup", ("stale", "s_chamber_pressure", None), for_s=0.1)
+        self.trips("serial line hangs up for 0.1 s", "tty_hangup", ("stale", "s_coolant_pressure", None), for_s=0.1)
 
     def harmless(self):
         bench = self.bench
