@@ -28,6 +28,7 @@ class Sensors(FaultCase):
         self.values()
         self.frames()
         self.harmless()
+        self.accident()
         self.write_rows()
 
     def heal(self):
@@ -84,6 +85,13 @@ class Sensors(FaultCase):
         changes_nothing("garbage on the serial line", "tty_noise", lambda s: bench.server.stream("serial", s)["noise_bytes"] > noise,
                         bytes=300)
         self.stranger()
+
+    def accident(self):
+        """What the whole is for: no sensor lies, the pressure is real."""
+        self.bench.trips("cooling fails: the pressure is real", "cooling_fails loop=secondary",
+                         lambda: self.bench.plant.inject("cooling_fails", loop="secondary"), ("high", None, "overpressure"),
+                         cure=lambda: self.bench.plant.inject("cooling_returns", loop="secondary"))
+        self.assertEqual(list(self.bench.truth.events("burst")), [], "the chamber burst")
 
     def stranger(self):
         """Good frames with a peak in them, but from an address that is not the sensor's."""
