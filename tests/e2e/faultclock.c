@@ -1,0 +1,62 @@
+/* Preloaded into a server: what cannot be done to a machine that others use.
+ *
+ * The wall clock steps: CLOCK_REALTIME and CLOCK_TAI are ahead by what stands in the file SLUICE_TEST_CLOCK (8 bytes,
+ * ns), which is mapped before the process is sealed and may be rewritten at any time. CLOCK_MONOTONIC is the machine's.
+ *
+ * The interlock's table becomes a private copy if SLUICE_TEST_TABLE is set, so that a bit of it can be flipped through
+ * /proc/PID/mem: the real one is sealed, and no process can do to it what a cosmic ray can. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/table.h"
+
+static const int64_t *ahead_ns;
+
+__attribute__((constructor)) static void map_clock(void)
+{
+    const char *path = getenv("SLUICE_TEST_CLOCK");
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        return;
+    }
+    void *page = mmap(NULL, sizeof(*ahead_ns), PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    ahead_ns = page != MAP_FAILED ? page : NULL;
+}
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    if (syscall(SYS_clock_gettime, id, now) != 0) {
+        return -1;
+    }
+    if (ahead_ns != NULL && (id == CLOCK_REALTIME || id == CLOCK_TAI)) {
+        int64_t ns =
+            now->tv_sec * INT64_C(1000000000) + now->tv_nsec + __atomic_load_n(ahead_ns, __ATOMIC_RELAXED);
+        now->tv_sec = ns / 1000000000;
+        now->tv_nsec = ns % 1000000000;
+    }
+    return 0;
+}
+
+void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+    void *map = (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset);
+    uint64_t magic = 0;
+    if (map == MAP_FAILED || protection != PROT_READ || flags != MAP_SHARED ||
+        bytes < sizeof(struct control_table) || getenv("SLUICE_TEST_TABLE") == NULL) {
+        return map;
+    }
+    memcpy(&magic, map, sizeof(magic));
+    if (magic != CONTROL_TABLE_MAGIC) {
+        return map;
+    }
+    munmap(map, bytes);
+    return (void *)syscall(SYS_mmap, NULL, bytes, PROT_READ, MAP_PRIVATE, fd, offset);
+}
