@@ -14,12 +14,8 @@ class Readback(FaultCase):
 
     def test_faults(self):
         self.plant = Plant(self)
-        rules = [*faults_bench.RULES,
-                 {"name": "shroud_hot", "channel": "shroud_temperature", "high": 120, "outputs": ["supply_open"]},
-                 {"name": "coolant_high", "channel": "coolant_pressure", "high": 1000, "role": "hold", "outputs": ["supply_open"]}]
-        self.bench = Bench(self, self.plant, config(self, self.plant, rules, readback=True))
+        self.bench = Bench(self, self.plant, config(self, self.plant, readback=True))
         self.valves()
-        self.one_output()
         self.arming()
         self.write_rows()
 
@@ -64,39 +60,6 @@ class Readback(FaultCase):
 
         bench._try(fault, verdict)
 
-    def one_output(self):
-        """Rules that act on the supply alone: the relief's permit stays."""
-        bench = self.bench
-        self.partial("a rule that latches one output", "shroud_temperature", 150, returns=False)
-        self.partial("a rule that holds one output, and returns", "coolant_pressure", 1100, returns=True)
-
-    def partial(self, fault, channel, value, returns):
-        bench = self.bench
-
-        def verdict():
-            bench.armed()
-            at = self.plant.inject("offset", channel=channel, value=value)
-            when, who = bench._dropped(fault, at, RELIEF)
-            self.assertEqual(who, "control")
-            bench.steps()
-            self.assertEqual(self.plant.truth.now(), RELIEF, fault)
-            self.plant.inject("sensor_returns")
-            if returns:
-                wait_until(lambda: self.plant.truth.now() == BOTH, lambda: f"the supply to come back; {bench.interlock()}")
-                self.row(fault, f"offset {channel} {value}", "supply dropped, relief kept; supply back by itself when clear",
-                         "none", when - at)
-                return
-            bench.steps()
-            self.assertEqual([c for c in self.plant.truth.since(at) if c[1] != RELIEF], [], fault)
-            self.assertEqual(bench.server.cli("reset", bench.server.instance).returncode, 0)
-            bench.steps()
-            self.assertEqual(self.plant.truth.now(), RELIEF, "a reset alone gave the output back")
-            bench.server.cli("trip", bench.server.instance)
-            bench.server.wait_state("tripped")
-            self.row(fault, f"offset {channel} {value}", "supply dropped and latched, relief kept", "none", when - at)
-
-        bench._try(fault, verdict)
-
     def arming(self):
         """Told to shut and does not: FAULT, and only a new control process leaves it."""
         bench = self.bench
@@ -124,6 +87,49 @@ class Readback(FaultCase):
                  changes[1][0] - changes[0][0])
         bench.restart()
         bench.armed()
+
+
+class Roles(FaultCase):
+    group = "roles"
+
+    def test_faults(self):
+        """Rules that act on the supply alone: the relief's permit stays."""
+        self.plant = Plant(self)
+        supply = {"outputs": ["supply_open"]}
+        rules = [*faults_bench.RULES, {"name": "shroud_hot", "channel": "shroud_temperature", "high": 120, **supply},
+                 {"name": "coolant_high", "channel": "coolant_pressure", "high": 1000, "role": "hold", **supply}]
+        self.bench = Bench(self, self.plant, config(self, self.plant, rules))
+        self.partial("a rule that latches one output", "shroud_temperature", 150, returns=False)
+        self.partial("a rule that holds one output, and returns", "coolant_pressure", 1100, returns=True)
+        self.write_rows()
+
+    def partial(self, fault, channel, value, returns):
+        bench = self.bench
+
+        def verdict():
+            trips = bench.armed()
+            at = self.plant.inject("offset", channel=channel, value=value)
+            when, who = bench._dropped(fault, at, RELIEF)
+            self.assertEqual(who, "control")
+            bench.steps()
+            self.assertEqual(self.plant.truth.now(), RELIEF, fault)
+            self.assertEqual(bench.interlock()["trips"], trips if returns else trips + 1, fault)
+            self.plant.inject("sensor_returns")
+            if returns:
+                wait_until(lambda: self.plant.truth.now() == BOTH, lambda: f"the supply to come back; {bench.interlock()}")
+                self.row(fault, f"offset {channel} {value}", "supply dropped, relief kept; supply back by itself when clear",
+                         "none", when - at)
+                return
+            bench.steps()
+            self.assertEqual([c for c in self.plant.truth.since(at) if c[1] != RELIEF], [], fault)
+            self.assertEqual(bench.server.cli("reset", bench.server.instance).returncode, 0)
+            bench.steps()
+            self.assertEqual(self.plant.truth.now(), RELIEF, "a reset alone gave the output back")
+            bench.server.cli("trip", bench.server.instance)
+            bench.server.wait_state("tripped")
+            self.row(fault, f"offset {channel} {value}", "supply dropped and latched, relief kept", "none", when - at)
+
+        bench._try(fault, verdict)
 
 
 class Votes(FaultCase):
