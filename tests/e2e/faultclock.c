@@ -1,10 +1,11 @@
 /* Preloaded into a server: what cannot be done to a machine that others use.
  *
- * The wall clock steps: CLOCK_REALTIME and CLOCK_TAI are ahead by what stands in the file SLUICE_TEST_CLOCK (8 bytes,
- * ns), which is mapped before the process is sealed and may be rewritten at any time. CLOCK_MONOTONIC is the machine's.
+ * The wall clock steps: CLOCK_REALTIME and CLOCK_TAI are ahead by what stands in the file SLUICE_TEST_CLOCK (8
+ * bytes, ns), which is mapped before the process is sealed and may be rewritten at any time. CLOCK_MONOTONIC is the
+ * machine's.
  *
- * The interlock's table becomes a private copy if SLUICE_TEST_TABLE is set, so that a bit of it can be flipped through
- * /proc/PID/mem: the real one is sealed, and no process can do to it what a cosmic ray can. */
+ * The interlock's table becomes a private copy if SLUICE_TEST_TABLE is set, so that a bit of it can be flipped
+ * through /proc/PID/mem: the real one is sealed, and no process can do to it what a cosmic ray can. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -37,8 +38,7 @@ int clock_gettime(clockid_t id, struct timespec *now)
         return -1;
     }
     if (ahead_ns != NULL && (id == CLOCK_REALTIME || id == CLOCK_TAI)) {
-        int64_t ns =
-            now->tv_sec * INT64_C(1000000000) + now->tv_nsec + __atomic_load_n(ahead_ns, __ATOMIC_RELAXED);
+        int64_t ns = now->tv_sec * INT64_C(1000000000) + now->tv_nsec + __atomic_load_n(ahead_ns, __ATOMIC_RELAXED);
         now->tv_sec = ns / 1000000000;
         now->tv_nsec = ns % 1000000000;
     }
