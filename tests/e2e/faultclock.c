@@ -32,6 +32,13 @@ __attribute__((constructor)) static void map_clock(void)
     ahead_ns = page != MAP_FAILED ? page : NULL;
 }
 
+/* What the kernel returns for an address is one. */
+static void *map_pages(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+    return (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset); // NOLINT(performance-no-int-to-ptr)
+}
+
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the headers' begin with __ */
 int clock_gettime(clockid_t id, struct timespec *now)
 {
     if (syscall(SYS_clock_gettime, id, now) != 0) {
@@ -47,7 +54,7 @@ int clock_gettime(clockid_t id, struct timespec *now)
 
 void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
-    void *map = (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset);
+    void *map = map_pages(at, bytes, protection, flags, fd, offset);
     uint64_t magic = 0;
     if (map == MAP_FAILED || protection != PROT_READ || flags != MAP_SHARED ||
         bytes < sizeof(struct control_table) || getenv("SLUICE_TEST_TABLE") == NULL) {
@@ -58,5 +65,6 @@ void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offs
         return map;
     }
     munmap(map, bytes);
-    return (void *)syscall(SYS_mmap, NULL, bytes, PROT_READ, MAP_PRIVATE, fd, offset);
+    return map_pages(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, offset);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -281,7 +281,7 @@ Test(plant_sensors, life_goes_on_and_the_bits_can_lie)
     plant_sensors_init(&sensors, 1);
     for (unsigned i = 0; i < 300; i++) { /* across the wrap of 8 bits */
         plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &one);
-        run_ms(&physics, PLANT_LIFE_MS);
+        run_ms(&physics, PLANT_LIFE_NS / 1000000);
         plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &two);
         cr_assert_eq((uint8_t)((one.status >> PLANT_LIFE_SHIFT) + 1), two.status >> PLANT_LIFE_SHIFT);
         cr_assert_eq(two.status & 0xff, PLANT_STATUS_RELIEF_CLOSED | PLANT_STATUS_SUPPLY_OPEN);

@@ -74,8 +74,7 @@ static uint16_t status_bits(const struct plant_physics *physics)
     status |= physics->supply_open >= 1.0 ? PLANT_STATUS_SUPPLY_OPEN : 0u;
     status |= physics->supply_open <= 0.0 ? PLANT_STATUS_SUPPLY_CLOSED : 0u;
     status |= physics->burst ? PLANT_STATUS_BURST : 0u;
-    status |= (unsigned)(physics->steps * PLANT_STEP_NS / (PLANT_LIFE_MS * 1000000u)) << PLANT_LIFE_SHIFT &
-              PLANT_STATUS_LIFE;
+    status |= (unsigned)(physics->steps * PLANT_STEP_NS / PLANT_LIFE_NS) << PLANT_LIFE_SHIFT & PLANT_STATUS_LIFE;
     return (uint16_t)status;
 }
 
