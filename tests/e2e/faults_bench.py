@@ -11,14 +11,15 @@ A stall of the machine may trip an armed server just before the fault does. That
 import json
 import os
 import re
-import signal
 import socket
+import struct
 import time
 
 import support
 from support import BIN, wait_until
 
 ROWS_DIR = os.environ.get("SLUICE_FAULTS_DIR", os.path.join(os.path.dirname(BIN), "faults"))
+FAULTCLOCK = os.environ.get("SLUICE_FAULTCLOCK", os.path.join(os.path.dirname(BIN), "lib/libfaultclock.so"))
 TRIES = 4
 STALLS = ("stale", "deadline", "heartbeat", "history", "output", "gate", "overrun", "readback", "stuck")
 LINES = ("relief", "supply")
@@ -98,6 +99,24 @@ class Plant:
         answer = self.socket.recv(1024).decode()
         self.case.assertRegex(answer, r"^ok \d+$", event)
         return int(answer.split()[1])
+
+
+class Preload:
+    """libfaultclock.so in a server: its wall clock and its disk, as the test says."""
+
+    def __init__(self, case):
+        self.case = case
+        self.path = case.path(f"clock{case.count()}")
+        with open(self.path, "wb") as file:
+            file.write(bytes(16))
+        case.assertTrue(os.path.exists(FAULTCLOCK), f"{FAULTCLOCK} does not exist: build the target faultclock")
+        self.environment = {"LD_PRELOAD": FAULTCLOCK, "SLUICE_TEST_CLOCK": self.path}
+
+    def set(self, ahead_s=0, sync_s=0):
+        at = tai_ns()
+        with open(self.path, "r+b", buffering=0) as file:
+            file.write(struct.pack("<qq", int(ahead_s * 1e9), int(sync_s * 1e9)))
+        return at
 
 
 def plant_channels(prefix=""):

@@ -12,9 +12,8 @@ import time
 import faults_bench
 import support
 from faults_bench import Bench, FaultCase, Plant, config, tai_ns
-from support import BIN, wait_until
+from support import wait_until
 
-FAULTCLOCK = os.environ.get("SLUICE_FAULTCLOCK", os.path.join(os.path.dirname(BIN), "lib/libfaultclock.so"))
 ARMED = 0x195AC33C  # control/machine.h: ENGINE_ARMED
 RING_MAGIC = b"SLCRING1"
 TABLE_MAGIC = struct.pack("<Q", 0x314C425443534C53)
@@ -94,10 +93,8 @@ class Lies(FaultCase):
         self.overrun()
         self.hostile_writer()
         self.hostile_reader()
-        self.clock_path = self.path("clock")
-        self.set_clock(0)
-        self.assertTrue(os.path.exists(FAULTCLOCK), f"{FAULTCLOCK} does not exist: build the target faultclock")
-        self.start(environment={"LD_PRELOAD": FAULTCLOCK, "SLUICE_TEST_CLOCK": self.clock_path, "SLUICE_TEST_TABLE": "1"})
+        self.preload = faults_bench.Preload(self)
+        self.start(environment={**self.preload.environment, "SLUICE_TEST_TABLE": "1"})
         self.clock()
         self.flipped_bits()
         self.write_rows()
@@ -198,30 +195,21 @@ class Lies(FaultCase):
 
     # ---- Time.
 
-    def set_clock(self, ahead_s):
-        at = tai_ns()
-        if not os.path.exists(self.clock_path):
-            with open(self.clock_path, "wb") as file:
-                file.write(bytes(8))
-        with open(self.clock_path, "r+b", buffering=0) as file:
-            file.write(struct.pack("<q", int(ahead_s * 1e9)))
-        return at
-
     def clock(self):
         bench = self.bench
 
         def sees(seconds):
             return lambda s: abs(s["clock_step_s"] - seconds) < 60
 
-        bench.holds_on("wall clock jumps an hour ahead", "clock_gettime preloaded", lambda: self.set_clock(3600), sees(3600))
-        bench.holds_on("wall clock jumps two hours back", "clock_gettime preloaded", lambda: self.set_clock(-3600), sees(-3600))
+        bench.holds_on("wall clock jumps an hour ahead", "clock_gettime preloaded", lambda: self.preload.set(ahead_s=3600), sees(3600))
+        bench.holds_on("wall clock jumps two hours back", "clock_gettime preloaded", lambda: self.preload.set(ahead_s=-3600), sees(-3600))
 
         def jump_and_peak():
-            self.set_clock(86400)
+            self.preload.set(ahead_s=86400)
             return self.plant.inject("spike", channel="chamber_pressure", value=170, samples=1)
 
         bench.trips("wall clock jumps a day ahead, then a peak", "clock_gettime preloaded, spike of 170 kPa", jump_and_peak,
-                    ("high", None, "overpressure"), cure=lambda: self.set_clock(0))
+                    ("high", None, "overpressure"), cure=lambda: self.preload.set(ahead_s=0))
 
     # ---- Bits.
 

@@ -19,6 +19,7 @@ GROUPS = {
     "votes": "Votes",
     "memory": "Memory and time",
     "operators": "Operators",
+    "overrides": "Bypasses, the arming gate, the disk",
 }
 DOCUMENT = os.path.join(ROOT, "docs/faults.md")
 FEWEST = 30
