@@ -20,6 +20,7 @@ from support import BIN, wait_until
 
 ROWS_DIR = os.environ.get("SLUICE_FAULTS_DIR", os.path.join(os.path.dirname(BIN), "faults"))
 FAULTCLOCK = os.environ.get("SLUICE_FAULTCLOCK", os.path.join(os.path.dirname(BIN), "lib/libfaultclock.so"))
+BLACK_BOX = os.path.exists(os.path.join(BIN, "sluice-blackbox"))
 TRIES = 4
 STALLS = ("stale", "deadline", "heartbeat", "history", "output", "gate", "overrun", "readback", "stuck")
 LINES = ("relief", "supply")
@@ -145,6 +146,8 @@ def config(case, plant, rules=None, readback=False, outputs="udp", **control):
     text = support.config(case.instance, [support.udp_source(plant.udp_port, channels=plant_channels())],
                           support.outputs_to(target, outputs), RULES if rules is None else rules,
                           **{"silence_ms": 300, "output_fault_ms": 400, **control})
+    if BLACK_BOX:
+        text["black_box"] = {"directory": case.path("trips"), "pre_ms": 200, "post_ms": 20, "keep": 1000, "room_mb": 8}
     if readback:
         for output, line in zip(text["outputs"], LINES):
             output["feedback"] = FEEDBACK[line]
@@ -206,8 +209,17 @@ class Bench:
                 self.case.cured(self)
         raise AssertionError(f"{fault}: disturbed {TRIES} times; is the machine overloaded?")
 
-    def _row(self, fault, how, seen, first, took_ns):
-        self.case.row(fault, how, seen, first, took_ns)
+    def reported(self, fault, trip):
+        """The black box's directory of this trip; None if there is no black box."""
+        if not BLACK_BOX:
+            return None
+        directory = self.text["black_box"]["directory"]
+
+        def there():
+            return [name for name in os.listdir(directory) if name.endswith(f"-trip{trip}")]
+
+        wait_until(there, lambda: f"{fault}: the directory of trip {trip}; there are {sorted(os.listdir(directory))}")
+        return True
 
     def _dropped(self, fault, at, lines=SAFE):
         """(when, who) the relay got there: the first moment from `at` on with only these lines energised."""
@@ -250,8 +262,9 @@ class Bench:
         wrong = [change for change in self.truth.since(since) if change[1] - allowed]
         self.case.assertEqual(wrong, [], f"{fault}: a line was energised again without an operator")
 
-    def trips(self, fault, how, inject, first, by="control", cure=None):
-        """The fault takes the permit away; when it is gone, only reset and arm give it back."""
+    def trips(self, fault, how, inject, first, by="control", cure=None, box=True):
+        """The fault takes the permit away; when it is gone, only reset and arm give it back. box=False: there is no room for
+        the black box's report."""
         def verdict():
             trips = self.armed()
             at = inject()
@@ -260,12 +273,14 @@ class Bench:
                 raise Disturbed("the relay's watchdog was faster: a stall")
             self.case.assertEqual(who, by, fault)
             name = self._first_out(fault, first)
-            self.case.assertGreater(self.interlock()["trips"], trips, fault)
+            number = self.interlock()["trips"]
+            self.case.assertGreater(number, trips, fault)
             self.assert_safe_since(fault, when)
             if cure is not None:
                 cure()
             self._no_rearm(fault, when)
-            self._row(fault, how, f"both lines dropped by {by}", name, when - at)
+            written = self.reported(fault, number) if box else None
+            self.case.row(fault, how, f"both lines dropped by {by}", name, when - at, written)
 
         self._try(fault, verdict)
 
@@ -287,7 +302,7 @@ class Bench:
             self.case.assertEqual(moved, [], f"{fault}: a line moved; {interlock['first_out']}")
             interlock = self.interlock()
             self.case.assertEqual((interlock["trips"], interlock["state"]), (trips, "armed"), fault)
-            self._row(fault, how, "no line moved, still armed", "none", None)
+            self.case.row(fault, how, "no line moved, still armed", "none", None)
 
         self._try(fault, verdict)
 
@@ -309,9 +324,10 @@ class FaultCase(support.Case):
         with open(self.rows_path, "w", encoding="utf-8") as file:
             json.dump(self.rows, file, indent=1)
 
-    def row(self, fault, how, seen, first, took_ns):
+    def row(self, fault, how, seen, first, took_ns, box=None):
+        """box: True if the black box has written a directory of this trip, None if there was none to be written."""
         took_ms = None if took_ns is None else took_ns / 1e6
-        self.rows.append({"fault": fault, "how": how, "seen": seen, "first_out": first, "ms": took_ms})
+        self.rows.append({"fault": fault, "how": how, "seen": seen, "first_out": first, "ms": took_ms, "box": box})
         print(f"  {fault:58s} {seen}; first-out {first}" + (f"; {took_ms:.1f} ms" if took_ns is not None else ""),
               flush=True)
 

@@ -230,7 +230,8 @@ class Lies(FaultCase):
             bench.steps()
             self.assertEqual(bench.interlock()["state"], "fault")
             bench.assert_safe_since(fault, when)
-            self.row(fault, how, "both lines dropped by control; FAULT, reset refused", name, when - at)
+            self.row(fault, how, "both lines dropped by control; FAULT, reset refused", name, when - at,
+                     bench.reported(fault, bench.interlock()["trips"]))
             restarts = bench.server.processes()["control"]["restarts"]
             os.kill(memory.pid, signal.SIGKILL)
             bench.server.wait_status(lambda s: bench.server.processes(s)["control"]["restarts"] > restarts

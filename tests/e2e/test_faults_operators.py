@@ -136,7 +136,8 @@ class Operators(FaultCase):
                 bench.steps()
             self.assertEqual(bench.interlock()["state"], "ready")
             bench.assert_safe_since(fault, when)
-            self.row(fault, f"{CROWD} clients, sensor_nan", "both lines dropped by control; never energised", name, when - at)
+            self.row(fault, f"{CROWD} clients, sensor_nan", "both lines dropped by control; never energised", name, when - at,
+                     bench.reported(fault, bench.interlock()["trips"]))
 
         bench._try(fault, verdict)
 

@@ -33,6 +33,8 @@ class Overrides(FaultCase):
         text["arming"] = {"waive": [check for check in support.WAIVED if check not in waived], "on_loss": on_loss}
         if directory is not None:
             text["audit"] = {"file": os.path.join(directory, "audit.log")}
+            if faults_bench.BLACK_BOX:
+                text["black_box"]["directory"] = os.path.join(directory, "trips")
         self.bench = Bench(self, self.plant, text, environment=self.preload.environment)
 
     def test_faults(self):
@@ -87,12 +89,12 @@ class Overrides(FaultCase):
         bench.trips("a cause that was bypassed before an earlier trip", "bypass, trip, reset, arm; offset", inject,
                     ("high", None, "shroud_hot"), cure=self.heal)
 
-    # ---- The disk: of the audit log. A place of its own, so that it can be filled.
+    # ---- The disk: of the audit log and the black box. A place of its own, so that it can be filled.
 
     def disk(self):
         directory = self.path("disk")
         os.mkdir(directory)
-        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", directory],
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", directory],
                                                check=False).returncode != 0:
             self.skipTest("filling a disk wants root and a tmpfs")
         self.addCleanup(subprocess.run, ["umount", "-l", directory], check=False)
@@ -115,7 +117,7 @@ class Overrides(FaultCase):
 
         def inject():
             with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
-                while file.write(bytes(1024)):
+                while file.write(bytes(1 << 16)):
                     pass
             return self.plant.inject("spike", channel="chamber_pressure", value=170, samples=1)
 
@@ -124,8 +126,8 @@ class Overrides(FaultCase):
             os.unlink(path)
             wait_until(lambda: bench.status()["audit"]["pending"] == 0, "what was to be written down")
 
-        bench.trips("disk of the audit log full, then a peak", "tmpfs filled, spike of 170 kPa", inject,
-                    ("high", None, "overpressure"), cure=cure)
+        bench.trips("disk of the audit log and the black box full, then a peak", "tmpfs filled, spike of 170 kPa", inject,
+                    ("high", None, "overpressure"), cure=cure, box=False)
 
     # ---- The gate.
 

@@ -109,7 +109,8 @@ class Processes(FaultCase):
             name = bench._first_out(fault, ("high", None, "overpressure"))
             bench._no_rearm(fault, when)
             self.assertEqual(bench.server.control(), control)
-            self.row(fault, "SIGSTOP, spike of 170 kPa", "both lines dropped by control", name, when - at)
+            self.row(fault, "SIGSTOP, spike of 170 kPa", "both lines dropped by control", name, when - at,
+                     bench.reported(fault, bench.interlock()["trips"]))
 
         bench._try(fault, verdict)
 

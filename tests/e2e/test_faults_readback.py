@@ -56,7 +56,7 @@ class Readback(FaultCase):
             self.cure()
             bench._no_rearm(fault, when)
             self.row(fault, "valve_welded valve=relief, spike of 170 kPa", "both lines dropped by control; reset refused while welded",
-                     name, when - at)
+                     name, when - at, bench.reported(fault, bench.interlock()["trips"]))
 
         bench._try(fault, verdict)
 
@@ -84,7 +84,7 @@ class Readback(FaultCase):
         self.assertEqual(bench.interlock()["state"], "fault")
         bench.assert_safe_since(fault, changes[1][0])
         self.row(fault, "valve_welded valve=relief, arm", "both lines dropped by control; FAULT, reset refused", "readback",
-                 changes[1][0] - changes[0][0])
+                 changes[1][0] - changes[0][0], bench.reported(fault, bench.interlock()["trips"]))
         bench.restart()
         bench.armed()
 
@@ -127,7 +127,8 @@ class Roles(FaultCase):
             self.assertEqual(self.plant.truth.now(), RELIEF, "a reset alone gave the output back")
             bench.server.cli("trip", bench.server.instance)
             bench.server.wait_state("tripped")
-            self.row(fault, f"offset {channel} {value}", "supply dropped and latched, relief kept", "none", when - at)
+            self.row(fault, f"offset {channel} {value}", "supply dropped and latched, relief kept", "none", when - at,
+                     bench.reported(fault, bench.interlock()["trips"]))
 
         bench._try(fault, verdict)
 

@@ -55,10 +55,12 @@ class Table(support.Case):
         lines = [HEAD.format(watchdog=WATCHDOG_MS, stale=STALE_MS,
                              machine=f"{os.cpu_count()} cores, Linux {platform.release()}")]
         for group, title in GROUPS.items():
-            lines += [f"## {title}\n", "| fault | injected as | at the relay | first-out | time to safe |", "|---|---|---|---|---|"]
+            lines += [f"## {title}\n", "| fault | injected as | at the relay | first-out | black box | time to safe |",
+                      "|---|---|---|---|---|---|"]
             for row in rows[group]:
                 took = "-" if row["ms"] is None else f"{row['ms']:.1f} ms"
-                lines.append(f"| {row['fault']} | {row['how']} | {row['seen']} | {row['first_out']} | {took} |")
+                box = "written" if row["box"] else "-"
+                lines.append(f"| {row['fault']} | {row['how']} | {row['seen']} | {row['first_out']} | {box} | {took} |")
             lines.append("")
         return "\n".join(lines)
 
