@@ -122,11 +122,11 @@ class Lies(FaultCase):
         def while_worker_sleeps():
             worker = bench.server.worker()
             os.kill(worker, signal.SIGSTOP)
-            at = self.plant.inject("burst", stream="udp", frames=3000)
+            at = self.plant.inject("flood", stream="udp", frames=3000)
             os.kill(worker, signal.SIGCONT)
             return at
 
-        bench.trips("frames dropped by the kernel", "worker stopped, burst of 3000 frames into 4 KiB", while_worker_sleeps, overrun)
+        bench.trips("frames dropped by the kernel", "worker stopped, flood of 3000 frames into 4 KiB", while_worker_sleeps, overrun)
 
     def hostile_writer(self):
         """It writes beside the worker, which goes on. What lies is seen; what says nothing to a reader changes nothing."""

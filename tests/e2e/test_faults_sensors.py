@@ -78,7 +78,7 @@ class Sensors(FaultCase):
         malformed = stream("lost")["malformed"]
         changes_nothing("five frames corrupted (CRC)", "corrupt", self.lost("malformed", malformed + 5), stream="udp", frames=5)
         delivered = stream("delivered")
-        changes_nothing("samples far too fast", "burst", lambda s: s["streams"][0]["delivered"] > delivered + 2000, stream="udp",
+        changes_nothing("samples far too fast", "flood", lambda s: s["streams"][0]["delivered"] > delivered + 2000, stream="udp",
                         frames=2000)
         changes_nothing("sensor's own clock an hour ahead", "sensor_clock", None, cure=self.heal, stream="udp", value=3600)
         noise = bench.server.stream("serial")["noise_bytes"]

@@ -36,7 +36,7 @@ static void drift(struct plant *plant, const struct plant_event *event)
 }
 
 /* Samples that nobody expects, all at once. */
-static void burst(struct plant *plant, const struct plant_event *event, uint64_t now_ns)
+static void flood(struct plant *plant, const struct plant_event *event, uint64_t now_ns)
 {
     struct plant_stream *stream = stream_of(plant, event->stream);
 
@@ -187,8 +187,8 @@ void plant_run_event(struct plant *plant, const struct plant_event *event, uint6
     case PLANT_ACTION_SENSOR_CLOCK:
         stream_of(plant, event->stream)->clock_ahead_ns = (int64_t)(event->value * 1e9);
         break;
-    case PLANT_ACTION_BURST:
-        burst(plant, event, now_ns);
+    case PLANT_ACTION_FLOOD:
+        flood(plant, event, now_ns);
         break;
     case PLANT_ACTION_CORRUPT:
         stream_of(plant, event->stream)->corrupt_frames_left = event->frames;
