@@ -89,7 +89,7 @@ class Lies(FaultCase):
         self.bench = Bench(self, self.plant, text, environment=environment)
 
     def test_faults(self):
-        self.start(slots=SLOTS, silence_ms=8000, stall_trip_ms=4000, source={"receive_buffer_kb": 4})
+        self.start(slots=SLOTS, silence_ms=8000, stall_trip_ms=4000, source={"receive_buffer_kb": 16})
         self.overrun()
         self.hostile_writer()
         self.hostile_reader()
@@ -126,7 +126,7 @@ class Lies(FaultCase):
             os.kill(worker, signal.SIGCONT)
             return at
 
-        bench.trips("frames dropped by the kernel", "worker stopped, flood of 3000 frames into 4 KiB", while_worker_sleeps, overrun)
+        bench.trips("frames dropped by the kernel", "worker stopped, flood of 3000 frames into 16 KiB", while_worker_sleeps, overrun)
 
     def hostile_writer(self):
         """It writes beside the worker, which goes on. What lies is seen; what says nothing to a reader changes nothing."""
