@@ -95,7 +95,8 @@ bit late, lost;
 byte optional, member[3], target, ticks_asked, demands, unknowns;
 #endif
 byte cause; /* the first of all */
-bit reset_edge, arm_edge, test_edge, self_test_bad, blocked, demand, gate_passed, all_followed, feedback_late, test_done;
+bit reset_edge, arm_edge, test_edge, self_test_bad, blocked, demand, gate_passed, all_followed, feedback_late,
+    test_done;
 
 /* An assertion by name: the names are 0 always, and are there to be in spin's message. The numbers are those of the
  * interlock's invariants:
@@ -372,7 +373,7 @@ inline collect()
     judge_readback();
     if
 #ifdef MUTANT_STALE_IGNORED
-    :: rule == DEMAND -> because(BY_RULE)
+    :: rule == DEMAND || (rule == UNKNOWN && !PERMITS(code)) -> because(BY_RULE)
 #else
     :: rule != CLEAR -> because(BY_RULE)
 #endif
@@ -589,8 +590,8 @@ inline witness_bypasses()
 {
     INVARIANT(demand_is_safe_now, !energised || optional == CLEAR || bypassed_before[0]);
     INVARIANT(vote_not_weakened, !energised || NOT_CLEAR(0) + NOT_CLEAR(1) + NOT_CLEAR(2) < 2);
-    INVARIANT(unlatch_needs_reset, was != TRIPPED || code != READY ||
-              ((optional == CLEAR || bypassed_before[0]) && NOT_CLEAR(0) + NOT_CLEAR(1) + NOT_CLEAR(2) < 2));
+    INVARIANT(unlatch_needs_reset, was != TRIPPED || code != READY || optional == CLEAR || bypassed_before[0]);
+    INVARIANT(vote_not_weakened, was != TRIPPED || code != READY || NOT_CLEAR(0) + NOT_CLEAR(1) + NOT_CLEAR(2) < 2);
     INVARIANT(bypass_ends_at_trip, !PERMITS(was) || PERMITS(code) || BYPASSES == 0);
     INVARIANT(bypasses_counted, BYPASSES <= BYPASSES_MAX);
     witness_bypass(0);
@@ -599,12 +600,12 @@ inline witness_bypasses()
 }
 #endif
 
-/* A tick for engine and witness. */
 inline grow(ticks, limit)
 {
     ticks = (ticks < (limit) -> ticks + 1 : (limit))
 }
 
+/* A tick for engine and witness. */
 inline age_outputs()
 {
     astray_ticks = (astray && astray_ticks <= FOLLOW_TICKS -> astray_ticks + 1 : astray_ticks);
@@ -693,7 +694,6 @@ inline choose_inputs()
         :: target = 2
         fi;
         if
-        :: down == PRESS_BYPASS -> ticks_asked = 1
         :: down == PRESS_BYPASS -> ticks_asked = BYPASS_TICKS
         :: down == PRESS_BYPASS -> ticks_asked = BYPASS_TICKS + 1
         :: down == PRESS_UNBYPASS
@@ -704,9 +704,12 @@ inline choose_inputs()
     choose_truth(position);
     choose_truth(rule);
     may_set(gate_passed);
-    may_set(deadline_missed);
-    may_set(corrupt);
-    may_set(clock_back)
+    if /* at most one of these */
+    :: skip
+    :: deadline_missed = 1
+    :: corrupt = 1
+    :: clock_back = 1
+    fi
 #endif
 }
 
@@ -845,7 +848,7 @@ byte calm_ticks;
 #define SUPERVISOR_BOUND 1
 #endif
 #ifndef REARM_BOUND
-#define REARM_BOUND 12
+#define REARM_BOUND 8
 #endif
 
 #define HAZARD \
@@ -978,6 +981,7 @@ inline press_buttons()
     :: !calm
     :: !calm -> down = PRESS_RESET
     :: !calm -> down = PRESS_ARM
+    :: !calm -> down = PRESS_TRIP
     fi
 #else
     if
@@ -1062,7 +1066,7 @@ active proctype control()
     do
     :: atomic { control_is == RUNS && control_due && control_at == REST && ORPHANED -> control_at = LAST }
     :: atomic {
-            control_is == RUNS && control_due && control_at == REST && !ORPHANED ->
+            control_is == RUNS && control_due && control_at == REST && !ORPHANED && !(CALM && code == FAULT) ->
             look_at_clock();
             control_at = LOOKED
         }
@@ -1084,6 +1088,7 @@ active proctype control()
     :: atomic {
             control_is == RUNS && control_at == AGAIN ->
             message = energised && STILL_IN_TIME;
+            INVARIANT(gap_noticed, !message || !gap_unseen);
             control_at = SEND
         }
     :: atomic {
@@ -1095,7 +1100,7 @@ active proctype control()
         }
     :: atomic { control_is == RUNS && control_at == LAST -> hear_safe(); control_ends() }
 #ifdef REARM
-    :: atomic { calm && control_is == RUNS && control_at == REST && code == FAULT -> control_ends() }
+    :: atomic { calm && control_is == RUNS && control_at == REST && code == FAULT -> control_ends() } /* asked to */
 #endif
     od
 }
@@ -1108,7 +1113,7 @@ inline look_at_control()
     :: control_is == DEAD -> silence = 0
     :: control_is != DEAD && beaten -> silence = 0
     :: control_is != DEAD && !beaten && own_ticks >= GAP_TICKS /* its own gap proves nothing */
-    :: control_is != DEAD && !beaten && own_ticks < GAP_TICKS -> silence = (silence < SILENCE_TICKS -> silence + 1 : silence)
+    :: control_is != DEAD && !beaten && own_ticks < GAP_TICKS -> grow(silence, SILENCE_TICKS)
     fi;
 #ifndef MUTANT_BESIDE
     if
