@@ -187,8 +187,8 @@ inline machine_next()
     :: code == TEST && !self_test_bad ->
         if
 #ifdef MUTANT_TEST_IS_DEAF
-        :: demand && test_done -> code = ARMED
-        :: demand && !test_done
+        :: demand && cause != BY_READBACK
+        :: demand && cause == BY_READBACK -> code = TRIPPED
 #else
         :: demand -> code = TRIPPED
 #endif
