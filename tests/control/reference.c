@@ -171,7 +171,8 @@ static void go_on_with_test(struct reference_step *s)
     if (t->phase == 1 && o->position == POSITION_SAFE) {
         t->safe_ns = s->inputs->now_ns - t->from_ns;
         t->phase = 2;
-    } else if (t->phase == 2 && o->position == POSITION_ENERGISED && wanted(s->r, t->output) == POSITION_ENERGISED) {
+    } else if (t->phase == 2 && o->position == POSITION_ENERGISED &&
+               wanted(s->r, t->output) == POSITION_ENERGISED) {
         t->back_ns = s->inputs->now_ns - t->from_ns - t->safe_ns;
         s->test_done = true;
     }
@@ -374,9 +375,9 @@ static uint32_t next_code(uint32_t code, const struct machine_inputs *in)
         return in->reset_edge != 0 && in->blocked == 0 ? ENGINE_READY : ENGINE_TRIPPED;
     }
     if (code == ENGINE_READY) {
-        return in->blocked != 0                               ? ENGINE_TRIPPED
+        return in->blocked != 0                            ? ENGINE_TRIPPED
                : in->arm_edge != 0 && in->gate_passed != 0 ? ENGINE_ARMING
-                                                              : ENGINE_READY;
+                                                           : ENGINE_READY;
     }
     if (code == ENGINE_ARMING) {
         return in->blocked != 0         ? ENGINE_TRIPPED
@@ -481,10 +482,8 @@ static void move(struct reference_step *s, const struct machine_inputs *in)
         r->latched = 0;
     }
     if (r->code == ENGINE_TEST && s->before == ENGINE_ARMED) {
-        r->test = (struct reference_test){.output = s->inputs->command_index,
-                                          .result = TEST_RUNNING,
-                                          .phase = 1,
-                                          .from_ns = s->inputs->now_ns};
+        r->test = (struct reference_test){
+            .output = s->inputs->command_index, .result = TEST_RUNNING, .phase = 1, .from_ns = s->inputs->now_ns};
         reference_event(s, EVENT_TEST, r->test.output, TEST_RUNNING);
     }
     if (r->code == ENGINE_ARMED && s->before == ENGINE_TEST) {
@@ -565,8 +564,8 @@ void reference_step(const struct control_table *table, struct reference *r, cons
     bool blocked = r->demanding.count + r->blocking.count > 0;
     bool demand = r->demanding.count > 0 || s.covered;
     uint32_t asked = inputs->command_index;
-    bool testable = s.pressed == COMMAND_TEST && asked < table->outputs && has_feedback(table, asked) &&
-                    can_test(&s, asked);
+    bool testable =
+        s.pressed == COMMAND_TEST && asked < table->outputs && has_feedback(table, asked) && can_test(&s, asked);
     uint32_t answer = command(&s);
     struct machine_inputs in = {.reset_edge = s.pressed == COMMAND_RESET,
                                 .arm_edge = s.pressed == COMMAND_ARM,

@@ -77,8 +77,8 @@ static double limit_of(const struct control_rule *rule, const struct reference_r
         return rule->low;
     case CAUSE_RATE:
     case CAUSE_DEVIATION: {
-        bool low = rule->has_high == 0 || (rule->has_low != 0 && !(m->measure > rule->high) &&
-                                           !(m->measure >= rule->low));
+        bool low =
+            rule->has_high == 0 || (rule->has_low != 0 && !(m->measure > rule->high) && !(m->measure >= rule->low));
         return low ? rule->low : rule->high;
     }
     case CAUSE_STUCK:
@@ -143,7 +143,8 @@ void reference_partial_causes(const struct reference_step *s, uint32_t outputs, 
     list->count = 0;
     for (uint32_t i = 0; i < rules_of(s); i++) {
         const struct control_rule *rule = &s->table->rule[i];
-        if (reference_acts(s, i) && protects(rule) && !reference_full(s->table, rule) && (rule->outputs & outputs) != 0) {
+        if (reference_acts(s, i) && protects(rule) && !reference_full(s->table, rule) &&
+            (rule->outputs & outputs) != 0) {
             add_rule(s, i, list);
         }
     }

@@ -6,7 +6,8 @@
 
 #define SECOND_NS 1e9
 
-static uint32_t channel_fault(const struct control_table *table, const struct engine_inputs *inputs, uint32_t channel)
+static uint32_t channel_fault(const struct control_table *table, const struct engine_inputs *inputs,
+                              uint32_t channel)
 {
     const struct engine_sample *sample = &inputs->channel[channel];
     const struct control_channel *c = &table->channel[channel];
@@ -63,8 +64,10 @@ static uint64_t at_least_one(uint32_t samples)
     return samples == 0 ? 1 : samples;
 }
 
-/* On-delay, hysteresis and off-delay: one more sample, stamped t, that is out of the limits, or back, or between. */
-static void delays(const struct control_rule *rule, struct reference_rule *m, bool out, bool back, bool old, uint64_t t)
+/* On-delay, hysteresis and off-delay: one more sample, stamped t, that is out of the limits, or back, or between.
+ */
+static void delays(const struct control_rule *rule, struct reference_rule *m, bool out, bool back, bool old,
+                   uint64_t t)
 {
     if (!m->demanding) {
         if (out) {
@@ -215,8 +218,8 @@ static void judge_stuck(const struct control_rule *rule, struct reference_rule *
     }
 }
 
-static void judge_heartbeat(const struct reference_step *s, const struct control_rule *rule, struct reference_rule *m,
-                            bool is_new)
+static void judge_heartbeat(const struct reference_step *s, const struct control_rule *rule,
+                            struct reference_rule *m, bool is_new)
 {
     const struct engine_sample *sample = &s->inputs->channel[rule->channel];
     if (is_new && sample->old == 0) {
@@ -249,7 +252,8 @@ static bool channel_exists(const struct control_table *table, uint32_t channel)
 }
 
 /* The first of the rule's channels that is not GOOD, or ENGINE_NONE; *why says what it is. */
-static bool not_good(const struct reference_step *s, const struct control_rule *rule, uint32_t *channel, uint32_t *why)
+static bool not_good(const struct reference_step *s, const struct control_rule *rule, uint32_t *channel,
+                     uint32_t *why)
 {
     uint32_t named[2] = {rule->channel, rule->other};
     uint32_t count = rule->form == FORM_DEVIATION ? 2 : 1;

@@ -6,12 +6,12 @@
 
 #include "tests/support/table.h"
 
-#define MS       UINT64_C(1000000)
-#define NUMBERS  2u
-#define BITS     2u
-#define BEAT     3u
-#define POSITION 4u
-#define VALUES   5u
+#define MS           UINT64_C(1000000)
+#define NUMBERS      2u
+#define BITS         2u
+#define BEAT         3u
+#define POSITION     4u
+#define VALUES       5u
 #define HEALTHY_BITS UINT64_C(0x25) /* 0b100101 */
 
 static uint64_t below(struct world *w, uint64_t limit)
@@ -239,9 +239,32 @@ void world_make(struct world *w, uint64_t seed)
 
 static double odd_number(struct world *w)
 {
-    static const double odd[] = {101,  100,   -95,   81,      999,       1001,        -1001, 0.0, -0.0, 4e-320,
-                                 70,   -85,   60,    -60,     1e300,     -DBL_MAX,    2.5,   -1,  65,   75,
-                                 1000, -1000, DBL_MIN, 88.5, 9007199254740992.0, 9007199254740994.0};
+    static const double odd[] = {101,
+                                 100,
+                                 -95,
+                                 81,
+                                 999,
+                                 1001,
+                                 -1001,
+                                 0.0,
+                                 -0.0,
+                                 4e-320,
+                                 70,
+                                 -85,
+                                 60,
+                                 -60,
+                                 1e300,
+                                 -DBL_MAX,
+                                 2.5,
+                                 -1,
+                                 65,
+                                 75,
+                                 1000,
+                                 -1000,
+                                 DBL_MIN,
+                                 88.5,
+                                 9007199254740992.0,
+                                 9007199254740994.0};
     uint64_t dice = below(w, 30);
     return dice == 0   ? (double)NAN
            : dice == 1 ? (double)INFINITY
@@ -353,8 +376,9 @@ static void valves(struct world *w, uint32_t energised)
 
 static uint32_t odd_command(struct world *w)
 {
-    static const uint32_t odd[] = {COMMAND_BYPASS, COMMAND_BYPASS,  COMMAND_UNBYPASS, COMMAND_TEST,   COMMAND_ACKNOWLEDGE,
-                                   COMMAND_SHELVE, COMMAND_UNSHELVE, COMMAND_RESET,   COMMAND_ARM};
+    static const uint32_t odd[] = {COMMAND_BYPASS,   COMMAND_BYPASS,      COMMAND_UNBYPASS,
+                                   COMMAND_TEST,     COMMAND_ACKNOWLEDGE, COMMAND_SHELVE,
+                                   COMMAND_UNSHELVE, COMMAND_RESET,       COMMAND_ARM};
     w->inputs.command_index = (uint32_t)below(w, w->table.rules + 1);
     w->inputs.command_ns = chance(w, 50) ? 0 : below(w, 80 * MS);
     uint32_t command = odd[below(w, sizeof(odd) / sizeof(odd[0]))];

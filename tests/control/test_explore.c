@@ -1,6 +1,7 @@
 /* Every state that the engine can reach with a small plant, breadth first, and from each of them every input: the
- * invariants of the interlock hold on every transition. The plant: one channel with a rule that trips, one with a rule
- * that holds an output, an output with feedback and one without, a gate, an operator with every command, faults.
+ * invariants of the interlock hold on every transition. The plant: one channel with a rule that trips, one with a
+ * rule that holds an output, an output with feedback and one without, a gate, an operator with every command,
+ * faults.
  */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -9,13 +10,13 @@
 #include "control/engine.h"
 #include "tests/support/table.h"
 
-#define MS       UINT64_C(1000000)
-#define RULES    3u
-#define POSITION 2u
+#define MS          UINT64_C(1000000)
+#define RULES       3u
+#define POSITION    2u
 #define STATE_BYTES (offsetof(struct engine_state, rule) + RULES * sizeof(struct engine_rule_state))
-#define NODES    200000u
-#define BUCKETS  (1u << 19)
-#define TIME_MS  3 /* of the feedback, and of the longest bypass */
+#define NODES       200000u
+#define BUCKETS     (1u << 19)
+#define TIME_MS     3 /* of the feedback, and of the longest bypass */
 
 static struct control_table table;
 static struct engine_state state;
@@ -313,7 +314,8 @@ static void healthy_step(uint32_t command)
     apply(&choice);
 }
 
-/* Invariant 12: from everywhere but FAULT, a healthy plant and an operator who does what the book says arm it. IL-033 */
+/* Invariant 12: from everywhere but FAULT, a healthy plant and an operator who does what the book says arm it.
+ * IL-033 */
 static void check_rearm(uint32_t node)
 {
     return_to(&nodes[node]);

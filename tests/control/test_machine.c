@@ -1,5 +1,5 @@
-/* The state machine, whole: every code, legal or one bit beside it, with every combination of its ten inputs, against
- * the table below. */
+/* The state machine, whole: every code, legal or one bit beside it, with every combination of its ten inputs,
+ * against the table below. */
 #include <criterion/criterion.h>
 
 #include "control/machine.h"
@@ -33,7 +33,8 @@ static struct machine_inputs inputs_of(uint32_t bits)
                                    .test_done = bits >> 9 & 1};
 }
 
-/* The first row of a state whose `set` bits are all set and whose `clear` bits are all clear tells where it leads. */
+/* The first row of a state whose `set` bits are all set and whose `clear` bits are all clear tells where it leads.
+ */
 struct row {
     uint32_t from;
     uint32_t set;
@@ -42,33 +43,23 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {ENGINE_INIT, BAD, 0, ENGINE_FAULT},
-    {ENGINE_INIT, 0, 0, ENGINE_TRIPPED},
+    {ENGINE_INIT, BAD, 0, ENGINE_FAULT},          {ENGINE_INIT, 0, 0, ENGINE_TRIPPED},
 
-    {ENGINE_TRIPPED, BAD, 0, ENGINE_FAULT},
-    {ENGINE_TRIPPED, RESET, BLOCKED, ENGINE_READY},
+    {ENGINE_TRIPPED, BAD, 0, ENGINE_FAULT},       {ENGINE_TRIPPED, RESET, BLOCKED, ENGINE_READY},
     {ENGINE_TRIPPED, 0, 0, ENGINE_TRIPPED},
 
-    {ENGINE_READY, BAD, 0, ENGINE_FAULT},
-    {ENGINE_READY, BLOCKED, 0, ENGINE_TRIPPED},
-    {ENGINE_READY, ARM | GATE, 0, ENGINE_ARMING},
-    {ENGINE_READY, 0, 0, ENGINE_READY},
+    {ENGINE_READY, BAD, 0, ENGINE_FAULT},         {ENGINE_READY, BLOCKED, 0, ENGINE_TRIPPED},
+    {ENGINE_READY, ARM | GATE, 0, ENGINE_ARMING}, {ENGINE_READY, 0, 0, ENGINE_READY},
 
-    {ENGINE_ARMING, BAD, 0, ENGINE_FAULT},
-    {ENGINE_ARMING, BLOCKED, 0, ENGINE_TRIPPED},
-    {ENGINE_ARMING, LATE, 0, ENGINE_FAULT},
-    {ENGINE_ARMING, FOLLOWED, 0, ENGINE_ARMED},
+    {ENGINE_ARMING, BAD, 0, ENGINE_FAULT},        {ENGINE_ARMING, BLOCKED, 0, ENGINE_TRIPPED},
+    {ENGINE_ARMING, LATE, 0, ENGINE_FAULT},       {ENGINE_ARMING, FOLLOWED, 0, ENGINE_ARMED},
     {ENGINE_ARMING, 0, 0, ENGINE_ARMING},
 
-    {ENGINE_ARMED, BAD, 0, ENGINE_FAULT},
-    {ENGINE_ARMED, DEMAND, 0, ENGINE_TRIPPED},
-    {ENGINE_ARMED, TEST, 0, ENGINE_TEST},
-    {ENGINE_ARMED, 0, 0, ENGINE_ARMED},
+    {ENGINE_ARMED, BAD, 0, ENGINE_FAULT},         {ENGINE_ARMED, DEMAND, 0, ENGINE_TRIPPED},
+    {ENGINE_ARMED, TEST, 0, ENGINE_TEST},         {ENGINE_ARMED, 0, 0, ENGINE_ARMED},
 
-    {ENGINE_TEST, BAD, 0, ENGINE_FAULT},
-    {ENGINE_TEST, DEMAND, 0, ENGINE_TRIPPED},
-    {ENGINE_TEST, DONE, 0, ENGINE_ARMED},
-    {ENGINE_TEST, 0, 0, ENGINE_TEST},
+    {ENGINE_TEST, BAD, 0, ENGINE_FAULT},          {ENGINE_TEST, DEMAND, 0, ENGINE_TRIPPED},
+    {ENGINE_TEST, DONE, 0, ENGINE_ARMED},         {ENGINE_TEST, 0, 0, ENGINE_TEST},
 
     {ENGINE_FAULT, 0, 0, ENGINE_FAULT},
 };
@@ -175,8 +166,8 @@ Test(machine, worse_inputs_lead_to_no_permit)
                 }
                 struct machine_inputs worse = inputs_of(bits | more);
                 bool still = machine_permits(machine_next(legal[i], &worse));
-                cr_assert(permit || !still, "%s with %#x: no permit, but with %#x", engine_state_name(legal[i]), bits,
-                          bits | more);
+                cr_assert(permit || !still, "%s with %#x: no permit, but with %#x", engine_state_name(legal[i]),
+                          bits, bits | more);
             }
         }
     }

@@ -125,9 +125,10 @@ static void check_monotone(uint32_t k, uint32_t n)
             uint32_t without = c - kind * power(KINDS, i);
             uint32_t unknown = without + (kind / 3 * 3 + DARK) * power(KINDS, i);
             uint32_t bypassed = without + (kind % 3 + 3) * power(KINDS, i);
-            bool stays = truths[c] == TRUTH_CLEAR ||
-                         (truths[unknown] != TRUTH_CLEAR && truths[bypassed] != TRUTH_CLEAR);
-            cr_assert(stays, "%u of %u: combination %u acts, not so with member %u unknown or bypassed", k, n, c, i);
+            bool stays =
+                truths[c] == TRUTH_CLEAR || (truths[unknown] != TRUTH_CLEAR && truths[bypassed] != TRUTH_CLEAR);
+            cr_assert(stays, "%u of %u: combination %u acts, not so with member %u unknown or bypassed", k, n, c,
+                      i);
         }
     }
 }
@@ -177,11 +178,11 @@ Test(votes, stated_degradation)
         const char *members;
         uint32_t truth;
     } rows[] = {
-        {2, "ccc", TRUTH_CLEAR},   {2, "dcc", TRUTH_CLEAR},   {2, "ddc", TRUTH_DEMAND}, /* 2oo3 */
-        {2, "ucc", TRUTH_CLEAR},   {2, "udc", TRUTH_UNKNOWN},                           /* .. one unknown: 1oo2 */
-        {2, "bcc", TRUTH_CLEAR},   {2, "bdc", TRUTH_UNKNOWN}, {2, "Dcc", TRUTH_CLEAR},  /* .. one bypassed: 1oo2 */
+        {2, "ccc", TRUTH_CLEAR},   {2, "dcc", TRUTH_CLEAR},   {2, "ddc", TRUTH_DEMAND},  /* 2oo3 */
+        {2, "ucc", TRUTH_CLEAR},   {2, "udc", TRUTH_UNKNOWN},                            /* .. one unknown: 1oo2 */
+        {2, "bcc", TRUTH_CLEAR},   {2, "bdc", TRUTH_UNKNOWN}, {2, "Dcc", TRUTH_CLEAR},   /* .. one bypassed: 1oo2 */
         {2, "uuc", TRUTH_UNKNOWN}, {2, "ubc", TRUTH_UNKNOWN}, {2, "bbc", TRUTH_UNKNOWN}, /* .. two: a trip */
-        {1, "cc", TRUTH_CLEAR},    {1, "dc", TRUTH_DEMAND},                             /* 1oo2 */
+        {1, "cc", TRUTH_CLEAR},    {1, "dc", TRUTH_DEMAND},                              /* 1oo2 */
         {1, "uc", TRUTH_UNKNOWN},  {1, "bc", TRUTH_UNKNOWN},                            /* .. one unknown: a trip */
         {2, "cc", TRUTH_CLEAR},    {2, "dc", TRUTH_CLEAR},    {2, "dd", TRUTH_DEMAND},  /* 2oo2 */
         {2, "uc", TRUTH_CLEAR},    {2, "ud", TRUTH_UNKNOWN},  {2, "bd", TRUTH_UNKNOWN}, /* .. one unknown: 1oo1 */
@@ -245,7 +246,8 @@ static void check_shape(uint32_t shape)
         enum kleene pair = combine(inner, invert((shape & 4) != 0, k[0]), invert((shape & 8) != 0, k[1]));
         enum kleene whole = combine(outer, invert((shape & 32) != 0, pair), invert((shape & 16) != 0, k[2]));
         whole = invert((shape & 64) != 0, whole);
-        cr_assert_eq(state.rule[top].truth, truth_of(whole), "shape %#x, members %u %u %u", shape, k[0], k[1], k[2]);
+        cr_assert_eq(state.rule[top].truth, truth_of(whole), "shape %#x, members %u %u %u", shape, k[0], k[1],
+                     k[2]);
         cr_assert_eq(outputs.energised, whole == CLEAR ? 3 : 0, "shape %#x", shape);
     }
 }
@@ -271,14 +273,30 @@ static const struct sample_kind kinds[] = {
     {"good", CLEAR, ENGINE_GOOD, CAUSE_NONE, {.value = 50, .tai_ns = TEST_NOW_NS, .samples = 1}},
     {"high", DEMAND, ENGINE_GOOD, CAUSE_NONE, {.value = 150, .tai_ns = TEST_NOW_NS, .samples = 1}},
     {"none", DARK, ENGINE_STALE, CAUSE_STALE, {.value = 50, .tai_ns = TEST_NOW_NS}},
-    {"stale", DARK, ENGINE_STALE, CAUSE_STALE, {.value = 50, .tai_ns = TEST_NOW_NS - TEST_STALE_NS - 1, .samples = 1}},
+    {"stale",
+     DARK,
+     ENGINE_STALE,
+     CAUSE_STALE,
+     {.value = 50, .tai_ns = TEST_NOW_NS - TEST_STALE_NS - 1, .samples = 1}},
     {"nan", DARK, ENGINE_BAD, CAUSE_NOT_FINITE, {.value = (double)NAN, .tai_ns = TEST_NOW_NS, .samples = 1}},
-    {"infinite", DARK, ENGINE_BAD, CAUSE_NOT_FINITE, {.value = -(double)INFINITY, .tai_ns = TEST_NOW_NS, .samples = 1}},
+    {"infinite",
+     DARK,
+     ENGINE_BAD,
+     CAUSE_NOT_FINITE,
+     {.value = -(double)INFINITY, .tai_ns = TEST_NOW_NS, .samples = 1}},
     {"above range", DARK, ENGINE_BAD, CAUSE_RANGE, {.value = 1001, .tai_ns = TEST_NOW_NS, .samples = 1}},
     {"below range", DARK, ENGINE_BAD, CAUSE_RANGE, {.value = -1001, .tai_ns = TEST_NOW_NS, .samples = 1}},
-    {"short", DARK, ENGINE_BAD, CAUSE_FRAME, {.value = 50, .tai_ns = TEST_NOW_NS, .samples = 1, .fault = CAUSE_FRAME}},
+    {"short",
+     DARK,
+     ENGINE_BAD,
+     CAUSE_FRAME,
+     {.value = 50, .tai_ns = TEST_NOW_NS, .samples = 1, .fault = CAUSE_FRAME}},
     {"future", DARK, ENGINE_BAD, CAUSE_FRAME, {.value = 50, .tai_ns = TEST_NOW_NS + 10 * MS + 1, .samples = 1}},
-    {"overrun", DARK, ENGINE_BAD, CAUSE_OVERRUN, {.value = 50, .tai_ns = TEST_NOW_NS, .samples = 1, .fault = CAUSE_OVERRUN}},
+    {"overrun",
+     DARK,
+     ENGINE_BAD,
+     CAUSE_OVERRUN,
+     {.value = 50, .tai_ns = TEST_NOW_NS, .samples = 1, .fault = CAUSE_OVERRUN}},
 };
 #define SAMPLE_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -296,11 +314,12 @@ static void check_qualities(uint32_t k, uint32_t n, const size_t *pick)
     for (uint32_t i = 0; i < n; i++) {
         cr_assert_eq(state.quality[i], kinds[pick[i]].quality, "%s: %s", kinds[pick[i]].name,
                      engine_quality_name(state.quality[i]));
-        cr_assert_eq(state.why[i], kinds[pick[i]].why, "%s: %s", kinds[pick[i]].name, engine_cause_name(state.why[i]));
+        cr_assert_eq(state.why[i], kinds[pick[i]].why, "%s: %s", kinds[pick[i]].name,
+                     engine_cause_name(state.why[i]));
         cr_assert_eq(state.rule[i].truth, truth_of(kinds[pick[i]].truth), "%s", kinds[pick[i]].name);
     }
-    cr_assert_eq(state.rule[n].truth, defined(k, demand, dark, false), "%u of %u: %s %s %s", k, n, kinds[pick[0]].name,
-                 kinds[pick[1]].name, kinds[pick[2]].name);
+    cr_assert_eq(state.rule[n].truth, defined(k, demand, dark, false), "%u of %u: %s %s %s", k, n,
+                 kinds[pick[0]].name, kinds[pick[1]].name, kinds[pick[2]].name);
     cr_assert_eq(outputs.energised, state.rule[n].truth == TRUTH_CLEAR ? 3 : 0);
 }
 
@@ -312,7 +331,8 @@ Test(votes, every_quality_in_every_voting_form)
             make_members(n);
             table_add_vote(&table, k, 0, n);
             for (size_t i = 0; i < SAMPLE_KINDS * SAMPLE_KINDS * SAMPLE_KINDS; i++) {
-                size_t pick[3] = {i % SAMPLE_KINDS, i / SAMPLE_KINDS % SAMPLE_KINDS, i / SAMPLE_KINDS / SAMPLE_KINDS};
+                size_t pick[3] = {i % SAMPLE_KINDS, i / SAMPLE_KINDS % SAMPLE_KINDS,
+                                  i / SAMPLE_KINDS / SAMPLE_KINDS};
                 check_qualities(k, n, pick);
             }
         }
