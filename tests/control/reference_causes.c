@@ -125,17 +125,28 @@ static uint32_t rules_of(const struct reference_step *s)
     return s->table->rules < CONTROL_RULES_MAX ? s->table->rules : CONTROL_RULES_MAX;
 }
 
-/* Acting partial PROTECT, HOLD and, outside ARMED and TEST, PERMIT rules: they block, but trip nothing. */
-static bool only_blocks(const struct reference_step *s, uint32_t index)
+/* Partial rules that together take all outputs trip the whole. */
+static bool is_partial(const struct reference_step *s, const struct control_rule *rule)
 {
-    const struct control_rule *rule = &s->table->rule[index];
-    if (!reference_acts(s, index)) {
-        return false;
+    return protects(rule) && !reference_full(s->table, rule) && !s->covered;
+}
+
+/* They block, but trip nothing: acting partial PROTECT rules first, then HOLD rules and, but for ARMED and TEST, PERMIT
+ * rules. */
+static void blocking_causes(const struct reference_step *s)
+{
+    for (uint32_t i = 0; i < rules_of(s); i++) {
+        if (reference_acts(s, i) && is_partial(s, &s->table->rule[i])) {
+            add_rule(s, i, &s->r->blocking);
+        }
     }
-    if (rule->role == ROLE_PERMIT) {
-        return s->before != ENGINE_ARMED && s->before != ENGINE_TEST;
+    bool permits_count = s->before != ENGINE_ARMED && s->before != ENGINE_TEST;
+    for (uint32_t i = 0; i < rules_of(s); i++) {
+        uint32_t role = s->table->rule[i].role;
+        if (reference_acts(s, i) && (role == ROLE_HOLD || (role == ROLE_PERMIT && permits_count))) {
+            add_rule(s, i, &s->r->blocking);
+        }
     }
-    return rule->role == ROLE_HOLD || (protects(rule) && !reference_full(s->table, rule));
 }
 
 void reference_partial_causes(const struct reference_step *s, uint32_t outputs, struct reference_list *list)
@@ -150,7 +161,7 @@ void reference_partial_causes(const struct reference_step *s, uint32_t outputs, 
     }
 }
 
-static void readback_causes(const struct reference_step *s)
+void reference_readback_causes(const struct reference_step *s)
 {
     for (uint32_t i = 0; i < s->table->outputs && i < CONTROL_OUTPUTS_MAX; i++) {
         if (s->r->output[i].cause) {
@@ -168,6 +179,12 @@ void reference_collect(struct reference_step *s)
     const struct engine_inputs *inputs = s->inputs;
     r->demanding.count = 0;
     r->blocking.count = 0;
+    if (s->before != ENGINE_FAULT && (s->broken || !reference_legal(s->before))) {
+        add(&r->demanding, reference_plain_cause(s, CAUSE_SELF_TEST));
+        if (reference_permits(s->before) || r->energised != 0) {
+            return; /* the first-out of a permit that a fault takes is the fault */
+        }
+    }
     if (inputs->deadline_missed != 0) {
         add(&r->demanding, reference_plain_cause(s, CAUSE_DEADLINE));
     }
@@ -183,15 +200,11 @@ void reference_collect(struct reference_step *s)
     if (inputs->output_fault != 0) {
         add(&r->demanding, reference_plain_cause(s, CAUSE_OUTPUT));
     }
-    readback_causes(s);
+    reference_readback_causes(s);
     for (uint32_t i = 0; i < rules_of(s); i++) {
-        if (reference_acts(s, i) && protects(&s->table->rule[i]) && reference_full(s->table, &s->table->rule[i])) {
+        if (reference_acts(s, i) && protects(&s->table->rule[i]) && !is_partial(s, &s->table->rule[i])) {
             add_rule(s, i, &r->demanding);
         }
     }
-    for (uint32_t i = 0; i < rules_of(s); i++) {
-        if (only_blocks(s, i)) {
-            add_rule(s, i, &r->blocking);
-        }
-    }
+    blocking_causes(s);
 }

@@ -96,6 +96,14 @@ static void same_causes(const char *what, const struct engine_cause *e, uint32_t
     for (uint32_t i = 0; i < count && i < expected; i++) {
         same_cause(what, i, &e[i], &m->cause[i]);
     }
+    for (uint32_t i = expected; i < count && i < ENGINE_CAUSES_MAX; i++) {
+        differ("  %s[%u]: only the engine has %s, rule %u, channel %u\n", what, i, engine_cause_name(e[i].kind), e[i].rule,
+               e[i].channel);
+    }
+    for (uint32_t i = count; i < expected; i++) {
+        differ("  %s[%u]: only the reference has %s, rule %u, channel %u\n", what, i,
+               engine_cause_name(m->cause[i].kind), m->cause[i].rule, m->cause[i].channel);
+    }
 }
 
 static void compare_causes(void)
@@ -119,6 +127,7 @@ static void compare_rules(void)
     for (uint32_t i = 0; i < world.table.rules; i++) {
         const struct engine_rule_state *e = &state.rule[i];
         const struct reference_rule *m = &reference.rule[i];
+        size_t differs_before = differs_length;
         if (e->truth != m->truth) {
             differ("  rule[%u] (form %u) truth: engine %s, reference %s\n", i, world.table.rule[i].form,
                    engine_truth_name(e->truth), engine_truth_name(m->truth));
@@ -127,6 +136,10 @@ static void compare_rules(void)
             same("rule why", i, e->why, m->why);
         }
         same_number("rule measure", i, e->measure, m->measure);
+        if (differs_length > differs_before) {
+            differ("  rule[%u]: form %u role %u, reference says %s, %s\n", i, world.table.rule[i].form,
+                   world.table.rule[i].role, engine_truth_name(m->truth), engine_cause_name(m->why));
+        }
         same("rule alarm", i, e->alarm, m->alarm);
         same("rule bypass_until_ns", i, e->bypass_until_ns, m->bypass_until_ns);
         same("rule shelved_until_ns", i, e->shelved_until_ns, m->shelved_until_ns);
@@ -172,7 +185,7 @@ static void compare_events(void)
             }
         }
     }
-    if (reference.events <= ENGINE_EVENTS_MAX && found != reference.events) {
+    if (reference.events <= ENGINE_EVENTS_MAX && (found != reference.events || outputs.events != found)) {
         tell_events("engine", outputs.event, outputs.events);
         tell_events("reference", reference.event, reference.events);
     }
@@ -234,6 +247,24 @@ static void compare_changed(void)
     memcpy(&before, &state, bytes);
 }
 
+/* The table and what the reference makes of it, for whoever reads the difference. */
+static void tell_all(void)
+{
+    for (uint32_t i = 0; i < world.table.channels; i++) {
+        const struct engine_sample *sample = &world.inputs.channel[i];
+        differ("  channel %u: %s, %s, value %.17g, samples %lu, age %ld ns%s\n", i,
+               engine_quality_name(reference.quality[i]), engine_cause_name(reference.why[i]), sample->value,
+               sample->samples, (long)(world.inputs.now_ns - sample->tai_ns), sample->old != 0 ? ", old" : "");
+    }
+    for (uint32_t i = 0; i < world.table.rules; i++) {
+        const struct control_rule *rule = &world.table.rule[i];
+        const struct reference_rule *m = &reference.rule[i];
+        differ("  rule %u: form %u role %u channel %u other %u outputs %#x shadow %u: %s, %s, measure %g\n", i, rule->form,
+               rule->role, rule->channel, rule->other, rule->outputs, rule->shadow, engine_truth_name(m->truth),
+               engine_cause_name(m->why), m->measure);
+    }
+}
+
 static void compare(uint32_t code)
 {
     compare_state();
@@ -242,6 +273,9 @@ static void compare(uint32_t code)
     compare_outputs();
     compare_events();
     compare_changed();
+    if (differs_length > 0) {
+        tell_all();
+    }
     cr_assert_eq(differs_length, 0, "seed %lu step %u, from %s, command %#x index %u:\n%s", seed, at_step,
                  engine_state_name(code), world.inputs.command, world.inputs.command_index, differs);
 }
