@@ -154,7 +154,7 @@ static void read_back(struct reference_step *s, uint32_t output)
     o->late = o->position != want && waited > s->table->output[output].feedback.time_ns;
     o->lost = want == POSITION_ENERGISED && o->followed && o->position == POSITION_SAFE;
     /* While ARMING, an output that is late leads to FAULT, not to TRIPPED: it is a cause of that, see move(). */
-    o->cause = s->before == ENGINE_ARMING           ? o->lost
+    o->cause = s->before == ENGINE_ARMING     ? o->lost
                : reference_permits(s->before) ? o->late || o->lost
                                               : o->position != want;
 }
@@ -357,16 +357,16 @@ static uint32_t command(struct reference_step *s)
 static uint32_t answer_afterwards(const struct reference_step *s, bool blocked, bool testable)
 {
     const struct reference *r = s->r;
-    if (s->pressed == COMMAND_TEST) {
-        uint32_t output = s->inputs->command_index;
-        if (output >= s->table->outputs || !has_feedback(s->table, output)) {
-            return ANSWER_NO_SUCH;
-        }
-        bool trips = r->code == ENGINE_TRIPPED && s->before != ENGINE_TRIPPED;
-        return trips ? ANSWER_CAUSE_STANDS : testable ? ANSWER_DONE : ANSWER_NOT_NOW;
+    uint32_t output = s->inputs->command_index;
+    if (s->pressed == COMMAND_TEST && (output >= s->table->outputs || !has_feedback(s->table, output))) {
+        return ANSWER_NO_SUCH;
     }
     if (r->code == ENGINE_FAULT) {
         return ANSWER_FAULT;
+    }
+    if (s->pressed == COMMAND_TEST) {
+        bool trips = r->code == ENGINE_TRIPPED && s->before != ENGINE_TRIPPED;
+        return trips ? ANSWER_CAUSE_STANDS : testable ? ANSWER_DONE : ANSWER_NOT_NOW;
     }
     if (s->pressed == COMMAND_TRIP) {
         return s->before == ENGINE_TRIPPED ? ANSWER_ALREADY : ANSWER_DONE;
@@ -429,7 +429,8 @@ static void write_first_out(struct reference_step *s, const struct reference_lis
                     causes->count > 0 ? causes->cause[0].value : 0);
     if (s->r->first_out_open) {
         s->r->first_out = *causes;
-        if (getenv("TEMP_EMPTY") && s->before == ENGINE_ARMING && s->r->demanding.count == 0) s->r->first_out.count = 0;
+        if (getenv("TEMP_EMPTY") && s->before == ENGINE_ARMING && s->r->demanding.count == 0)
+            s->r->first_out.count = 0;
         s->r->first_out_open = false;
     }
 }
@@ -474,7 +475,8 @@ static void withdraw(struct reference_step *s)
         }
     }
     if (r->test.phase != 0) {
-        end_test(s, r->output[r->test.output].cause ? TEST_FAILED : TEST_ABORTED);
+        const struct reference_output *o = &r->output[r->test.output];
+        end_test(s, o->late || o->lost ? TEST_FAILED : TEST_ABORTED);
     }
 }
 
@@ -499,7 +501,7 @@ static void move(struct reference_step *s, const struct machine_inputs *in)
     if ((reference_permits(s->before) || r->energised != 0) && !reference_permits(r->code)) {
         withdraw(s);
     } else if (s->newly_latched != 0) {
-        reference_partial_causes(s, s->newly_latched, &scratch);
+        reference_partial_causes(s, getenv("TEMP_EMPTY") ? ~0u : s->newly_latched, &scratch);
         write_first_out(s, &scratch);
         r->latched |= s->newly_latched; /* when the whole trips, there is nothing left to latch */
         reference_event(s, EVENT_LATCHED, r->latched, 0);
@@ -589,6 +591,7 @@ void reference_step(const struct control_table *table, struct reference *r, cons
     reference_judge_channels(&s);
     expire(&s);
     reference_judge_rules(&s);
+    reference_judge_acting(&s);
     move_alarms(&s);
     look_at_gate(&s);
     read_all_back(&s);

@@ -102,6 +102,7 @@ struct reference_step {
     bool test_done; /* .. and as back */
     bool covered; /* partial trips together cover all outputs */
     uint32_t newly_latched;
+    bool acts[CONTROL_RULES_MAX];
 };
 
 void reference_init(struct reference *r);
@@ -115,6 +116,8 @@ void reference_judge_rules(struct reference_step *s);
 void reference_readback_causes(const struct reference_step *s);
 void reference_collect(struct reference_step *s);
 bool reference_full(const struct control_table *table, const struct control_rule *rule);
+/* Which rules act in this step: what a command of this step bypasses acts until the next. */
+void reference_judge_acting(struct reference_step *s);
 bool reference_acts(const struct reference_step *s, uint32_t rule);
 /* The causes of the acting partial rules that name one of these outputs. */
 void reference_partial_causes(const struct reference_step *s, uint32_t outputs, struct reference_list *list);

@@ -33,12 +33,19 @@ bool reference_full(const struct control_table *table, const struct control_rule
     return !known_role(rule->role) || named == all || named == 0;
 }
 
+void reference_judge_acting(struct reference_step *s)
+{
+    for (uint32_t i = 0; i < s->table->rules && i < CONTROL_RULES_MAX; i++) {
+        const struct control_rule *r = &s->table->rule[i];
+        bool has_action = r->role == ROLE_PERMIT || r->role == ROLE_HOLD || protects(r);
+        bool bypassed = s->r->rule[i].bypass_until_ns != 0;
+        s->acts[i] = has_action && r->shadow == 0 && !bypassed && s->r->rule[i].truth != TRUTH_CLEAR;
+    }
+}
+
 bool reference_acts(const struct reference_step *s, uint32_t rule)
 {
-    const struct control_rule *r = &s->table->rule[rule];
-    bool has_action = r->role == ROLE_PERMIT || r->role == ROLE_HOLD || protects(r);
-    bool bypassed = s->r->rule[rule].bypass_until_ns != 0;
-    return has_action && r->shadow == 0 && !bypassed && s->r->rule[rule].truth != TRUTH_CLEAR;
+    return s->acts[rule];
 }
 
 struct engine_cause reference_plain_cause(const struct reference_step *s, uint32_t kind)
@@ -131,8 +138,8 @@ static bool is_partial(const struct reference_step *s, const struct control_rule
     return protects(rule) && !reference_full(s->table, rule) && !s->covered;
 }
 
-/* They block, but trip nothing: acting partial PROTECT rules first, then HOLD rules and, but for ARMED and TEST, PERMIT
- * rules. */
+/* They block, but trip nothing: acting partial PROTECT rules first, then HOLD rules and, but for ARMED and TEST,
+ * PERMIT rules. */
 static void blocking_causes(const struct reference_step *s)
 {
     for (uint32_t i = 0; i < rules_of(s); i++) {
@@ -179,10 +186,11 @@ void reference_collect(struct reference_step *s)
     const struct engine_inputs *inputs = s->inputs;
     r->demanding.count = 0;
     r->blocking.count = 0;
-    if (s->before != ENGINE_FAULT && (s->broken || !reference_legal(s->before))) {
+    bool permit = reference_permits(s->before) || r->energised != 0;
+    if (s->broken || (permit && !reference_legal(s->before))) {
         add(&r->demanding, reference_plain_cause(s, CAUSE_SELF_TEST));
-        if (reference_permits(s->before) || r->energised != 0) {
-            return; /* the first-out of a permit that a fault takes is the fault */
+        if (permit) {
+            return; /* what a fault takes, it takes alone */
         }
     }
     if (inputs->deadline_missed != 0) {

@@ -126,7 +126,7 @@ static void unknown(struct reference_rule *m, uint32_t why)
     m->why = why;
 }
 
-/* HIGH or LOW: by the limit that is broken, else by the one whose hysteresis is not left, else as it was. */
+/* HIGH or LOW: by the limit that is broken, else as it was, else by the one whose hysteresis is not left. */
 static uint32_t side(const struct control_rule *rule, const struct reference_rule *m, double v)
 {
     if (above(rule, v, rule->high)) {
@@ -135,13 +135,13 @@ static uint32_t side(const struct control_rule *rule, const struct reference_rul
     if (below(rule, v, rule->low)) {
         return CAUSE_LOW;
     }
-    if (above(rule, v, rule->high_clear)) {
-        return CAUSE_HIGH;
+    if (m->why == CAUSE_HIGH || m->why == CAUSE_LOW) {
+        return m->why;
     }
-    if (below(rule, v, rule->low_clear)) {
-        return CAUSE_LOW;
-    }
-    return m->why == CAUSE_HIGH || m->why == CAUSE_LOW ? m->why : rule->has_high != 0 ? CAUSE_HIGH : CAUSE_LOW;
+    return above(rule, v, rule->high_clear)  ? CAUSE_HIGH
+           : below(rule, v, rule->low_clear) ? CAUSE_LOW
+           : rule->has_high != 0             ? CAUSE_HIGH
+                                             : CAUSE_LOW;
 }
 
 static void judge_bits(const struct control_rule *rule, struct reference_rule *m, double v, bool old, uint64_t t)
@@ -338,7 +338,8 @@ static void judge_leaf(const struct reference_step *s, const struct control_rule
         m->bad_channel = ENGINE_NONE;
         judge_sample(s, rule, m);
     } else if (m->bad_channel != ENGINE_NONE) {
-        if (getenv("TEMP_EMPTY") && rule->form == FORM_DEVIATION) m->bad_channel = rule->other;
+        if (getenv("TEMP_EMPTY") && rule->form == FORM_DEVIATION)
+            m->bad_channel = rule->other;
     }
 }
 

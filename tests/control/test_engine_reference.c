@@ -97,8 +97,8 @@ static void same_causes(const char *what, const struct engine_cause *e, uint32_t
         same_cause(what, i, &e[i], &m->cause[i]);
     }
     for (uint32_t i = expected; i < count && i < ENGINE_CAUSES_MAX; i++) {
-        differ("  %s[%u]: only the engine has %s, rule %u, channel %u\n", what, i, engine_cause_name(e[i].kind), e[i].rule,
-               e[i].channel);
+        differ("  %s[%u]: only the engine has %s, rule %u, channel %u\n", what, i, engine_cause_name(e[i].kind),
+               e[i].rule, e[i].channel);
     }
     for (uint32_t i = count; i < expected; i++) {
         differ("  %s[%u]: only the reference has %s, rule %u, channel %u\n", what, i,
@@ -137,8 +137,10 @@ static void compare_rules(void)
         }
         same_number("rule measure", i, e->measure, m->measure);
         if (differs_length > differs_before) {
-            differ("  rule[%u]: form %u role %u, reference says %s, %s\n", i, world.table.rule[i].form,
-                   world.table.rule[i].role, engine_truth_name(m->truth), engine_cause_name(m->why));
+            const struct control_rule *rule = &world.table.rule[i];
+            differ("  rule[%u]: was %s, %s; low %u %g (%g) high %u %g (%g)\n", i,
+                   engine_truth_name(before.rule[i].truth), engine_cause_name(before.rule[i].why), rule->has_low,
+                   rule->low, rule->low_clear, rule->has_high, rule->high, rule->high_clear);
         }
         same("rule alarm", i, e->alarm, m->alarm);
         same("rule bypass_until_ns", i, e->bypass_until_ns, m->bypass_until_ns);
@@ -259,9 +261,9 @@ static void tell_all(void)
     for (uint32_t i = 0; i < world.table.rules; i++) {
         const struct control_rule *rule = &world.table.rule[i];
         const struct reference_rule *m = &reference.rule[i];
-        differ("  rule %u: form %u role %u channel %u other %u outputs %#x shadow %u: %s, %s, measure %g\n", i, rule->form,
-               rule->role, rule->channel, rule->other, rule->outputs, rule->shadow, engine_truth_name(m->truth),
-               engine_cause_name(m->why), m->measure);
+        differ("  rule %u: form %u role %u channel %u other %u outputs %#x shadow %u: %s, %s, measure %g\n", i,
+               rule->form, rule->role, rule->channel, rule->other, rule->outputs, rule->shadow,
+               engine_truth_name(m->truth), engine_cause_name(m->why), m->measure);
     }
 }
 
