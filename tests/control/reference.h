@@ -100,7 +100,7 @@ struct reference_step {
     bool test_safe; /* the tested output is read back as safe .. */
     bool test_cut;  /* .. or a rule has taken it */
     bool test_done; /* .. and as back */
-    bool covered; /* partial trips together cover all outputs */
+    bool covered;   /* partial trips together cover all outputs */
     uint32_t newly_latched;
     bool acts[CONTROL_RULES_MAX];
 };
@@ -113,6 +113,7 @@ void reference_judge_channels(struct reference_step *s);
 void reference_judge_rules(struct reference_step *s);
 
 /* reference_causes.c */
+bool reference_channels_why(uint32_t why);
 void reference_readback_causes(const struct reference_step *s);
 void reference_collect(struct reference_step *s);
 bool reference_full(const struct control_table *table, const struct control_rule *rule);

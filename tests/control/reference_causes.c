@@ -4,7 +4,7 @@
 
 #include "tests/control/reference.h"
 
-static bool is_channels_why(uint32_t why)
+bool reference_channels_why(uint32_t why)
 {
     return why == CAUSE_STALE || why == CAUSE_FRAME || why == CAUSE_RANGE || why == CAUSE_NOT_FINITE ||
            why == CAUSE_OVERRUN;
@@ -103,7 +103,8 @@ static void add_rule(const struct reference_step *s, uint32_t index, struct refe
     const struct control_rule *rule = &s->table->rule[index];
     const struct reference_rule *m = &s->r->rule[index];
     struct engine_cause cause = reference_plain_cause(s, m->why);
-    if (!is_group(rule) && m->truth == TRUTH_UNKNOWN && is_channels_why(m->why) && m->bad_channel != ENGINE_NONE) {
+    if (!is_group(rule) && m->truth == TRUTH_UNKNOWN && reference_channels_why(m->why) &&
+        m->bad_channel != ENGINE_NONE) {
         for (uint32_t i = 0; i < list->count; i++) {
             if (list->cause[i].kind == m->why && list->cause[i].channel == m->bad_channel &&
                 list->cause[i].rule == ENGINE_NONE) {

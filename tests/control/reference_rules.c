@@ -1,6 +1,5 @@
 /* What the reference makes of samples: channels and rules. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/control/reference.h"
@@ -114,8 +113,12 @@ static bool is_back(const struct control_rule *rule, double v)
     return !above(rule, v, rule->high_clear) && !below(rule, v, rule->low_clear);
 }
 
-static void decide(struct reference_rule *m, uint32_t why)
+/* A sample that came after a newer one does not make clear what is unknown. */
+static void decide(struct reference_rule *m, uint32_t why, bool old)
 {
+    if (old && m->truth == TRUTH_UNKNOWN && !m->demanding) {
+        return;
+    }
     m->truth = m->demanding ? TRUTH_DEMAND : TRUTH_CLEAR;
     m->why = why;
 }
@@ -138,7 +141,6 @@ static uint32_t side(const struct control_rule *rule, const struct reference_rul
     if (m->why == CAUSE_HIGH || m->why == CAUSE_LOW) {
         return m->why;
     }
-    if (getenv("TEMP_EMPTY")) return rule->has_high ? CAUSE_HIGH : CAUSE_LOW;
     return above(rule, v, rule->high_clear)  ? CAUSE_HIGH
            : below(rule, v, rule->low_clear) ? CAUSE_LOW
            : rule->has_high != 0             ? CAUSE_HIGH
@@ -157,7 +159,7 @@ static void judge_bits(const struct control_rule *rule, struct reference_rule *m
     bool any = ((uint64_t)v & rule->mask) != 0;
     bool out = any == (rule->demand_when != 0);
     delays(rule, m, out, !out, old, t);
-    decide(m, CAUSE_BIT);
+    decide(m, CAUSE_BIT, old);
 }
 
 static void take_anchor(struct reference_rule *m, double v, uint64_t t)
@@ -192,12 +194,12 @@ static void judge_rate(const struct control_rule *rule, struct reference_rule *m
     m->measure = (v - m->anchor) / ((double)w / SECOND_NS);
     bool out = is_out(rule, m->measure);
     delays(rule, m, out, is_back(rule, m->measure), old, t);
-    decide(m, CAUSE_RATE);
+    decide(m, CAUSE_RATE, old);
     if (dt >= rule->window_ns && !old) {
         m->settled = true;
         take_anchor(m, v, t);
     }
-    if (!m->settled && !out && !m->demanding) {
+    if (!m->settled && !m->demanding) {
         unknown(m, CAUSE_HISTORY);
     }
 }
@@ -215,8 +217,8 @@ static void judge_stuck(const struct control_rule *rule, struct reference_rule *
     m->measure = (double)still / SECOND_NS;
     bool out = still >= rule->window_ns;
     delays(rule, m, out, !out, old, t);
-    decide(m, CAUSE_STUCK);
-    if (!m->settled && !out && !m->demanding) {
+    decide(m, CAUSE_STUCK, old);
+    if (!m->settled && !m->demanding) {
         unknown(m, CAUSE_HISTORY);
     }
 }
@@ -293,7 +295,7 @@ static void judge_limit(const struct control_rule *rule, struct reference_rule *
 {
     m->measure = v;
     delays(rule, m, is_out(rule, v), is_back(rule, v), old, t);
-    decide(m, rule->form == FORM_DEVIATION ? CAUSE_DEVIATION : side(rule, m, v));
+    decide(m, rule->form == FORM_DEVIATION ? CAUSE_DEVIATION : side(rule, m, v), old);
 }
 
 static void judge_sample(const struct reference_step *s, const struct control_rule *rule, struct reference_rule *m)
@@ -331,16 +333,19 @@ static void judge_leaf(const struct reference_step *s, const struct control_rule
         return;
     }
     bool is_new = count != m->seen;
+    uint32_t bad_channel = m->bad_channel;
     m->seen = count;
     if (rule->form == FORM_HEARTBEAT) {
         m->bad_channel = ENGINE_NONE;
         judge_heartbeat(s, rule, m, is_new);
     } else if (is_new) {
         m->bad_channel = ENGINE_NONE;
+        uint32_t before = m->truth;
         judge_sample(s, rule, m);
-    } else if (m->bad_channel != ENGINE_NONE) {
-        if (getenv("TEMP_EMPTY") && rule->form == FORM_DEVIATION)
-            m->bad_channel = rule->other;
+        bool stays = before == TRUTH_UNKNOWN && m->truth == TRUTH_UNKNOWN && reference_channels_why(m->why);
+        m->bad_channel = stays && m->bad_channel == ENGINE_NONE ? bad_channel : m->bad_channel;
+    } else if (m->bad_channel != ENGINE_NONE && rule->form == FORM_DEVIATION) {
+        m->bad_channel = rule->other; /* both are good again: the state does not say which of them it was */
     }
 }
 
