@@ -460,7 +460,7 @@ Test(engine, a_channel_never_seen_keeps_it_tripped)
     cr_assert_eq(state.cause[0].channel, 1);
 }
 
-/* IL-035 IL-037 */
+/* IL-035 IL-037 IL-058 */
 Test(engine, simultaneous_causes_are_reported_together_in_their_priority)
 {
     bring_to(ENGINE_ARMED);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/engine.h"
+#include "tests/support/bytes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readability-identifier-naming) */
 
@@ -103,7 +104,7 @@ static void check(const struct engine_outputs *outputs)
         before.cause_count = state.cause_count; /* causes are found anew in every step */
         before.demand_count = state.demand_count;
         memcpy(before.cause, state.cause, sizeof(state.cause));
-        assert(memcmp(&before, &state, sizeof(state)) == 0);
+        assert(same_bytes(&before, &state, sizeof(state)));
     }
 }
 
