@@ -197,7 +197,8 @@ static const struct field thread_plan_fields[] = {FIELD(thread_plan, core),     
 
 static const struct field protocol_request_fields[] = {
     FIELD(protocol_request, magic),    FIELD(protocol_request, version), FIELD(protocol_request, op),
-    FIELD(protocol_request, argument), FIELD(protocol_request, from),    FIELD(protocol_request, name)};
+    FIELD(protocol_request, argument), FIELD(protocol_request, from),    FIELD(protocol_request, name),
+    FIELD(protocol_request, person),   FIELD(protocol_request, reason)};
 
 static const struct field protocol_reply_fields[] = {FIELD(protocol_reply, magic), FIELD(protocol_reply, version),
                                                      FIELD(protocol_reply, fds),   FIELD(protocol_reply, code),
