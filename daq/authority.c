@@ -61,9 +61,9 @@ static bool names_group(const struct authority_rule *rule, gid_t gid)
 bool authority_allows(const struct authority_rule *rule, const struct authority_peer *peer, uid_t own)
 {
     if (peer->uid == (uid_t)-1) {
-        return rule->anybody; /* the kernel did not say who it is */
+        return rule->anybody != 0; /* the kernel did not say who it is */
     }
-    if (rule->anybody || peer->uid == 0 || peer->uid == own) {
+    if (rule->anybody != 0 || peer->uid == 0 || peer->uid == own) {
         return true;
     }
     for (uint32_t i = 0; i < rule->users && i < AUTHORITY_NAMES_MAX; i++) {

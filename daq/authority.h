@@ -25,7 +25,7 @@ enum authority_act {
 };
 
 struct authority_rule {
-    bool anybody; /* who can connect */
+    uint32_t anybody; /* 1: whoever can connect */
     uint32_t users;
     uint32_t groups;
     uid_t user[AUTHORITY_NAMES_MAX];

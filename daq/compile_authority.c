@@ -52,7 +52,7 @@ static void compile_act(struct compile *c, enum authority_act act, const struct 
     for (uint32_t i = 0; i < from->users_count; i++) {
         snprintf(path, sizeof(path), "authority.%s.users[%u]", authority_key(act), i);
         if (strcmp(from->users[i], "*") == 0) {
-            to->anybody = true;
+            to->anybody = 1;
         } else {
             take_user(c, path, from->users[i], to);
         }
