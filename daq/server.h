@@ -15,11 +15,11 @@
 #include <sys/types.h>
 
 #include "control/board.h"
+#include "daq/arming_gate.h"
 #include "daq/audit.h"
 #include "daq/board.h"
 #include "daq/command.h"
 #include "daq/compile.h"
-#include "daq/gate.h"
 #include "daq/usher.h"
 
 #define SERVER_CLIENTS_MAX 128u

@@ -1,7 +1,7 @@
 /* The supervisor's half of the arming gate: what it knows of the control process that this one cannot know of
  * itself. LATENCY is control's own to judge. Cold. */
-#ifndef DAQ_GATE_H
-#define DAQ_GATE_H
+#ifndef DAQ_ARMING_GATE_H
+#define DAQ_ARMING_GATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
