@@ -40,14 +40,15 @@ static void compile_audit(struct compile *c)
 
 void compile_arming(struct compile *c)
 {
-    const struct config_bypass *bypass = c->config->bypass;
-    const struct config_alarms *alarms = c->config->alarms;
+    static const struct config_bypass no_bypass = {.at_once_max = NULL};
+    static const struct config_alarms no_alarms = {.shelve_max_s = NULL};
+    const struct config_bypass *bypass = c->config->bypass != NULL ? c->config->bypass : &no_bypass;
+    const struct config_alarms *alarms = c->config->alarms != NULL ? c->config->alarms : &no_alarms;
     struct control_table *to = &c->plan->table;
     compile_gate(c);
     compile_audit(c);
-    to->bypasses_max = (uint32_t)compile_bounded(c, "bypass.at_once_max",
-                                                 bypass != NULL ? bypass->at_once_max : NULL, 2, 0, 256, "rules");
+    to->bypasses_max =
+        (uint32_t)compile_bounded(c, "bypass.at_once_max", bypass->at_once_max, 2, 0, 256, "bypasses");
     to->shelve_max_ns =
-        CLOCK_NS_PER_S * compile_bounded(c, "alarms.shelve_max_s", alarms != NULL ? alarms->shelve_max_s : NULL,
-                                         28800, 1, 604800, "s");
+        CLOCK_NS_PER_S * compile_bounded(c, "alarms.shelve_max_s", alarms->shelve_max_s, 28800, 1, 604800, "s");
 }

@@ -4,17 +4,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *set(const char *variable)
+static const char *unless_empty(const char *value)
 {
-    const char *value = getenv(variable);
     return value != NULL && value[0] != 0 ? value : NULL;
 }
 
 int state_path(char *path, size_t bytes, const char *instance, const char *name, struct error *err)
 {
-    const char *own = set("SLUICE_STATE_DIR");
-    const char *state = set("XDG_STATE_HOME");
-    const char *home = set("HOME");
+    const char *own = unless_empty(getenv("SLUICE_STATE_DIR"));
+    const char *state = unless_empty(getenv("XDG_STATE_HOME"));
+    const char *home = unless_empty(getenv("HOME"));
     int n;
     if (own != NULL) {
         n = snprintf(path, bytes, "%s/%s/%s", own, instance, name);

@@ -74,7 +74,10 @@ static int follow(const struct arguments *a, struct session *session, struct pro
         return EXIT_DONE;
     }
     char text[200];
-    snprintf(text, sizeof(text), "%s %s: the interlock is tripped; see the first-out in sluice status", a->name,
+    const char *what =
+        test.result == TEST_FAILED ? "FAILED its proof test, it did not follow" : "was not tested to the end";
+    snprintf(text, sizeof(text), "%.32s %s: the interlock is tripped; see the first-out in sluice status", a->name,
+             what); see the first-out in sluice status", a->name,
              test.result == TEST_FAILED ? "FAILED its proof test, it did not follow"
                                         : "was not tested, a trip came in "
                                           "between");
