@@ -77,10 +77,7 @@ static int follow(const struct arguments *a, struct session *session, struct pro
     const char *what =
         test.result == TEST_FAILED ? "FAILED its proof test, it did not follow" : "was not tested to the end";
     snprintf(text, sizeof(text), "%.32s %s: the interlock is tripped; see the first-out in sluice status", a->name,
-             what); see the first-out in sluice status", a->name,
-             test.result == TEST_FAILED ? "FAILED its proof test, it did not follow"
-                                        : "was not tested, a trip came in "
-                                          "between");
+             what);
     return command_fail("proof-test", text, EXIT_NOT_SO);
 }
 
