@@ -11,7 +11,7 @@
 #include "daq/log.h"
 #include "ring/clock.h"
 
-#define STACK_BYTES      (128 * 1024)
+#define STACK_BYTES      ((size_t)128 * 1024)
 #define RETRY_S          1
 #define STOP_PATIENCE_S  2
 #define ALLOWANCE_BURST  100u

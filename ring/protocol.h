@@ -30,9 +30,9 @@ enum protocol_op {
                           from = position to start at; reply: value = generation, gate = index */
     PROTOCOL_WAIT = 7, /* of a reader; argument = position it waits for; no reply, but one struct protocol_wake once
                           that position is published */
-    PROTOCOL_BYPASS = 8,             /* name = rule, argument = ns, person, reason */
-    PROTOCOL_UNBYPASS = 9,           /* name = rule */
-    PROTOCOL_PROOF_TEST = 10,        /* name = output; answered when it has begun: the result is on control's board */
+    PROTOCOL_BYPASS = 8,      /* name = rule, argument = ns, person, reason */
+    PROTOCOL_UNBYPASS = 9,    /* name = rule */
+    PROTOCOL_PROOF_TEST = 10, /* name = output; answered when it has begun: the result is on control's board */
     PROTOCOL_ACKNOWLEDGE_ALARM = 11, /* name = rule; empty: every alarm */
     PROTOCOL_SHELVE = 12,            /* name = rule, argument = ns */
     PROTOCOL_UNSHELVE = 13,          /* name = rule */
