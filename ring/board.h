@@ -15,7 +15,7 @@
 #define BOARD_BYTES          2048u
 #define BOARD_REFUSALS_MAX   6u
 #define BOARD_REFUSAL_BYTES  256u
-#define BOARD_LAYOUT_VERSION 2u
+#define BOARD_LAYOUT_VERSION 3u
 
 enum board_role { BOARD_SUPERVISOR = 1, BOARD_CONTROL = 2, BOARD_WORKER = 3 };
 
