@@ -36,6 +36,8 @@ class Processes(FaultCase):
         self.supervisor_stopped()
         self.several()
         self.supervisor_killed()
+        self.bench.server.end()
+        self.socket_removed()
         self.start(stall_trip_ms=200, silence_ms=8000)
         self.stopped_for_a_while()
         self.write_rows()
@@ -175,6 +177,23 @@ class Processes(FaultCase):
         bench = self.bench
         bench.trips("relay box off the network", "relay_gone (ECONNREFUSED)", lambda: bench.plant.inject("relay_gone"),
                     ("output", None, None), by="watchdog", cure=lambda: bench.plant.inject("relay_returns"))
+
+    def socket_removed(self):
+        """A relay box on a Unix socket, whose name somebody removes: nobody finds it any more."""
+        plant = Plant(self, actuator=f"unix:{self.path('relay')}")
+        bench = Bench(self, plant, config(self, plant, outputs="unix"))
+
+        def inject():
+            at = tai_ns()
+            os.unlink(self.path("relay"))
+            return at
+
+        def cure():
+            plant.inject("relay_gone")
+            plant.inject("relay_returns")
+
+        bench.trips("relay box's Unix socket removed", "unlink", inject, ("output", None, None), by="watchdog", cure=cure)
+        bench.server.end()
 
     def core(self):
         """An ordinary process that wants all of control's core."""

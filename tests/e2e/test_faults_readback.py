@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """Valves that do not do what they are told, limit switches that lie, rules that hold or latch one output, votes."""
+import os
+import unittest
+
 import faults_bench
 import support
 from faults_bench import BOTH, Bench, FaultCase, Plant, config
-from support import wait_until
+from support import BIN, wait_until
 
 RELIEF = frozenset({"relief"})
 SPIKE = {"channel": "chamber_pressure", "value": 170, "samples": 1}
 
 
+@unittest.skipUnless(os.path.exists(os.path.join(BIN, "sluice-actuator")), "this server has no feedback yet")
 class Readback(FaultCase):
     group = "readback"
 
@@ -120,6 +124,8 @@ class Roles(FaultCase):
                 self.row(fault, f"offset {channel} {value}", "supply dropped, relief kept; supply back by itself when clear",
                          "none", when - at)
                 return
+            first = bench.interlock()["first_out"]
+            self.assertEqual((first["kind"], first["rule"]), ("high", "shroud_hot"), fault)
             bench.steps()
             self.assertEqual([c for c in self.plant.truth.since(at) if c[1] != RELIEF], [], fault)
             self.assertEqual(bench.server.cli("reset", bench.server.instance).returncode, 0)
@@ -127,7 +133,7 @@ class Roles(FaultCase):
             self.assertEqual(self.plant.truth.now(), RELIEF, "a reset alone gave the output back")
             bench.server.cli("trip", bench.server.instance)
             bench.server.wait_state("tripped")
-            self.row(fault, f"offset {channel} {value}", "supply dropped and latched, relief kept", "none", when - at,
+            self.row(fault, f"offset {channel} {value}", "supply dropped and latched, relief kept", "high shroud_hot", when - at,
                      bench.reported(fault, bench.interlock()["trips"]))
 
         bench._try(fault, verdict)

@@ -58,7 +58,7 @@ class Table(support.Case):
             lines += [f"## {title}\n", "| fault | injected as | at the relay | first-out | black box | time to safe |",
                       "|---|---|---|---|---|---|"]
             for row in rows[group]:
-                took = "-" if row["ms"] is None else f"{row['ms']:.1f} ms"
+                took = "-" if row["ms"] is None else f"{row['ms']:.{1 if row['ms'] >= 10 else 2}f} ms"
                 box = "written" if row["box"] else "-"
                 lines.append(f"| {row['fault']} | {row['how']} | {row['seen']} | {row['first_out']} | {box} | {took} |")
             lines.append("")
