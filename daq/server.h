@@ -57,6 +57,7 @@ struct server {
     struct shared table;
     struct shared control_board;
     struct shared mailbox;
+    struct shared journal;
     struct shared worker_plan[SERVER_WORKERS_MAX];
     struct shared worker_board[SERVER_WORKERS_MAX];
     struct shared ring[CONTROL_RINGS_MAX];

@@ -77,6 +77,7 @@ void server_fill_segments(struct server *server)
     add(table, SEGMENT_KIND_TABLE, &server->table.segment, "", "", 0);
     add(table, SEGMENT_KIND_CONTROL_BOARD, &server->control_board.segment, "", "control", server->process[0].pid);
     add(table, SEGMENT_KIND_MAILBOX, &server->mailbox.segment, "", "sluiced", getpid());
+    add(table, SEGMENT_KIND_JOURNAL, &server->journal.segment, "", "control", server->process[0].pid);
     for (uint32_t i = 0; i < server->plan.workers; i++) {
         const char *name = server->plan.worker[i].name;
         add(table, SEGMENT_KIND_WORKER_PLAN, &server->worker_plan[i].segment, name, "", 0);

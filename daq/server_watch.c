@@ -57,6 +57,7 @@ static void hand_control(struct server *server, struct launch *launch)
     launch_add(launch, server->control_board.segment.fd, 4, "board");
     launch_add(launch, server->mailbox.read_only_fd, 5, "mailbox");
     launch_add(launch, server->lock_fd, 6, "lock");
+    launch_add(launch, server->journal.segment.fd, 7, "journal");
     for (uint32_t i = 0; i < server->plan.rings; i++) {
         uint32_t watched = server->plan.ring[i].watched_as;
         if (watched != 0) {
@@ -155,13 +156,14 @@ static void describe_end(int status, char *text, size_t bytes)
 static void take_over_board(struct server *server, uint64_t now_ns)
 {
     struct control_board *board = server_control_board(server);
-    if (board->state == ENGINE_ARMED || board->state == ENGINE_ARMING) {
+    if (machine_permits(board->state)) {
         board->trips++;
         board->died_armed = 1;
         board->trip_history[board->trips % CONTROL_TRIP_HISTORY] =
             (struct engine_cause){.kind = CAUSE_CONTROL_DIED,
-                                  .rule = ENGINE_NO_RULE,
-                                  .channel = ENGINE_NO_RULE,
+                                  .rule = ENGINE_NONE,
+                                  .channel = ENGINE_NONE,
+                                  .output = ENGINE_NONE,
                                   .tai_ns = now_ns + (uint64_t)server->tai_minus_monotonic_ns};
     }
     board->version += board->version & 1; /* it may have died in the middle of a snapshot */

@@ -24,7 +24,9 @@ static const struct {
     [SEGMENT_KIND_WORKER_BOARD] = {"worker_board", "board of worker %s", "the worker's heartbeat and refusals"},
     [SEGMENT_KIND_RING] = {"ring", "ring %s", "frames"},
     [SEGMENT_KIND_LEASE] = {"lease", "lease on ring %s", "one reader's position"},
-    [SEGMENT_KIND_ORDERS] = {"orders", "orders for ring %s", "which gating readers the writer waits for"}};
+    [SEGMENT_KIND_ORDERS] = {"orders", "orders for ring %s", "which gating readers the writer waits for"},
+    [SEGMENT_KIND_JOURNAL] = {"journal", "journal of control",
+                              "the interlock's decisions, one by one, for the replay"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
