@@ -220,7 +220,7 @@ static int create_table(struct server *server, struct error *err)
 static int open_devices(struct server *server, struct error *err)
 {
     for (uint32_t i = 0; i < server->plan.table.devices; i++) {
-        server->device_fd[i] = output_open(&server->plan.table.device[i], err);
+        server->device_fd[i] = output_open(&server->plan.table, i, err);
         if (server->device_fd[i] < 0) {
             return server->device_fd[i];
         }
