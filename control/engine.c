@@ -121,7 +121,8 @@ static void withdraw(const struct control_table *table, struct engine_state *sta
         state->demand_count = state->cause_count;
     }
     count_trip(state, outputs, 0, inputs->now_ns);
-    write_first_out(state, 0, state->demand_count);
+    /* While arming, what only blocks is reason enough. */
+    write_first_out(state, 0, state->demand_count > 0 ? state->demand_count : state->cause_count);
     proof_test_trip(state, test_failed(state, readback), inputs->now_ns, outputs);
     orders_end_bypasses(table, state, inputs->now_ns, outputs);
 }

@@ -317,7 +317,7 @@ static void judge_sample(const struct control_rule *rule, struct engine_rule_sta
         set_truth(memory, TRUTH_DEMAND, keep_why(rule, memory, look), outputs);
     } else if (!look->known && !look->out) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_HISTORY, outputs);
-    } else {
+    } else if (!look->old || memory->truth != TRUTH_UNKNOWN) { /* what is old clears nothing */
         set_truth(memory, TRUTH_CLEAR, CAUSE_NONE, outputs);
     }
 }

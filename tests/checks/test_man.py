@@ -98,7 +98,7 @@ class Config(Man):
     def test_numbers(self):
         """Bounds and default of every compile_bounded() are those in the first lines below the key."""
         gating = source("daq/compile_gating.c")
-        code = source("daq/compile.c", "daq/compile_control.c", "daq/compile_sources.c",
+        code = source("daq/compile.c", "daq/compile_arming.c", "daq/compile_control.c", "daq/compile_sources.c",
                       "daq/compile_outputs.c", "daq/compile_feedback.c") + gating
         headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + gating
         macros = dict(re.findall(r"^#define (\w+)\s+(\d+)u?\b", headers, re.M))
@@ -176,7 +176,7 @@ class Command(Man):
     page = page("sluice.1")
 
     def test_commands(self):
-        commands = re.findall(r'^\s*\{"(\w+)", command_\w+, "', source("tools/sluice.c"), re.M)
+        commands = re.findall(r'^\s*\{"([\w-]+)", command_\w+, "', source("tools/sluice.c"), re.M)
         self.same(tags(section(self.page, "DESCRIPTION"), "Cm"), commands, "commands")
         for command in commands:
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
@@ -189,8 +189,9 @@ class Command(Man):
 
     def test_json(self):
         """Every key, and every word that can be a value."""
-        report = source("tools/report.c", "tools/map.c")
-        words = set(re.findall(r'"([a-z]\w*)"', report)) | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
+        report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c", "tools/map.c")
+        report += source("tools/audit.c")
+        words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         tables = source("control/board.h", "ring/ledger.c")
         words |= {w for t in re.findall(r"names\[\w*\] = \{(.*?)\}", tables, re.S) for w in re.findall(r'"(\w+)"', t)}
@@ -301,7 +302,7 @@ class Server(Man):
         self.same(told, options, "options")
 
     def test_environment_and_files(self):
-        code = source("daq/server.c", "daq/launch.c", "ring/protocol.c")
+        code = source("daq/server.c", "daq/launch.c", "daq/state_dir.c", "ring/protocol.c")
         told = re.findall(r"^\.It Ev (\w+)", section(self.page, "ENVIRONMENT"), re.M)
         self.same(told, re.findall(r'getenv\("(\w+)"\)', code), "variables")
         files = re.findall(r'#define PROTOCOL_\w+\s+"(.*?)"', source("ring/protocol.h"))
