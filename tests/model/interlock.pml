@@ -848,7 +848,7 @@ byte calm_ticks;
 #define SUPERVISOR_BOUND 1
 #endif
 #ifndef REARM_BOUND
-#define REARM_BOUND 8
+#define REARM_BOUND 7
 #endif
 
 #define HAZARD \
