@@ -1,18 +1,14 @@
 #!/usr/bin/env python3
 """Valves that do not do what they are told, limit switches that lie, rules that hold or latch one output, votes."""
-import os
-import unittest
-
 import faults_bench
 import support
 from faults_bench import BOTH, Bench, FaultCase, Plant, config
-from support import BIN, wait_until
+from support import wait_until
 
 RELIEF = frozenset({"relief"})
 SPIKE = {"channel": "chamber_pressure", "value": 170, "samples": 1}
 
 
-@unittest.skipUnless(os.path.exists(os.path.join(BIN, "sluice-actuator")), "this server has no feedback yet")
 class Readback(FaultCase):
     group = "readback"
 
