@@ -26,17 +26,19 @@ FEWEST = 30
 
 HEAD = """# Faults injected, and what the relay did
 
-Made by the tests themselves (`ctest -L faults`; `SLUICE_FAULTS_WRITE=1` rewrites this file): do not edit. Each fault met a
-running, armed server: real processes, with `sluice-plant` (see its manual page) as the world outside. What happened is read from the plant's
-own log of its relay box, which has its own clock and its own watchdog of {watchdog} ms. Not from a log of ours.
+Made by the tests themselves (`ctest -L faults`; with `SLUICE_FAULTS_WRITE=1` they rewrite this file): do not edit. Each
+fault met a running, armed server: real processes, with `sluice-plant` as the world outside (its manual page says what
+each word under "injected as" does). What happened is read from the plant's own log of its relay box, which has a clock
+of its own and a watchdog of {watchdog} ms. Not from a log of ours.
 
-For every row in which lines dropped the test has also seen that the first-out named the right cause, that with the cause gone
-`sluice arm` alone was refused, and that no line was energised again until somebody had reset *and* armed.
+Where lines dropped, the test has also seen that the first-out named the right cause, that with the cause gone
+`sluice arm` alone was refused, and that no line was energised again until somebody had reset *and* armed; rows that
+differ from this say so.
 
-*Time to safe* runs from the fault (the plant's clock; for signals, the moment before the kernel was asked) to the last line's drop. It
-contains what the configuration grants: {stale} ms until a channel is stale, 600 ms until a gauge counts as stuck, 450 ms
-without a heartbeat, 300 ms of silence until a hanging control process is killed. One run on {machine}; no bound is asserted, except
-by the waiting itself.
+*Time to safe* runs from the fault (by the plant's clock; for signals and commands, from the moment before they were
+given) to the last line's drop. It contains what the configuration grants: {stale} ms until a channel is stale, 600 ms
+until a gauge counts as stuck, 450 ms without a heartbeat, 400 ms for a valve to follow, 300 ms of silence until a
+hanging control process is killed. One run, on {machine}. No bound is asserted.
 """
 
 
@@ -53,7 +55,7 @@ class Table(support.Case):
 
     def document(self, rows):
         lines = [HEAD.format(watchdog=WATCHDOG_MS, stale=STALE_MS,
-                             machine=f"{os.cpu_count()} cores, Linux {platform.release()}")]
+                             machine=f"{os.cpu_count()} virtual cores, Linux {platform.release().split('-')[0]}")]
         for group, title in GROUPS.items():
             lines += [f"## {title}\n", "| fault | injected as | at the relay | first-out | black box | time to safe |",
                       "|---|---|---|---|---|---|"]
