@@ -67,8 +67,9 @@ static void relay_returns(struct plant *plant, uint64_t now_ns)
 {
     char error[256];
 
-    if (plant->actuator.fd >= 0 || plant->options.actuator_at == NULL)
+    if (plant->options.actuator_at == NULL)
         return;
+    plant_actuator_close(&plant->actuator); /* also one that is there: its name may have been removed */
     if (plant_actuator_open(&plant->actuator, plant->options.actuator_at, error, sizeof(error)) != 0)
         plant_truth_event(&plant->truth, now_ns, "relay_lost why=\"%s\"", error);
 }
