@@ -147,6 +147,7 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
     compile_sources(&c);
     compile_memory(&c);
     compile_control(&c);
+    compile_black_box(&c);
     compile_gating(&c);
     check_memory(&c);
     return errors->count == before ? 0 : -EINVAL;

@@ -6,6 +6,7 @@
 #define DAQ_COMPILE_H
 
 #include "control/table.h"
+#include "daq/blackbox.h"
 #include "daq/config.h"
 #include "net/plan.h"
 #include "ring/segment.h"
@@ -36,7 +37,9 @@ struct server_plan {
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];
     struct worker_plan worker[SERVER_WORKERS_MAX];
-    struct control_table table; /* without descriptors, clock and hash: sluiced fills those in */
+    bool has_black_box;
+    struct blackbox_plan black_box; /* without the descriptors' part: sluiced fills that in */
+    struct control_table table;     /* without descriptors, clock and hash: sluiced fills those in */
 };
 
 /* Fills *plan. 0, or -EINVAL with every error found. */
@@ -67,6 +70,9 @@ void compile_sources(struct compile *c);
 
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
 void compile_gating(struct compile *c);
+
+/* compile_black_box.c: what is kept of a trip. After compile_control. */
+void compile_black_box(struct compile *c);
 
 /* compile_control.c: the interlock's table. */
 void compile_control(struct compile *c);

@@ -17,7 +17,10 @@ enum segment_kind {
     SEGMENT_KIND_WORKER_BOARD = 6,
     SEGMENT_KIND_RING = 7,
     SEGMENT_KIND_LEASE = 8,
-    SEGMENT_KIND_ORDERS = 9 /* of a ring: what the server asks of its writer */
+    SEGMENT_KIND_ORDERS = 9,           /* of a ring: what the server asks of its writer */
+    SEGMENT_KIND_BLACK_BOX_BOARD = 14, /* the black box's */
+    SEGMENT_KIND_BLACK_BOX_PLAN = 15,
+    SEGMENT_KIND_CONFIG = 16 /* the configuration's text */
 };
 
 struct segment_entry {

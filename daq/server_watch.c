@@ -21,6 +21,8 @@
 #define WORKER_SILENCE_NS (2 * CLOCK_NS_PER_S)
 #define FIRST_BEAT_NS     (5 * CLOCK_NS_PER_S)
 #define FIRST_BEAT_BYTES  ((uint64_t)4 << 30) /* in one more second */
+#define BLACK_BOX_SILENCE_NS (30 * CLOCK_NS_PER_S) /* a slow disk is no reason to kill it: it is in nobody's way */
+#define BLACK_BOX_PATIENCE_NS (10 * CLOCK_NS_PER_S) /* it finishes its report */
 #define STOP_PATIENCE_NS  (2 * CLOCK_NS_PER_S)
 #define OWN_GAP_NS        (25 * CLOCK_NS_PER_MS)
 #define RATE_PERIOD_NS    (500 * CLOCK_NS_PER_MS)
@@ -45,8 +47,14 @@ void server_outputs_safe(struct server *server)
 
 static struct board *board_of(struct server *server, const struct server_process *process)
 {
-    return process->role == ROLE_CONTROL ? &server_control_board(server)->common
-                                         : server->worker_board[process->index].segment.base;
+    switch (process->role) {
+    case ROLE_CONTROL:
+        return &server_control_board(server)->common;
+    case ROLE_BLACK_BOX:
+        return server->black_box_board.segment.base;
+    default:
+        return server->worker_board[process->index].segment.base;
+    }
 }
 
 static void hand_control(struct server *server, struct launch *launch)
@@ -108,6 +116,8 @@ static void start(struct server *server, struct server_process *process)
     board->sealed = 0;
     if (process->role == ROLE_CONTROL) {
         hand_control(server, &launch);
+    } else if (process->role == ROLE_BLACK_BOX) {
+        server_hand_black_box(server, &launch);
     } else {
         leases_fd = hand_worker(server, process->index, &launch);
     }
@@ -232,7 +242,9 @@ static uint64_t first_beat_limit_ns(const struct server *server)
 static void look_at(struct server *server, struct server_process *process, uint64_t now_ns)
 {
     const struct board *board = board_of(server, process);
-    uint64_t limit_ns = process->role == ROLE_CONTROL ? server->plan.silence_ns : WORKER_SILENCE_NS;
+    uint64_t limit_ns = process->role == ROLE_CONTROL     ? server->plan.silence_ns
+                        : process->role == ROLE_BLACK_BOX ? BLACK_BOX_SILENCE_NS
+                                                          : WORKER_SILENCE_NS;
     uint64_t beat = __atomic_load_n(&board->heartbeat, __ATOMIC_ACQUIRE);
     if (beat != process->last_beat) {
         process->has_run = true;
@@ -331,7 +343,8 @@ static void stop_one(struct server *server, struct server_process *process)
     if (process->pid == 0) {
         return;
     }
-    uint64_t deadline_ns = clock_monotonic_ns() + STOP_PATIENCE_NS;
+    uint64_t patience_ns = process->role == ROLE_BLACK_BOX ? BLACK_BOX_PATIENCE_NS : STOP_PATIENCE_NS;
+    uint64_t deadline_ns = clock_monotonic_ns() + patience_ns;
     kill(process->pid, SIGTERM);
     kill(process->pid, SIGCONT);
     while (waitpid(process->pid, NULL, WNOHANG) == 0) {
@@ -353,10 +366,15 @@ static void stop_one(struct server *server, struct server_process *process)
 
 void server_stop_all(struct server *server)
 {
-    for (uint32_t i = server->processes; i-- > 0;) { /* control is the first: it is stopped last */
-        stop_one(server, &server->process[i]);
+    for (uint32_t i = server->processes; i-- > 0;) { /* control is the first: it is stopped last .. */
+        if (server->process[i].role != ROLE_BLACK_BOX) {
+            stop_one(server, &server->process[i]);
+        }
     }
     server_outputs_safe(server);
+    for (uint32_t i = 0; i < server->processes; i++) { /* .. but for who writes down what it did */
+        stop_one(server, &server->process[i]);
+    }
 }
 
 /* Resident memory in proportion to sharing, without the rings, in KiB. */

@@ -1,5 +1,6 @@
 /* sluiced FILE: the supervisor. `sluiced --check FILE` runs the same checks and starts nothing. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daq/server.h"
@@ -13,7 +14,8 @@ static int usage(FILE *to, int code)
     return code;
 }
 
-static int compile_file(const char *path, struct server_plan *plan)
+/* *text is the caller's: the black box hands it on. */
+static int compile_file(const char *path, struct server_plan *plan, char **text, size_t *text_bytes)
 {
     static struct config_errors errors;
     struct config_file file;
@@ -21,6 +23,7 @@ static int compile_file(const char *path, struct server_plan *plan)
     if (code == 0) {
         code = compile_config(&file, plan, &errors);
     }
+    *text = config_take_text(&file, text_bytes);
     config_unload(&file);
     if (code != 0) {
         fputs(errors.text, stderr);
@@ -32,6 +35,8 @@ static int compile_file(const char *path, struct server_plan *plan)
 int main(int argc, char **argv)
 {
     static struct server_plan plan;
+    char *text = NULL;
+    size_t text_bytes = 0;
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("sluiced %s\n", SLUICE_VERSION);
         return 0;
@@ -43,14 +48,18 @@ int main(int argc, char **argv)
     if (!check && (argc != 2 || argv[1][0] == '-')) {
         return usage(stderr, 2);
     }
-    if (compile_file(argv[argc - 1], &plan) != 0) {
+    if (compile_file(argv[argc - 1], &plan, &text, &text_bytes) != 0) {
+        free(text);
         return 2;
     }
     if (check) {
+        free(text);
         printf("%s: ok: instance %s, %u ring%s, %u worker%s, %u channels, %u rules, %u outputs\n", argv[2],
                plan.instance, plan.rings, plan.rings == 1 ? "" : "s", plan.workers, plan.workers == 1 ? "" : "s",
                plan.table.channels, plan.table.rules, plan.table.outputs);
         return 0;
     }
-    return server_run(&plan);
+    int code = server_run(&plan, text, text_bytes);
+    free(text);
+    return code;
 }

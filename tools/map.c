@@ -24,7 +24,10 @@ static const struct {
     [SEGMENT_KIND_WORKER_BOARD] = {"worker_board", "board of worker %s", "the worker's heartbeat and refusals"},
     [SEGMENT_KIND_RING] = {"ring", "ring %s", "frames"},
     [SEGMENT_KIND_LEASE] = {"lease", "lease on ring %s", "one reader's position"},
-    [SEGMENT_KIND_ORDERS] = {"orders", "orders for ring %s", "which gating readers the writer waits for"}};
+    [SEGMENT_KIND_ORDERS] = {"orders", "orders for ring %s", "which gating readers the writer waits for"},
+    [SEGMENT_KIND_BLACK_BOX_BOARD] = {"blackbox_board", "board of the black box", "what has been reported of trips"},
+    [SEGMENT_KIND_BLACK_BOX_PLAN] = {"blackbox_plan", "plan of the black box", "where and how much it writes; sealed"},
+    [SEGMENT_KIND_CONFIG] = {"config", "configuration", "its text, for the black box; sealed"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -32,7 +35,7 @@ static const char *const roles[] = {[MAP_SERVER] = "server", [MAP_READER] = "rea
 
 static uint32_t kind_of(const struct segment_entry *segment)
 {
-    return segment->kind < KINDS ? segment->kind : 0;
+    return segment->kind < KINDS && kinds[segment->kind].word != NULL ? segment->kind : 0;
 }
 
 static json_t *text_or_null(const char *text)
