@@ -53,8 +53,9 @@ struct control_board_rule {
     uint32_t reserved;
 };
 
-/* The whole engine as it was between two steps: from one of these and the journal on, a replay decides what the live
- * interlock decided. Two of them are written in turn; `number` is stored before (odd) and after (even) writing. */
+/* The whole engine as it was between two steps: from one of these and the journal on, a replay decides what the
+ * live interlock decided. Two of them are written in turn; `number` is stored before (odd) and after (even)
+ * writing. */
 struct control_checkpoint {
     uint64_t number;
     uint64_t journal; /* entries of the journal that were written before it */
@@ -117,6 +118,9 @@ struct control_operand {
 
 /* Written by sluiced only; control reads it once a cycle. One word, so that a command can never be taken with
  * another command's ticket, and one that has timed out can be withdrawn by the next word. */
+#define MAILBOX_COMMAND_BITS 16u
+#define MAILBOX_COMMAND_MASK UINT64_C(0xffff)
+#define MAILBOX_GATE_BITS    16u
 struct control_mailbox {
     uint64_t word; /* ticket << 16 | enum engine_command; the ticket grows by one per command */
     /* What sluiced knows of the arming gate: gate_ns << 16 | mask of enum gate_check that pass, gate_ns being the
@@ -126,19 +130,20 @@ struct control_mailbox {
 };
 
 /* The journal: every engine step that a replay needs, one writer (the control loop), any reader. Entry n at
- * n % CONTROL_JOURNAL; `count` is stored last (release), a reader checks after copying that count - n <= CONTROL_JOURNAL
+ * n % CONTROL_JOURNAL; `count` is stored last (release), a reader checks after copying that count - n <=
+ * CONTROL_JOURNAL
  * - 64. */
 #define CONTROL_JOURNAL       8192u
 #define CONTROL_JOURNAL_MAGIC UINT64_C(0x314e524a434c53) /* "SLCJRN1" */
 
 /* What the step was taken for. */
 enum journal_kind {
-    JOURNAL_IDLE = 0,     /* nothing new but the time */
-    JOURNAL_FRAME = 1,    /* WATCH_FRAME of a ring: `position` */
-    JOURNAL_GAP = 2,      /* WATCH_GAP: decoded nothing; spoiled with `cause` if that is not 0 */
-    JOURNAL_OVERRUN = 3,  /* WATCH_OVERRUN: spoiled with `cause` */
-    JOURNAL_COMMAND = 4,  /* the mailbox */
-    JOURNAL_DEADLINE = 5  /* the loop saw its own stall within a cycle */
+    JOURNAL_IDLE = 0,    /* nothing new but the time */
+    JOURNAL_FRAME = 1,   /* WATCH_FRAME of a ring: `position` */
+    JOURNAL_GAP = 2,     /* WATCH_GAP: decoded nothing; spoiled with `cause` if that is not 0 */
+    JOURNAL_OVERRUN = 3, /* WATCH_OVERRUN: spoiled with `cause` */
+    JOURNAL_COMMAND = 4, /* the mailbox */
+    JOURNAL_DEADLINE = 5 /* the loop saw its own stall within a cycle */
 };
 
 struct journal_entry {

@@ -2,7 +2,12 @@
 
 #include <string.h>
 
-#include "ring/channel.h"
+#include "control/causes.h"
+#include "control/events.h"
+#include "control/orders.h"
+#include "control/proof_test.h"
+#include "control/readback.h"
+#include "control/rules.h"
 
 void engine_init(struct engine_state *state)
 {
@@ -11,278 +16,255 @@ void engine_init(struct engine_state *state)
     state->start_cause = CAUSE_STARTUP;
 }
 
-static void add_cause(struct engine_state *state, const struct engine_cause *cause)
+/* The one command of this step: a trip goes first. */
+static uint32_t press(uint32_t edges)
 {
-    if (state->cause_count < ENGINE_CAUSES_MAX) {
-        state->cause[state->cause_count] = *cause;
-        state->cause_count++;
-    }
-}
-
-static void add_own_cause(struct engine_state *state, uint32_t kind, uint64_t now_ns)
-{
-    struct engine_cause cause = {.kind = kind, .rule = ENGINE_NO_RULE, .channel = ENGINE_NO_RULE, .tai_ns = now_ns};
-    add_cause(state, &cause);
-}
-
-/* Why a sample is not GOOD, CAUSE_NONE if it is. Whatever is unknown is not good. */
-static uint32_t judge(const struct control_table *table, const struct control_channel *channel,
-                      const struct engine_sample *sample, uint64_t now_ns)
-{
-    if (sample->samples == 0) {
-        return CAUSE_STALE;
-    }
-    if (sample->fault != CAUSE_NONE) {
-        return sample->fault;
-    }
-    if (sample->tai_ns > now_ns) {
-        if (sample->tai_ns - now_ns > table->future_ns) {
-            return CAUSE_FRAME;
-        }
-    } else if (now_ns - sample->tai_ns > channel->stale_ns) {
-        return CAUSE_STALE;
-    }
-    if (ring_is_not_finite(sample->value)) {
-        return CAUSE_NOT_FINITE;
-    }
-    /* Written so that an unordered comparison would be BAD as well. */
-    if (!(sample->value >= channel->decode.range_low && sample->value <= channel->decode.range_high)) {
-        return CAUSE_RANGE;
-    }
-    return CAUSE_NONE;
-}
-
-static void judge_channels(const struct control_table *table, struct engine_state *state,
-                           const struct engine_inputs *inputs)
-{
-    for (uint32_t i = 0; i < table->channels && i < CONTROL_CHANNELS_MAX; i++) {
-        const struct engine_sample *sample = &inputs->channel[i];
-        uint32_t why = judge(table, &table->channel[i], sample, inputs->now_ns);
-        state->quality[i] = why == CAUSE_NONE ? ENGINE_GOOD : why == CAUSE_STALE ? ENGINE_STALE : ENGINE_BAD;
-        if (why != CAUSE_NONE && table->channel[i].guarded != 0) {
-            struct engine_cause cause = {.kind = why,
-                                         .rule = ENGINE_NO_RULE,
-                                         .channel = i,
-                                         .value = sample->value,
-                                         .tai_ns = sample->tai_ns,
-                                         .source_sequence = sample->source_sequence,
-                                         .position = sample->position};
-            add_cause(state, &cause);
-        }
-    }
-}
-
-static bool beyond(const struct control_rule *rule, double value, struct engine_cause *cause)
-{
-    if (rule->has_high != 0 && !(value <= rule->high)) {
-        cause->kind = CAUSE_HIGH;
-        cause->limit = rule->high;
-        return true;
-    }
-    if (rule->has_low != 0 && !(value >= rule->low)) {
-        cause->kind = CAUSE_LOW;
-        cause->limit = rule->low;
-        return true;
-    }
-    return false;
-}
-
-/* Counts each sample once; a demand ends with the first sample that is back inside. */
-static void judge_rule(const struct control_rule *rule, struct engine_rule_state *memory,
-                       const struct engine_sample *sample, bool good, struct engine_cause *cause)
-{
-    bool is_beyond = good && beyond(rule, sample->value, cause);
-    if (sample->samples != memory->seen_samples) {
-        memory->seen_samples = sample->samples;
-        if (!is_beyond) {
-            memory->beyond_samples = sample->old != 0 ? memory->beyond_samples : 0;
-        } else {
-            if (memory->beyond_samples == 0) {
-                memory->beyond_since_ns = sample->tai_ns;
-            }
-            memory->beyond_samples++;
-        }
-    }
-    memory->demand = is_beyond && memory->beyond_samples >= rule->delay_samples &&
-                     sample->tai_ns - memory->beyond_since_ns >= rule->delay_ns;
-}
-
-static void judge_rules(const struct control_table *table, struct engine_state *state,
-                        const struct engine_inputs *inputs)
-{
-    for (uint32_t i = 0; i < table->rules && i < CONTROL_RULES_MAX; i++) {
-        const struct control_rule *rule = &table->rule[i];
-        if (rule->channel >= CONTROL_CHANNELS_MAX) {
-            add_own_cause(state, CAUSE_SELF_TEST, inputs->now_ns);
-            continue;
-        }
-        const struct engine_sample *sample = &inputs->channel[rule->channel];
-        struct engine_cause cause = {.rule = i,
-                                     .channel = rule->channel,
-                                     .value = sample->value,
-                                     .tai_ns = sample->tai_ns,
-                                     .source_sequence = sample->source_sequence,
-                                     .position = sample->position};
-        judge_rule(rule, &state->rule[i], sample, state->quality[rule->channel] == ENGINE_GOOD, &cause);
-        if (state->rule[i].demand != 0) {
-            add_cause(state, &cause);
-        }
-    }
-}
-
-/* The order is the priority of simultaneous causes. */
-static void find_causes(const struct control_table *table, struct engine_state *state,
-                        const struct engine_inputs *inputs, uint32_t edges)
-{
-    state->cause_count = 0;
-    if (inputs->deadline_missed != 0) {
-        add_own_cause(state, CAUSE_DEADLINE, inputs->now_ns);
-    }
     if ((edges & COMMAND_TRIP) != 0) {
-        add_own_cause(state, CAUSE_MANUAL, inputs->now_ns);
+        return COMMAND_TRIP;
     }
-    if (inputs->output_fault != 0) {
-        add_own_cause(state, CAUSE_OUTPUT, inputs->now_ns);
-    }
-    judge_channels(table, state, inputs);
-    judge_rules(table, state, inputs);
-}
-
-static void trip(struct engine_state *state, struct engine_outputs *outputs)
-{
-    if (state->code == ENGINE_ARMING || state->code == ENGINE_ARMED) {
-        state->trips++;
-        outputs->tripped = 1;
-        for (uint32_t i = 0; i < ENGINE_CAUSES_MAX; i++) {
-            state->first_out[i] = state->cause[i];
+    for (uint32_t bit = COMMAND_RESET; bit <= COMMAND_UNSHELVE; bit <<= 1) {
+        if ((edges & bit) != 0) {
+            return bit;
         }
-        state->first_out_count = state->cause_count;
     }
-    state->code = ENGINE_TRIPPED;
+    return COMMAND_NONE;
 }
 
-/* Absorbing. The first-out of a standing trip is kept: it is evidence. */
-static void enter_fault(struct engine_state *state, struct engine_outputs *outputs, uint64_t now_ns)
+static void judge_gate(const struct control_table *table, struct engine_state *state,
+                       const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
-    bool permitted = state->code == ENGINE_ARMING || state->code == ENGINE_ARMED;
-    if (permitted) {
-        state->trips++;
-        outputs->tripped = 1;
+    uint32_t missing = table->gate_required & ~inputs->gate_passed;
+    if (missing != state->gate_missing) {
+        state->gate_missing = missing;
+        engine_emit(outputs, inputs->now_ns, EVENT_GATE, missing, 0.0);
     }
-    if (permitted || state->first_out_count == 0) {
-        state->first_out[0] = (struct engine_cause){
-            .kind = CAUSE_SELF_TEST, .rule = ENGINE_NO_RULE, .channel = ENGINE_NO_RULE, .tai_ns = now_ns};
+}
+
+static void write_first_out(struct engine_state *state, uint32_t from, uint32_t to)
+{
+    if (state->first_out_open == 0) {
+        return;
+    }
+    uint32_t n = 0;
+    for (uint32_t i = from; i < to && i < ENGINE_CAUSES_MAX; i++) {
+        state->first_out[n] = state->cause[i];
+        n++;
+    }
+    state->first_out_count = n;
+    state->first_out_open = 0;
+}
+
+static void count_trip(struct engine_state *state, struct engine_outputs *outputs, uint32_t from, uint64_t now_ns)
+{
+    bool known = from < state->cause_count && from < ENGINE_CAUSES_MAX;
+    state->trips++;
+    outputs->tripped = 1;
+    engine_emit(outputs, now_ns, EVENT_TRIP, known ? state->cause[from].kind : CAUSE_SELF_TEST,
+                known ? state->cause[from].value : 0.0);
+}
+
+static bool test_failed(const struct engine_state *state, const struct readback *readback)
+{
+    return state->test.output < CONTROL_OUTPUTS_MAX && (readback->late >> state->test.output & 1) != 0;
+}
+
+/* The permit is withdrawn. The first-out of an earlier withdrawal since arming is kept: it is evidence. */
+static void withdraw(const struct control_table *table, struct engine_state *state,
+                     const struct engine_inputs *inputs, const struct readback *readback, uint32_t next,
+                     bool self_test_bad, struct engine_outputs *outputs)
+{
+    if (next == ENGINE_FAULT) {
+        /* Whatever else stands: the memory, the clock, or an output that did not follow while arming. */
+        state->cause_count = causes_readback(table, inputs, readback->late, state->cause);
+        if (state->code != ENGINE_ARMING || state->cause_count == 0 || self_test_bad) {
+            state->cause[0] = (struct engine_cause){.kind = CAUSE_SELF_TEST,
+                                                    .rule = ENGINE_NONE,
+                                                    .channel = ENGINE_NONE,
+                                                    .output = ENGINE_NONE,
+                                                    .tai_ns = inputs->now_ns};
+            state->cause_count = 1;
+        }
+        state->demand_count = state->cause_count;
+    }
+    count_trip(state, outputs, 0, inputs->now_ns);
+    write_first_out(state, 0, state->demand_count);
+    proof_test_trip(state, test_failed(state, readback), inputs->now_ns, outputs);
+    orders_end_bypasses(table, state, inputs->now_ns, outputs);
+}
+
+/* Outputs that rules with names trip alone, while the others keep their permit. */
+static void latch(struct engine_state *state, const struct causes *causes, uint64_t now_ns,
+                  struct engine_outputs *outputs)
+{
+    uint32_t more = causes->partial & ~state->latched;
+    if (more == 0) {
+        return;
+    }
+    state->latched |= more;
+    engine_emit(outputs, now_ns, EVENT_LATCHED, state->latched, 0.0);
+    count_trip(state, outputs, causes->partial_from, now_ns);
+    write_first_out(state, causes->partial_from, causes->partial_to);
+}
+
+static void hold(struct engine_state *state, uint32_t held, uint64_t now_ns, struct engine_outputs *outputs)
+{
+    if (state->held != held) {
+        state->held = held;
+        engine_emit(outputs, now_ns, EVENT_HELD, held, 0.0);
+    }
+}
+
+static void enter(struct engine_state *state, uint32_t next, uint64_t now_ns, struct engine_outputs *outputs)
+{
+    if (state->code == ENGINE_INIT && next != ENGINE_INIT) {
+        state->first_out[0] =
+            (struct engine_cause){.kind = next == ENGINE_FAULT ? (uint32_t)CAUSE_SELF_TEST : state->start_cause,
+                                  .rule = ENGINE_NONE,
+                                  .channel = ENGINE_NONE,
+                                  .output = ENGINE_NONE,
+                                  .tai_ns = now_ns};
         state->first_out_count = 1;
+        outputs->changed = 1;
     }
-    state->code = ENGINE_FAULT;
+    if (next == state->code) {
+        return;
+    }
+    if (next == ENGINE_ARMING) {
+        state->first_out_open = 1;
+        if (state->latched != 0) {
+            state->latched = 0;
+            engine_emit(outputs, now_ns, EVENT_LATCHED, 0, 0.0);
+        }
+    }
+    state->code = next;
+    engine_emit(outputs, now_ns, EVENT_STATE, next, 0.0);
 }
 
-static uint32_t answer_in_tripped(struct engine_state *state, uint32_t edges)
+static uint32_t answer_to_arm(uint32_t before, const struct machine_inputs *in)
 {
-    if ((edges & COMMAND_RESET) != 0) {
-        if (state->cause_count > 0) {
-            return ANSWER_CAUSE_STANDS;
-        }
-        state->code = ENGINE_READY;
-        return ANSWER_DONE;
+    if (in->blocked != 0) {
+        return ANSWER_CAUSE_STANDS;
     }
-    if ((edges & COMMAND_ARM) != 0) {
-        return state->cause_count > 0 ? ANSWER_CAUSE_STANDS : ANSWER_RESET_FIRST;
+    if (before == ENGINE_TRIPPED) {
+        return ANSWER_RESET_FIRST;
     }
-    return edges != 0 ? ANSWER_ALREADY : ANSWER_NONE;
+    return in->gate_passed != 0 ? ANSWER_DONE : ANSWER_GATE;
 }
 
-static void start_up(struct engine_state *state, uint64_t now_ns)
+/* To RESET, ARM, TRIP and TEST: what the machine made of it. */
+static uint32_t answer(uint32_t before, uint32_t after, uint32_t pressed, const struct machine_inputs *in)
 {
-    state->code = ENGINE_TRIPPED;
-    state->first_out[0] = (struct engine_cause){
-        .kind = state->start_cause, .rule = ENGINE_NO_RULE, .channel = ENGINE_NO_RULE, .tai_ns = now_ns};
-    state->first_out_count = 1;
+    if (pressed == COMMAND_NONE) {
+        return ANSWER_NONE;
+    }
+    if (before == ENGINE_INIT) {
+        return after == ENGINE_FAULT ? ANSWER_FAULT : ANSWER_CAUSE_STANDS;
+    }
+    if (after == ENGINE_FAULT) {
+        return ANSWER_FAULT;
+    }
+    if (pressed == COMMAND_TRIP) {
+        return before == ENGINE_TRIPPED ? ANSWER_ALREADY : ANSWER_DONE;
+    }
+    if (before != ENGINE_TRIPPED && after == ENGINE_TRIPPED) {
+        return ANSWER_CAUSE_STANDS;
+    }
+    if (pressed == COMMAND_RESET && before == ENGINE_TRIPPED) {
+        return in->blocked != 0 ? ANSWER_CAUSE_STANDS : ANSWER_DONE;
+    }
+    if (pressed == COMMAND_ARM && (before == ENGINE_TRIPPED || before == ENGINE_READY)) {
+        return answer_to_arm(before, in);
+    }
+    if (pressed == COMMAND_TEST) {
+        return in->test_edge != 0 ? ANSWER_DONE : ANSWER_NOT_NOW;
+    }
+    return ANSWER_ALREADY;
 }
 
-static uint32_t next_state(struct engine_state *state, struct engine_outputs *outputs, uint32_t edges,
-                           uint64_t now_ns)
+static uint32_t carry_out(const struct control_table *table, struct engine_state *state,
+                          const struct engine_inputs *inputs, uint32_t pressed, struct engine_outputs *outputs)
 {
-    switch (state->code) {
-    case ENGINE_INIT:
-        start_up(state, now_ns);
-        return edges != 0 ? ANSWER_CAUSE_STANDS : ANSWER_NONE;
-    case ENGINE_TRIPPED:
-        return answer_in_tripped(state, edges);
-    case ENGINE_READY:
-        if (state->cause_count > 0) {
-            trip(state, outputs);
-            return (edges & COMMAND_TRIP) != 0 ? ANSWER_DONE : edges != 0 ? ANSWER_CAUSE_STANDS : ANSWER_NONE;
-        }
-        if ((edges & COMMAND_ARM) != 0) {
-            state->code = ENGINE_ARMING;
-            return ANSWER_DONE;
-        }
-        return edges != 0 ? ANSWER_ALREADY : ANSWER_NONE;
-    case ENGINE_ARMING:
-    case ENGINE_ARMED:
-        if (state->cause_count > 0) {
-            trip(state, outputs);
-            return (edges & COMMAND_TRIP) != 0 ? ANSWER_DONE : edges != 0 ? ANSWER_CAUSE_STANDS : ANSWER_NONE;
-        }
-        state->code = ENGINE_ARMED;
-        return edges != 0 ? ANSWER_ALREADY : ANSWER_NONE;
-    default:
-        enter_fault(state, outputs, now_ns);
-        return edges != 0 ? ANSWER_FAULT : ANSWER_NONE;
+    if (state->code == ENGINE_INIT || state->code == ENGINE_FAULT ||
+        (state->code != ENGINE_TRIPPED && state->code != ENGINE_READY && !machine_permits(state->code))) {
+        return ANSWER_NONE;
     }
+    if (pressed == COMMAND_TEST &&
+        (inputs->command_index >= table->outputs || inputs->command_index >= CONTROL_OUTPUTS_MAX ||
+         table->output[inputs->command_index].feedback.form == FEEDBACK_NONE)) {
+        return ANSWER_NO_SUCH;
+    }
+    return orders_carry_out(table, state, inputs, pressed, outputs);
+}
+
+static void decide(const struct control_table *table, struct engine_state *state,
+                   const struct engine_inputs *inputs, uint32_t pressed, bool self_test_bad,
+                   struct engine_outputs *outputs)
+{
+    struct readback readback;
+    struct causes causes;
+    uint32_t before = state->code;
+    uint64_t now_ns = inputs->now_ns;
+    readback_judge(table, state, inputs, outputs, &readback);
+    causes_collect(table, state, inputs, &readback, self_test_bad, pressed == COMMAND_TRIP, &causes);
+    uint32_t answered = carry_out(table, state, inputs, pressed, outputs);
+    uint32_t kept_safe = state->latched | causes.partial | causes.held;
+    struct machine_inputs in = {.reset_edge = pressed == COMMAND_RESET,
+                                .arm_edge = pressed == COMMAND_ARM,
+                                .test_edge = pressed == COMMAND_TEST &&
+                                             proof_test_possible(table, state, inputs->command_index) &&
+                                             (kept_safe >> inputs->command_index & 1) == 0,
+                                .self_test_bad = self_test_bad,
+                                .blocked = causes.blocked,
+                                .demand = causes.demand,
+                                .gate_passed = state->gate_missing == 0,
+                                .followed = readback.astray == 0,
+                                .feedback_late = readback.late != 0,
+                                .test_done = 0};
+    if (!self_test_bad && !causes.demand) {
+        in.test_done = proof_test_done(state, kept_safe, now_ns, outputs);
+    }
+    uint32_t next = machine_next(before, &in);
+    outputs->answer = answered != ANSWER_NONE ? answered : answer(before, next, pressed, &in);
+    bool held_permit = machine_permits(before) || state->energised != 0;
+    if (held_permit && !machine_permits(next)) {
+        withdraw(table, state, inputs, &readback, next, self_test_bad, outputs);
+    }
+    enter(state, next, now_ns, outputs);
+    if (before == ENGINE_ARMED && next == ENGINE_TEST) {
+        proof_test_begin(state, inputs->command_index, now_ns, outputs);
+    }
+    if (machine_permits(next)) {
+        latch(state, &causes, now_ns, outputs);
+    }
+    hold(state, machine_permits(next) ? causes.held : 0, now_ns, outputs);
 }
 
 void engine_step(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
                  struct engine_outputs *outputs)
 {
-    *outputs = (struct engine_outputs){0};
-    uint32_t edges = inputs->command & ~state->previous_command;
     uint64_t now_ns = inputs->now_ns;
-    find_causes(table, state, inputs, edges);
-    if (inputs->self_test_bad != 0 || now_ns < state->last_now_ns) {
-        enter_fault(state, outputs, now_ns);
-    }
-    outputs->answer = next_state(state, outputs, edges, now_ns);
+    uint32_t edges = inputs->command & ~state->previous_command;
+    bool self_test_bad = inputs->self_test_bad != 0 || now_ns < state->last_now_ns;
+    outputs->answer = ANSWER_NONE;
+    outputs->tripped = 0;
+    outputs->changed = inputs->command != state->previous_command ? 1 : 0;
+    outputs->events = 0;
+    outputs->events_lost = 0;
+    rules_judge_channels(table, state, inputs, outputs);
+    rules_judge(table, state, inputs, outputs);
+    judge_gate(table, state, inputs, outputs);
+    decide(table, state, inputs, press(edges), self_test_bad, outputs);
     state->previous_command = inputs->command;
     state->last_now_ns = now_ns;
     state->steps++;
     /* The one place where an output is energised. */
-    if (state->code == ENGINE_ARMING || state->code == ENGINE_ARMED) {
-        outputs->energised =
-            table->outputs >= CONTROL_OUTPUTS_MAX ? UINT32_MAX : (UINT32_C(1) << table->outputs) - 1;
+    uint32_t energised = 0;
+    if (machine_permits(state->code)) {
+        energised = control_all_outputs(table) & ~state->latched & ~state->held & ~proof_test_mask(state);
     }
-}
-
-const char *engine_state_name(uint32_t code)
-{
-    switch (code) {
-    case ENGINE_INIT:
-        return "init";
-    case ENGINE_TRIPPED:
-        return "tripped";
-    case ENGINE_READY:
-        return "ready";
-    case ENGINE_ARMING:
-        return "arming";
-    case ENGINE_ARMED:
-        return "armed";
-    case ENGINE_FAULT:
-        return "fault";
-    default:
-        return "illegal";
+    if (energised != state->energised) {
+        readback_command(table, state, energised, now_ns);
+        outputs->changed = 1;
     }
-}
-
-const char *engine_cause_name(uint32_t kind)
-{
-    static const char *const names[CAUSES] = {"none",   "startup", "self_test", "deadline",    "manual",
-                                              "output", "high",    "low",       "stale",       "not_finite",
-                                              "range",  "frame",   "overrun",   "control_died"};
-    return kind < CAUSES ? names[kind] : "unknown";
-}
-
-const char *engine_quality_name(uint32_t quality)
-{
-    return quality == ENGINE_GOOD ? "good" : quality == ENGINE_BAD ? "bad" : "stale";
+    outputs->energised = energised;
 }

@@ -50,7 +50,7 @@ enum engine_cause_kind {
     CAUSE_BIT = 16,
     CAUSE_STUCK = 17,
     CAUSE_HEARTBEAT = 18,
-    CAUSE_VOTE = 19,     /* members say which of a vote's members demand */
+    CAUSE_VOTE = 19, /* members say which of a vote's members demand */
     CAUSE_NOT = 20,
     CAUSE_HISTORY = 21,  /* a rate, a change or a heartbeat has not been seen for long enough to be judged */
     CAUSE_READBACK = 22, /* an output did not follow, or left its position by itself */
@@ -67,7 +67,7 @@ struct engine_cause {
     uint32_t rule;    /* index or ENGINE_NONE */
     uint32_t channel; /* index or ENGINE_NONE */
     uint32_t output;  /* READBACK: index; else ENGINE_NONE */
-    double value;     /* in the channel's unit; RATE per second; STUCK, HEARTBEAT: seconds; VOTE: votes; GATE: mask */
+    double value; /* in the channel's unit; RATE per second; STUCK, HEARTBEAT: seconds; VOTE: votes; GATE: mask */
     double limit;
     uint64_t tai_ns;          /* the sample's stamp; now for causes without a sample */
     uint64_t source_sequence; /* of the sample */
@@ -121,18 +121,11 @@ enum alarm_state {
     ALARM_RETURNED = 3        /* gone again before anybody saw it */
 };
 
+/* The first line is what most steps touch. */
 struct engine_rule_state {
-    uint64_t seen_samples; /* of the channel, of both together for a deviation */
-    uint64_t beyond_samples;
-    uint64_t beyond_since_ns;
-    uint64_t inside_samples;
-    uint64_t inside_since_ns;
-    uint64_t anchor_ns;        /* RATE: reference sample; STUCK, HEARTBEAT: last change */
-    double anchor;
-    double measure;            /* what was compared last: value, rate, difference, seconds, votes */
+    uint64_t seen_samples;     /* of the channel, of both together for a deviation */
     uint64_t bypass_until_ns;  /* TAI; 0: not bypassed */
     uint64_t shelved_until_ns; /* TAI; 0: not shelved */
-    uint64_t demands;          /* times it began to act, or would have (shadow, bypassed) */
     uint32_t truth;            /* enum engine_truth */
     uint32_t why;              /* enum engine_cause_kind of a truth that is not CLEAR */
     uint32_t beyond;           /* 1: the delays are through and the hysteresis not left */
@@ -141,7 +134,17 @@ struct engine_rule_state {
     uint32_t alarm;   /* enum alarm_state; ROLE_ALARM only */
     uint32_t members; /* VOTE, NOT: as in struct engine_cause */
     uint32_t unknown;
+    uint64_t demands; /* times it began to act, or would have (shadow, bypassed) */
+    uint64_t beyond_samples;
+    uint64_t beyond_since_ns;
+    uint64_t inside_samples;
+    uint64_t inside_since_ns;
+    uint64_t anchor_ns; /* RATE: reference sample; STUCK, HEARTBEAT: last change */
+    double anchor;
+    double measure; /* what was compared last: value, rate, difference, seconds, votes */
+    uint64_t reserved;
 };
+static_assert(sizeof(struct engine_rule_state) == 128, "a rule's state is two lines");
 
 enum output_position { POSITION_UNKNOWN = 0, POSITION_SAFE = 1, POSITION_ENERGISED = 2 };
 
@@ -157,12 +160,12 @@ enum test_result { TEST_NONE = 0, TEST_RUNNING = 1, TEST_PASSED = 2, TEST_FAILED
 /* The proof test under way, or the last one. */
 struct engine_test {
     uint32_t output;
-    uint32_t result;   /* enum test_result */
-    uint32_t phase;    /* 1: told to go safe; 2: told to come back; 0: no test runs */
+    uint32_t result; /* enum test_result */
+    uint32_t phase;  /* 1: told to go safe; 2: told to come back; 0: no test runs */
     uint32_t reserved;
-    uint64_t from_ns;  /* TAI */
-    uint64_t safe_ns;  /* how long it took to be safe */
-    uint64_t back_ns;  /* how long it took to be back */
+    uint64_t from_ns; /* TAI */
+    uint64_t safe_ns; /* how long it took to be safe */
+    uint64_t back_ns; /* how long it took to be back */
 };
 
 struct engine_state {
@@ -191,19 +194,19 @@ struct engine_state {
 };
 
 enum engine_event_kind {
-    EVENT_STATE = 1,     /* index: the new enum engine_state_code */
-    EVENT_TRIP = 2,      /* index: kind of the first cause; value: its value */
-    EVENT_RULE_ON = 3,   /* index: a rule that is not a condition stops being clear; value: its measure */
-    EVENT_RULE_OFF = 4,  /* .. is clear again */
-    EVENT_BYPASS_ON = 5, /* index: rule; value: seconds */
+    EVENT_STATE = 1,      /* index: the new enum engine_state_code */
+    EVENT_TRIP = 2,       /* index: kind of the first cause; value: its value */
+    EVENT_RULE_ON = 3,    /* index: a rule that is not a condition stops being clear; value: its measure */
+    EVENT_RULE_OFF = 4,   /* .. is clear again */
+    EVENT_BYPASS_ON = 5,  /* index: rule; value: seconds */
     EVENT_BYPASS_OFF = 6, /* index: rule; value: 0 by command, 1 expired, 2 by a trip */
-    EVENT_ALARM = 7,     /* index: rule; value: enum alarm_state */
-    EVENT_SHELVED = 8,   /* index: rule; value: seconds, 0: no longer */
-    EVENT_LATCHED = 9,   /* index: mask of outputs tripped alone */
-    EVENT_HELD = 10,     /* index: mask of outputs held safe now */
-    EVENT_GATE = 11,     /* index: mask of missing checks */
-    EVENT_TEST = 12,     /* index: output; value: enum test_result */
-    EVENT_QUALITY = 13   /* index: channel; value: enum engine_quality */
+    EVENT_ALARM = 7,      /* index: rule; value: enum alarm_state */
+    EVENT_SHELVED = 8,    /* index: rule; value: seconds, 0: no longer */
+    EVENT_LATCHED = 9,    /* index: mask of outputs tripped alone */
+    EVENT_HELD = 10,      /* index: mask of outputs held safe now */
+    EVENT_GATE = 11,      /* index: mask of missing checks */
+    EVENT_TEST = 12,      /* index: output; value: enum test_result */
+    EVENT_QUALITY = 13    /* index: channel; value: enum engine_quality */
 };
 
 struct engine_event {
@@ -232,8 +235,8 @@ struct engine_outputs {
     uint32_t energised;   /* bit per output index; heartbeat outputs included: energised = may toggle */
     uint32_t answer;      /* enum engine_answer to this step's command */
     uint32_t tripped;     /* 1: a permit was withdrawn in this step, of all outputs or of some */
-    uint32_t changed;     /* 0: but for steps and last_now_ns the state is as it was, so that a replay may leave this
-                             step out */
+    uint32_t changed;     /* 0: but for steps, last_now_ns and the causes, which are found anew in every step, the
+                             state is as it was, so that a replay may leave this step out */
     uint32_t events;      /* entries of event[]; the others are not written */
     uint32_t events_lost; /* that did not fit */
     struct engine_event event[ENGINE_EVENTS_MAX];
@@ -246,8 +249,8 @@ void engine_init(struct engine_state *state);
 void engine_step(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
                  struct engine_outputs *outputs);
 
-/* "high" ..; "good", "bad", "stale"; "unknown", "demand", "clear"; "normal" ..; "none", "running" ..; "pinned" .. for
- * one bit of enum gate_check. Any thread. */
+/* "high" ..; "good", "bad", "stale"; "unknown", "demand", "clear"; "normal" ..; "none", "running" ..; "pinned" ..
+ * for one bit of enum gate_check. Any thread. */
 const char *engine_cause_name(uint32_t kind);
 const char *engine_quality_name(uint32_t quality);
 const char *engine_truth_name(uint32_t truth);

@@ -10,6 +10,7 @@
 #define RETRY_NS             CLOCK_NS_PER_MS /* a device that refused is asked again */
 #define SAFE_PATIENCE_NS     (50 * CLOCK_NS_PER_MS)
 #define BOARD_PERIOD_NS      CLOCK_NS_PER_MS
+#define GATE_FRESH_NS        CLOCK_NS_PER_S
 
 /* The arrivals whose decisions are timed at the end of the cycle. */
 struct arrivals {
@@ -109,7 +110,7 @@ static uint32_t faulty_output(const struct control_loop *loop, uint64_t now_ns)
 }
 
 void loop_init(struct control_loop *loop, const struct control_table *table, struct control_board *board,
-               const struct control_mailbox *mailbox)
+               const struct control_mailbox *mailbox, struct control_journal *journal)
 {
     memset(loop, 0, sizeof(*loop));
     loop->table = table;
@@ -117,15 +118,16 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
     loop->mailbox = mailbox;
     loop->watch.table = table;
     loop->scrub_hash = CONTROL_TABLE_HASH_START;
-    loop->scrub_at = offsetof(struct control_table, instance);
+    loop->scrub_at = offsetof(struct control_table, checksum);
     engine_init(&loop->state);
-    board->version += board->version & 1; /* whoever wrote it before may have died in the middle */
-    loop->state.trips = board->trips;     /* the count outlives a control process */
+    evidence_init(&loop->evidence, board, journal);
+    loop->state.trips = board->trips; /* the count outlives a control process */
     if (board->died_armed != 0) {
         loop->state.start_cause = CAUSE_CONTROL_DIED;
         board->died_armed = 0;
     }
     uint64_t now_ns = clock_monotonic_ns();
+    loop->started_ns = now_ns;
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
         loop->device[i].last_ok_ns = now_ns;
     }
@@ -137,55 +139,39 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
     send_all(loop, now_ns);
 }
 
-static void write_board(struct control_loop *loop)
+static void step(struct control_loop *loop, enum journal_kind kind, uint32_t ring)
 {
-    struct control_board *b = loop->board;
-    const struct engine_state *s = &loop->state;
-    __atomic_store_n(&b->version, b->version + 1, __ATOMIC_SEQ_CST);
-    b->state = s->code;
-    b->energised = loop->energised;
-    b->steps = s->steps;
-    b->overruns = loop->watch.overruns;
-    b->cause_count = s->cause_count;
-    memcpy(b->cause, s->cause, sizeof(b->cause));
-    b->first_out_count = s->first_out_count;
-    memcpy(b->first_out, s->first_out, sizeof(b->first_out));
-    b->trips = s->trips;
-    for (uint32_t i = 0; i < loop->table->channels; i++) {
-        b->channel[i] = (struct control_board_channel){.value = loop->inputs.channel[i].value,
-                                                       .tai_ns = loop->inputs.channel[i].tai_ns,
-                                                       .samples = loop->inputs.channel[i].samples,
-                                                       .quality = s->quality[i]};
-    }
-    __atomic_store_n(&b->version, b->version + 1, __ATOMIC_RELEASE);
-    loop->board_ns = loop->cycle_ns;
+    engine_step(loop->table, &loop->state, &loop->inputs, &loop->outputs);
+    loop->kind = kind;
+    loop->from_ring = ring;
+}
+
+static void tell(struct control_loop *loop)
+{
+    evidence_step(&loop->evidence, &loop->inputs, &loop->state, &loop->outputs, loop->kind, &loop->watch,
+                  loop->from_ring);
 }
 
 /* Decides on the inputs as they are. On a change of the outputs they go out at once, before anything else. */
-static void decide(struct control_loop *loop, uint32_t command)
+static void decide(struct control_loop *loop, enum journal_kind kind, uint32_t ring)
 {
-    struct engine_outputs outputs;
-    loop->inputs.command = command;
     loop->inputs.now_ns = tai_of(loop, loop->now_ns);
-    engine_step(loop->table, &loop->state, &loop->inputs, &outputs);
-    if (outputs.energised != loop->energised) {
+    step(loop, kind, ring);
+    if (loop->outputs.energised != loop->energised) {
         uint64_t now_ns = clock_monotonic_ns();
-        if (outputs.energised != 0 && elapsed_ns(loop->cycle_ns, now_ns) > loop->table->stall_trip_ns) {
+        if ((loop->outputs.energised & ~loop->energised) != 0 &&
+            elapsed_ns(loop->cycle_ns, now_ns) > loop->table->stall_trip_ns) {
             /* Stopped since it looked: never energise on what it saw then. */
+            tell(loop);
             loop->inputs.deadline_missed = 1;
             loop->inputs.now_ns = tai_of(loop, now_ns);
-            engine_step(loop->table, &loop->state, &loop->inputs, &outputs);
+            step(loop, JOURNAL_DEADLINE, 0);
         }
-        loop->energised = outputs.energised;
+        loop->energised = loop->outputs.energised;
         send_all(loop, now_ns);
         loop->board_ns = 0; /* the board is due: whoever sees the valve move may ask why */
     }
-    if (outputs.tripped != 0) {
-        loop->board->trip_history[loop->state.trips % CONTROL_TRIP_HISTORY] = loop->state.first_out[0];
-    }
-    if (command != COMMAND_NONE) {
-        loop->board->answer = outputs.answer;
-    }
+    tell(loop);
 }
 
 static uint32_t take_ring(struct control_loop *loop, uint32_t ring, struct arrivals *arrivals)
@@ -201,7 +187,11 @@ static uint32_t take_ring(struct control_loop *loop, uint32_t ring, struct arriv
         if (arrival_ns > tai_of(loop, loop->now_ns)) {
             loop->now_ns = clock_monotonic_ns(); /* it came after the cycle began */
         }
-        decide(loop, COMMAND_NONE);
+        decide(loop,
+               result == WATCH_FRAME ? JOURNAL_FRAME
+               : result == WATCH_GAP ? JOURNAL_GAP
+                                     : JOURNAL_OVERRUN,
+               ring);
         if (result == WATCH_FRAME) {
             hist_record(&loop->board->hop[HOP_ARRIVAL_TO_SEEN], elapsed_ns(arrival_ns, now_tai_ns));
             arrivals->tai_ns[arrivals->count++] = arrival_ns;
@@ -229,7 +219,7 @@ static void scrub(struct control_loop *loop)
     if (end == sizeof(*loop->table)) {
         loop->inputs.self_test_bad = loop->inputs.self_test_bad != 0 || loop->scrub_hash != loop->table->hash;
         loop->scrub_hash = CONTROL_TABLE_HASH_START;
-        loop->scrub_at = offsetof(struct control_table, instance);
+        loop->scrub_at = offsetof(struct control_table, checksum);
     }
 }
 
@@ -244,6 +234,10 @@ static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
     }
     if (missed) {
         ring_count_add(&loop->board->misses, 1);
+        ring_count_set(&loop->board->last_miss_ns, now_ns);
+    }
+    if (gap_ns > loop->evidence.period_max_ns) {
+        loop->evidence.period_max_ns = gap_ns;
     }
     if (gap_ns > loop->board->worst_gap_ns) {
         ring_count_set(&loop->board->worst_gap_ns, gap_ns);
@@ -260,8 +254,57 @@ static void look_inside_cycle(struct control_loop *loop, uint64_t decided_ns)
         (took_ns > loop->table->cycle_budget_ns && loop->table->miss_trips != 0)) {
         loop->inputs.deadline_missed = 1;
         loop->now_ns = decided_ns;
-        decide(loop, COMMAND_NONE);
+        decide(loop, JOURNAL_DEADLINE, 0);
     }
+}
+
+/* Of the gate's checks one is ours: how the loop itself has kept time. The others are the supervisor's word, which
+ * is believed while it is fresh: silence is no pass. */
+static void look_at_gate(struct control_loop *loop)
+{
+    uint64_t word = __atomic_load_n(&loop->mailbox->gate, __ATOMIC_ACQUIRE);
+    uint64_t said = word >> MAILBOX_GATE_BITS;
+    uint64_t now = loop->cycle_ns >> MAILBOX_GATE_BITS;
+    uint64_t since_ns = loop->board->last_miss_ns > loop->started_ns ? loop->board->last_miss_ns : loop->started_ns;
+    uint32_t passed = 0;
+    if (word != 0 && now - said <= GATE_FRESH_NS >> MAILBOX_GATE_BITS) {
+        passed = (uint32_t)(word & GATE_ALL) & ~(uint32_t)GATE_LATENCY;
+    }
+    if (elapsed_ns(since_ns, loop->cycle_ns) >= loop->table->gate_latency_ns) {
+        passed |= GATE_LATENCY;
+    }
+    loop->inputs.gate_passed = passed;
+}
+
+/* The operands belong to the word only if they carry its ticket. */
+static void take_command(struct control_loop *loop, uint64_t word)
+{
+    uint64_t ticket = word >> MAILBOX_COMMAND_BITS;
+    const struct control_operand *operand = &loop->mailbox->operand[ticket % CONTROL_OPERANDS];
+    bool own = operand->ticket == ticket;
+    loop->inputs.command = (uint32_t)(word & MAILBOX_COMMAND_MASK);
+    loop->inputs.command_index = own ? operand->index : CONTROL_RULES_MAX;
+    loop->inputs.command_ns = own ? operand->duration_ns : 0;
+}
+
+/* The level falls between two commands, so that each has its edge. */
+static bool obey(struct control_loop *loop)
+{
+    uint64_t word = __atomic_load_n(&loop->mailbox->word, __ATOMIC_ACQUIRE);
+    bool asked = word != loop->seen_word;
+    loop->inputs.command = COMMAND_NONE;
+    if (asked && loop->state.previous_command != COMMAND_NONE) {
+        decide(loop, JOURNAL_IDLE, 0);
+    }
+    if (asked) {
+        take_command(loop, word);
+        loop->seen_word = word;
+    }
+    decide(loop, asked ? JOURNAL_COMMAND : JOURNAL_IDLE, 0);
+    if (asked) {
+        loop->board->answer = loop->outputs.answer;
+    }
+    return asked;
 }
 
 uint32_t loop_cycle(struct control_loop *loop)
@@ -270,16 +313,13 @@ uint32_t loop_cycle(struct control_loop *loop)
     uint32_t frames = 0;
     arrivals.count = 0;
     look_at_own_gap(loop, clock_monotonic_ns());
+    look_at_gate(loop);
     loop->inputs.output_fault = faulty_output(loop, loop->cycle_ns);
+    loop->inputs.command = COMMAND_NONE;
     for (uint32_t i = 0; i < loop->table->rings; i++) {
         frames += take_ring(loop, i, &arrivals);
     }
-    uint64_t word = __atomic_load_n(&loop->mailbox->word, __ATOMIC_ACQUIRE);
-    bool asked = word != loop->seen_word;
-    if (asked && loop->state.previous_command != COMMAND_NONE) {
-        decide(loop, COMMAND_NONE); /* the level falls between two commands, so that each has its edge */
-    }
-    decide(loop, asked ? (uint32_t)(word & 0xff) : (uint32_t)COMMAND_NONE);
+    bool asked = obey(loop);
     uint64_t decided_ns = clock_monotonic_ns();
     look_inside_cycle(loop, decided_ns);
     account(loop, &arrivals, HOP_ARRIVAL_TO_DECIDED, decided_ns);
@@ -287,13 +327,15 @@ uint32_t loop_cycle(struct control_loop *loop)
         account(loop, &arrivals, HOP_ARRIVAL_TO_OUTPUT, clock_monotonic_ns());
     }
     if (asked || elapsed_ns(loop->board_ns, loop->cycle_ns) >= BOARD_PERIOD_NS) {
-        write_board(loop);
+        evidence_snapshot(&loop->evidence, loop->table, &loop->inputs, &loop->state, loop->watch.overruns);
+        loop->board_ns = loop->cycle_ns;
         scrub(loop);
     }
     if (asked) {
-        loop->seen_word = word;
-        __atomic_store_n(&loop->board->answered_ticket, word >> 8, __ATOMIC_RELEASE);
+        uint64_t ticket = loop->seen_word >> MAILBOX_COMMAND_BITS;
+        __atomic_store_n(&loop->board->answered_ticket, ticket, __ATOMIC_RELEASE);
     }
+    evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, loop->cycle_ns);
     board_beat(&loop->board->common, decided_ns);
     return frames;
 }
@@ -335,5 +377,6 @@ void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop)
     }
     loop_safe(loop);
     loop->state.code = ENGINE_TRIPPED;
-    write_board(loop);
+    loop->state.energised = 0;
+    evidence_snapshot(&loop->evidence, loop->table, &loop->inputs, &loop->state, loop->watch.overruns);
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "control/board.h"
+#include "control/evidence.h"
 #include "control/output.h"
 #include "control/watch.h"
 
@@ -26,10 +27,15 @@ struct control_loop {
     struct watch watch;
     struct engine_inputs inputs;
     struct engine_state state;
-    uint32_t energised; /* outputs as last decided */
-    uint64_t seen_word; /* of the mailbox */
-    uint64_t cycle_ns;  /* monotonic start of this cycle */
-    uint64_t now_ns;    /* monotonic, what decisions go by: cycle_ns or later */
+    struct engine_outputs outputs; /* of the last step .. */
+    enum journal_kind kind;        /* .. which was taken for this .. */
+    uint32_t from_ring;            /* .. and this ring's frame */
+    struct evidence evidence;
+    uint64_t started_ns; /* monotonic */
+    uint32_t energised;  /* outputs as last decided */
+    uint64_t seen_word;  /* of the mailbox */
+    uint64_t cycle_ns;   /* monotonic start of this cycle */
+    uint64_t now_ns;     /* monotonic, what decisions go by: cycle_ns or later */
     uint64_t spin_since_ns;
     uint64_t board_ns;   /* last snapshot */
     uint64_t scrub_hash; /* of the table's bytes below scrub_at */
@@ -37,9 +43,10 @@ struct control_loop {
     struct loop_device device[CONTROL_DEVICES_MAX];
 };
 
-/* Zeroes and prepares; rings are attached afterwards with watch_attach. Sends every output the safe state. */
+/* Zeroes and prepares; rings are attached afterwards with watch_attach. Sends every output the safe state.
+ * journal may be NULL. */
 void loop_init(struct control_loop *loop, const struct control_table *table, struct control_board *board,
-               const struct control_mailbox *mailbox);
+               const struct control_mailbox *mailbox, struct control_journal *journal);
 
 /* One cycle without the idling. Returns the number of frames taken. */
 uint32_t loop_cycle(struct control_loop *loop);

@@ -40,14 +40,14 @@ enum engine_state_code {
 struct machine_inputs {
     uint32_t reset_edge;
     uint32_t arm_edge;
-    uint32_t test_edge;      /* with an output that can be tested now */
+    uint32_t test_edge; /* with an output that can be tested now */
     uint32_t self_test_bad;
-    uint32_t blocked;        /* a cause stands */
-    uint32_t demand;         /* a cause stands that trips an armed interlock; implies blocked */
-    uint32_t gate_passed;    /* every required check of the arming gate */
-    uint32_t followed;       /* every output with a feedback is where it was told to be */
-    uint32_t feedback_late;  /* one is not, and its time is over */
-    uint32_t test_done;      /* the tested output has been safe and is back */
+    uint32_t blocked;       /* a cause stands */
+    uint32_t demand;        /* a cause stands that trips an armed interlock; implies blocked */
+    uint32_t gate_passed;   /* every required check of the arming gate */
+    uint32_t followed;      /* every output with a feedback is where it was told to be */
+    uint32_t feedback_late; /* one is not, and its time is over */
+    uint32_t test_done;     /* the tested output has been safe and is back */
 };
 
 /* The next state. Pure. */

@@ -128,6 +128,7 @@ int main(int argc, char **argv)
     void *table;
     void *board;
     void *mailbox;
+    void *journal;
 
     handle(SIGTERM, on_stop);
     handle(SIGUSR1, on_orphaned);
@@ -142,14 +143,15 @@ int main(int argc, char **argv)
     if (segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table, &err) != 0 ||
         check_table(table, &err) != 0 ||
         segment_map_handover(argc, argv, "board", true, sizeof(struct control_board), &board, &err) != 0 ||
-        segment_map_handover(argc, argv, "mailbox", false, sizeof(struct control_mailbox), &mailbox, &err) != 0) {
+        segment_map_handover(argc, argv, "mailbox", false, sizeof(struct control_mailbox), &mailbox, &err) != 0 ||
+        segment_map_handover(argc, argv, "journal", true, sizeof(struct control_journal), &journal, &err) != 0) {
         return fail(&err);
     }
     struct control_board *shown = board;
     const struct control_table *plan = table;
     shown->common.pid = (uint64_t)getpid();
     shown->common.started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
-    loop_init(&loop, plan, board, mailbox);
+    loop_init(&loop, plan, board, mailbox, journal);
     if (attach_rings(&loop, &err) != 0) {
         return fail(&err);
     }

@@ -86,16 +86,16 @@ struct control_rule {
     double band;   /* STUCK: unit of the channel */
     uint64_t mask; /* BIT */
     uint64_t window_ns;
-    uint64_t on_ns;       /* beyond for so long, by the samples' stamps, before it is a demand */
-    uint64_t off_ns;      /* inside for so long before the demand ends */
-    uint32_t on_samples;  /* .. and so many samples in a row; 1: at the first */
-    uint32_t off_samples; /* 1: with the first */
-    uint32_t needed;      /* VOTE */
-    uint32_t members;     /* VOTE: how many; NOT: 1 */
+    uint64_t on_ns;                       /* beyond for so long, by the samples' stamps, before it is a demand */
+    uint64_t off_ns;                      /* inside for so long before the demand ends */
+    uint32_t on_samples;                  /* .. and so many samples in a row; 1: at the first */
+    uint32_t off_samples;                 /* 1: with the first */
+    uint32_t needed;                      /* VOTE */
+    uint32_t members;                     /* VOTE: how many; NOT: 1 */
     uint16_t member[CONTROL_MEMBERS_MAX]; /* indices, each lower than this rule's own */
-    uint32_t unknown_trips;  /* VOTE: 1: one unknown (bad or bypassed) member is a demand; 0: it counts as a vote */
-    uint32_t outputs;        /* PROTECT, HOLD: bit per output index that it makes safe */
-    uint32_t severity;       /* ALARM: 1 (highest) .. 4 */
+    uint32_t unknown_trips; /* VOTE: 1: one unknown (bad or bypassed) member is a demand; 0: it counts as a vote */
+    uint32_t outputs;       /* PROTECT, HOLD: bit per output index that it makes safe */
+    uint32_t severity;      /* ALARM: 1 (highest) .. 4 */
     uint32_t reserved;
     uint64_t bypass_max_ns;  /* longest bypass; 0: none is allowed */
     uint64_t safety_time_ns; /* process safety time that the compiler has checked the response against; 0: none */
@@ -105,13 +105,13 @@ struct control_rule {
 enum feedback_form { FEEDBACK_NONE = 0, FEEDBACK_BITS = 1, FEEDBACK_VALUE = 2 };
 
 struct control_feedback {
-    uint32_t form;            /* enum feedback_form */
-    uint32_t channel;         /* index */
-    uint64_t energised_mask;  /* BITS: energised position if any of these is set and none of safe_mask is .. */
-    uint64_t safe_mask;       /* .. safe position the other way round; a mask of 0 is the other's complement */
-    double energised_at;      /* VALUE: energised position on the far side of this, seen from safe_at */
-    double safe_at;           /* .. safe position on the far side of this */
-    uint64_t time_ns;         /* how long it may take to follow a command */
+    uint32_t form;           /* enum feedback_form */
+    uint32_t channel;        /* index */
+    uint64_t energised_mask; /* BITS: energised position if any of these is set and none of safe_mask is .. */
+    uint64_t safe_mask;      /* .. safe position the other way round; a mask of 0 is the other's complement */
+    double energised_at;     /* VALUE: energised position on the far side of this, seen from safe_at */
+    double safe_at;          /* .. safe position on the far side of this */
+    uint64_t time_ns;        /* how long it may take to follow a command */
 };
 
 /* One line of an output device. Energised = permit. */
@@ -125,27 +125,27 @@ struct control_output {
 };
 
 struct control_device {
-    uint32_t kind;             /* enum device_kind */
-    uint32_t fd;               /* its number in the control process */
-    uint32_t lines;            /* mask of lines that we set; GPIO, MODBUS: bit i is the i-th output of this device */
+    uint32_t kind;  /* enum device_kind */
+    uint32_t fd;    /* its number in the control process */
+    uint32_t lines; /* mask of lines that we set; GPIO, MODBUS: bit i is the i-th output of this device */
     uint32_t acknowledge_ring; /* index + 1 of the ring whose evaluated frames the datagram tells; 0: none */
     char target[CONTROL_TARGET_BYTES];
-    uint32_t register_bytes;   /* MEMORY: width of the register, 1, 2, 4 or 8 */
-    uint64_t register_at;      /* MEMORY: byte offset in the mapped device */
-    uint32_t big_endian;       /* MEMORY */
-    uint32_t unit;             /* MODBUS: unit (slave) number */
+    uint32_t register_bytes; /* MEMORY: width of the register, 1, 2, 4 or 8 */
+    uint64_t register_at;    /* MEMORY: byte offset in the mapped device */
+    uint32_t big_endian;     /* MEMORY */
+    uint32_t unit;           /* MODBUS: unit (slave) number */
 };
 
 /* What must be so before the interlock may be armed; bits. */
 enum gate_check {
-    GATE_PINNED = 1,       /* the control thread runs on its own core */
-    GATE_LOCKED = 2,       /* its memory is locked */
-    GATE_PAGES = 4,        /* every watched ring has the pages that were asked for */
-    GATE_UNTHROTTLED = 8,  /* real-time throttling cannot stop it */
-    GATE_LATENCY = 16,     /* no cycle over the budget in the last gate_latency_ns */
-    GATE_CLOCK = 32,       /* the clock source is the TSC and no step of the wall clock stands out */
-    GATE_CONFIG = 64,      /* an operator has acknowledged this table's checksum */
-    GATE_BLACK_BOX = 128,  /* the black box runs and has room */
+    GATE_PINNED = 1,      /* the control thread runs on its own core */
+    GATE_LOCKED = 2,      /* its memory is locked */
+    GATE_PAGES = 4,       /* every watched ring has the pages that were asked for */
+    GATE_UNTHROTTLED = 8, /* real-time throttling cannot stop it */
+    GATE_LATENCY = 16,    /* no cycle over the budget in the last gate_latency_ns */
+    GATE_CLOCK = 32,      /* the clock source is the TSC and no step of the wall clock stands out */
+    GATE_CONFIG = 64,     /* an operator has acknowledged this table's checksum */
+    GATE_BLACK_BOX = 128, /* the black box runs and has room */
     GATE_ALL = 255
 };
 
@@ -153,8 +153,9 @@ struct control_table {
     uint64_t magic;
     uint32_t version;
     uint32_t bytes;
-    uint64_t hash;     /* control_table_hash() of everything behind it */
-    uint64_t checksum; /* of the configuration's meaning: equal files, equal number; what an operator acknowledges */
+    uint64_t hash; /* control_table_hash() of everything behind it */
+    uint64_t
+        checksum; /* of the configuration's meaning: equal files, equal number; what an operator acknowledges */
     char instance[RING_NAME_BYTES];
     int64_t tai_minus_monotonic_ns;
     int32_t supervisor_pid; /* of the sluiced that made this table */
@@ -172,10 +173,10 @@ struct control_table {
     uint64_t watchdog_ns;     /* /dev/watchdog is petted so often by the loop; 0: there is none */
     uint64_t shelve_max_ns;   /* longest shelving of an alarm */
     uint32_t watchdog_fd;
-    uint32_t miss_trips;      /* 1: a miss trips; 0: it is counted (declared development mode) */
-    uint32_t gate_required;   /* mask of enum gate_check */
-    uint32_t gate_trips;      /* 1: falling out of the gate while armed is a trip; 0: it is shown */
-    uint32_t bypasses_max;    /* at once */
+    uint32_t miss_trips;    /* 1: a miss trips; 0: it is counted (declared development mode) */
+    uint32_t gate_required; /* mask of enum gate_check */
+    uint32_t gate_trips;    /* 1: falling out of the gate while armed is a trip; 0: it is shown */
+    uint32_t bypasses_max;  /* at once */
     uint32_t rings;
     uint32_t channels;
     uint32_t rules;

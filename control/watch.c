@@ -10,8 +10,10 @@ int watch_attach(struct watch *watch, uint32_t ring, void *base, size_t bytes, s
 
 /* Something was missed, and a peak may be in it: the channels are BAD (CAUSE_OVERRUN) or STALE (CAUSE_STALE) until
  * the next frame, and the engine sees that at least once. */
-static void spoil(const struct control_ring *ring, struct engine_inputs *inputs, uint32_t cause)
+static void spoil(struct watch *watch, const struct control_ring *ring, struct engine_inputs *inputs,
+                  uint32_t cause)
 {
+    watch->spoiled = cause;
     for (uint32_t i = 0; i < ring->channels; i++) {
         struct engine_sample *sample = &inputs->channel[ring->first_channel + i];
         sample->fault = cause;
@@ -48,11 +50,13 @@ enum watch_result watch_next(struct watch *watch, uint32_t ring, struct engine_i
     const struct control_ring *plan = &watch->table->ring[ring];
     struct engine_sample decoded[CONTROL_CHANNELS_MAX];
     struct sluice_frame frame;
+    watch->spoiled = CAUSE_NONE;
+    watch->old = 0;
     int n = ring_reader_next(&r->reader, &frame);
     if (missed_something(watch, r)) {
         /* The frame that was found, if any, is taken next time. */
         r->reader.position -= (uint64_t)n;
-        spoil(plan, inputs, CAUSE_OVERRUN);
+        spoil(watch, plan, inputs, CAUSE_OVERRUN);
         return WATCH_OVERRUN;
     }
     if (n == 0) {
@@ -61,19 +65,21 @@ enum watch_result watch_next(struct watch *watch, uint32_t ring, struct engine_i
     if (dropped_here(r, &frame)) {
         watch->overruns++;
         r->reader.position--;
-        spoil(plan, inputs, CAUSE_OVERRUN);
+        spoil(watch, plan, inputs, CAUSE_OVERRUN);
         return WATCH_OVERRUN;
     }
+    watch->position = frame.position;
     r->evaluated++;
     r->arrival_tai_ns = frame.tai_ns;
     if ((frame.flags & SLUICE_FRAME_DUPLICATE) != 0) {
         return WATCH_GAP; /* seen before: a sender that repeats itself must turn STALE */
     }
     bool old = (frame.flags & SLUICE_FRAME_REORDERED) != 0;
+    watch->old = old;
     if ((frame.flags & SLUICE_FRAME_GAP) != 0) {
         if (frame.cause == RING_LOSS_RESTART) {
             /* The worker or the device was away, however short the time: that is silence. */
-            spoil(plan, inputs, CAUSE_STALE);
+            spoil(watch, plan, inputs, CAUSE_STALE);
         }
         return WATCH_GAP;
     }
@@ -93,7 +99,7 @@ enum watch_result watch_next(struct watch *watch, uint32_t ring, struct engine_i
     }
     if (!ring_reader_valid(&r->reader, frame.position)) {
         watch->overruns++;
-        spoil(plan, inputs, CAUSE_OVERRUN);
+        spoil(watch, plan, inputs, CAUSE_OVERRUN);
         return WATCH_OVERRUN;
     }
     for (uint32_t i = 0; i < plan->channels; i++) {

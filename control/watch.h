@@ -21,6 +21,10 @@ struct watch {
     const struct control_table *table;
     struct watch_ring ring[CONTROL_RINGS_MAX];
     uint64_t overruns;
+    /* Of the last watch_next, for the journal. */
+    uint64_t position; /* of its frame */
+    uint32_t spoiled;  /* enum engine_cause_kind that its ring's channels were spoiled with; 0: they were not */
+    uint32_t old;      /* 1: the frame came after a newer one */
 };
 
 enum watch_result {

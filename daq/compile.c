@@ -150,5 +150,8 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
     compile_black_box(&c);
     compile_gating(&c);
     check_memory(&c);
+    /* Nothing in the table is of this machine or this start yet: equal meaning, equal number. */
+    plan->table.checksum = control_table_hash_part(&plan->table, CONTROL_TABLE_HASH_START,
+                                                   offsetof(struct control_table, instance), sizeof(plan->table));
     return errors->count == before ? 0 : -EINVAL;
 }

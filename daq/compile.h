@@ -77,4 +77,28 @@ void compile_black_box(struct compile *c);
 /* compile_control.c: the interlock's table. */
 void compile_control(struct compile *c);
 
+/* compile_rules.c: conditions and rules, after the outputs, which they name. */
+void compile_rules(struct compile *c);
+
+/* compile_limits.c: what a rule compares with, and whether that can be right. `where` is the rule's path. */
+void compile_rule_form(struct compile *c, const char *where, const struct config_rule *from,
+                       struct control_rule *to);
+
+/* The time under a key of a rule in ns; `standard_ns` if it is not given, an error if it lies outside
+ * min_ms .. 3600000. */
+uint64_t compile_ms(struct compile *c, const char *where, const char *key, const double *given_ms,
+                    uint64_t standard_ns, double min_ms);
+
+/* An error about one key of the rule at `where`. */
+__attribute__((format(printf, 4, 5))) void compile_complain_key(struct compile *c, const char *where,
+                                                                const char *key, const char *format, ...);
+
+/* Index of the channel with this name, or -1. */
+int compile_find_channel(const struct control_table *table, const char *name);
+
+/* compile_budgets.c: whether every rule is fast enough for its process safety time, and every output can be
+ * tripped.
+ */
+void compile_budgets(struct compile *c);
+
 #endif

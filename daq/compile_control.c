@@ -1,11 +1,9 @@
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control/output.h"
 #include "daq/compile.h"
-#include "ring/channel.h"
 #include "ring/clock.h"
 
 #define PATH_BYTES 128
@@ -52,102 +50,6 @@ static void compile_settings(struct compile *c)
                         "a stall of %" PRIu64 " ms is shorter than the budget of one cycle, %" PRIu64 " us",
                         to->stall_trip_ns / CLOCK_NS_PER_MS, to->cycle_budget_ns / CLOCK_NS_PER_US);
     }
-}
-
-static int find_channel(const struct control_table *table, const char *name)
-{
-    for (uint32_t i = 0; i < table->channels; i++) {
-        if (strcmp(table->channel[i].decode.name, name) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-/* What the raw type can express at all, in the channel's unit: a limit beyond it is a decoration, too. */
-static void check_reach(struct compile *c, const char *where, bool is_high, double limit,
-                        const struct ring_channel *channel)
-{
-    double low;
-    double high;
-    if (!ring_type_reach(channel->type, &low, &high)) {
-        return;
-    }
-    double a = low * channel->scale + channel->offset;
-    double b = high * channel->scale + channel->offset;
-    if (is_high ? limit >= fmax(a, b) : limit <= fmin(a, b)) {
-        config_complain(
-            c->file, c->errors, where,
-            "a limit of %g %s can never be passed: type %s with this scale and offset reaches from %g to %g", limit,
-            channel->unit, ring_type_name(channel->type), fmin(a, b), fmax(a, b));
-    }
-}
-
-/* A limit outside the valid range can never be passed by a GOOD value: the rule would be a decoration. */
-static void check_limit(struct compile *c, uint32_t i, const char *key, double limit,
-                        const struct ring_channel *channel)
-{
-    char path[PATH_BYTES];
-    if (!(limit > channel->range_low && limit < channel->range_high)) {
-        snprintf(path, sizeof(path), "rules[%u].%s", i, key);
-        config_complain(
-            c->file, c->errors, path,
-            "a limit of %g %s lies outside channel '%s', whose valid range is %g to %g %s: the rule could "
-            "never act",
-            limit, channel->unit, channel->name, channel->range_low, channel->range_high, channel->unit);
-    }
-    snprintf(path, sizeof(path), "rules[%u].%s", i, key);
-    check_reach(c, path, key[0] == 'h', limit, channel);
-}
-
-static void compile_rule(struct compile *c, uint32_t i)
-{
-    const struct config_rule *from = &c->config->rules[i];
-    struct control_table *table = &c->plan->table;
-    struct control_rule *to = &table->rule[i];
-    char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "rules[%u].name", i);
-    compile_name(c, path, from->name, to->name);
-    for (uint32_t j = 0; j < i; j++) {
-        if (strcmp(table->rule[j].name, to->name) == 0) {
-            config_complain(c->file, c->errors, path, "a second rule named '%s'; names must differ", to->name);
-        }
-    }
-    snprintf(path, sizeof(path), "rules[%u]", i);
-    int channel = find_channel(table, from->channel);
-    if (channel < 0) {
-        snprintf(path, sizeof(path), "rules[%u].channel", i);
-        config_complain(c->file, c->errors, path, "no source has a channel '%s'", from->channel);
-        return;
-    }
-    to->channel = (uint32_t)channel;
-    table->channel[channel].guarded = 1;
-    const struct ring_channel *decode = &table->channel[channel].decode;
-    if (from->high == NULL && from->low == NULL) {
-        config_complain(c->file, c->errors, path, "a rule needs high, low or both");
-    }
-    if (from->high != NULL) {
-        to->has_high = 1;
-        to->high = *from->high;
-        check_limit(c, i, "high", to->high, decode);
-    }
-    if (from->low != NULL) {
-        to->has_low = 1;
-        to->low = *from->low;
-        check_limit(c, i, "low", to->low, decode);
-    }
-    if (from->high != NULL && from->low != NULL && !(to->low < to->high)) {
-        config_complain(c->file, c->errors, path, "low %g must be below high %g", to->low, to->high);
-    }
-    snprintf(path, sizeof(path), "rules[%u].delay_samples", i);
-    to->delay_samples = (uint32_t)compile_bounded(c, path, from->delay_samples, 1, 1, 1000000, "samples");
-    double delay_ms = from->delay_ms != NULL ? *from->delay_ms : 0;
-    if (!(delay_ms >= 0 && delay_ms <= 3600000)) {
-        snprintf(path, sizeof(path), "rules[%u].delay_ms", i);
-        config_complain(c->file, c->errors, path, "expected 0 to 3600000 ms, found %g", delay_ms);
-        delay_ms = 0;
-    }
-    to->delay_ns = (uint64_t)(delay_ms * (double)CLOCK_NS_PER_MS);
 }
 
 static uint32_t find_device(struct compile *c, uint32_t i, const struct config_output *from)
@@ -235,24 +137,14 @@ void compile_control(struct compile *c)
     table->bytes = sizeof(*table);
     memcpy(table->instance, c->plan->instance, sizeof(table->instance));
     compile_settings(c);
-    if (config->rules_count > CONTROL_RULES_MAX || config->outputs_count > CONTROL_OUTPUTS_MAX) {
-        config_complain(c->file, c->errors, config->rules_count > CONTROL_RULES_MAX ? "rules" : "outputs",
-                        "expected at most %u rules and %u outputs", CONTROL_RULES_MAX, CONTROL_OUTPUTS_MAX);
+    if (config->outputs_count > CONTROL_OUTPUTS_MAX) {
+        config_complain(c->file, c->errors, "outputs", "expected at most %u outputs", CONTROL_OUTPUTS_MAX);
         return;
-    }
-    for (uint32_t i = 0; i < config->rules_count; i++) {
-        compile_rule(c, i);
     }
     for (uint32_t i = 0; i < config->outputs_count; i++) {
         compile_output(c, i);
     }
-    table->rules = config->rules_count;
     table->outputs = config->outputs_count;
-    if (table->outputs > 0 && table->rules == 0) {
-        config_complain(c->file, c->errors, "outputs",
-                        "no rule can ever trip an output; add rules or remove outputs");
-    }
-    if (table->rules > 0 && table->outputs == 0) {
-        config_complain(c->file, c->errors, "rules", "a trip would act on nothing; add outputs or remove rules");
-    }
+    compile_rules(c);
+    compile_budgets(c);
 }

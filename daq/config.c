@@ -26,6 +26,9 @@ static const cyaml_strval_t pages_words[] = {{"normal", SEGMENT_NORMAL},
 static const cyaml_strval_t policy_words[] = {{"other", POLICY_OTHER}, {"fifo", POLICY_FIFO}};
 static const cyaml_strval_t idle_words[] = {{"busy", IDLE_BUSY}, {"duty", IDLE_DUTY}, {"wait", IDLE_WAIT}};
 static const cyaml_strval_t on_miss_words[] = {{"alarm", ON_MISS_ALARM}, {"trip", ON_MISS_TRIP}};
+static const cyaml_strval_t unknown_words[] = {{"vote", UNKNOWN_VOTES}, {"trip", UNKNOWN_TRIPS}};
+static const cyaml_strval_t role_words[] = {
+    {"protect", ROLE_PROTECT}, {"hold", ROLE_HOLD}, {"permit", ROLE_PERMIT}, {"alarm", ROLE_ALARM}};
 static const cyaml_strval_t when_full_words[] = {{"wait", WHEN_FULL_WAIT}, {"drop", WHEN_FULL_DROP}};
 static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"big", RING_BIG_ENDIAN}};
 static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
@@ -142,11 +145,43 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_SEQUENCE("channels", OPTIONAL, struct config_source, channels, &channel, 0, CYAML_UNLIMITED),
     CYAML_FIELD_END};
 
+static const cyaml_schema_value_t rule_name = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, STRINGS_MAX)};
+
 static const cyaml_schema_field_t rule_fields[] = {
     TEXT("name", struct config_rule, name),
-    TEXT("channel", struct config_rule, channel),
+    TEXT_OPTIONAL("channel", struct config_rule, channel),
     CYAML_FIELD_FLOAT_PTR("high", OPTIONAL, struct config_rule, high),
     CYAML_FIELD_FLOAT_PTR("low", OPTIONAL, struct config_rule, low),
+    TEXT_OPTIONAL("deviates_from", struct config_rule, deviates_from),
+    CYAML_FIELD_FLOAT_PTR("by", OPTIONAL, struct config_rule, by),
+    CYAML_FIELD_FLOAT_PTR("rate_high", OPTIONAL, struct config_rule, rate_high),
+    CYAML_FIELD_FLOAT_PTR("rate_low", OPTIONAL, struct config_rule, rate_low),
+    CYAML_FIELD_FLOAT_PTR("window_ms", OPTIONAL, struct config_rule, window_ms),
+    CYAML_FIELD_UINT_PTR("bits_set", OPTIONAL, struct config_rule, bits_set),
+    CYAML_FIELD_UINT_PTR("bits_clear", OPTIONAL, struct config_rule, bits_clear),
+    CYAML_FIELD_FLOAT_PTR("stuck_ms", OPTIONAL, struct config_rule, stuck_ms),
+    CYAML_FIELD_FLOAT_PTR("band", OPTIONAL, struct config_rule, band),
+    CYAML_FIELD_FLOAT_PTR("heartbeat_ms", OPTIONAL, struct config_rule, heartbeat_ms),
+    CYAML_FIELD_UINT_PTR("vote", OPTIONAL, struct config_rule, vote),
+    CYAML_FIELD_SEQUENCE("of", OPTIONAL, struct config_rule, of, &rule_name, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("any", OPTIONAL, struct config_rule, any, &rule_name, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("all", OPTIONAL, struct config_rule, all, &rule_name, 1, CYAML_UNLIMITED),
+    TEXT_OPTIONAL("not", struct config_rule, not ),
+    WORD_OPTIONAL("unknown", struct config_rule, unknown, unknown_words),
+    TEXT_OPTIONAL("unit", struct config_rule, unit),
+    CYAML_FIELD_FLOAT_PTR("hysteresis", OPTIONAL, struct config_rule, hysteresis),
+    CYAML_FIELD_UINT_PTR("on_delay_samples", OPTIONAL, struct config_rule, on_delay_samples),
+    CYAML_FIELD_FLOAT_PTR("on_delay_ms", OPTIONAL, struct config_rule, on_delay_ms),
+    CYAML_FIELD_UINT_PTR("off_delay_samples", OPTIONAL, struct config_rule, off_delay_samples),
+    CYAML_FIELD_FLOAT_PTR("off_delay_ms", OPTIONAL, struct config_rule, off_delay_ms),
+    WORD_OPTIONAL("role", struct config_rule, role, role_words),
+    CYAML_FIELD_SEQUENCE("outputs", OPTIONAL, struct config_rule, outputs, &rule_name, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_BOOL_PTR("shadow", OPTIONAL, struct config_rule, shadow),
+    CYAML_FIELD_UINT_PTR("severity", OPTIONAL, struct config_rule, severity),
+    CYAML_FIELD_UINT_PTR("bypass_max_s", OPTIONAL, struct config_rule, bypass_max_s),
+    CYAML_FIELD_FLOAT_PTR("process_safety_time_ms", OPTIONAL, struct config_rule, process_safety_time_ms),
+    CYAML_FIELD_FLOAT_PTR("pre_alarm_high", OPTIONAL, struct config_rule, pre_alarm_high),
+    CYAML_FIELD_FLOAT_PTR("pre_alarm_low", OPTIONAL, struct config_rule, pre_alarm_low),
     CYAML_FIELD_UINT_PTR("delay_samples", OPTIONAL, struct config_rule, delay_samples),
     CYAML_FIELD_FLOAT_PTR("delay_ms", OPTIONAL, struct config_rule, delay_ms),
     CYAML_FIELD_END};
@@ -184,6 +219,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_SEQUENCE("workers", OPTIONAL, struct config, workers, &worker_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("rings", CYAML_FLAG_POINTER, struct config, rings, &ring_item, 1, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER, struct config, sources, &source_item, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("conditions", OPTIONAL, struct config, conditions, &rule_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("rules", OPTIONAL, struct config, rules, &rule_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("outputs", OPTIONAL, struct config, outputs, &output_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_MAPPING_PTR("black_box", OPTIONAL, struct config, black_box, black_box_fields),
@@ -191,9 +227,8 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    top_fields,    memory_fields,   control_fields,  worker_fields,  ring_fields, source_fields,
-    gating_fields, sequence_fields, checksum_fields, channel_fields, rule_fields, output_fields,
-    black_box_fields};
+    top_fields,      memory_fields,   control_fields, worker_fields, ring_fields,   source_fields,   gating_fields,
+    sequence_fields, checksum_fields, channel_fields, rule_fields,   output_fields, black_box_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

@@ -12,6 +12,7 @@
 
 enum config_policy { POLICY_OTHER = 0, POLICY_FIFO = 1 };
 enum config_on_miss { ON_MISS_ALARM = 0, ON_MISS_TRIP = 1 };
+enum config_unknown { UNKNOWN_VOTES = 0, UNKNOWN_TRIPS = 1 };
 
 struct config_memory {
     int *pages; /* enum segment_pages */
@@ -119,13 +120,48 @@ struct config_black_box {
     uint32_t *room_mb;
 };
 
+/* A rule, or a condition, which is a rule that does nothing by itself. */
 struct config_rule {
     char *name;
     char *channel;
-    double *high;
+    double *high; /* limit, deviation */
     double *low;
-    uint32_t *delay_samples;
+    char *deviates_from; /* channel */
+    double *by;
+    double *rate_high; /* unit/s */
+    double *rate_low;
+    double *window_ms;
+    uint64_t *bits_set; /* masks */
+    uint64_t *bits_clear;
+    double *stuck_ms;
+    double *band;
+    double *heartbeat_ms;
+    uint32_t *vote; /* of `of` */
+    char **of;
+    uint32_t of_count;
+    char **any;
+    uint32_t any_count;
+    char **all;
+    uint32_t all_count;
+    char * not ;
+    int *unknown; /* enum config_unknown */
+    char *unit;
+    double *hysteresis;
+    uint32_t *on_delay_samples;
+    double *on_delay_ms;
+    uint32_t *off_delay_samples;
+    double *off_delay_ms;
+    uint32_t *delay_samples; /* older names of the two on_delay keys */
     double *delay_ms;
+    int *role; /* enum rule_role */
+    char **outputs;
+    uint32_t outputs_count;
+    bool *shadow;
+    uint32_t *severity;
+    uint32_t *bypass_max_s;
+    double *process_safety_time_ms;
+    double *pre_alarm_high;
+    double *pre_alarm_low;
 };
 
 struct config_output {
@@ -148,6 +184,8 @@ struct config {
     uint32_t rings_count;
     struct config_source *sources;
     uint32_t sources_count;
+    struct config_rule *conditions;
+    uint32_t conditions_count;
     struct config_rule *rules;
     uint32_t rules_count;
     struct config_output *outputs;

@@ -6,7 +6,7 @@
 
 #include "ring/layout.h"
 
-#define SEGMENT_TABLE_MAX 568u
+#define SEGMENT_TABLE_MAX 576u
 
 enum segment_kind {
     SEGMENT_KIND_BOARD = 1, /* sluiced's */
@@ -17,8 +17,9 @@ enum segment_kind {
     SEGMENT_KIND_WORKER_BOARD = 6,
     SEGMENT_KIND_RING = 7,
     SEGMENT_KIND_LEASE = 8,
-    SEGMENT_KIND_ORDERS = 9,           /* of a ring: what the server asks of its writer */
-    SEGMENT_KIND_BLACK_BOX_BOARD = 14, /* the black box's */
+    SEGMENT_KIND_ORDERS = 9,   /* of a ring: what the server asks of its writer */
+    SEGMENT_KIND_JOURNAL = 10, /* the interlock's decisions, one by one */
+    SEGMENT_KIND_BLACK_BOX_BOARD = 14,
     SEGMENT_KIND_BLACK_BOX_PLAN = 15,
     SEGMENT_KIND_CONFIG = 16 /* the configuration's text */
 };

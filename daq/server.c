@@ -183,7 +183,7 @@ static void init(struct server *server, const struct server_plan *plan, const ch
     server->shown_state = ENGINE_INIT;
     server->tai_minus_monotonic_ns = clock_measure_tai_offset_ns();
     struct shared none = {.segment = {.fd = -1}, .read_only_fd = -1};
-    server->board = server->table = server->control_board = server->mailbox = none;
+    server->board = server->table = server->control_board = server->mailbox = server->journal = none;
     server->black_box_board = server->black_box_plan = server->config = none;
     for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
         server->worker_plan[i] = server->worker_board[i] = none;

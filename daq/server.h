@@ -59,6 +59,7 @@ struct server {
     struct shared table;
     struct shared control_board;
     struct shared mailbox;
+    struct shared journal;
     struct shared black_box_board;
     struct shared black_box_plan;
     struct shared config;    /* the text, for the black box */

@@ -218,14 +218,14 @@ static void answer(struct server *server, struct server_client *client)
 static uint64_t current_ticket(struct server *server)
 {
     const struct control_mailbox *mailbox = server->mailbox.segment.base;
-    return mailbox->word >> 8;
+    return mailbox->word >> MAILBOX_COMMAND_BITS;
 }
 
 static uint64_t post(struct server *server, uint32_t command)
 {
     struct control_mailbox *mailbox = server->mailbox.segment.base;
     uint64_t ticket = current_ticket(server) + 1;
-    __atomic_store_n(&mailbox->word, ticket << 8 | command, __ATOMIC_RELEASE);
+    __atomic_store_n(&mailbox->word, ticket << MAILBOX_COMMAND_BITS | command, __ATOMIC_RELEASE);
     return ticket;
 }
 

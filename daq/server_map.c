@@ -87,6 +87,7 @@ void server_fill_segments(struct server *server)
     add(table, SEGMENT_KIND_TABLE, &server->table.segment, "", "", 0);
     add(table, SEGMENT_KIND_CONTROL_BOARD, &server->control_board.segment, "", "control", server->process[0].pid);
     add(table, SEGMENT_KIND_MAILBOX, &server->mailbox.segment, "", "sluiced", getpid());
+    add(table, SEGMENT_KIND_JOURNAL, &server->journal.segment, "", "control", server->process[0].pid);
     add(table, SEGMENT_KIND_BLACK_BOX_BOARD, &server->black_box_board.segment, "", "blackbox",
         pid_of_black_box(server));
     add(table, SEGMENT_KIND_BLACK_BOX_PLAN, &server->black_box_plan.segment, "", "", 0);

@@ -257,6 +257,9 @@ int server_create_shared(struct server *server, struct error *err)
         code = shared_create(&server->mailbox, "sluice-mailbox", sizeof(struct control_mailbox), err);
     }
     if (code == 0) {
+        code = shared_create(&server->journal, "sluice-journal", sizeof(struct control_journal), err);
+    }
+    if (code == 0) {
         code = create_table(server, err);
     }
     if (code == 0) {
@@ -271,6 +274,7 @@ void server_release_shared(struct server *server)
     shared_destroy(&server->table);
     shared_destroy(&server->control_board);
     shared_destroy(&server->mailbox);
+    shared_destroy(&server->journal);
     server_release_black_box(server);
     for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
         shared_destroy(&server->worker_plan[i]);

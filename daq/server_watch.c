@@ -16,21 +16,22 @@
 #include "ring/clock.h"
 #include "ring/ring.h"
 
-#define BACKOFF_NS        (100 * CLOCK_NS_PER_MS)
-#define BACKOFF_MAX_NS    (2 * CLOCK_NS_PER_S)
-#define WORKER_SILENCE_NS (2 * CLOCK_NS_PER_S)
-#define FIRST_BEAT_NS     (5 * CLOCK_NS_PER_S)
-#define FIRST_BEAT_BYTES  ((uint64_t)4 << 30) /* in one more second */
-#define BLACK_BOX_SILENCE_NS (30 * CLOCK_NS_PER_S) /* a slow disk is no reason to kill it: it is in nobody's way */
+#define BACKOFF_NS           (100 * CLOCK_NS_PER_MS)
+#define BACKOFF_MAX_NS       (2 * CLOCK_NS_PER_S)
+#define WORKER_SILENCE_NS    (2 * CLOCK_NS_PER_S)
+#define FIRST_BEAT_NS        (5 * CLOCK_NS_PER_S)
+#define FIRST_BEAT_BYTES     ((uint64_t)4 << 30)    /* in one more second */
+#define BLACK_BOX_SILENCE_NS (30 * CLOCK_NS_PER_S)  /* a slow disk is no reason to kill it: it is in nobody's way  \
+                                                     */
 #define BLACK_BOX_PATIENCE_NS (10 * CLOCK_NS_PER_S) /* it finishes its report */
-#define STOP_PATIENCE_NS  (2 * CLOCK_NS_PER_S)
-#define OWN_GAP_NS        (25 * CLOCK_NS_PER_MS)
-#define RATE_PERIOD_NS    (500 * CLOCK_NS_PER_MS)
-#define FILL_PERIOD_NS    CLOCK_NS_PER_S
-#define CLOCK_PERIOD_NS   CLOCK_NS_PER_S
-#define WALK_BYTES_MAX    ((uint64_t)256 << 20)
-#define EXIT_CANNOT_START 2
-#define EXIT_NOT_EXECUTED 127
+#define STOP_PATIENCE_NS      (2 * CLOCK_NS_PER_S)
+#define OWN_GAP_NS            (25 * CLOCK_NS_PER_MS)
+#define RATE_PERIOD_NS        (500 * CLOCK_NS_PER_MS)
+#define FILL_PERIOD_NS        CLOCK_NS_PER_S
+#define CLOCK_PERIOD_NS       CLOCK_NS_PER_S
+#define WALK_BYTES_MAX        ((uint64_t)256 << 20)
+#define EXIT_CANNOT_START     2
+#define EXIT_NOT_EXECUTED     127
 
 void server_outputs_safe(struct server *server)
 {
@@ -65,6 +66,7 @@ static void hand_control(struct server *server, struct launch *launch)
     launch_add(launch, server->control_board.segment.fd, 4, "board");
     launch_add(launch, server->mailbox.read_only_fd, 5, "mailbox");
     launch_add(launch, server->lock_fd, 6, "lock");
+    launch_add(launch, server->journal.segment.fd, 7, "journal");
     for (uint32_t i = 0; i < server->plan.rings; i++) {
         uint32_t watched = server->plan.ring[i].watched_as;
         if (watched != 0) {
@@ -165,13 +167,14 @@ static void describe_end(int status, char *text, size_t bytes)
 static void take_over_board(struct server *server, uint64_t now_ns)
 {
     struct control_board *board = server_control_board(server);
-    if (board->state == ENGINE_ARMED || board->state == ENGINE_ARMING) {
+    if (machine_permits(board->state)) {
         board->trips++;
         board->died_armed = 1;
         board->trip_history[board->trips % CONTROL_TRIP_HISTORY] =
             (struct engine_cause){.kind = CAUSE_CONTROL_DIED,
-                                  .rule = ENGINE_NO_RULE,
-                                  .channel = ENGINE_NO_RULE,
+                                  .rule = ENGINE_NONE,
+                                  .channel = ENGINE_NONE,
+                                  .output = ENGINE_NONE,
                                   .tai_ns = now_ns + (uint64_t)server->tai_minus_monotonic_ns};
     }
     board->version += board->version & 1; /* it may have died in the middle of a snapshot */

@@ -25,8 +25,13 @@ static const struct {
     [SEGMENT_KIND_RING] = {"ring", "ring %s", "frames"},
     [SEGMENT_KIND_LEASE] = {"lease", "lease on ring %s", "one reader's position"},
     [SEGMENT_KIND_ORDERS] = {"orders", "orders for ring %s", "which gating readers the writer waits for"},
-    [SEGMENT_KIND_BLACK_BOX_BOARD] = {"blackbox_board", "board of the black box", "what has been reported of trips"},
-    [SEGMENT_KIND_BLACK_BOX_PLAN] = {"blackbox_plan", "plan of the black box", "where and how much it writes; sealed"},
+    [SEGMENT_KIND_JOURNAL] = {"journal", "journal of control",
+                              "the interlock's decisions, one by one, for the replay"},
+
+    [SEGMENT_KIND_BLACK_BOX_BOARD] = {"blackbox_board", "board of the black box",
+                                      "what has been reported of trips"},
+    [SEGMENT_KIND_BLACK_BOX_PLAN] = {"blackbox_plan", "plan of the black box",
+                                     "where and how much it writes; sealed"},
     [SEGMENT_KIND_CONFIG] = {"config", "configuration", "its text, for the black box; sealed"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -1,0 +1,278 @@
+#include "control/causes.h"
+
+#include "control/rules.h"
+
+#define NS_PER_S 1e9
+
+static void add(struct engine_state *state, const struct engine_cause *cause)
+{
+    if (state->cause_count < ENGINE_CAUSES_MAX) {
+        state->cause[state->cause_count] = *cause;
+        state->cause_count++;
+    }
+}
+
+static void add_own(struct engine_state *state, uint32_t kind, uint64_t now_ns, double value)
+{
+    struct engine_cause cause = {.kind = kind,
+                                 .rule = ENGINE_NONE,
+                                 .channel = ENGINE_NONE,
+                                 .output = ENGINE_NONE,
+                                 .value = value,
+                                 .tai_ns = now_ns};
+    add(state, &cause);
+}
+
+static void take_sample(struct engine_cause *cause, const struct engine_inputs *inputs, uint32_t channel)
+{
+    const struct engine_sample *sample = &inputs->channel[channel];
+    cause->channel = channel;
+    cause->value = sample->value;
+    cause->tai_ns = sample->tai_ns;
+    cause->source_sequence = sample->source_sequence;
+    cause->position = sample->position;
+}
+
+static void fill_readback(struct engine_cause *cause, const struct control_table *table,
+                          const struct engine_inputs *inputs, uint32_t output)
+{
+    uint32_t channel = table->output[output].feedback.channel;
+    *cause = (struct engine_cause){.kind = CAUSE_READBACK,
+                                   .rule = ENGINE_NONE,
+                                   .channel = ENGINE_NONE,
+                                   .output = output,
+                                   .tai_ns = inputs->now_ns};
+    if (channel < CONTROL_CHANNELS_MAX) {
+        take_sample(cause, inputs, channel);
+    }
+}
+
+uint32_t causes_readback(const struct control_table *table, const struct engine_inputs *inputs, uint32_t mask,
+                         struct engine_cause *to)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; mask != 0 && i < CONTROL_OUTPUTS_MAX && n < ENGINE_CAUSES_MAX; i++) {
+        if ((mask >> i & 1) != 0) {
+            fill_readback(&to[n], table, inputs, i);
+            n++;
+        }
+    }
+    return n;
+}
+
+static bool is_channels(uint32_t why)
+{
+    return why == CAUSE_STALE || why == CAUSE_FRAME || why == CAUSE_RANGE || why == CAUSE_NOT_FINITE ||
+           why == CAUSE_OVERRUN;
+}
+
+static double limit_of(const struct control_rule *rule, uint32_t why, double measure)
+{
+    bool above = rule->has_high != 0 && !(measure <= rule->high);
+    bool below = rule->has_low != 0 && !(measure >= rule->low);
+    switch (why) {
+    case CAUSE_HIGH:
+        return rule->high;
+    case CAUSE_LOW:
+        return rule->low;
+    case CAUSE_RATE:
+    case CAUSE_DEVIATION:
+        return above || (!below && rule->has_high != 0) ? rule->high : rule->low;
+    case CAUSE_STUCK:
+    case CAUSE_HEARTBEAT:
+        return (double)rule->window_ns / NS_PER_S;
+    case CAUSE_VOTE:
+        return (double)rule->needed;
+    default:
+        return 0.0;
+    }
+}
+
+/* A bad channel is one cause, however many rules look at it. */
+static bool known_already(const struct engine_state *state, uint32_t from, uint32_t kind, uint32_t channel)
+{
+    for (uint32_t i = from; i < state->cause_count && i < ENGINE_CAUSES_MAX; i++) {
+        if (state->cause[i].kind == kind && state->cause[i].channel == channel &&
+            state->cause[i].rule == ENGINE_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_channel(struct engine_state *state, const struct control_rule *rule, uint32_t why,
+                        const struct engine_inputs *inputs, uint32_t from)
+{
+    struct engine_cause cause = {.kind = why, .rule = ENGINE_NONE, .output = ENGINE_NONE};
+    uint32_t channel = rule->channel;
+    if (channel >= CONTROL_CHANNELS_MAX || (rule->form == FORM_DEVIATION && state->why[channel] == CAUSE_NONE)) {
+        channel = rule->other;
+    }
+    if (channel >= CONTROL_CHANNELS_MAX || known_already(state, from, why, channel)) {
+        return;
+    }
+    take_sample(&cause, inputs, channel);
+    add(state, &cause);
+}
+
+/* `from`: the first cause of the part of the list that it belongs to. */
+static void add_rule(const struct control_table *table, struct engine_state *state,
+                     const struct engine_inputs *inputs, uint32_t index, uint32_t from)
+{
+    const struct control_rule *rule = &table->rule[index];
+    const struct engine_rule_state *memory = &state->rule[index];
+    if (memory->truth == TRUTH_UNKNOWN && is_channels(memory->why)) {
+        add_channel(state, rule, memory->why, inputs, from);
+        return;
+    }
+    struct engine_cause cause = {.kind = memory->why,
+                                 .rule = index,
+                                 .channel = ENGINE_NONE,
+                                 .output = ENGINE_NONE,
+                                 .value = memory->measure,
+                                 .limit = limit_of(rule, memory->why, memory->measure),
+                                 .tai_ns = inputs->now_ns,
+                                 .members = memory->members,
+                                 .unknown = memory->unknown};
+    if (rule->form >= FORM_LIMIT && rule->form <= FORM_HEARTBEAT && rule->channel < CONTROL_CHANNELS_MAX) {
+        take_sample(&cause, inputs, rule->channel);
+        cause.value = memory->measure;
+    }
+    add(state, &cause);
+}
+
+static bool permits_block(uint32_t code)
+{
+    return code != ENGINE_ARMED && code != ENGINE_TEST;
+}
+
+/* What acts at all, so that the usual step, in which nothing does, is over soon. */
+struct acting {
+    uint32_t full; /* rules */
+    uint32_t partial;
+    uint32_t blocking;
+    uint32_t partial_outputs;
+    uint32_t held_outputs;
+};
+
+static bool is_protect(const struct control_rule *rule)
+{
+    return rule->role != ROLE_HOLD && rule->role != ROLE_PERMIT;
+}
+
+static void find_acting(const struct control_table *table, const struct engine_state *state, struct acting *acting)
+{
+    uint32_t all = control_all_outputs(table);
+    *acting = (struct acting){0};
+    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
+        const struct control_rule *rule = &table->rule[i];
+        if (!rules_acts(rule, &state->rule[i])) {
+            continue;
+        }
+        uint32_t outputs = rules_outputs(table, rule);
+        if (rule->role == ROLE_HOLD) {
+            acting->blocking++;
+            acting->held_outputs |= outputs;
+        } else if (rule->role == ROLE_PERMIT) {
+            acting->blocking += permits_block(state->code) ? 1 : 0;
+        } else if (outputs == all) {
+            acting->full++;
+        } else {
+            acting->partial++;
+            acting->partial_outputs |= outputs;
+        }
+    }
+}
+
+/* One part of the list: full PROTECT rules, partial ones, or those that only block. */
+enum part { PART_FULL, PART_PARTIAL, PART_BLOCKING };
+
+static bool belongs(const struct control_table *table, const struct engine_state *state,
+                    const struct control_rule *rule, enum part part, bool all_are_full)
+{
+    if (!is_protect(rule)) {
+        return part == PART_BLOCKING && (rule->role == ROLE_HOLD || permits_block(state->code));
+    }
+    bool full = all_are_full || rules_outputs(table, rule) == control_all_outputs(table);
+    return part == (full ? PART_FULL : PART_PARTIAL);
+}
+
+static void add_part(const struct control_table *table, struct engine_state *state,
+                     const struct engine_inputs *inputs, enum part part, bool all_are_full, uint32_t from)
+{
+    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
+        if (rules_acts(&table->rule[i], &state->rule[i]) &&
+            belongs(table, state, &table->rule[i], part, all_are_full)) {
+            add_rule(table, state, inputs, i, from);
+        }
+    }
+}
+
+static uint32_t readback_mask(uint32_t code, const struct readback *readback)
+{
+    if (!machine_permits(code)) {
+        return readback->astray;
+    }
+    return readback->lost | (code != ENGINE_ARMING ? readback->late : 0);
+}
+
+/* The interlock's own troubles, in the order of their priority. */
+static void add_owns(const struct control_table *table, struct engine_state *state,
+                     const struct engine_inputs *inputs, const struct readback *readback, bool self_test_bad,
+                     bool trip_edge)
+{
+    bool permitted = machine_permits(state->code);
+    if (self_test_bad) {
+        add_own(state, CAUSE_SELF_TEST, inputs->now_ns, 0.0);
+    }
+    if (inputs->deadline_missed != 0) {
+        add_own(state, CAUSE_DEADLINE, inputs->now_ns, 0.0);
+    }
+    if (trip_edge) {
+        add_own(state, CAUSE_MANUAL, inputs->now_ns, 0.0);
+    }
+    if (permitted && state->gate_missing != 0 && (table->gate_trips != 0 || state->code == ENGINE_ARMING)) {
+        add_own(state, CAUSE_GATE, inputs->now_ns, (double)state->gate_missing);
+    }
+    if (inputs->output_fault != 0) {
+        add_own(state, CAUSE_OUTPUT, inputs->now_ns, 0.0);
+    }
+    uint32_t mask = readback_mask(state->code, readback);
+    for (uint32_t i = 0; mask != 0 && i < CONTROL_OUTPUTS_MAX; i++) {
+        if ((mask >> i & 1) != 0) {
+            struct engine_cause cause;
+            fill_readback(&cause, table, inputs, i);
+            add(state, &cause);
+        }
+    }
+}
+
+void causes_collect(const struct control_table *table, struct engine_state *state,
+                    const struct engine_inputs *inputs, const struct readback *readback, bool self_test_bad,
+                    bool trip_edge, struct causes *causes)
+{
+    struct acting acting;
+    uint32_t all = control_all_outputs(table);
+    find_acting(table, state, &acting);
+    bool permitted = machine_permits(state->code);
+    bool all_are_full = permitted && acting.partial > 0 && (state->latched | acting.partial_outputs) == all;
+    bool any_full = acting.full > 0 || all_are_full;
+    state->cause_count = 0;
+    add_owns(table, state, inputs, readback, self_test_bad, trip_edge);
+    causes->demand = state->cause_count > 0 || any_full;
+    if (any_full) {
+        add_part(table, state, inputs, PART_FULL, all_are_full, 0);
+    }
+    state->demand_count = state->cause_count;
+    if (acting.partial > 0 && !all_are_full) {
+        add_part(table, state, inputs, PART_PARTIAL, false, state->demand_count);
+    }
+    causes->partial_from = state->demand_count;
+    causes->partial_to = state->cause_count;
+    if (acting.blocking > 0) {
+        add_part(table, state, inputs, PART_BLOCKING, all_are_full, state->demand_count);
+    }
+    causes->blocked = causes->demand || acting.partial > 0 || acting.blocking > 0;
+    causes->partial = acting.partial_outputs;
+    causes->held = acting.held_outputs;
+}

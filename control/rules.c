@@ -1,0 +1,498 @@
+#include "control/rules.h"
+
+#include "control/events.h"
+#include "ring/channel.h"
+
+#define WHOLE_MAX 9007199254740992.0 /* 2^53: every whole number up to it is exact */
+#define NS_PER_S  1e9
+
+/* What a leaf rule sees in one new sample. */
+struct look {
+    double value;  /* what is compared: value, difference, rate, seconds */
+    uint64_t t_ns; /* the sample's stamp */
+    bool old;
+    bool out;   /* beyond the limit */
+    bool back;  /* inside the limit, hysteresis included */
+    bool known; /* false: truth is UNKNOWN unless beyond */
+    bool first; /* there is nothing to compare it with yet */
+    uint32_t why;
+};
+
+static uint64_t since(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+/* Why a sample is not GOOD, CAUSE_NONE if it is. Whatever is unknown is not good. */
+static uint32_t judge(const struct control_table *table, const struct control_channel *channel,
+                      const struct engine_sample *sample, uint64_t now_ns)
+{
+    if (sample->samples == 0) {
+        return CAUSE_STALE;
+    }
+    if (sample->fault != CAUSE_NONE) {
+        return sample->fault;
+    }
+    if (sample->tai_ns > now_ns) {
+        if (sample->tai_ns - now_ns > table->future_ns) {
+            return CAUSE_FRAME;
+        }
+    } else if (now_ns - sample->tai_ns > channel->stale_ns) {
+        return CAUSE_STALE;
+    }
+    if (ring_is_not_finite(sample->value)) {
+        return CAUSE_NOT_FINITE;
+    }
+    /* Written so that an unordered comparison would be BAD as well. */
+    if (!(sample->value >= channel->decode.range_low && sample->value <= channel->decode.range_high)) {
+        return CAUSE_RANGE;
+    }
+    return CAUSE_NONE;
+}
+
+void rules_judge_channels(const struct control_table *table, struct engine_state *state,
+                          const struct engine_inputs *inputs, struct engine_outputs *outputs)
+{
+    for (uint32_t i = 0; i < CONTROL_CHANNELS_MAX && i < table->channels; i++) {
+        uint32_t why = judge(table, &table->channel[i], &inputs->channel[i], inputs->now_ns);
+        uint32_t quality = why == CAUSE_NONE ? ENGINE_GOOD : why == CAUSE_STALE ? ENGINE_STALE : ENGINE_BAD;
+        if (state->why[i] != why) {
+            state->why[i] = why;
+            outputs->changed = 1;
+        }
+        if (state->quality[i] != quality) {
+            state->quality[i] = quality;
+            engine_emit(outputs, inputs->now_ns, EVENT_QUALITY, i, (double)quality);
+        }
+    }
+}
+
+bool rules_whole_number(double value, uint64_t *number)
+{
+    if (!(value >= 0.0 && value <= WHOLE_MAX)) {
+        return false;
+    }
+    uint64_t whole = (uint64_t)value;
+    *number = whole;
+    return (double)whole == value;
+}
+
+/* Out and back by the rule's limits; a comparison that is unordered is out, and not back. */
+static void compare(const struct control_rule *rule, struct look *look)
+{
+    bool above = rule->has_high != 0 && !(look->value <= rule->high);
+    bool below = rule->has_low != 0 && !(look->value >= rule->low);
+    look->out = above || below;
+    look->back = !((rule->has_high != 0 && !(look->value <= rule->high_clear)) ||
+                   (rule->has_low != 0 && !(look->value >= rule->low_clear)));
+    if (look->why == CAUSE_HIGH && !above && below) {
+        look->why = CAUSE_LOW;
+    }
+}
+
+/* Inside the hysteresis a limit keeps the name that it was passed by. */
+static uint32_t keep_why(const struct control_rule *rule, const struct engine_rule_state *memory,
+                         const struct look *look)
+{
+    if (rule->form != FORM_LIMIT || look->out) {
+        return look->why;
+    }
+    if (memory->why == CAUSE_HIGH || memory->why == CAUSE_LOW) {
+        return memory->why;
+    }
+    return rule->has_high != 0 ? CAUSE_HIGH : CAUSE_LOW;
+}
+
+/* The first sample after the start or a time of bad quality is only a reference. True: it was one. */
+static bool take_anchor(struct engine_rule_state *memory, struct look *look)
+{
+    if (memory->has_anchor != 0) {
+        return false;
+    }
+    if (!look->old) {
+        memory->anchor = look->value;
+        memory->anchor_ns = look->t_ns;
+        memory->has_anchor = 1;
+    }
+    look->first = true;
+    look->value = 0.0;
+    return true;
+}
+
+/* A peak between two references counts as well: it is judged as if it had taken the whole window. */
+static void look_at_rate(const struct control_rule *rule, struct engine_rule_state *memory, struct look *look)
+{
+    double value = look->value;
+    if (take_anchor(memory, look)) {
+        return;
+    }
+    uint64_t dt_ns = since(memory->anchor_ns, look->t_ns);
+    uint64_t over_ns = dt_ns > rule->window_ns ? dt_ns : rule->window_ns;
+    look->value = (value - memory->anchor) / ((double)over_ns / NS_PER_S);
+    compare(rule, look);
+    look->why = CAUSE_RATE;
+    if (dt_ns >= rule->window_ns && !look->old) {
+        memory->settled = 1;
+        memory->anchor = value;
+        memory->anchor_ns = look->t_ns;
+    }
+    look->known = memory->settled != 0;
+}
+
+static void look_at_stuck(const struct control_rule *rule, struct engine_rule_state *memory, struct look *look)
+{
+    double value = look->value;
+    look->why = CAUSE_STUCK;
+    if (take_anchor(memory, look)) {
+        return;
+    }
+    double moved = value > memory->anchor ? value - memory->anchor : memory->anchor - value;
+    if (moved > rule->band && !look->old) {
+        memory->anchor = value;
+        memory->anchor_ns = look->t_ns;
+        memory->settled = 1;
+    }
+    uint64_t still_ns = since(memory->anchor_ns, look->t_ns);
+    look->value = (double)still_ns / NS_PER_S;
+    look->out = still_ns >= rule->window_ns;
+    look->back = !look->out;
+    look->known = memory->settled != 0;
+}
+
+static void look_at_bit(const struct control_rule *rule, struct look *look)
+{
+    uint64_t number;
+    look->why = CAUSE_BIT;
+    if (!rules_whole_number(look->value, &number)) {
+        look->why = CAUSE_RANGE;
+        return;
+    }
+    look->out = ((number & rule->mask) != 0) == (rule->demand_when != 0);
+    look->back = !look->out;
+}
+
+/* The delays: `beyond` begins after on_samples and on_ns, and ends after off_samples and off_ns. Stamps that step
+ * back let it begin and never let it end. */
+static void count(const struct control_rule *rule, struct engine_rule_state *memory, const struct look *look)
+{
+    if (memory->beyond == 0) {
+        if (look->out) {
+            if (memory->beyond_samples == 0) {
+                memory->beyond_since_ns = look->t_ns;
+            }
+            memory->beyond_samples++;
+            if (memory->beyond_samples >= rule->on_samples &&
+                (look->t_ns < memory->beyond_since_ns || look->t_ns - memory->beyond_since_ns >= rule->on_ns)) {
+                memory->beyond = 1;
+                memory->inside_samples = 0;
+            }
+        } else if (!look->old) {
+            memory->beyond_samples = 0;
+        }
+        return;
+    }
+    if (!look->back) {
+        memory->inside_samples = 0;
+    } else if (!look->old) {
+        if (memory->inside_samples == 0) {
+            memory->inside_since_ns = look->t_ns;
+        }
+        memory->inside_samples++;
+        if (memory->inside_samples >= rule->off_samples && look->t_ns >= memory->inside_since_ns &&
+            look->t_ns - memory->inside_since_ns >= rule->off_ns) {
+            memory->beyond = 0;
+            memory->beyond_samples = 0;
+        }
+    }
+}
+
+static void set_truth(struct engine_rule_state *memory, uint32_t truth, uint32_t why,
+                      struct engine_outputs *outputs)
+{
+    why = truth == TRUTH_CLEAR ? CAUSE_NONE : why;
+    if (memory->truth != truth || memory->why != why) {
+        memory->truth = truth;
+        memory->why = why;
+        outputs->changed = 1;
+    }
+}
+
+/* A change must be seen at least every window_ns, by the clock: the sender's mind, not its samples. */
+static void judge_heartbeat(const struct control_rule *rule, struct engine_rule_state *memory,
+                            const struct engine_sample *sample, uint64_t now_ns, struct engine_outputs *outputs)
+{
+    if (sample->samples != memory->seen_samples) {
+        memory->seen_samples = sample->samples;
+        outputs->changed = 1;
+        if (sample->old == 0 && (memory->has_anchor == 0 || sample->value != memory->anchor)) {
+            memory->settled = memory->has_anchor;
+            memory->has_anchor = 1;
+            memory->anchor = sample->value;
+            memory->anchor_ns = sample->tai_ns;
+        }
+    }
+    uint64_t gone_ns = since(memory->anchor_ns, now_ns);
+    if (memory->has_anchor == 0 || memory->settled == 0) {
+        set_truth(memory, TRUTH_UNKNOWN, CAUSE_HISTORY, outputs);
+    } else if (gone_ns > rule->window_ns) {
+        if (memory->truth != TRUTH_DEMAND) {
+            memory->measure = (double)gone_ns / NS_PER_S;
+        }
+        set_truth(memory, TRUTH_DEMAND, CAUSE_HEARTBEAT, outputs);
+    } else {
+        set_truth(memory, TRUTH_CLEAR, CAUSE_NONE, outputs);
+    }
+}
+
+static void judge_sample(const struct control_rule *rule, struct engine_rule_state *memory, struct look *look,
+                         struct engine_outputs *outputs)
+{
+    switch (rule->form) {
+    case FORM_LIMIT:
+        look->why = CAUSE_HIGH;
+        compare(rule, look);
+        break;
+    case FORM_DEVIATION:
+        compare(rule, look);
+        look->why = CAUSE_DEVIATION;
+        break;
+    case FORM_BIT:
+        look_at_bit(rule, look);
+        break;
+    case FORM_RATE:
+        look_at_rate(rule, memory, look);
+        break;
+    default:
+        look_at_stuck(rule, memory, look);
+    }
+    memory->measure = look->value;
+    if (look->why == CAUSE_RANGE) { /* a bit of something that is no whole number */
+        memory->inside_samples = 0;
+        set_truth(memory, TRUTH_UNKNOWN, CAUSE_RANGE, outputs);
+        return;
+    }
+    if (look->first) {
+        set_truth(memory, TRUTH_UNKNOWN, CAUSE_HISTORY, outputs);
+        return;
+    }
+    count(rule, memory, look);
+    if (memory->beyond != 0) {
+        set_truth(memory, TRUTH_DEMAND, keep_why(rule, memory, look), outputs);
+    } else if (!look->known && !look->out) {
+        set_truth(memory, TRUTH_UNKNOWN, CAUSE_HISTORY, outputs);
+    } else {
+        set_truth(memory, TRUTH_CLEAR, CAUSE_NONE, outputs);
+    }
+}
+
+/* Of a channel that is not good nothing is known; what the rule had counted so far stands. */
+static void judge_unknown(struct engine_rule_state *memory, uint32_t why, uint64_t samples,
+                          struct engine_outputs *outputs)
+{
+    if (memory->seen_samples != samples || memory->inside_samples != 0 || memory->has_anchor != 0 ||
+        memory->settled != 0) {
+        memory->seen_samples = samples;
+        memory->inside_samples = 0;
+        memory->has_anchor = 0;
+        memory->settled = 0;
+        outputs->changed = 1;
+    }
+    set_truth(memory, TRUTH_UNKNOWN, why, outputs);
+}
+
+static void judge_leaf(const struct control_table *table, const struct engine_state *state,
+                       const struct engine_inputs *inputs, const struct control_rule *rule,
+                       struct engine_rule_state *memory, struct engine_outputs *outputs)
+{
+    uint32_t a = rule->channel;
+    uint32_t b = rule->form == FORM_DEVIATION ? rule->other : rule->channel;
+    if (a >= table->channels || b >= table->channels || a >= CONTROL_CHANNELS_MAX || b >= CONTROL_CHANNELS_MAX) {
+        set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
+        return;
+    }
+    const struct engine_sample *first = &inputs->channel[a];
+    const struct engine_sample *second = &inputs->channel[b];
+    bool pair = rule->form == FORM_DEVIATION;
+    uint64_t samples = pair ? first->samples + second->samples : first->samples;
+    uint32_t why = state->why[a] != CAUSE_NONE ? state->why[a] : state->why[b];
+    if (why != CAUSE_NONE) {
+        judge_unknown(memory, why, samples, outputs);
+        return;
+    }
+    if (rule->form == FORM_HEARTBEAT) {
+        judge_heartbeat(rule, memory, first, inputs->now_ns, outputs);
+        return;
+    }
+    if (samples == memory->seen_samples) {
+        return;
+    }
+    struct look look = {.value = pair ? first->value - second->value : first->value,
+                        .t_ns = pair && second->tai_ns > first->tai_ns ? second->tai_ns : first->tai_ns,
+                        .old = first->old != 0 || (pair && second->old != 0),
+                        .known = true};
+    memory->seen_samples = samples;
+    outputs->changed = 1;
+    judge_sample(rule, memory, &look, outputs);
+}
+
+/* Counts the members that demand and those that are unknown. False: the rule cannot be right. */
+static bool count_members(const struct engine_state *state, const struct control_rule *rule, uint32_t index,
+                          uint32_t *demanding, uint32_t *unknown)
+{
+    *demanding = 0;
+    *unknown = 0;
+    if (rule->members == 0 || rule->members > CONTROL_MEMBERS_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX && i < rule->members; i++) {
+        uint32_t m = rule->member[i];
+        if (m >= index || m >= CONTROL_RULES_MAX) {
+            return false;
+        }
+        const struct engine_rule_state *member = &state->rule[m];
+        if (member->bypass_until_ns != 0 || member->truth == TRUTH_UNKNOWN) {
+            *unknown |= UINT32_C(1) << i;
+        } else if (member->truth != TRUTH_CLEAR) {
+            *demanding |= UINT32_C(1) << i;
+        }
+    }
+    return true;
+}
+
+static uint32_t bits(uint32_t mask)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX; i++) {
+        n += mask >> i & 1;
+    }
+    return n;
+}
+
+static uint32_t vote(const struct control_rule *rule, uint32_t demanding, uint32_t unknown)
+{
+    uint32_t needed = rule->needed != 0 ? rule->needed : 1;
+    if (demanding >= needed) {
+        return TRUTH_DEMAND;
+    }
+    if (unknown > 0 && rule->unknown_trips != 0) {
+        return TRUTH_UNKNOWN;
+    }
+    return demanding + unknown >= needed ? TRUTH_UNKNOWN : TRUTH_CLEAR;
+}
+
+static void judge_group(struct engine_state *state, const struct control_rule *rule, uint32_t index,
+                        struct engine_outputs *outputs)
+{
+    struct engine_rule_state *memory = &state->rule[index];
+    uint32_t demanding;
+    uint32_t unknown;
+    if (!count_members(state, rule, index, &demanding, &unknown)) {
+        set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
+        return;
+    }
+    if (memory->members != demanding || memory->unknown != unknown) {
+        memory->members = demanding;
+        memory->unknown = unknown;
+        outputs->changed = 1;
+    }
+    if (rule->form == FORM_NOT) {
+        set_truth(memory,
+                  (unknown & 1) != 0     ? TRUTH_UNKNOWN
+                  : (demanding & 1) != 0 ? TRUTH_CLEAR
+                                         : TRUTH_DEMAND,
+                  CAUSE_NOT, outputs);
+        return;
+    }
+    double votes = (double)bits(demanding);
+    if (memory->measure != votes) {
+        memory->measure = votes;
+        outputs->changed = 1;
+    }
+    set_truth(memory, vote(rule, bits(demanding), bits(unknown)), CAUSE_VOTE, outputs);
+}
+
+/* Over means over: neither can be extended. */
+static void end_what_is_over(struct engine_rule_state *memory, uint32_t index, uint64_t now_ns,
+                             struct engine_outputs *outputs)
+{
+    if (memory->bypass_until_ns != 0 && now_ns >= memory->bypass_until_ns) {
+        memory->bypass_until_ns = 0;
+        engine_emit(outputs, now_ns, EVENT_BYPASS_OFF, index, 1.0);
+    }
+    if (memory->shelved_until_ns != 0 && now_ns >= memory->shelved_until_ns) {
+        memory->shelved_until_ns = 0;
+        engine_emit(outputs, now_ns, EVENT_SHELVED, index, 0.0);
+    }
+}
+
+static void judge_alarm(struct engine_rule_state *memory, uint32_t index, uint64_t now_ns,
+                        struct engine_outputs *outputs)
+{
+    bool active = memory->truth != TRUTH_CLEAR;
+    uint32_t next = memory->alarm;
+    if (active && (next == ALARM_NORMAL || next == ALARM_RETURNED)) {
+        next = ALARM_UNACKNOWLEDGED;
+    } else if (!active && next == ALARM_UNACKNOWLEDGED) {
+        next = ALARM_RETURNED;
+    } else if (!active && next == ALARM_ACKNOWLEDGED) {
+        next = ALARM_NORMAL;
+    }
+    if (next != memory->alarm) {
+        memory->alarm = next;
+        engine_emit(outputs, now_ns, EVENT_ALARM, index, (double)next);
+    }
+}
+
+static void judge_rule(const struct control_table *table, struct engine_state *state,
+                       const struct engine_inputs *inputs, uint32_t index, struct engine_outputs *outputs)
+{
+    const struct control_rule *rule = &table->rule[index];
+    struct engine_rule_state *memory = &state->rule[index];
+    bool was_clear = memory->truth == TRUTH_CLEAR;
+    if ((memory->bypass_until_ns | memory->shelved_until_ns) != 0) {
+        end_what_is_over(memory, index, inputs->now_ns, outputs);
+    }
+    if (rule->form >= FORM_LIMIT && rule->form <= FORM_HEARTBEAT) {
+        judge_leaf(table, state, inputs, rule, memory, outputs);
+    } else if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
+        judge_group(state, rule, index, outputs);
+    } else {
+        set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
+    }
+    bool clear = memory->truth == TRUTH_CLEAR;
+    if (was_clear != clear && rule->role != ROLE_CONDITION) {
+        memory->demands += clear ? 0 : 1;
+        engine_emit(outputs, inputs->now_ns, clear ? EVENT_RULE_OFF : EVENT_RULE_ON, index, memory->measure);
+    }
+    if (rule->role == ROLE_ALARM) {
+        judge_alarm(memory, index, inputs->now_ns, outputs);
+    }
+}
+
+void rules_judge(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
+                 struct engine_outputs *outputs)
+{
+    uint32_t bypasses = 0;
+    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
+        judge_rule(table, state, inputs, i, outputs);
+        bypasses += state->rule[i].bypass_until_ns != 0 ? 1 : 0;
+    }
+    if (state->bypasses != bypasses) {
+        state->bypasses = bypasses;
+        outputs->changed = 1;
+    }
+}
+
+bool rules_acts(const struct control_rule *rule, const struct engine_rule_state *memory)
+{
+    return memory->truth != TRUTH_CLEAR && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM &&
+           rule->shadow == 0 && memory->bypass_until_ns == 0;
+}
+
+uint32_t rules_outputs(const struct control_table *table, const struct control_rule *rule)
+{
+    uint32_t all = control_all_outputs(table);
+    bool named = rule->role == ROLE_PROTECT || rule->role == ROLE_HOLD;
+    uint32_t outputs = named ? rule->outputs & all : all;
+    return outputs != 0 ? outputs : all;
+}
