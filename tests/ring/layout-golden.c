@@ -216,45 +216,82 @@ static const struct field control_ring_fields[] = {FIELD(control_ring, name), FI
                                                    FIELD(control_ring, channels), FIELD(control_ring, reserved)};
 
 static const struct field control_channel_fields[] = {FIELD(control_channel, decode), FIELD(control_channel, ring),
-                                                      FIELD(control_channel, guarded),
+                                                      FIELD(control_channel, reserved),
                                                       FIELD(control_channel, stale_ns)};
 
 static const struct field control_rule_fields[] = {
-    FIELD(control_rule, name),          FIELD(control_rule, channel),
-    FIELD(control_rule, has_high),      FIELD(control_rule, has_low),
-    FIELD(control_rule, delay_samples), FIELD(control_rule, delay_ns),
-    FIELD(control_rule, high),          FIELD(control_rule, low)};
+    FIELD(control_rule, name),          FIELD(control_rule, form),          FIELD(control_rule, role),
+    FIELD(control_rule, shadow),        FIELD(control_rule, channel),       FIELD(control_rule, other),
+    FIELD(control_rule, has_high),      FIELD(control_rule, has_low),       FIELD(control_rule, demand_when),
+    FIELD(control_rule, high),          FIELD(control_rule, low),           FIELD(control_rule, high_clear),
+    FIELD(control_rule, low_clear),     FIELD(control_rule, band),          FIELD(control_rule, mask),
+    FIELD(control_rule, window_ns),     FIELD(control_rule, on_ns),         FIELD(control_rule, off_ns),
+    FIELD(control_rule, on_samples),    FIELD(control_rule, off_samples),   FIELD(control_rule, needed),
+    FIELD(control_rule, members),       FIELD(control_rule, member),        FIELD(control_rule, unknown_trips),
+    FIELD(control_rule, outputs),       FIELD(control_rule, severity),      FIELD(control_rule, reserved),
+    FIELD(control_rule, bypass_max_ns), FIELD(control_rule, safety_time_ns)};
 
-static const struct field control_output_fields[] = {FIELD(control_output, name), FIELD(control_output, device),
-                                                     FIELD(control_output, line)};
+static const struct field control_feedback_fields[] = {
+    FIELD(control_feedback, form),           FIELD(control_feedback, channel),
+    FIELD(control_feedback, energised_mask), FIELD(control_feedback, safe_mask),
+    FIELD(control_feedback, energised_at),   FIELD(control_feedback, safe_at),
+    FIELD(control_feedback, time_ns)};
+
+static const struct field control_output_fields[] = {
+    FIELD(control_output, name),      FIELD(control_output, device),   FIELD(control_output, line),
+    FIELD(control_output, heartbeat), FIELD(control_output, reserved), FIELD(control_output, feedback)};
 
 static const struct field control_device_fields[] = {
-    FIELD(control_device, kind),   FIELD(control_device, fd),
-    FIELD(control_device, lines),  FIELD(control_device, acknowledge_ring),
-    FIELD(control_device, target), FIELD(control_device, reserved)};
+    FIELD(control_device, kind),        FIELD(control_device, fd),
+    FIELD(control_device, lines),       FIELD(control_device, acknowledge_ring),
+    FIELD(control_device, target),      FIELD(control_device, register_bytes),
+    FIELD(control_device, register_at), FIELD(control_device, big_endian),
+    FIELD(control_device, unit)};
 
-static const struct field control_table_fields[] = {
-    FIELD(control_table, magic),          FIELD(control_table, version),
-    FIELD(control_table, bytes),          FIELD(control_table, hash),
-    FIELD(control_table, instance),       FIELD(control_table, tai_minus_monotonic_ns),
-    FIELD(control_table, supervisor_pid), FIELD(control_table, reserved),
-    FIELD(control_table, thread),         FIELD(control_table, cycle_budget_ns),
-    FIELD(control_table, stall_trip_ns),  FIELD(control_table, refresh_ns),
-    FIELD(control_table, acknowledge_ns), FIELD(control_table, output_fault_ns),
-    FIELD(control_table, late_ns),        FIELD(control_table, future_ns),
-    FIELD(control_table, miss_trips),     FIELD(control_table, rings),
-    FIELD(control_table, channels),       FIELD(control_table, rules),
-    FIELD(control_table, outputs),        FIELD(control_table, devices),
-    FIELD(control_table, ring),           FIELD(control_table, channel),
-    FIELD(control_table, rule),           FIELD(control_table, output),
-    FIELD(control_table, device)};
+static const struct field control_table_fields[] = {FIELD(control_table, magic),
+                                                    FIELD(control_table, version),
+                                                    FIELD(control_table, bytes),
+                                                    FIELD(control_table, hash),
+                                                    FIELD(control_table, checksum),
+                                                    FIELD(control_table, instance),
+                                                    FIELD(control_table, tai_minus_monotonic_ns),
+                                                    FIELD(control_table, supervisor_pid),
+                                                    FIELD(control_table, reserved),
+                                                    FIELD(control_table, thread),
+                                                    FIELD(control_table, cycle_budget_ns),
+                                                    FIELD(control_table, stall_trip_ns),
+                                                    FIELD(control_table, refresh_ns),
+                                                    FIELD(control_table, heartbeat_ns),
+                                                    FIELD(control_table, acknowledge_ns),
+                                                    FIELD(control_table, output_fault_ns),
+                                                    FIELD(control_table, late_ns),
+                                                    FIELD(control_table, future_ns),
+                                                    FIELD(control_table, gate_latency_ns),
+                                                    FIELD(control_table, watchdog_ns),
+                                                    FIELD(control_table, shelve_max_ns),
+                                                    FIELD(control_table, watchdog_fd),
+                                                    FIELD(control_table, miss_trips),
+                                                    FIELD(control_table, gate_required),
+                                                    FIELD(control_table, gate_trips),
+                                                    FIELD(control_table, bypasses_max),
+                                                    FIELD(control_table, rings),
+                                                    FIELD(control_table, channels),
+                                                    FIELD(control_table, rules),
+                                                    FIELD(control_table, outputs),
+                                                    FIELD(control_table, devices),
+                                                    FIELD(control_table, ring),
+                                                    FIELD(control_table, channel),
+                                                    FIELD(control_table, rule),
+                                                    FIELD(control_table, output),
+                                                    FIELD(control_table, device)};
 
 static const struct field engine_cause_fields[] = {
-    FIELD(engine_cause, kind),    FIELD(engine_cause, rule),
-    FIELD(engine_cause, channel), FIELD(engine_cause, reserved),
-    FIELD(engine_cause, value),   FIELD(engine_cause, limit),
-    FIELD(engine_cause, tai_ns),  FIELD(engine_cause, source_sequence),
-    FIELD(engine_cause, position)};
+    FIELD(engine_cause, kind),     FIELD(engine_cause, rule),
+    FIELD(engine_cause, channel),  FIELD(engine_cause, output),
+    FIELD(engine_cause, value),    FIELD(engine_cause, limit),
+    FIELD(engine_cause, tai_ns),   FIELD(engine_cause, source_sequence),
+    FIELD(engine_cause, position), FIELD(engine_cause, members),
+    FIELD(engine_cause, unknown)};
 
 static const struct field engine_sample_fields[] = {
     FIELD(engine_sample, value),    FIELD(engine_sample, tai_ns),
@@ -263,25 +300,70 @@ static const struct field engine_sample_fields[] = {
     FIELD(engine_sample, old)};
 
 static const struct field engine_inputs_fields[] = {
-    FIELD(engine_inputs, channel),         FIELD(engine_inputs, command),      FIELD(engine_inputs, self_test_bad),
-    FIELD(engine_inputs, deadline_missed), FIELD(engine_inputs, output_fault), FIELD(engine_inputs, now_ns)};
+    FIELD(engine_inputs, channel),      FIELD(engine_inputs, command),       FIELD(engine_inputs, command_index),
+    FIELD(engine_inputs, command_ns),   FIELD(engine_inputs, self_test_bad), FIELD(engine_inputs, deadline_missed),
+    FIELD(engine_inputs, output_fault), FIELD(engine_inputs, gate_passed),   FIELD(engine_inputs, now_ns)};
 
-static const struct field engine_rule_state_fields[] = {
-    FIELD(engine_rule_state, seen_samples), FIELD(engine_rule_state, beyond_samples),
-    FIELD(engine_rule_state, beyond_since_ns), FIELD(engine_rule_state, demand),
-    FIELD(engine_rule_state, reserved)};
+static const struct field engine_rule_state_fields[] = {FIELD(engine_rule_state, seen_samples),
+                                                        FIELD(engine_rule_state, bypass_until_ns),
+                                                        FIELD(engine_rule_state, shelved_until_ns),
+                                                        FIELD(engine_rule_state, truth),
+                                                        FIELD(engine_rule_state, why),
+                                                        FIELD(engine_rule_state, beyond),
+                                                        FIELD(engine_rule_state, settled),
+                                                        FIELD(engine_rule_state, has_anchor),
+                                                        FIELD(engine_rule_state, alarm),
+                                                        FIELD(engine_rule_state, members),
+                                                        FIELD(engine_rule_state, unknown),
+                                                        FIELD(engine_rule_state, demands),
+                                                        FIELD(engine_rule_state, beyond_samples),
+                                                        FIELD(engine_rule_state, beyond_since_ns),
+                                                        FIELD(engine_rule_state, inside_samples),
+                                                        FIELD(engine_rule_state, inside_since_ns),
+                                                        FIELD(engine_rule_state, anchor_ns),
+                                                        FIELD(engine_rule_state, anchor),
+                                                        FIELD(engine_rule_state, measure),
+                                                        FIELD(engine_rule_state, reserved)};
 
-static const struct field engine_state_fields[] = {
-    FIELD(engine_state, code),        FIELD(engine_state, previous_command),
-    FIELD(engine_state, last_now_ns), FIELD(engine_state, trips),
-    FIELD(engine_state, steps),       FIELD(engine_state, start_cause),
-    FIELD(engine_state, reserved),    FIELD(engine_state, first_out_count),
-    FIELD(engine_state, cause_count), FIELD(engine_state, first_out),
-    FIELD(engine_state, cause),       FIELD(engine_state, rule),
-    FIELD(engine_state, quality)};
+static const struct field engine_output_state_fields[] = {
+    FIELD(engine_output_state, changed_ns), FIELD(engine_output_state, left_ns),
+    FIELD(engine_output_state, position), FIELD(engine_output_state, followed)};
 
-static const struct field engine_outputs_fields[] = {FIELD(engine_outputs, energised),
-                                                     FIELD(engine_outputs, answer), FIELD(engine_outputs, tripped)};
+static const struct field engine_test_fields[] = {FIELD(engine_test, output),  FIELD(engine_test, result),
+                                                  FIELD(engine_test, phase),   FIELD(engine_test, reserved),
+                                                  FIELD(engine_test, from_ns), FIELD(engine_test, safe_ns),
+                                                  FIELD(engine_test, back_ns)};
+
+static const struct field engine_state_fields[] = {FIELD(engine_state, code),
+                                                   FIELD(engine_state, previous_command),
+                                                   FIELD(engine_state, last_now_ns),
+                                                   FIELD(engine_state, trips),
+                                                   FIELD(engine_state, steps),
+                                                   FIELD(engine_state, start_cause),
+                                                   FIELD(engine_state, first_out_open),
+                                                   FIELD(engine_state, first_out_count),
+                                                   FIELD(engine_state, cause_count),
+                                                   FIELD(engine_state, demand_count),
+                                                   FIELD(engine_state, latched),
+                                                   FIELD(engine_state, held),
+                                                   FIELD(engine_state, energised),
+                                                   FIELD(engine_state, bypasses),
+                                                   FIELD(engine_state, gate_missing),
+                                                   FIELD(engine_state, test),
+                                                   FIELD(engine_state, first_out),
+                                                   FIELD(engine_state, cause),
+                                                   FIELD(engine_state, output),
+                                                   FIELD(engine_state, quality),
+                                                   FIELD(engine_state, why),
+                                                   FIELD(engine_state, rule)};
+
+static const struct field engine_event_fields[] = {FIELD(engine_event, tai_ns), FIELD(engine_event, kind),
+                                                   FIELD(engine_event, index), FIELD(engine_event, value)};
+
+static const struct field engine_outputs_fields[] = {
+    FIELD(engine_outputs, energised), FIELD(engine_outputs, answer), FIELD(engine_outputs, tripped),
+    FIELD(engine_outputs, changed),   FIELD(engine_outputs, events), FIELD(engine_outputs, events_lost),
+    FIELD(engine_outputs, event)};
 
 static const struct field control_board_channel_fields[] = {
     FIELD(control_board_channel, value), FIELD(control_board_channel, tai_ns),
@@ -292,29 +374,53 @@ static const struct field control_board_device_fields[] = {
     FIELD(control_board_device, sent), FIELD(control_board_device, errors), FIELD(control_board_device, last_error),
     FIELD(control_board_device, evaluated)};
 
-static const struct field control_board_fields[] = {FIELD(control_board, common),
-                                                    FIELD(control_board, pad),
-                                                    FIELD(control_board, version),
-                                                    FIELD(control_board, state),
-                                                    FIELD(control_board, energised),
-                                                    FIELD(control_board, trips),
-                                                    FIELD(control_board, steps),
-                                                    FIELD(control_board, overruns),
-                                                    FIELD(control_board, misses),
-                                                    FIELD(control_board, worst_gap_ns),
-                                                    FIELD(control_board, answered_ticket),
-                                                    FIELD(control_board, answer),
-                                                    FIELD(control_board, cause_count),
-                                                    FIELD(control_board, first_out_count),
-                                                    FIELD(control_board, died_armed),
-                                                    FIELD(control_board, cause),
-                                                    FIELD(control_board, first_out),
-                                                    FIELD(control_board, trip_history),
-                                                    FIELD(control_board, channel),
-                                                    FIELD(control_board, device),
-                                                    FIELD(control_board, hop)};
+static const struct field control_board_rule_fields[] = {
+    FIELD(control_board_rule, measure),         FIELD(control_board_rule, demands),
+    FIELD(control_board_rule, bypass_until_ns), FIELD(control_board_rule, shelved_until_ns),
+    FIELD(control_board_rule, truth),           FIELD(control_board_rule, why),
+    FIELD(control_board_rule, alarm),           FIELD(control_board_rule, reserved)};
 
-static const struct field control_mailbox_fields[] = {FIELD(control_mailbox, word)};
+static const struct field control_checkpoint_fields[] = {
+    FIELD(control_checkpoint, number), FIELD(control_checkpoint, journal), FIELD(control_checkpoint, tai_ns),
+    FIELD(control_checkpoint, inputs), FIELD(control_checkpoint, state)};
+
+static const struct field control_board_fields[] = {
+    FIELD(control_board, common),          FIELD(control_board, pad),
+    FIELD(control_board, version),         FIELD(control_board, state),
+    FIELD(control_board, energised),       FIELD(control_board, trips),
+    FIELD(control_board, steps),           FIELD(control_board, overruns),
+    FIELD(control_board, misses),          FIELD(control_board, worst_gap_ns),
+    FIELD(control_board, answered_ticket), FIELD(control_board, answer),
+    FIELD(control_board, cause_count),     FIELD(control_board, demand_count),
+    FIELD(control_board, first_out_count), FIELD(control_board, died_armed),
+    FIELD(control_board, latched),         FIELD(control_board, held),
+    FIELD(control_board, bypasses),        FIELD(control_board, gate_missing),
+    FIELD(control_board, gate_passed),     FIELD(control_board, last_miss_ns),
+    FIELD(control_board, heartbeats),      FIELD(control_board, test),
+    FIELD(control_board, cause),           FIELD(control_board, first_out),
+    FIELD(control_board, trip_history),    FIELD(control_board, channel),
+    FIELD(control_board, device),          FIELD(control_board, rule),
+    FIELD(control_board, position),        FIELD(control_board, hop),
+    FIELD(control_board, events),          FIELD(control_board, events_lost),
+    FIELD(control_board, event),           FIELD(control_board, loop_periods),
+    FIELD(control_board, loop_max_ns),     FIELD(control_board, checkpoint)};
+
+static const struct field control_operand_fields[] = {
+    FIELD(control_operand, ticket), FIELD(control_operand, duration_ns), FIELD(control_operand, index),
+    FIELD(control_operand, reserved)};
+
+static const struct field control_mailbox_fields[] = {FIELD(control_mailbox, word), FIELD(control_mailbox, gate),
+                                                      FIELD(control_mailbox, operand)};
+
+static const struct field journal_entry_fields[] = {
+    FIELD(journal_entry, now_ns),     FIELD(journal_entry, position),      FIELD(journal_entry, command_ns),
+    FIELD(journal_entry, command),    FIELD(journal_entry, command_index), FIELD(journal_entry, kind),
+    FIELD(journal_entry, ring),       FIELD(journal_entry, cause),         FIELD(journal_entry, old),
+    FIELD(journal_entry, conditions), FIELD(journal_entry, output_fault),  FIELD(journal_entry, gate_passed),
+    FIELD(journal_entry, energised),  FIELD(journal_entry, code),          FIELD(journal_entry, trips)};
+
+static const struct field control_journal_fields[] = {FIELD(control_journal, magic), FIELD(control_journal, count),
+                                                      FIELD(control_journal, pad), FIELD(control_journal, entry)};
 
 static const struct field sequence_spec_fields[] = {FIELD(sequence_spec, width_bytes),
                                                     FIELD(sequence_spec, at_byte), FIELD(sequence_spec, byte_order),
@@ -415,6 +521,7 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(control_ring),
                                     SHARED(control_channel),
                                     SHARED(control_rule),
+                                    SHARED(control_feedback),
                                     SHARED(control_output),
                                     SHARED(control_device),
                                     SHARED(control_table),
@@ -422,12 +529,20 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(engine_sample),
                                     SHARED(engine_inputs),
                                     SHARED(engine_rule_state),
+                                    SHARED(engine_output_state),
+                                    SHARED(engine_test),
                                     SHARED(engine_state),
+                                    SHARED(engine_event),
                                     SHARED(engine_outputs),
                                     SHARED(control_board_channel),
                                     SHARED(control_board_device),
+                                    SHARED(control_board_rule),
+                                    SHARED(control_checkpoint),
                                     SHARED(control_board),
+                                    SHARED(control_operand),
                                     SHARED(control_mailbox),
+                                    SHARED(journal_entry),
+                                    SHARED(control_journal),
                                     SHARED(sequence_spec),
                                     SHARED(checksum_spec),
                                     SHARED(udp_plan),
@@ -445,17 +560,12 @@ static const struct shared all[] = {SHARED(ring_descriptor),
 static const struct {
     const char *name;
     uint64_t value;
-} numbers[] = {{"RING_LAYOUT_VERSION", RING_LAYOUT_VERSION},
-               {"BOARD_LAYOUT_VERSION", BOARD_LAYOUT_VERSION},
-               {"CONTROL_TABLE_VERSION", CONTROL_TABLE_VERSION},
-               {"PLAN_VERSION", PLAN_VERSION},
-               {"PROTOCOL_VERSION", PROTOCOL_VERSION},
-               {"RING_MAGIC", RING_MAGIC},
-               {"RING_LEASE_MAGIC", RING_LEASE_MAGIC},
-               {"BOARD_MAGIC", BOARD_MAGIC},
-               {"CONTROL_TABLE_MAGIC", CONTROL_TABLE_MAGIC},
-               {"PLAN_MAGIC", PLAN_MAGIC},
-               {"PROTOCOL_MAGIC", PROTOCOL_MAGIC}};
+} numbers[] = {{"RING_LAYOUT_VERSION", RING_LAYOUT_VERSION},     {"BOARD_LAYOUT_VERSION", BOARD_LAYOUT_VERSION},
+               {"CONTROL_TABLE_VERSION", CONTROL_TABLE_VERSION}, {"PLAN_VERSION", PLAN_VERSION},
+               {"PROTOCOL_VERSION", PROTOCOL_VERSION},           {"RING_MAGIC", RING_MAGIC},
+               {"RING_LEASE_MAGIC", RING_LEASE_MAGIC},           {"BOARD_MAGIC", BOARD_MAGIC},
+               {"CONTROL_TABLE_MAGIC", CONTROL_TABLE_MAGIC},     {"PLAN_MAGIC", PLAN_MAGIC},
+               {"CONTROL_JOURNAL_MAGIC", CONTROL_JOURNAL_MAGIC}, {"PROTOCOL_MAGIC", PROTOCOL_MAGIC}};
 
 static void print_layout(FILE *to)
 {
