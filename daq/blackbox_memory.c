@@ -118,7 +118,7 @@ static void keep_checkpoint(struct blackbox_memory *memory, const struct control
 {
     const struct control_checkpoint *last =
         memory->checkpoints > 0 ? &memory->checkpoint[memory->checkpoints - 1] : NULL;
-    bool anew = last != NULL && copy->state.steps < last->state.steps;
+    bool anew = last != NULL && copy->state.steps <= last->state.steps;
     if (last != NULL && !anew && copy->tai_ns - last->tai_ns < memory->apart_ns) {
         return;
     }
