@@ -200,10 +200,8 @@ static int close_frames(struct blackbox *box, struct error *err)
         snprintf(name, sizeof(name), BLACKBOX_RING_PREFIX "%s" BLACKBOX_RING_SUFFIX, box->table->ring[i].name);
         blackbox_frames_end(frames);
         frames->file = NULL;
+        box->store.error = frames->error;
         code = blackbox_store_close(&box->store, file, name, frames->bytes, frames->checksum, err);
-        if (code == 0 && frames->error != 0) {
-            code = error_set(err, frames->error, "cannot write the file %s: %s", name, strerror(-frames->error));
-        }
         drain(box);
         board_beat(&box->board->common, clock_monotonic_ns());
     }
@@ -214,6 +212,7 @@ static void end(struct blackbox *box)
 {
     struct error err = {{0}};
     drain(box);
+    box->report.journal_to = box->memory.to;
     copy_frames(box); /* after the journal: it speaks of no frame that has not been there by now */
     if (close_frames(box, &err) != 0 || blackbox_report_write(box, &err) != 0 ||
         blackbox_store_commit(&box->store, &err) != 0) {

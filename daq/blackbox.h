@@ -136,6 +136,7 @@ struct blackbox_store {
     char name[BLACKBOX_NAME_BYTES]; /* final */
     int parent_fd;                  /* -1: none */
     int fd;                         /* of the temporary directory; -1: none */
+    int error;                      /* -errno of the first write into the file that is open that failed */
     uint32_t files;
     struct blackbox_file file[BLACKBOX_FILES_MAX];
 };
@@ -149,6 +150,7 @@ void blackbox_store_clean(const char *directory);
 int blackbox_store_begin(struct blackbox_store *store, const char *directory, const char *name, struct error *err);
 /* A file in it; NULL with err. */
 FILE *blackbox_store_open(struct blackbox_store *store, const char *name, struct error *err);
+void blackbox_store_write(struct blackbox_store *store, FILE *file, const void *data, size_t bytes);
 /* Flushes, syncs and closes; notes size and checksum. Takes the file over in any case. 0 or -errno. */
 int blackbox_store_close(struct blackbox_store *store, FILE *file, const char *name, uint64_t bytes,
                          uint64_t checksum, struct error *err);
@@ -177,6 +179,7 @@ struct blackbox_report {
     uint64_t to_tai_ns;         /* .. to here */
     uint64_t post_until_ns;     /* monotonic */
     uint64_t journal_from;      /* number of the first entry to be written */
+    uint64_t journal_to;        /* .. and behind the last: of the frames it speaks of all have been copied */
     uint64_t checkpoint_tai_ns; /* of the first checkpoint; 0: there was none */
     bool whole;                 /* a checkpoint at or before from_tai_ns, and every entry since */
     bool early;                 /* told to end before post_ns were over */

@@ -7,6 +7,7 @@
 
 static void put(struct blackbox_frames *frames, const void *data, size_t bytes)
 {
+    errno = 0;
     if (frames->error == 0 && fwrite(data, 1, bytes, frames->file) != bytes) {
         frames->error = errno != 0 ? -errno : -EIO;
     }

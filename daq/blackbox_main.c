@@ -47,11 +47,8 @@ static int check(const struct blackbox *box, size_t config_bytes, struct error *
                          BLACKBOX_PLAN_VERSION);
     }
     if (table->magic != CONTROL_TABLE_MAGIC || table->version != CONTROL_TABLE_VERSION ||
-        table->bytes != sizeof(*table) || table->hash != control_table_hash(table) ||
-        box->journal->magic != CONTROL_JOURNAL_MAGIC) {
-        return error_set(err, -EPROTO,
-                         "expected an interlock table of version %u and a journal; sluiced is another "
-                         "release",
+        table->bytes != sizeof(*table) || table->hash != control_table_hash(table)) {
+        return error_set(err, -EPROTO, "expected an interlock table of version %u; sluiced is another release",
                          CONTROL_TABLE_VERSION);
     }
     return 0;

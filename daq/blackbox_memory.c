@@ -70,6 +70,9 @@ static uint64_t safe_from(uint64_t count)
 
 static void drain_journal(struct blackbox_memory *memory, const struct control_journal *journal)
 {
+    if (__atomic_load_n(&journal->magic, __ATOMIC_ACQUIRE) != CONTROL_JOURNAL_MAGIC) {
+        return; /* control has not begun it yet */
+    }
     uint64_t count = __atomic_load_n(&journal->count, __ATOMIC_ACQUIRE);
     if (count < memory->to) { /* begun anew: nothing of before belongs to it */
         memory->from = memory->to = memory->whole_from = count;

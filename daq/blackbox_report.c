@@ -341,12 +341,12 @@ static int put_journal(struct blackbox *box, struct counts *counts, struct error
         return -EIO;
     }
     box->report.journal_from = first;
-    for (uint64_t n = first; n < memory->to; n++) {
+    for (uint64_t n = first; n < box->report.journal_to; n++) {
         const struct journal_entry *entry = blackbox_memory_entry(memory, n);
         counts->lost += entry->now_ns == 0;
         counts->entries++;
         sum = blackbox_checksum(sum, entry, sizeof(*entry));
-        (void)fwrite(entry, sizeof(*entry), 1, file); /* ferror() tells at the end */
+        blackbox_store_write(&box->store, file, entry, sizeof(*entry));
     }
     return blackbox_store_close(&box->store, file, BLACKBOX_JOURNAL_FILE,
                                 counts->entries * sizeof(struct journal_entry), sum, err);

@@ -173,12 +173,21 @@ FILE *blackbox_store_open(struct blackbox_store *store, const char *name, struct
     return file;
 }
 
+void blackbox_store_write(struct blackbox_store *store, FILE *file, const void *data, size_t bytes)
+{
+    errno = 0;
+    if (bytes > 0 && fwrite(data, 1, bytes, file) != bytes && store->error == 0) {
+        store->error = errno != 0 ? -errno : -EIO;
+    }
+}
+
 int blackbox_store_close(struct blackbox_store *store, FILE *file, const char *name, uint64_t bytes,
                          uint64_t checksum, struct error *err)
 {
-    int code = 0;
+    int code = store->error;
+    store->error = 0;
     errno = 0;
-    if (fflush(file) != 0 || ferror(file) != 0 || fsync(fileno(file)) != 0) {
+    if (code == 0 && (fflush(file) != 0 || ferror(file) != 0 || fsync(fileno(file)) != 0)) {
         code = errno != 0 ? -errno : -EIO;
     }
     if (fclose(file) != 0 && code == 0) {
@@ -203,7 +212,7 @@ int blackbox_store_put(struct blackbox_store *store, const char *name, const voi
     if (file == NULL) {
         return errno != 0 ? -errno : -EIO;
     }
-    (void)fwrite(content, 1, bytes, file); /* ferror() tells at the end */
+    blackbox_store_write(store, file, content, bytes);
     return blackbox_store_close(store, file, name, bytes,
                                 blackbox_checksum(BLACKBOX_CHECKSUM_START, content, bytes), err);
 }

@@ -18,6 +18,26 @@ static json_t *real_or_null(double value)
     return ring_is_not_finite(value) ? json_null() : json_real(value);
 }
 
+static bool is_black_box(const struct session *s, const struct supervisor_process *process)
+{
+    return s->black_box != NULL && strcmp(process->name, s->black_box->common.name) == 0;
+}
+
+/* null: none is configured. */
+static json_t *report_black_box(const struct session *s)
+{
+    const struct blackbox_board *board = s->black_box;
+    if (board == NULL) {
+        return json_null();
+    }
+    char last[BLACKBOX_NAME_BYTES];
+    memcpy(last, board->last, sizeof(last) - 1);
+    last[sizeof(last) - 1] = 0;
+    return json_pack("{s:b, s:I, s:I, s:I, s:s}", "room", board->room != 0, "reports", (json_int_t)board->reports,
+                     "lost", (json_int_t)board->lost, "journal_entries_lost", (json_int_t)board->journal_lost,
+                     "last", last);
+}
+
 static json_t *report_processes(const struct session *s)
 {
     json_t *list = json_array();
@@ -27,6 +47,7 @@ static json_t *report_processes(const struct session *s)
         const struct board *board = i == 0               ? &s->supervisor->common
                                     : i == 1             ? &s->control->common
                                     : i - 2 < s->workers ? s->worker[i - 2]
+                                    : is_black_box(s, p) ? &s->black_box->common
                                                          : NULL;
         json_t *refusals = json_array();
         for (uint32_t r = 0; board != NULL && r < board->refusals && r < BOARD_REFUSALS_MAX; r++) {
@@ -282,13 +303,14 @@ json_t *report_status(struct session *session, struct error *err)
         return NULL;
     }
     uint64_t now_ns = clock_tai_ns(session->table->tai_minus_monotonic_ns);
-    json_t *status = json_pack(
-        "{s:s, s:s, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "instance", session->supervisor->common.instance,
-        "version", SLUICE_VERSION, "uptime_s", (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9,
-        "clock_step_s", (double)session->supervisor->clock_step_ns / 1e9, "processes", report_processes(session),
-        "rings", report_rings(session), "streams", report_streams(session), "channels",
-        report_channels(session, &board), "interlock", report_interlock(session, &board), "outputs",
-        report_outputs(session, &board), "latency_ns", report_latency(session));
+    json_t *status = json_pack("{s:s, s:s, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "instance",
+                               session->supervisor->common.instance, "version", SLUICE_VERSION, "uptime_s",
+                               (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9, "clock_step_s",
+                               (double)session->supervisor->clock_step_ns / 1e9, "processes",
+                               report_processes(session), "rings", report_rings(session), "streams",
+                               report_streams(session), "channels", report_channels(session, &board), "interlock",
+                               report_interlock(session, &board), "outputs", report_outputs(session, &board),
+                               "latency_ns", report_latency(session), "black_box", report_black_box(session));
     if (status == NULL) {
         error_set(err, -1, "no memory for the report");
     }

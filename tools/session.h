@@ -3,6 +3,7 @@
 #define TOOLS_SESSION_H
 
 #include "control/board.h"
+#include "daq/blackbox.h"
 #include "daq/board.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
@@ -18,6 +19,7 @@ struct session {
     const struct supervisor_board *supervisor;
     const struct control_table *table;
     const struct control_board *control;
+    const struct blackbox_board *black_box; /* NULL: there is none */
     const struct board *worker[SESSION_WORKERS_MAX];
     struct ring_view ring[CONTROL_RINGS_MAX];
     uint32_t workers;
