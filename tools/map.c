@@ -32,7 +32,7 @@ static const struct {
                                       "what has been reported of trips"},
     [SEGMENT_KIND_BLACK_BOX_PLAN] = {"blackbox_plan", "plan of the black box",
                                      "where and how much it writes; sealed"},
-    [SEGMENT_KIND_CONFIG] = {"config", "configuration", "its text, for the black box; sealed"}};
+    [SEGMENT_KIND_CONFIG] = {"config", "text of the configuration", "for the black box; sealed"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -114,6 +114,58 @@ class Trips(BlackBox):
         self.assertEqual([c["kind"] for c in story["first_out"]], ["control_died"])
         self.assert_identical(path)
 
+    def test_every_form_of_rule_is_replayed(self):
+        """Noise, late and repeated frames, a worker that dies: whatever the interlock made of it, the replay does, too."""
+        rules = [{"name": "overpressure", "channel": "chamber_pressure", "high": 150, "low": 5, "hysteresis": 2,
+                  "pre_alarm_high": 140, "on_delay_samples": 2},
+                 {"name": "ramp", "channel": "chamber_pressure", "rate_high": 4000, "rate_low": -4000, "window_ms": 40},
+                 {"name": "frozen", "channel": "shroud_temperature", "stuck_ms": 800, "band": 0.01, "role": "alarm"},
+                 {"name": "counter", "channel": "coolant_pressure", "heartbeat_ms": 300},
+                 {"name": "apart", "channel": "shroud_temperature", "deviates_from": "article_temperature", "by": 30,
+                  "role": "alarm"},
+                 {"name": "cold", "channel": "shroud_temperature", "low": -150, "role": "permit"},
+                 {"name": "held", "channel": "article_temperature", "high": 29, "role": "hold", "outputs": ["supply_open"]},
+                 {"name": "two", "vote": 2, "of": ["a", "b", "c"], "role": "alarm"}]
+        conditions = [{"name": "a", "channel": "chamber_pressure", "high": 100},
+                      {"name": "b", "channel": "article_temperature", "high": 25},
+                      {"name": "c", "channel": "shroud_temperature", "high": 20, "off_delay_ms": 30}]
+        options = {"directory": self.trips_dir, "pre_ms": 3000, "post_ms": 1500, "room_mb": 16}
+        server, sensor, _ = self.udp_server(hz=400, rules=rules, start=False,
+                                            top={"black_box": options, "conditions": conditions})
+        random = __import__("random").Random(7)
+        plain = sensor.put
+
+        def put(data):
+            """Some frames twice, some late, some not at all."""
+            chance = random.random()
+            sensor.values = {"pressure": random.gauss(100, 4), "coolant_kpa": random.uniform(200, 400),
+                             "shroud": random.gauss(20, 1), "article": random.gauss(26, 1)}
+            if chance < 0.02:
+                sensor.late = data
+            elif chance < 0.98:
+                plain(data)
+                if chance < 0.04:
+                    plain(data)
+                if chance < 0.06 and sensor.late:
+                    plain(sensor.late)
+                    sensor.late = None
+
+        sensor.late = None
+        sensor.put = put
+        server.start()
+        sensor.start()
+        server.make_armed()
+        since = time.monotonic()
+        wait_until(lambda: time.monotonic() - since > 3, "some noise")
+        server.make_armed()
+        server.kill(server.worker())
+        wait_until(lambda: self.trips(), "a report")
+        for path in self.trips():
+            recording = self.assert_identical(path)
+            print("steps compared", recording["live"]["compared_steps"], "checkpoints", recording["live"]["checkpoints"],
+                  "trips", recording["trips"], [(a["rule"], a["count"]) for a in recording["alarm"]])
+            self.assertEqual(recording["live"]["not_compared_steps"], 0, recording["notes"])
+
     def test_a_second_trip_is_in_the_same_report(self):
         server, sensor, _ = self.start(post_ms=6000)
         self.trip(server, sensor)
