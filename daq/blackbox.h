@@ -7,6 +7,7 @@
  *   blackbox_memory.c   journal entries and checkpoints of the last seconds
  *   blackbox_frames.c   frames of one ring into its file
  *   blackbox_report.c   the other files of a directory
+ *   blackbox_json.c     two of them: what happened, and the state
  *   blackbox_store.c    the directory: temporary name, fsync, rename, room, the oldest removed
  *   blackbox_read.c     the way back, for sluice replay
  *
@@ -203,6 +204,17 @@ struct blackbox {
     struct blackbox_store store;
     struct blackbox_report report;
 };
+
+/* How many stand in the files. */
+struct blackbox_counts {
+    uint64_t checkpoints;
+    uint64_t entries;
+    uint64_t lost;
+};
+
+/* trip.json, when all other files are done, and state.json. */
+void blackbox_put_trip(const struct blackbox *box, FILE *to, const struct blackbox_counts *counts);
+void blackbox_put_state(const struct blackbox *box, FILE *to);
 
 /* Writes everything but the frames' files, trip.json last. 0 or -errno. */
 int blackbox_report_write(struct blackbox *box, struct error *err);

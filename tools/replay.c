@@ -69,7 +69,10 @@ static bool take_period(struct replay_csv_options *csv, const char *text)
 static bool take_delimiter(struct replay_csv_options *csv, const char *text)
 {
     bool tab = strcmp(text, "\\t") == 0;
-    csv->delimiter = tab ? '\t' : text[0];
+    csv->delimiter = text[0];
+    if (tab) {
+        csv->delimiter = '\t';
+    }
     return tab || (text[0] != 0 && text[1] == 0 && text[0] != '\n');
 }
 

@@ -117,6 +117,7 @@ int replay_csv(const char *text, size_t bytes, const struct replay_csv_options *
 struct replay_directory {
     struct blackbox_recording recording;
     struct blackbox_bytes file[CONTROL_RINGS_MAX + 3];
+    char *data[CONTROL_RINGS_MAX + 3]; /* theirs */
     uint32_t files;
     uint64_t live_trips;
     uint32_t missing;

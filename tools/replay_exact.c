@@ -105,15 +105,20 @@ static void keep_memory(struct engine_state *to, const struct engine_state *from
     memset(to->first_out + n, 0, (ENGINE_CAUSES_MAX - n) * sizeof(to->first_out[0]));
 }
 
-/* Bit for bit. */
+/* Byte identity is meant, of doubles too. */
+static bool same_bytes(const void *a, const void *b, size_t bytes)
+{
+    return memcmp(a, b, bytes) == 0;
+}
+
 static bool same_state(const struct engine_state *live, const struct engine_state *replayed, const char **where)
 {
     static struct engine_state a;
     static struct engine_state b;
     keep_memory(&a, live);
     keep_memory(&b, replayed);
-    *where = memcmp(a.rule, b.rule, sizeof(a.rule)) != 0 ? "what a rule remembers" : "the engine's state";
-    return memcmp(&a, &b, sizeof(a)) == 0;
+    *where = !same_bytes(a.rule, b.rule, sizeof(a.rule)) ? "what a rule remembers" : "the engine's state";
+    return same_bytes(&a, &b, sizeof(a));
 }
 
 static void meet_checkpoint(struct replay_result *result, const struct control_checkpoint *checkpoint, bool known)
@@ -125,7 +130,7 @@ static void meet_checkpoint(struct replay_result *result, const struct control_c
         return;
     }
     result->checkpoints++;
-    bool same = memcmp(&checkpoint->inputs.channel, &run->inputs.channel, sizeof(run->inputs.channel)) == 0;
+    bool same = same_bytes(checkpoint->inputs.channel, run->inputs.channel, sizeof(run->inputs.channel));
     if (!same || !same_state(&checkpoint->state, &run->state, &where)) {
         differ(result, checkpoint->journal, "checkpoint", where, "something else");
         load(run, checkpoint);

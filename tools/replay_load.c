@@ -85,6 +85,7 @@ static int take_file(struct replay_directory *directory, const char *path, const
     if (code != 0) {
         return code;
     }
+    directory->data[directory->files] = data;
     directory->file[directory->files++] = (struct blackbox_bytes){.data = data, .bytes = bytes};
     snprintf(sum, sizeof(sum), "%016" PRIx64, blackbox_checksum(BLACKBOX_CHECKSUM_START, data, bytes));
     const char *wanted = json_string_value(json_object_get(entry, "checksum"));
@@ -193,7 +194,7 @@ void replay_unload(struct replay_directory *directory)
 {
     blackbox_close(&directory->recording);
     for (uint32_t i = 0; i < directory->files; i++) {
-        free((void *)(uintptr_t)directory->file[i].data);
+        free(directory->data[i]);
     }
     directory->files = 0;
 }

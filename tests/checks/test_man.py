@@ -200,7 +200,7 @@ class Command(Man):
 
 
 class Trip(Man):
-    """sluice-trip(5) against daq/blackbox_format.h and daq/blackbox_report.c."""
+    """sluice-trip(5) against daq/blackbox_format.h and daq/blackbox_json.c."""
 
     page = page("sluice-trip.5")
     header = source("daq/blackbox_format.h")
@@ -224,7 +224,7 @@ class Trip(Man):
         self.same(told, [*files, "ring-NAME.slr"], "files")
 
     def test_keys(self):
-        code = source("daq/blackbox_report.c")
+        code = source("daq/blackbox_json.c")
         part = code[: code.index("put_state_rules")]
         keys = set(re.findall(r'\\"(\w+)\\":', part)) | set(re.findall(r'(?:name_or_null|put_number)\(to, "(\w+)"', part))
         self.assertGreater(len(keys), 30)
