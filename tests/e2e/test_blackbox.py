@@ -216,6 +216,18 @@ class Trips(BlackBox):
         self.assertNotIn("DIFFERENT", done.stdout)
         self.assertIn("could not be compared", done.stdout)
 
+    def test_it_can_change_nothing(self):
+        """Of all that it maps its own board is writable, and nothing else."""
+        server, _, _ = self.start()
+        pid = self.blackbox(server)
+        regions = json.loads(self.cli("map", self.instance, "--json").stdout)["regions"]
+        writable = {r["kind"] for r in regions for m in r["mappings"] if m["pid"] == pid and m["writable"]}
+        mapped = {r["kind"] for r in regions for m in r["mappings"] if m["pid"] == pid}
+        self.assertEqual(writable, {"blackbox_board"})
+        self.assertEqual(mapped, {"blackbox_board", "blackbox_plan", "config", "table", "control_board", "journal", "ring"})
+        screen = self.cli("status", self.instance).stdout
+        self.assertIn("black box: ready, 0 reports written", screen)
+
     def test_without_it_nothing_is_started(self):
         server, _, _ = self.udp_server()
         self.assertNotIn("sluice-blackbox", server.children().values())
