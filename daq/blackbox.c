@@ -19,10 +19,11 @@ static uint64_t tai_now_ns(const struct blackbox *box)
     return clock_tai_ns(box->table->tai_minus_monotonic_ns);
 }
 
-static void drain(struct blackbox *box)
+void blackbox_drain(struct blackbox *box)
 {
     blackbox_memory_drain(&box->memory, box->journal, box->control);
     __atomic_store_n(&box->board->journal_lost, box->memory.lost, __ATOMIC_RELAXED);
+    board_beat(&box->board->common, clock_monotonic_ns());
 }
 
 int blackbox_init(struct blackbox *box, struct error *err)
@@ -140,8 +141,7 @@ static void copy_frames(struct blackbox *box)
     for (uint32_t i = 0; i < box->table->rings; i++) {
         uint32_t rounds = 0;
         while (blackbox_frames_copy(&box->report.frames[i]) && rounds++ < ROUNDS_MAX) {
-            drain(box);
-            board_beat(&box->board->common, clock_monotonic_ns());
+            blackbox_drain(box);
         }
     }
 }
@@ -202,8 +202,7 @@ static int close_frames(struct blackbox *box, struct error *err)
         frames->file = NULL;
         box->store.error = frames->error;
         code = blackbox_store_close(&box->store, file, name, frames->bytes, frames->checksum, err);
-        drain(box);
-        board_beat(&box->board->common, clock_monotonic_ns());
+        blackbox_drain(box);
     }
     return code;
 }
@@ -211,7 +210,7 @@ static int close_frames(struct blackbox *box, struct error *err)
 static void end(struct blackbox *box)
 {
     struct error err = {{0}};
-    drain(box);
+    blackbox_drain(box);
     box->report.journal_to = box->memory.to;
     copy_frames(box); /* after the journal: it speaks of no frame that has not been there by now */
     if (close_frames(box, &err) != 0 || blackbox_report_write(box, &err) != 0 ||
@@ -242,7 +241,7 @@ static void look_for_trips(struct blackbox *box)
     if (box->seen.trips - box->trips > CONTROL_TRIP_HISTORY) {
         box->trips = box->seen.trips - CONTROL_TRIP_HISTORY;
     }
-    drain(box);
+    blackbox_drain(box);
     bool first = !box->writing;
     if (first) {
         box->report.trips = 0;
@@ -276,7 +275,7 @@ static void look_for_room(struct blackbox *box, uint64_t now_ns)
 void blackbox_look(struct blackbox *box)
 {
     uint64_t now_ns = clock_monotonic_ns();
-    drain(box);
+    blackbox_drain(box);
     look_for_trips(box);
     if (box->writing) {
         copy_frames(box);

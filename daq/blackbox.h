@@ -205,6 +205,9 @@ struct blackbox {
     struct blackbox_report report;
 };
 
+/* Takes over what is new of journal and checkpoints: between any two waits for the disk. */
+void blackbox_drain(struct blackbox *box);
+
 /* How many stand in the files. */
 struct blackbox_counts {
     uint64_t checkpoints;

@@ -77,34 +77,46 @@ static int put_checkpoints(struct blackbox *box, struct blackbox_counts *counts,
                               counts->checkpoints * sizeof(struct control_checkpoint), err);
 }
 
+static int put_trip(struct blackbox *box, const struct blackbox_counts *counts, struct error *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (to != NULL) {
+        blackbox_put_trip(box, to, counts);
+        fclose(to);
+    }
+    return put_built(box, BLACKBOX_TRIP_FILE, text, bytes, err);
+}
+
 int blackbox_report_write(struct blackbox *box, struct error *err)
 {
     struct blackbox_counts counts = {0};
-    int code = blackbox_store_put(&box->store, BLACKBOX_CONFIG_FILE, box->config, box->plan->config_bytes, err);
-    if (code == 0) {
-        code = blackbox_store_put(&box->store, BLACKBOX_TABLE_FILE, box->table, sizeof(*box->table), err);
-    }
-    if (code == 0) {
-        code = put_journal(box, &counts, err);
-    }
-    if (code == 0) {
-        code = put_checkpoints(box, &counts, err);
-    }
-    if (code == 0) {
-        code = put_with(box, BLACKBOX_LOOP_FILE, put_loop, err);
-    }
-    if (code == 0) {
-        code = put_with(box, BLACKBOX_STATE_FILE, blackbox_put_state, err);
-    }
-    if (code == 0) {
-        char *text = NULL;
-        size_t bytes = 0;
-        FILE *to = open_memstream(&text, &bytes);
-        if (to != NULL) {
-            blackbox_put_trip(box, to, &counts);
-            fclose(to);
+    int code = 0;
+    for (int step = 0; code == 0 && step < 7; step++) {
+        switch (step) {
+        case 0:
+            code = put_journal(box, &counts, err);
+            break;
+        case 1:
+            code = put_checkpoints(box, &counts, err);
+            break;
+        case 2:
+            code = put_with(box, BLACKBOX_STATE_FILE, blackbox_put_state, err);
+            break;
+        case 3:
+            code = put_with(box, BLACKBOX_LOOP_FILE, put_loop, err);
+            break;
+        case 4:
+            code = blackbox_store_put(&box->store, BLACKBOX_CONFIG_FILE, box->config, box->plan->config_bytes, err);
+            break;
+        case 5:
+            code = blackbox_store_put(&box->store, BLACKBOX_TABLE_FILE, box->table, sizeof(*box->table), err);
+            break;
+        default:
+            code = put_trip(box, &counts, err);
         }
-        code = put_built(box, BLACKBOX_TRIP_FILE, text, bytes, err);
+        blackbox_drain(box); /* each of them may have waited for the disk */
     }
     return code;
 }
