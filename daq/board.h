@@ -7,7 +7,7 @@
 #include "ring/board.h"
 #include "ring/protocol.h"
 
-#define SUPERVISOR_PROCESSES_MAX 10u
+#define SUPERVISOR_PROCESSES_MAX 20u
 #define SUPERVISOR_RINGS_MAX     16u
 #define SUPERVISOR_READERS_MAX   512u
 #define SUPERVISOR_EVENTS_MAX    32u

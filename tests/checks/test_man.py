@@ -98,7 +98,8 @@ class Config(Man):
     def test_numbers(self):
         """Bounds and default of every compile_bounded() are those in the first lines below the key."""
         gating = source("daq/compile_gating.c")
-        code = source("daq/compile.c", "daq/compile_arming.c", "daq/compile_control.c", "daq/compile_sources.c") + gating
+        code = source("daq/compile.c", "daq/compile_arming.c", "daq/compile_control.c", "daq/compile_sources.c",
+                      "daq/compile_outputs.c", "daq/compile_feedback.c") + gating
         headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + gating
         macros = dict(re.findall(r"^#define (\w+)\s+(\d+)u?\b", headers, re.M))
 
@@ -280,11 +281,17 @@ class Server(Man):
 
     def test_sealed_system_calls(self):
         code = source("control/seal.c")
-        for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker")):
+        for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker"),
+                               ("actuator", "Sealed actuator")):
             array = re.search(rf"{profile}_names\[\] = \{{(.*?)\}};", code, re.S).group(1)
             self.same(tags(section(self.page, title, "Ss"), "Ic"), re.findall(r'"(\w+)"', array), "system calls")
             if profile == "worker":
                 plain = re.findall(r'"(\w+)"', array)
+            if profile == "control":
+                control = re.findall(r'"(\w+)"', array)
+        array = re.search(r"control_gpio_names\[\] = \{(.*?)\};", code, re.S).group(1)
+        more = tags(section(self.page, "Sealed control process, GPIO outputs", "Ss"), "Ic")
+        self.same(control + more, re.findall(r'"(\w+)"', array), "system calls of a control process with GPIO outputs")
         array = re.search(r"worker_leases_names\[\] = \{(.*?)\};", code, re.S).group(1)
         more = tags(section(self.page, "Sealed worker, gating readers", "Ss"), "Ic")
         self.same(plain + more, re.findall(r'"(\w+)"', array), "system calls of a worker that takes leases")
