@@ -33,10 +33,10 @@ struct server_plan {
     char instance[RING_NAME_BYTES];
     uint64_t silence_ns;  /* control is given up when its heartbeat is older than this */
     uint32_t readers_max; /* at a time, over all rings */
-    struct authority_plan authority;
-    char audit_path[256]; /* empty: no audit log */
     uint32_t watchdog_timeout_s;
     char watchdog_path[CONTROL_TARGET_BYTES]; /* empty: none is asked for */
+    struct authority_plan authority;
+    char audit_path[256]; /* empty: no audit log */
     uint32_t rings;
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];

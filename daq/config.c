@@ -61,6 +61,10 @@ static const cyaml_schema_field_t memory_fields[] = {
     CYAML_FIELD_BOOL_PTR("lock", OPTIONAL, struct config_memory, lock),
     CYAML_FIELD_INT_PTR("numa_node", OPTIONAL, struct config_memory, numa_node), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t watchdog_fields[] = {
+    TEXT("device", struct config_watchdog, device),
+    CYAML_FIELD_UINT_PTR("timeout_s", OPTIONAL, struct config_watchdog, timeout_s), CYAML_FIELD_END};
+
 static const cyaml_schema_value_t waived = {
     CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, int, waive_words, CYAML_ARRAY_LEN(waive_words))};
 static const cyaml_schema_field_t arming_fields[] = {
@@ -91,10 +95,6 @@ static const cyaml_schema_field_t bypass_fields[] = {
 
 static const cyaml_schema_field_t alarms_fields[] = {
     CYAML_FIELD_UINT_PTR("shelve_max_s", OPTIONAL, struct config_alarms, shelve_max_s), CYAML_FIELD_END};
-
-static const cyaml_schema_field_t watchdog_fields[] = {
-    TEXT("device", struct config_watchdog, device),
-    CYAML_FIELD_UINT_PTR("timeout_s", OPTIONAL, struct config_watchdog, timeout_s), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_control, core),

@@ -20,6 +20,11 @@ struct config_memory {
     int *numa_node;
 };
 
+struct config_watchdog {
+    char *device;
+    uint32_t *timeout_s;
+};
+
 enum config_on_loss { ON_LOSS_ALARM = 0, ON_LOSS_TRIP = 1 };
 
 struct config_arming {
@@ -55,11 +60,6 @@ struct config_bypass {
 
 struct config_alarms {
     uint32_t *shelve_max_s;
-};
-
-struct config_watchdog {
-    char *device;
-    uint32_t *timeout_s;
 };
 
 struct config_control {

@@ -191,7 +191,7 @@ static void init(struct server *server, const struct server_plan *plan)
     }
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
         server->device_fd[i] = -1;
-        server->outbox[i] = (struct segment){.fd = -1};
+        server->outbox[i] = none;
     }
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         server->client[i].fd = -1;

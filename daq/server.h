@@ -70,9 +70,9 @@ struct server {
     struct shared orders[CONTROL_RINGS_MAX]; /* of each ring */
     struct usher usher;
     int device_fd[CONTROL_DEVICES_MAX];
-    struct segment outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
-    int watchdog_fd;                            /* -1: none */
-    uint32_t safe_number;                       /* datagrams sent by us */
+    struct shared outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
+    int watchdog_fd;                           /* -1: none */
+    uint32_t safe_number;                      /* datagrams sent by us */
     struct server_process process[1 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
     uint32_t processes;
     struct server_client client[SERVER_CLIENTS_MAX];

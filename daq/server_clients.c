@@ -96,6 +96,11 @@ static void send_boards(struct server *server, struct server_client *client)
     for (uint32_t i = 0; i < server->plan.workers; i++) {
         fds[n++] = server->worker_board[i].read_only_fd;
     }
+    for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
+        if (server->outbox[i].read_only_fd >= 0) {
+            fds[n++] = server->outbox[i].read_only_fd;
+        }
+    }
     for (uint32_t i = 0; i < server->plan.rings; i++) {
         fds[n++] = server->ring[i].read_only_fd;
     }

@@ -46,7 +46,7 @@ void server_outputs_safe(struct server *server)
 static struct board *board_of(struct server *server, const struct server_process *process)
 {
     return process->role == ROLE_CONTROL    ? &server_control_board(server)->common
-           : process->role == ROLE_ACTUATOR ? server->outbox[process->index].base
+           : process->role == ROLE_ACTUATOR ? server->outbox[process->index].segment.base
                                             : server->worker_board[process->index].segment.base;
 }
 
@@ -79,7 +79,7 @@ static void hand_actuator(struct server *server, uint32_t device, char index[4],
     snprintf(index, 4, "%u", device);
     launch->last_argument = index;
     launch_add(launch, server->table.read_only_fd, 3, "table");
-    launch_add(launch, server->outbox[device].fd, 4, "outbox");
+    launch_add(launch, server->outbox[device].segment.fd, 4, "outbox");
 }
 
 /* The descriptor of its leases, to be closed when it has been started; -1: its rings take no gating readers. */
@@ -207,7 +207,7 @@ static void bury(struct server *server, struct server_process *process, int stat
         server_events_control_died(server, now_ns + (uint64_t)server->tai_minus_monotonic_ns);
     }
     if (process->role == ROLE_ACTUATOR) {
-        outbox_fail(server->outbox[process->index].base, -EOWNERDEAD); /* control need not wait to see it */
+        outbox_fail(server->outbox[process->index].segment.base, -EOWNERDEAD); /* control need not wait to see it */
     }
     describe_end(status, text, sizeof(text));
     bool never_ran = !process->has_run && board->heartbeat == process->last_beat;

@@ -16,16 +16,25 @@ json_t *report_real(double value)
     return ring_is_not_finite(value) ? json_null() : json_real(value);
 }
 
+/* In the order of sluiced's processes: itself, control, workers, actuators. */
+static const struct board *board_of(const struct session *s, uint32_t process)
+{
+    if (process < 2) {
+        return process == 0 ? &s->supervisor->common : &s->control->common;
+    }
+    uint32_t i = process - 2;
+    return i < s->workers                  ? s->worker[i]
+           : i - s->workers < s->actuators ? &s->outbox[i - s->workers]->common
+                                           : NULL;
+}
+
 static json_t *report_processes(const struct session *s)
 {
     json_t *list = json_array();
     uint32_t n = s->supervisor->processes;
     for (uint32_t i = 0; i < n && i < SUPERVISOR_PROCESSES_MAX; i++) {
         const struct supervisor_process *p = &s->supervisor->process[i];
-        const struct board *board = i == 0               ? &s->supervisor->common
-                                    : i == 1             ? &s->control->common
-                                    : i - 2 < s->workers ? s->worker[i - 2]
-                                                         : NULL;
+        const struct board *board = board_of(s, i);
         json_t *refusals = json_array();
         for (uint32_t r = 0; board != NULL && r < board->refusals && r < BOARD_REFUSALS_MAX; r++) {
             json_array_append_new(refusals, json_string(board->refusal[r]));
@@ -200,17 +209,27 @@ static json_t *report_channels(const struct session *s, const struct control_boa
     return list;
 }
 
+static json_t *report_histogram(const struct histogram *h)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)ring_count_read(&h->count), "p50",
+                     (json_int_t)hist_quantile_ns(h, 0.5), "p99", (json_int_t)hist_quantile_ns(h, 0.99), "p999",
+                     (json_int_t)hist_quantile_ns(h, 0.999), "max", (json_int_t)ring_count_read(&h->max_ns), "late",
+                     (json_int_t)ring_count_read(&h->late), "late_limit", (json_int_t)h->limit_ns);
+}
+
 json_t *report_latency(const struct session *session)
 {
     json_t *hops = json_object();
     for (uint32_t i = 0; i < HOPS; i++) {
-        const struct histogram *h = &session->control->hop[i];
-        json_object_set_new(
-            hops, control_hop_name(i),
-            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)ring_count_read(&h->count), "p50",
-                      (json_int_t)hist_quantile_ns(h, 0.5), "p99", (json_int_t)hist_quantile_ns(h, 0.99), "p999",
-                      (json_int_t)hist_quantile_ns(h, 0.999), "max", (json_int_t)ring_count_read(&h->max_ns),
-                      "late", (json_int_t)ring_count_read(&h->late), "late_limit", (json_int_t)h->limit_ns));
+        json_object_set_new(hops, control_hop_name(i), report_histogram(&session->control->hop[i]));
+    }
+    for (uint32_t i = 0; i < session->actuators; i++) {
+        const struct outbox *outbox = session->outbox[i];
+        char key[RING_NAME_BYTES + 16];
+        snprintf(key, sizeof(key), "%.*s_taken", (int)sizeof(outbox->common.name) - 1, outbox->common.name);
+        json_object_set_new(hops, key, report_histogram(&outbox->taken));
+        snprintf(key, sizeof(key), "%.*s_confirmed", (int)sizeof(outbox->common.name) - 1, outbox->common.name);
+        json_object_set_new(hops, key, report_histogram(&outbox->confirmed));
     }
     return hops;
 }

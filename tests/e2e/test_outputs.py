@@ -110,8 +110,14 @@ class Modbus(Outputs):
                    pause_s=0.002)
 
     def armed(self, server, device):
-        server.make_armed()
-        self.wait_coils(device, 1)
+        """With its coils; again if a stall of the machine trips it meanwhile."""
+        def there():
+            server.make_armed()
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: device.coils[10:12] == [1, 1], "coils", 2, 0.002)
+            return device.coils[10:12] == [1, 1]
+
+        wait_until(there, lambda: f"the permit, found coils {device.coils[8:14]}")
 
     def test_coils_follow_and_a_trip_drops_them(self):
         server, sensor, device = self.begin_modbus()
@@ -121,6 +127,12 @@ class Modbus(Outputs):
         self.wait_coils(device, 0)
         server.wait_state("tripped")
         self.assertEqual(device.bold, 0)
+        latency = server.status()["latency_ns"]
+        self.assertGreater(latency["actuator-0_taken"]["count"], 2)
+        self.assertGreaterEqual(latency["actuator-0_confirmed"]["count"], 2)
+        print("command -> coils confirmed, us:", {k: round(v / 1000) for k, v in latency["actuator-0_confirmed"].items()
+                                                  if k in ("p50", "max")})
+        self.assertEqual(server.processes()["actuator-0"]["sealed"], True)
         self.assertEqual(server.end(), 0)
         self.assert_nothing_left(server)
 
