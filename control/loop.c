@@ -136,6 +136,9 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
     board->hop[HOP_ARRIVAL_TO_DECIDED].limit_ns = table->late_ns;
     board->hop[HOP_ARRIVAL_TO_OUTPUT].limit_ns = table->late_ns;
     board->hop[HOP_LOOP].limit_ns = table->cycle_budget_ns;
+    /* A replay begins here, or goes on here after a control process that died: before the first step. */
+    loop->inputs.now_ns = tai_of(loop, now_ns);
+    evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, now_ns);
     send_all(loop, now_ns);
 }
 
