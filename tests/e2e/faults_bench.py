@@ -201,13 +201,16 @@ class Bench:
 
     def _try(self, fault, verdict):
         """The verdict; again if the machine was in the way."""
-        for attempt in range(TRIES):
+        whys = []
+        for _ in range(TRIES):
             try:
                 return verdict()
             except Disturbed as why:
+                whys.append(str(why))
                 print(f"    {fault}: again, {why}", flush=True)
                 self.case.cured(self)
-        raise AssertionError(f"{fault}: disturbed {TRIES} times; is the machine overloaded?")
+        raise AssertionError(f"{fault}: each time something else came first: {'; '.join(whys)}. The machine's stalls come and go; "
+                             "what comes every time is the server's")
 
     def reported(self, fault, trip):
         """The black box's directory of this trip; None if there is no black box."""
