@@ -134,7 +134,10 @@ static void add_channel(struct engine_state *state, const struct control_rule *r
 {
     struct engine_cause cause = {.kind = why, .rule = ENGINE_NONE, .output = ENGINE_NONE};
     uint32_t channel = rule->channel;
-    if (channel >= CONTROL_CHANNELS_MAX || (rule->form == FORM_DEVIATION && state->why[channel] == CAUSE_NONE)) {
+    bool second = rule->form == FORM_DEVIATION && rule->other < CONTROL_CHANNELS_MAX &&
+                  channel < CONTROL_CHANNELS_MAX && state->why[channel] == CAUSE_NONE &&
+                  state->why[rule->other] != CAUSE_NONE;
+    if (second) {
         channel = rule->other;
     }
     if (channel >= CONTROL_CHANNELS_MAX || known_already(state, from, why, channel)) {
@@ -268,6 +271,24 @@ static void add_part(const struct control_table *table, struct engine_state *sta
     }
 }
 
+/* The first cause of an acting partial rule that trips an output which was not tripped before. */
+/*@ requires \valid_read(table) && \valid_read(state);
+    assigns \nothing; */
+static uint32_t find_news(const struct control_table *table, const struct engine_state *state, uint32_t from,
+                          uint32_t to)
+{
+    /*@ loop invariant from <= i;
+        loop assigns i;
+        loop variant UINT32_MAX - i; */
+    for (uint32_t i = from; i < to && i < ENGINE_CAUSES_MAX; i++) {
+        uint32_t rule = state->cause[i].rule;
+        if (rule >= CONTROL_RULES_MAX || (rules_outputs(table, &table->rule[rule]) & ~state->latched) != 0) {
+            return i;
+        }
+    }
+    return from;
+}
+
 /*@ requires \valid_read(readback);
     assigns \nothing; */
 static uint32_t readback_mask(uint32_t code, const struct readback *readback)
@@ -344,6 +365,7 @@ void causes_collect(const struct control_table *table, struct engine_state *stat
     }
     causes->partial_from = state->demand_count;
     causes->partial_to = state->cause_count;
+    causes->partial_news = find_news(table, state, causes->partial_from, causes->partial_to);
     if (acting.blocking > 0) {
         add_part(table, state, inputs, PART_BLOCKING, all_are_full, state->demand_count);
     }

@@ -239,6 +239,8 @@ struct engine_outputs {
                              state is as it was, so that a replay may leave this step out */
     uint32_t events;      /* entries of event[]; the others are not written */
     uint32_t events_lost; /* that did not fit */
+    uint32_t trip_cause;  /* if tripped: index in state->cause of the first cause of this withdrawal */
+    uint32_t reserved;
     struct engine_event event[ENGINE_EVENTS_MAX];
 };
 
