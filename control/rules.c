@@ -366,6 +366,9 @@ static void judge_leaf(const struct control_table *table, const struct engine_st
     uint64_t samples = pair ? first->samples + second->samples : first->samples;
     uint32_t why = state->why[a] != CAUSE_NONE ? state->why[a] : state->why[b];
     if (why != CAUSE_NONE) {
+        uint32_t bad_second = state->why[a] == CAUSE_NONE ? 1 : 0;
+        outputs->changed |= memory->bad_second != bad_second ? 1 : 0;
+        memory->bad_second = bad_second;
         judge_unknown(memory, why, samples, outputs);
         return;
     }

@@ -324,6 +324,7 @@ static const struct field engine_rule_state_fields[] = {FIELD(engine_rule_state,
                                                         FIELD(engine_rule_state, anchor_ns),
                                                         FIELD(engine_rule_state, anchor),
                                                         FIELD(engine_rule_state, measure),
+                                                        FIELD(engine_rule_state, bad_second),
                                                         FIELD(engine_rule_state, reserved)};
 
 static const struct field engine_output_state_fields[] = {
