@@ -92,6 +92,25 @@ static int attach_rings(struct control_loop *loop, struct error *err)
     return 0;
 }
 
+/* Registers and outboxes are mapped before the seal. */
+static int attach_outputs(const struct control_table *table, struct error *err)
+{
+    int code = 0;
+    for (uint32_t i = 0; i < table->devices && code == 0; i++) {
+        code = output_attach(table, i, (int)table->device[i].fd, err);
+    }
+    return code;
+}
+
+static enum seal_profile profile_of(const struct control_table *table)
+{
+    bool gpio = false;
+    for (uint32_t i = 0; i < table->devices; i++) {
+        gpio = gpio || table->device[i].kind == DEVICE_GPIO;
+    }
+    return gpio ? SEAL_CONTROL_GPIO : SEAL_CONTROL;
+}
+
 static void handle(int signal_number, void (*handler)(int))
 {
     struct sigaction action = {.sa_handler = handler};
@@ -151,6 +170,9 @@ int main(int argc, char **argv)
     const struct control_table *plan = table;
     shown->common.pid = (uint64_t)getpid();
     shown->common.started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
+    if (attach_outputs(plan, &err) != 0) {
+        return fail(&err);
+    }
     loop_init(&loop, plan, board, mailbox, journal);
     if (attach_rings(&loop, &err) != 0) {
         return fail(&err);
@@ -161,7 +183,7 @@ int main(int argc, char **argv)
         stop = 1;
     }
     fflush(NULL);
-    seal_process(SEAL_CONTROL, plan->thread.seal != 0, &shown->common);
+    seal_process(profile_of(plan), plan->thread.seal != 0, &shown->common);
     loop_run(&loop, &stop);
     /* The signal alone proves nothing: anybody may have sent it. */
     if (orphaned != 0 && argc > 1 && parent_is_gone(plan->supervisor_pid)) {

@@ -11,12 +11,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/gpio.h"
+#include "control/outbox.h"
+#include "control/register.h"
+#include "ring/segment.h"
+
+/* Where this process speaks to a device by memory: the register, or the outbox. Set once, before the seal. */
+static void *attached[CONTROL_DEVICES_MAX];
+
 const char *output_kind_name(uint32_t kind)
 {
-    return kind == DEVICE_UDP ? "udp" : kind == DEVICE_UNIX ? "unix" : kind == DEVICE_FILE ? "file" : "none";
+    static const char *const names[] = {"none", "udp", "unix", "file", "gpio", "memory", "modbus"};
+    return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : names[0];
 }
 
-static bool parse_udp(const char *target, struct sockaddr_in *address)
+bool output_parse_address(const char *target, struct sockaddr_in *address)
 {
     char host[CONTROL_TARGET_BYTES];
     char *end = NULL;
@@ -34,13 +43,14 @@ static bool parse_udp(const char *target, struct sockaddr_in *address)
 bool output_target_ok(uint32_t kind, const char *target)
 {
     struct sockaddr_in address;
-    return kind == DEVICE_UDP ? parse_udp(target, &address) : target[0] == '/' || strchr(target, '/') != NULL;
+    bool is_address = kind == DEVICE_UDP || kind == DEVICE_MODBUS;
+    return is_address ? output_parse_address(target, &address) : strchr(target, '/') != NULL;
 }
 
 static int open_udp(const char *target, struct error *err)
 {
     struct sockaddr_in address;
-    if (!parse_udp(target, &address)) {
+    if (!output_parse_address(target, &address)) {
         return error_set(err, -EINVAL, "output target: expected ADDRESS:PORT such as 127.0.0.1:7000, found '%s'",
                          target);
     }
@@ -63,35 +73,57 @@ static int open_unix(void)
     return fd < 0 ? -errno : fd;
 }
 
-int output_open(const struct control_device *device, struct error *err)
+static int open_file(const char *target)
 {
+    int fd = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    // cppcheck-suppress resourceLeak ; it is the caller's
+    return fd < 0 ? -errno : fd;
+}
+
+int output_open(const struct control_table *table, uint32_t device, struct error *err)
+{
+    const struct control_device *d = &table->device[device];
     int fd;
-    switch (device->kind) {
+    switch (d->kind) {
     case DEVICE_UDP:
-        return open_udp(device->target, err);
+        return open_udp(d->target, err);
+    case DEVICE_GPIO:
+        return gpio_open(table, device, err);
+    case DEVICE_MEMORY:
+        return register_open(d, err);
     case DEVICE_UNIX: /* the receiver may come later and go: every datagram is addressed */
         fd = open_unix();
         break;
     case DEVICE_FILE:
-        fd = open(device->target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
-        fd = fd < 0 ? -errno : fd;
+        fd = open_file(d->target);
         break;
     default:
-        return error_set(err, -EINVAL, "output device of unknown kind %u", device->kind);
+        return error_set(err, -EINVAL, "output device of unknown kind %u", d->kind);
     }
     if (fd < 0) {
-        error_set(err, fd, "output %s %s: cannot open: %s", output_kind_name(device->kind), device->target,
-                  strerror(-fd));
+        error_set(err, fd, "output %s %s: cannot open: %s", output_kind_name(d->kind), d->target, strerror(-fd));
     }
     return fd;
 }
 
+int output_attach(const struct control_table *table, uint32_t device, int fd, struct error *err)
+{
+    const struct control_device *d = &table->device[device];
+    size_t bytes;
+    return d->kind == DEVICE_MEMORY   ? register_map(d, fd, &attached[device], err)
+           : d->kind == DEVICE_MODBUS ? segment_map(fd, true, sizeof(struct outbox), &attached[device], &bytes, err)
+                                      : 0;
+}
+
 uint32_t output_lines(const struct control_table *table, uint32_t device, uint32_t energised_outputs)
 {
+    bool by_rank = table->device[device].kind == DEVICE_GPIO || table->device[device].kind == DEVICE_MODBUS;
     uint32_t bits = 0;
+    uint32_t rank = 0;
     for (uint32_t i = 0; i < table->outputs && i < CONTROL_OUTPUTS_MAX; i++) {
-        if (table->output[i].device == device && (energised_outputs >> i & 1) != 0) {
-            bits |= UINT32_C(1) << (table->output[i].line & 31);
+        if (table->output[i].device == device) {
+            uint32_t bit = by_rank ? rank++ : table->output[i].line;
+            bits |= (energised_outputs >> i & 1) << (bit & 31);
         }
     }
     return bits & table->device[device].lines;
@@ -174,13 +206,43 @@ static int send_datagram(const struct control_device *device, int fd, const uint
     return n == (ssize_t)OUTPUT_DATAGRAM_BYTES ? 0 : n < 0 ? -errno : -EIO;
 }
 
+/* control stores; the supervisor must outlive a register that is gone (control/register.h). */
+static int send_register(const struct control_device *device, void *at, int fd,
+                         const struct output_message *message)
+{
+    if (message->origin == OUTPUT_SUPERVISOR) {
+        return register_is_file(fd) ? register_write(device, fd, message->energised)
+               : at != NULL         ? register_store_guarded(device, at, message->energised)
+                                    : -ENXIO;
+    }
+    return at != NULL ? register_store(device, at, message->energised) : -ENXIO;
+}
+
+static int send_outbox(const struct control_table *table, struct outbox *outbox, uint32_t lines,
+                       const struct output_message *message)
+{
+    if (outbox == NULL) {
+        return -ENXIO;
+    }
+    outbox_put(outbox, message->number, message->energised & lines, message->decided_tai_ns);
+    return outbox_verdict(outbox, message->decided_tai_ns, table->output_fault_ns);
+}
+
 int output_send(const struct control_table *table, uint32_t device, int fd, const struct output_message *message)
 {
     const struct control_device *d = &table->device[device];
     uint8_t bytes[OUTPUT_DATAGRAM_BYTES];
-    if (d->kind == DEVICE_FILE) {
+    switch (d->kind) {
+    case DEVICE_FILE:
         return send_file(table, device, fd, message->energised);
+    case DEVICE_GPIO:
+        return gpio_send(fd, d->lines, message->energised);
+    case DEVICE_MEMORY:
+        return send_register(d, attached[device], fd, message);
+    case DEVICE_MODBUS:
+        return send_outbox(table, attached[device], d->lines, message);
+    default:
+        output_encode(message, d->lines, bytes);
+        return send_datagram(d, fd, bytes);
     }
-    output_encode(message, d->lines, bytes);
-    return send_datagram(d, fd, bytes);
 }

@@ -1,4 +1,6 @@
-/* Output devices. A datagram device gets one packet for all its lines; a file device one short write.
+/* Output devices. A datagram device gets one packet for all its lines; a file device one short write; GPIO lines
+ * one ioctl (control/gpio.h); a register one store (control/register.h); Modbus coils are left in an outbox for
+ * sluice-actuator (control/outbox.h).
  *
  * The datagram, 48 bytes, big-endian:
  *    0 u32 magic 0x534c4f31 "SLO1"     4 u32 number of this datagram from this origin
@@ -35,23 +37,37 @@ struct output_message {
     uint32_t origin; /* enum output_origin */
 };
 
-/* True if the target can be right for this kind (ADDRESS:PORT for udp, a path otherwise). Opens nothing. Cold. */
+struct sockaddr_in;
+
+/* True if the target can be right for this kind (ADDRESS:PORT for udp and modbus, a path otherwise). Opens nothing.
+ * Cold. */
 bool output_target_ok(uint32_t kind, const char *target);
 
-/* Opens the device for writing, non-blocking, and leaves it alone. >= 0 or -errno. Cold, by sluiced. */
-int output_open(const struct control_device *device, struct error *err);
+/* ADDRESS:PORT, IPv4. Cold. */
+bool output_parse_address(const char *target, struct sockaddr_in *address);
 
-/* Sends the lines' state. 0 or -errno; never blocks on a socket. Any thread. -ECONNREFUSED: nobody listened to an
- * earlier datagram; this one has been sent all the same. */
+/* Opens the device for writing, non-blocking, and leaves it alone; but GPIO lines are taken, and are low from then
+ * on.
+ * >= 0 or -errno. Not for Modbus, whose descriptor is that of its outbox. Cold, by sluiced. */
+int output_open(const struct control_table *table, uint32_t device, struct error *err);
+
+/* Maps what this process needs to speak to an opened device by memory: a register, an outbox; nothing for the
+ * others. Kept here, for there is one such map of a device in a process. 0 or -errno. Cold, before the first
+ * output_send. */
+int output_attach(const struct control_table *table, uint32_t device, int fd, struct error *err);
+
+/* Sends the lines' state. 0 or -errno; never blocks on a socket. One thread. -ECONNREFUSED: nobody listened to an
+ * earlier datagram; this one has been sent all the same. Modbus: what the actuator has said of the commands before,
+ * -ETIMEDOUT if nothing for too long. */
 int output_send(const struct control_table *table, uint32_t device, int fd, const struct output_message *message);
 
-/* Energised bits per output index -> bits per line of one device. Pure. */
+/* Energised bits per output index -> bits per line of one device; GPIO, Modbus: bit i is its i-th output. Pure. */
 uint32_t output_lines(const struct control_table *table, uint32_t device, uint32_t energised_outputs);
 
 /* Lays out the datagram. Pure. */
 void output_encode(const struct output_message *message, uint32_t lines, uint8_t bytes[OUTPUT_DATAGRAM_BYTES]);
 
-/* "udp", "unix", "file". */
+/* "udp" .. "modbus". */
 const char *output_kind_name(uint32_t kind);
 
 #endif

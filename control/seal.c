@@ -2,16 +2,30 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/gpio.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 /* restart_syscall: what the kernel makes of an interrupted sleep. getppid and the unlinks: control clears the run
  * directory away when its supervisor has died. */
 static const char *const control_names[] = {"clock_nanosleep", "clock_gettime", "sendto",          "pwrite64",
                                             "write",           "rt_sigreturn",  "restart_syscall", "getppid",
                                             "unlink",          "rmdir",         "exit_group",      NULL};
+
+/* ioctl: only the one that sets the lines, see allow(). */
+static const char *const control_gpio_names[] = {
+    "clock_nanosleep", "clock_gettime",   "sendto",  "pwrite64", "write",
+    "rt_sigreturn",    "restart_syscall", "getppid", "unlink",   "rmdir",
+    "exit_group",      "ioctl",           NULL};
+
+/* socket to close: what libmodbus does on a connection that is lost and made anew. */
+static const char *const actuator_names[] = {
+    "clock_nanosleep", "clock_gettime", "socket",     "setsockopt",      "getsockopt", "connect",
+    "pselect6",        "sendto",        "recvfrom",   "shutdown",        "close",      "poll",
+    "write",           "rt_sigreturn",  "exit_group", "restart_syscall", NULL};
 
 /* openat to fcntl: a serial device that went away is opened again. */
 static const char *const worker_names[] = {"io_uring_enter", "clock_nanosleep", "clock_gettime", "openat",
@@ -25,18 +39,35 @@ static const char *const worker_leases_names[] = {
 
 const char *const *seal_names(enum seal_profile profile)
 {
-    return profile == SEAL_CONTROL         ? control_names
-           : profile == SEAL_WORKER_LEASES ? worker_leases_names
-                                           : worker_names;
+    switch (profile) {
+    case SEAL_CONTROL_GPIO:
+        return control_gpio_names;
+    case SEAL_WORKER:
+        return worker_names;
+    case SEAL_WORKER_LEASES:
+        return worker_leases_names;
+    case SEAL_ACTUATOR:
+        return actuator_names;
+    default:
+        return control_names;
+    }
 }
 
-/* Memory may only be mapped to be read, over what is mapped already. */
-static int allow(scmp_filter_ctx filter, const char *name)
+/* Memory may only be mapped to be read, over what is mapped already; control's ioctl sets GPIO lines and does
+ * nothing else; the actuator's sockets are IPv4 streams. */
+static int allow(scmp_filter_ctx filter, enum seal_profile profile, const char *name)
 {
     int number = seccomp_syscall_resolve_name(name);
     if (strcmp(name, "mmap") == 0) {
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 2, SCMP_A2(SCMP_CMP_EQ, PROT_READ),
                                 SCMP_A3(SCMP_CMP_EQ, MAP_SHARED | MAP_FIXED | MAP_POPULATE));
+    }
+    if (strcmp(name, "ioctl") == 0 && profile == SEAL_CONTROL_GPIO) {
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+                                SCMP_A1(SCMP_CMP_EQ, GPIO_V2_LINE_SET_VALUES_IOCTL));
+    }
+    if (strcmp(name, "socket") == 0) {
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
     }
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
 }
@@ -49,7 +80,7 @@ static int load_filter(enum seal_profile profile)
     }
     int code = 0;
     for (const char *const *name = seal_names(profile); *name != NULL && code == 0; name++) {
-        code = allow(filter, *name);
+        code = allow(filter, profile, *name);
     }
     if (code == 0) {
         code = seccomp_load(filter);

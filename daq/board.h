@@ -5,7 +5,7 @@
 #include "daq/segment_table.h"
 #include "ring/board.h"
 
-#define SUPERVISOR_PROCESSES_MAX 10u
+#define SUPERVISOR_PROCESSES_MAX 20u
 #define SUPERVISOR_RINGS_MAX     16u
 #define SUPERVISOR_READERS_MAX   512u
 #define SUPERVISOR_EVENTS_MAX    32u

@@ -32,6 +32,8 @@ struct server_plan {
     char instance[RING_NAME_BYTES];
     uint64_t silence_ns;  /* control is given up when its heartbeat is older than this */
     uint32_t readers_max; /* at a time, over all rings */
+    uint32_t watchdog_timeout_s;
+    char watchdog_path[CONTROL_TARGET_BYTES]; /* empty: none is asked for */
     uint32_t rings;
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];
@@ -70,6 +72,12 @@ void compile_gating(struct compile *c);
 
 /* compile_control.c: the interlock's table. */
 void compile_control(struct compile *c);
+
+/* compile_outputs.c: outputs and their devices, the heartbeat, the watchdog. */
+void compile_outputs(struct compile *c);
+
+/* compile_feedback.c: where output i says what it really does. */
+void compile_feedback(struct compile *c, uint32_t i);
 
 /* compile_rules.c: conditions and rules, after the outputs, which they name. */
 void compile_rules(struct compile *c);

@@ -2,11 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/output.h"
 #include "daq/compile.h"
 #include "ring/clock.h"
-
-#define PATH_BYTES 128
 
 static void compile_settings(struct compile *c)
 {
@@ -52,99 +49,15 @@ static void compile_settings(struct compile *c)
     }
 }
 
-static uint32_t find_device(struct compile *c, uint32_t i, const struct config_output *from)
-{
-    struct control_table *table = &c->plan->table;
-    char path[PATH_BYTES];
-    for (uint32_t d = 0; d < table->devices; d++) {
-        if (table->device[d].kind == (uint32_t)from->kind && strcmp(table->device[d].target, from->target) == 0) {
-            return d;
-        }
-    }
-    snprintf(path, sizeof(path), "outputs[%u].target", i);
-    if (table->devices == CONTROL_DEVICES_MAX || from->target[0] == 0 ||
-        strlen(from->target) >= CONTROL_TARGET_BYTES) {
-        config_complain(c->file, c->errors, path,
-                        "expected at most %u different targets of 1 to %u characters each, found '%s'",
-                        CONTROL_DEVICES_MAX, CONTROL_TARGET_BYTES - 1, from->target);
-        return CONTROL_DEVICES_MAX;
-    }
-    if (!output_target_ok((uint32_t)from->kind, from->target)) {
-        config_complain(c->file, c->errors, path, "expected %s, found '%s'",
-                        from->kind == DEVICE_UDP ? "ADDRESS:PORT such as 127.0.0.1:7000"
-                                                 : "a path with a '/' in it such as /run/valve",
-                        from->target);
-    }
-    struct control_device *device = &table->device[table->devices];
-    device->kind = (uint32_t)from->kind;
-    snprintf(device->target, sizeof(device->target), "%s", from->target);
-    return table->devices++;
-}
-
-static void compile_acknowledge(struct compile *c, uint32_t i, const char *name, struct control_device *device)
-{
-    const struct control_table *table = &c->plan->table;
-    char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "outputs[%u].acknowledge", i);
-    for (uint32_t r = 0; r < table->rings; r++) {
-        if (strcmp(table->ring[r].name, name) == 0) {
-            if (device->acknowledge_ring != 0 && device->acknowledge_ring != r + 1) {
-                config_complain(c->file, c->errors, path, "this target already acknowledges another ring");
-            }
-            device->acknowledge_ring = r + 1;
-            return;
-        }
-    }
-    config_complain(c->file, c->errors, path, "no ring with channels is named '%s'", name);
-}
-
-static void compile_output(struct compile *c, uint32_t i)
-{
-    const struct config_output *from = &c->config->outputs[i];
-    struct control_table *table = &c->plan->table;
-    struct control_output *to = &table->output[i];
-    char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "outputs[%u].name", i);
-    compile_name(c, path, from->name, to->name);
-    for (uint32_t j = 0; j < i; j++) {
-        if (strcmp(table->output[j].name, to->name) == 0) {
-            config_complain(c->file, c->errors, path, "a second output named '%s'; names must differ", to->name);
-        }
-    }
-    to->device = find_device(c, i, from);
-    snprintf(path, sizeof(path), "outputs[%u].line", i);
-    to->line = (uint32_t)compile_bounded(c, path, from->line, 0, 0, 31, "(number of the line)");
-    if (to->device == CONTROL_DEVICES_MAX) {
-        return;
-    }
-    struct control_device *device = &table->device[to->device];
-    if ((device->lines >> to->line & 1) != 0) {
-        config_complain(c->file, c->errors, path, "line %u of %s is already another output", to->line,
-                        device->target);
-    }
-    device->lines |= UINT32_C(1) << to->line;
-    if (from->acknowledge != NULL) {
-        compile_acknowledge(c, i, from->acknowledge, device);
-    }
-}
-
 void compile_control(struct compile *c)
 {
     struct control_table *table = &c->plan->table;
-    const struct config *config = c->config;
     table->magic = CONTROL_TABLE_MAGIC;
     table->version = CONTROL_TABLE_VERSION;
     table->bytes = sizeof(*table);
     memcpy(table->instance, c->plan->instance, sizeof(table->instance));
     compile_settings(c);
-    if (config->outputs_count > CONTROL_OUTPUTS_MAX) {
-        config_complain(c->file, c->errors, "outputs", "expected at most %u outputs", CONTROL_OUTPUTS_MAX);
-        return;
-    }
-    for (uint32_t i = 0; i < config->outputs_count; i++) {
-        compile_output(c, i);
-    }
-    table->outputs = config->outputs_count;
+    compile_outputs(c);
     compile_rules(c);
     compile_budgets(c);
 }

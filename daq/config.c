@@ -34,7 +34,10 @@ static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"b
 static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
 static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}};
 static const cyaml_strval_t format_words[] = {{"binary", SERIAL_BINARY}, {"text", SERIAL_TEXT}};
-static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP}, {"unix", DEVICE_UNIX}, {"file", DEVICE_FILE}};
+static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
+                                              {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
+                                              {"memory", DEVICE_MEMORY}, {"modbus", DEVICE_MODBUS}};
+static const cyaml_strval_t without_words[] = {{"accepted", 1}};
 static const cyaml_strval_t type_words[] = {{"i8", RING_TYPE_I8},   {"u8", RING_TYPE_U8},   {"i16", RING_TYPE_I16},
                                             {"u16", RING_TYPE_U16}, {"i32", RING_TYPE_I32}, {"u32", RING_TYPE_U32},
                                             {"i64", RING_TYPE_I64}, {"u64", RING_TYPE_U64}, {"f32", RING_TYPE_F32},
@@ -54,6 +57,10 @@ static const cyaml_schema_field_t memory_fields[] = {
     CYAML_FIELD_BOOL_PTR("lock", OPTIONAL, struct config_memory, lock),
     CYAML_FIELD_INT_PTR("numa_node", OPTIONAL, struct config_memory, numa_node), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t watchdog_fields[] = {
+    TEXT("device", struct config_watchdog, device),
+    CYAML_FIELD_UINT_PTR("timeout_s", OPTIONAL, struct config_watchdog, timeout_s), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_control, core),
     WORD_OPTIONAL("policy", struct config_control, policy, policy_words),
@@ -69,6 +76,8 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_UINT_PTR("output_fault_ms", OPTIONAL, struct config_control, output_fault_ms),
     CYAML_FIELD_UINT_PTR("late_us", OPTIONAL, struct config_control, late_us),
     CYAML_FIELD_UINT_PTR("silence_ms", OPTIONAL, struct config_control, silence_ms),
+    CYAML_FIELD_UINT_PTR("heartbeat_us", OPTIONAL, struct config_control, heartbeat_us),
+    CYAML_FIELD_MAPPING_PTR("watchdog", OPTIONAL, struct config_control, watchdog, watchdog_fields),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t worker_fields[] = {
@@ -186,12 +195,31 @@ static const cyaml_schema_field_t rule_fields[] = {
     CYAML_FIELD_FLOAT_PTR("delay_ms", OPTIONAL, struct config_rule, delay_ms),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t register_fields[] = {
+    CYAML_FIELD_UINT_PTR("at_byte", OPTIONAL, struct config_register, at_byte),
+    CYAML_FIELD_UINT_PTR("width_bytes", OPTIONAL, struct config_register, width_bytes),
+    WORD_OPTIONAL("byte_order", struct config_register, byte_order, order_words), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t feedback_fields[] = {
+    TEXT("channel", struct config_feedback, channel),
+    CYAML_FIELD_UINT_PTR("energised_bits", OPTIONAL, struct config_feedback, energised_bits),
+    CYAML_FIELD_UINT_PTR("safe_bits", OPTIONAL, struct config_feedback, safe_bits),
+    CYAML_FIELD_FLOAT_PTR("energised_at", OPTIONAL, struct config_feedback, energised_at),
+    CYAML_FIELD_FLOAT_PTR("safe_at", OPTIONAL, struct config_feedback, safe_at),
+    CYAML_FIELD_UINT_PTR("time_ms", CYAML_FLAG_POINTER, struct config_feedback, time_ms),
+    CYAML_FIELD_END};
+
 static const cyaml_schema_field_t output_fields[] = {
     TEXT("name", struct config_output, name),
     WORD("kind", struct config_output, kind, device_words),
     TEXT("target", struct config_output, target),
     CYAML_FIELD_UINT_PTR("line", OPTIONAL, struct config_output, line),
     TEXT_OPTIONAL("acknowledge", struct config_output, acknowledge),
+    CYAML_FIELD_MAPPING_PTR("register", OPTIONAL, struct config_output, memory_register, register_fields),
+    CYAML_FIELD_UINT_PTR("unit_id", OPTIONAL, struct config_output, unit_id),
+    CYAML_FIELD_BOOL_PTR("heartbeat", OPTIONAL, struct config_output, heartbeat),
+    WORD_OPTIONAL("without_heartbeat", struct config_output, without_heartbeat, without_words),
+    CYAML_FIELD_MAPPING_PTR("feedback", OPTIONAL, struct config_output, feedback, feedback_fields),
     CYAML_FIELD_END};
 
 #define ITEM(name, type, fields)                                                                                   \
@@ -218,8 +246,9 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    top_fields,    memory_fields,   control_fields,  worker_fields,  ring_fields, source_fields,
-    gating_fields, sequence_fields, checksum_fields, channel_fields, rule_fields, output_fields};
+    top_fields,    memory_fields, control_fields,  worker_fields,   ring_fields,
+    source_fields, gating_fields, sequence_fields, checksum_fields, channel_fields,
+    rule_fields,   output_fields, watchdog_fields, register_fields, feedback_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

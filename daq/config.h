@@ -20,6 +20,11 @@ struct config_memory {
     int *numa_node;
 };
 
+struct config_watchdog {
+    char *device;
+    uint32_t *timeout_s;
+};
+
 struct config_control {
     int *core;
     int *policy;
@@ -35,6 +40,8 @@ struct config_control {
     uint32_t *output_fault_ms;
     uint32_t *late_us;
     uint32_t *silence_ms;
+    uint32_t *heartbeat_us;
+    struct config_watchdog *watchdog;
 };
 
 struct config_worker {
@@ -156,12 +163,32 @@ struct config_rule {
     double *pre_alarm_low;
 };
 
+struct config_register {
+    uint32_t *at_byte;
+    uint32_t *width_bytes;
+    int *byte_order; /* enum ring_byte_order */
+};
+
+struct config_feedback {
+    char *channel;
+    uint64_t *energised_bits; /* masks */
+    uint64_t *safe_bits;
+    double *energised_at; /* thresholds */
+    double *safe_at;
+    uint32_t *time_ms;
+};
+
 struct config_output {
     char *name;
     int kind; /* enum device_kind */
     char *target;
     uint32_t *line;
-    char *acknowledge; /* name of a ring */
+    char *acknowledge;                       /* name of a ring */
+    struct config_register *memory_register; /* `register` */
+    uint32_t *unit_id;                       /* modbus */
+    bool *heartbeat;
+    int *without_heartbeat; /* memory: accepted */
+    struct config_feedback *feedback;
 };
 
 struct config {

@@ -17,8 +17,9 @@ enum segment_kind {
     SEGMENT_KIND_WORKER_BOARD = 6,
     SEGMENT_KIND_RING = 7,
     SEGMENT_KIND_LEASE = 8,
-    SEGMENT_KIND_ORDERS = 9,  /* of a ring: what the server asks of its writer */
-    SEGMENT_KIND_JOURNAL = 10 /* the interlock's decisions, one by one */
+    SEGMENT_KIND_ORDERS = 9,   /* of a ring: what the server asks of its writer */
+    SEGMENT_KIND_JOURNAL = 10, /* the interlock's decisions, one by one */
+    SEGMENT_KIND_OUTBOX = 11   /* what control leaves for an actuator */
 };
 
 struct segment_entry {

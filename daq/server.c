@@ -177,6 +177,7 @@ static void init(struct server *server, const struct server_plan *plan)
     server->plan = *plan;
     server->lock_fd = -1;
     server->listen_fd = -1;
+    server->watchdog_fd = -1;
     server->shown_state = ENGINE_INIT;
     server->tai_minus_monotonic_ns = clock_measure_tai_offset_ns();
     struct shared none = {.segment = {.fd = -1}, .read_only_fd = -1};
@@ -189,6 +190,7 @@ static void init(struct server *server, const struct server_plan *plan)
     }
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
         server->device_fd[i] = -1;
+        server->outbox[i] = (struct segment){.fd = -1};
     }
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         server->client[i].fd = -1;
@@ -196,6 +198,11 @@ static void init(struct server *server, const struct server_plan *plan)
     server->process[server->processes++] = (struct server_process){.role = ROLE_CONTROL};
     for (uint32_t i = 0; i < plan->workers; i++) {
         server->process[server->processes++] = (struct server_process){.role = ROLE_WORKER, .index = i};
+    }
+    for (uint32_t i = 0; i < plan->table.devices; i++) {
+        if (plan->table.device[i].kind == DEVICE_MODBUS) {
+            server->process[server->processes++] = (struct server_process){.role = ROLE_ACTUATOR, .index = i};
+        }
     }
 }
 

@@ -18,15 +18,16 @@
 #include "daq/usher.h"
 
 #define SERVER_CLIENTS_MAX 128u
+#define SERVER_WATCHDOG_FD 9  /* of /dev/watchdog in control, if there is one */
 #define SERVER_RING_FD     10 /* first ring's descriptor number in a child */
 #define SERVER_DEVICE_FD   40 /* first output device's */
 #define SERVER_ORDERS_FD   60 /* first page of orders */
 
-enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1 };
+enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2 };
 
 struct server_process {
     enum server_role role;
-    uint32_t index; /* of the worker */
+    uint32_t index; /* of the worker, or of the actuator's device */
     pid_t pid;      /* 0: not running */
     uint64_t started_ns;
     uint64_t start_at_ns; /* when to start it (again) */
@@ -64,8 +65,10 @@ struct server {
     struct shared orders[CONTROL_RINGS_MAX]; /* of each ring */
     struct usher usher;
     int device_fd[CONTROL_DEVICES_MAX];
-    uint32_t safe_number; /* datagrams sent by us */
-    struct server_process process[SERVER_WORKERS_MAX + 1];
+    struct segment outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
+    int watchdog_fd;                            /* -1: none */
+    uint32_t safe_number;                       /* datagrams sent by us */
+    struct server_process process[1 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
     uint32_t processes;
     struct server_client client[SERVER_CLIENTS_MAX];
     uint64_t shown_trips;

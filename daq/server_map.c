@@ -6,7 +6,8 @@
 
 #include "daq/server.h"
 
-static_assert(SEGMENT_TABLE_MAX >= 4 + 2 * SERVER_WORKERS_MAX + 2 * CONTROL_RINGS_MAX + SUPERVISOR_READERS_MAX,
+static_assert(SEGMENT_TABLE_MAX >=
+                  5 + 2 * SERVER_WORKERS_MAX + 2 * CONTROL_RINGS_MAX + CONTROL_DEVICES_MAX + SUPERVISOR_READERS_MAX,
               "the table has a place for every segment there can be");
 
 static void add(struct segment_table *table, enum segment_kind kind, const struct segment *segment,
@@ -83,6 +84,12 @@ void server_fill_segments(struct server *server)
         add(table, SEGMENT_KIND_WORKER_PLAN, &server->worker_plan[i].segment, name, "", 0);
         add(table, SEGMENT_KIND_WORKER_BOARD, &server->worker_board[i].segment, name, name,
             pid_of_worker(server, i));
+    }
+    for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
+        const struct board *board = server->outbox[i].base;
+        if (board != NULL) {
+            add(table, SEGMENT_KIND_OUTBOX, &server->outbox[i], board->name, "control", server->process[0].pid);
+        }
     }
     add_rings(server, table);
     usher_each(&server->usher, add_lease, table);

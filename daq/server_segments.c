@@ -1,10 +1,13 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "control/outbox.h"
 #include "control/output.h"
+#include "control/watchdog.h"
 #include "daq/server.h"
 #include "ring/clock.h"
 #include "ring/numa.h"
@@ -213,19 +216,46 @@ static int create_table(struct server *server, struct error *err)
     for (uint32_t i = 0; i < table->devices; i++) {
         table->device[i].fd = SERVER_DEVICE_FD + i;
     }
+    table->watchdog_fd = SERVER_WATCHDOG_FD;
     table->hash = control_table_hash(table);
     return share_constant(&server->table, "sluice-table", table, sizeof(*table), err);
 }
 
+/* The hand-over to an actuator, which is what we and control speak to in the device's place. */
+static int create_outbox(struct server *server, uint32_t device, struct error *err)
+{
+    char name[RING_NAME_BYTES];
+    struct segment *segment = &server->outbox[device];
+    snprintf(name, sizeof(name), "actuator-%u", device);
+    int code = segment_create(segment, "sluice-outbox", sizeof(struct outbox), SEGMENT_NORMAL, err);
+    if (code != 0) {
+        return code;
+    }
+    board_init(segment->base, BOARD_ACTUATOR, server->plan.instance, name);
+    ((struct outbox *)segment->base)->answer.error = -ENOTCONN; /* nobody has confirmed anything */
+    int fd = fcntl(segment->fd, F_DUPFD_CLOEXEC, 0);
+    return fd >= 0 ? fd : error_set(err, -errno, "cannot hand over an output: %s", strerror(errno));
+}
+
 static int open_devices(struct server *server, struct error *err)
 {
-    for (uint32_t i = 0; i < server->plan.table.devices; i++) {
-        server->device_fd[i] = output_open(&server->plan.table.device[i], err);
+    const struct control_table *table = &server->plan.table;
+    for (uint32_t i = 0; i < table->devices; i++) {
+        server->device_fd[i] =
+            table->device[i].kind == DEVICE_MODBUS ? create_outbox(server, i, err) : output_open(table, i, err);
         if (server->device_fd[i] < 0) {
             return server->device_fd[i];
         }
+        int code = output_attach(table, i, server->device_fd[i], err);
+        if (code != 0) {
+            return code;
+        }
     }
     server_outputs_safe(server);
+    if (server->plan.watchdog_path[0] != 0) { /* last: it runs from here on */
+        server->watchdog_fd = watchdog_open(server->plan.watchdog_path, server->plan.watchdog_timeout_s, err);
+        return server->watchdog_fd < 0 ? server->watchdog_fd : 0;
+    }
     return 0;
 }
 
@@ -285,5 +315,10 @@ void server_release_shared(struct server *server)
             close(server->device_fd[i]);
             server->device_fd[i] = -1;
         }
+        segment_destroy(&server->outbox[i]);
+    }
+    if (server->watchdog_fd >= 0) { /* control has written the magic byte if the stop was orderly */
+        close(server->watchdog_fd);
+        server->watchdog_fd = -1;
     }
 }

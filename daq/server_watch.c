@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "control/explain.h"
+#include "control/outbox.h"
 #include "control/output.h"
 #include "daq/launch.h"
 #include "daq/log.h"
@@ -45,8 +46,9 @@ void server_outputs_safe(struct server *server)
 
 static struct board *board_of(struct server *server, const struct server_process *process)
 {
-    return process->role == ROLE_CONTROL ? &server_control_board(server)->common
-                                         : server->worker_board[process->index].segment.base;
+    return process->role == ROLE_CONTROL    ? &server_control_board(server)->common
+           : process->role == ROLE_ACTUATOR ? server->outbox[process->index].base
+                                            : server->worker_board[process->index].segment.base;
 }
 
 static void hand_control(struct server *server, struct launch *launch)
@@ -67,6 +69,18 @@ static void hand_control(struct server *server, struct launch *launch)
     for (uint32_t i = 0; i < server->plan.table.devices; i++) {
         launch_add(launch, server->device_fd[i], SERVER_DEVICE_FD + (int)i, NULL);
     }
+    if (server->watchdog_fd >= 0) {
+        launch_add(launch, server->watchdog_fd, SERVER_WATCHDOG_FD, NULL);
+    }
+}
+
+static void hand_actuator(struct server *server, uint32_t device, char index[4], struct launch *launch)
+{
+    launch->program = "sluice-actuator";
+    snprintf(index, 4, "%u", device);
+    launch->last_argument = index;
+    launch_add(launch, server->table.read_only_fd, 3, "table");
+    launch_add(launch, server->outbox[device].fd, 4, "outbox");
 }
 
 /* The descriptor of its leases, to be closed when it has been started; -1: its rings take no gating readers. */
@@ -100,6 +114,7 @@ static int hand_worker(struct server *server, uint32_t index, struct launch *lau
 static void start(struct server *server, struct server_process *process)
 {
     int leases_fd = -1;
+    char index[4];
     struct launch launch = {.count = 0};
     struct error err = {{0}};
     struct board *board = board_of(server, process);
@@ -109,6 +124,8 @@ static void start(struct server *server, struct server_process *process)
     board->sealed = 0;
     if (process->role == ROLE_CONTROL) {
         hand_control(server, &launch);
+    } else if (process->role == ROLE_ACTUATOR) {
+        hand_actuator(server, process->index, index, &launch);
     } else {
         leases_fd = hand_worker(server, process->index, &launch);
     }
@@ -188,6 +205,9 @@ static void bury(struct server *server, struct server_process *process, int stat
     if (process->role == ROLE_CONTROL) {
         server_outputs_safe(server); /* before anything else */
         take_over_board(server, now_ns);
+    }
+    if (process->role == ROLE_ACTUATOR) {
+        outbox_fail(server->outbox[process->index].base, -EOWNERDEAD); /* control need not wait to see it */
     }
     describe_end(status, text, sizeof(text));
     bool never_ran = !process->has_run && board->heartbeat == process->last_beat;
@@ -355,10 +375,17 @@ static void stop_one(struct server *server, struct server_process *process)
 
 void server_stop_all(struct server *server)
 {
-    for (uint32_t i = server->processes; i-- > 0;) { /* control is the first: it is stopped last */
-        stop_one(server, &server->process[i]);
+    for (uint32_t i = server->processes; i-- > 0;) { /* control is the first: it is stopped after the workers */
+        if (server->process[i].role != ROLE_ACTUATOR) {
+            stop_one(server, &server->process[i]);
+        }
     }
     server_outputs_safe(server);
+    for (uint32_t i = 0; i < server->processes; i++) { /* their devices have been told to be safe by now */
+        if (server->process[i].role == ROLE_ACTUATOR) {
+            stop_one(server, &server->process[i]);
+        }
+    }
 }
 
 /* Resident memory in proportion to sharing, without the rings, in KiB. */

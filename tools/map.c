@@ -26,7 +26,8 @@ static const struct {
     [SEGMENT_KIND_LEASE] = {"lease", "lease on ring %s", "one reader's position"},
     [SEGMENT_KIND_ORDERS] = {"orders", "orders for ring %s", "which gating readers the writer waits for"},
     [SEGMENT_KIND_JOURNAL] = {"journal", "journal of control",
-                              "the interlock's decisions, one by one, for the replay"}};
+                              "the interlock's decisions, one by one, for the replay"},
+    [SEGMENT_KIND_OUTBOX] = {"outbox", "outbox of control", "commands to an actuator, and its answers"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -57,7 +57,7 @@ static void start(void)
 {
     struct error err = {{0}};
     table.hash = control_table_hash(&table);
-    loop_init(&loop, &table, &board, &mailbox);
+    loop_init(&loop, &table, &board, &mailbox, NULL);
     cr_assert_eq(watch_attach(&loop.watch, 0, ring.segment.base, ring.segment.bytes, &err), 0, "%s", err.text);
 }
 
@@ -102,8 +102,8 @@ static void drain(void)
 
 static uint32_t command(uint32_t what)
 {
-    uint64_t ticket = (mailbox.word >> 8) + 1;
-    __atomic_store_n(&mailbox.word, ticket << 8 | what, __ATOMIC_RELEASE);
+    uint64_t ticket = (mailbox.word >> MAILBOX_COMMAND_BITS) + 1;
+    __atomic_store_n(&mailbox.word, ticket << MAILBOX_COMMAND_BITS | what, __ATOMIC_RELEASE);
     loop_cycle(&loop);
     cr_assert_eq(board.answered_ticket, ticket);
     return board.answer;
@@ -242,7 +242,7 @@ Test(loop, the_same_command_twice_is_answered_twice)
 
 Test(loop, a_command_left_behind_is_not_carried_out)
 {
-    mailbox.word = UINT64_C(41) << 8 | COMMAND_RESET;
+    mailbox.word = UINT64_C(41) << MAILBOX_COMMAND_BITS | COMMAND_RESET;
     start();
     publish(50, 50);
     for (int i = 0; i < 5; i++) {

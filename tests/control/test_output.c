@@ -84,7 +84,7 @@ Test(output, the_file_of_one_line_and_of_several)
     strcpy(table.device[0].target, path);
     strcpy(table.output[0].name, "relief");
     strcpy(table.output[1].name, "supply");
-    int fd = output_open(&table.device[0], &err);
+    int fd = output_open(&table, 0, &err);
     cr_assert_geq(fd, 0, "%s", err.text);
     expect_file(path, fd, 3, "relief=1 supply=1\n");
     expect_file(path, fd, 2, "relief=0 supply=1\n");
@@ -117,7 +117,7 @@ Test(output, a_udp_receiver_gets_it_and_its_absence_is_told)
     table.device[0].kind = DEVICE_UDP;
     table.device[0].lines = 0x80000005;
     snprintf(table.device[0].target, sizeof(table.device[0].target), "127.0.0.1:%u", ntohs(address.sin_port));
-    int fd = output_open(&table.device[0], &err);
+    int fd = output_open(&table, 0, &err);
     cr_assert_geq(fd, 0, "%s", err.text);
     cr_assert_eq(output_send(&table, 0, fd, &message), 0);
     cr_assert_eq(recv(receiver, bytes, sizeof(bytes), 0), OUTPUT_DATAGRAM_BYTES);
@@ -148,7 +148,7 @@ Test(output, a_unix_receiver_may_come_later)
     table.device[0].kind = DEVICE_UNIX;
     table.device[0].lines = 0x80000005;
     strcpy(table.device[0].target, address.sun_path);
-    int fd = output_open(&table.device[0], &err);
+    int fd = output_open(&table, 0, &err);
     cr_assert_geq(fd, 0, "%s", err.text);
     cr_assert_eq(output_send(&table, 0, fd, &message), -ENOENT);
     int receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -186,14 +186,14 @@ Test(output, targets_that_cannot_be)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         table.device[0].kind = DEVICE_UDP;
         strcpy(table.device[0].target, bad[i]);
-        cr_assert_eq(output_open(&table.device[0], &err), -EINVAL, "'%s'", bad[i]);
+        cr_assert_eq(output_open(&table, 0, &err), -EINVAL, "'%s'", bad[i]);
         cr_assert_not_null(strstr(err.text, "ADDRESS:PORT"));
         cr_assert_not(output_target_ok(DEVICE_UDP, bad[i]), "'%s'", bad[i]);
     }
     cr_assert(output_target_ok(DEVICE_UDP, "127.0.0.1:7000"));
     table.device[0].kind = DEVICE_FILE;
     strcpy(table.device[0].target, "/tmp/sluice-no-such-directory/file");
-    cr_assert_eq(output_open(&table.device[0], &err), -ENOENT);
+    cr_assert_eq(output_open(&table, 0, &err), -ENOENT);
     table.device[0].kind = 77;
-    cr_assert_eq(output_open(&table.device[0], &err), -EINVAL);
+    cr_assert_eq(output_open(&table, 0, &err), -EINVAL);
 }

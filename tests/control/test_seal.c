@@ -1,10 +1,13 @@
 /* The seal: what is listed works, anything else ends the process. Each case is a child of its own. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/gpio.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -66,6 +69,36 @@ static bool open_a_device(void)
     return fd >= 0 && fcntl(fd, F_GETFL) >= 0 && !isatty(fd) && close(fd) == 0;
 }
 
+static bool set_gpio_lines(void)
+{
+    struct gpio_v2_line_values values = {.mask = 1};
+    return ioctl(file, GPIO_V2_LINE_SET_VALUES_IOCTL, &values) != 0 && errno == ENOTTY;
+}
+
+static bool set_a_terminal(void)
+{
+    return ioctl(file, TIOCSTI, "x") != 0;
+}
+
+static bool speak_to_a_server(void)
+{
+    char byte;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 &&
+           recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && shutdown(fd, SHUT_RDWR) != 0 && close(fd) == 0;
+}
+
+static bool open_unix_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0) >= 0;
+}
+
+static bool accept_a_client(void)
+{
+    return accept(pair[0], NULL, NULL) >= 0;
+}
+
 static bool map_memory(void)
 {
     return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
@@ -109,6 +142,29 @@ Test(seal, control_may_do_what_is_listed)
     expect_works(SEAL_CONTROL, sleep_and_clock, "sleep and clock");
     expect_works(SEAL_CONTROL, put_outputs, "outputs");
     expect_works(SEAL_CONTROL, clear_away, "clearing the run directory away");
+}
+
+Test(seal, control_may_set_gpio_lines_only_if_it_has_some)
+{
+    expect_works(SEAL_CONTROL_GPIO, set_gpio_lines, "lines");
+    expect_works(SEAL_CONTROL_GPIO, put_outputs, "the other outputs");
+    expect_works(SEAL_CONTROL_GPIO, sleep_and_clock, "sleep and clock");
+    expect_works(SEAL_CONTROL_GPIO, clear_away, "clearing the run directory away");
+    expect_killed(SEAL_CONTROL_GPIO, set_a_terminal, "another ioctl");
+    expect_killed(SEAL_CONTROL_GPIO, open_a_device, "open");
+    expect_killed(SEAL_CONTROL, set_gpio_lines, "lines without GPIO");
+}
+
+Test(seal, an_actuator_may_speak_to_its_server_and_nothing_else)
+{
+    expect_works(SEAL_ACTUATOR, speak_to_a_server, "a server");
+    expect_works(SEAL_ACTUATOR, sleep_and_clock, "sleep and clock");
+    expect_killed(SEAL_ACTUATOR, open_unix_socket, "a Unix socket");
+    expect_killed(SEAL_ACTUATOR, accept_a_client, "accept");
+    expect_killed(SEAL_ACTUATOR, open_a_device, "open");
+    expect_killed(SEAL_ACTUATOR, map_memory, "mmap");
+    expect_killed(SEAL_ACTUATOR, start_a_process, "fork");
+    expect_killed(SEAL_ACTUATOR, put_outputs, "another output");
 }
 
 Test(seal, a_worker_may_do_what_is_listed)
