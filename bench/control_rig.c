@@ -36,13 +36,14 @@ static void make_table(struct control_rig *rig, const struct decisions_spec *spe
     table->stall_trip_ns = MIXED_NEVER_NS;
     table->miss_trips = 1;
     table->late_ns = BUDGET_NS;
-    table->devices = spec->port == PORT_STORE ? 0 : 1;
-    table->device[0].kind = DEVICE_UDP;
+    table->devices = 1;
+    table->device[0].kind = spec->port == PORT_STORE ? DEVICE_MEMORY : DEVICE_UDP;
     table->device[0].fd = (uint32_t)rig->output;
+    table->device[0].register_bytes = sizeof(*rig->word);
     table->hash = control_table_hash(table);
 }
 
-int rig_udp_pair(int *sender, int *receiver, struct error *err)
+static int open_udp(int *sender, int *receiver, struct error *err)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t bytes = sizeof(address);
@@ -53,6 +54,21 @@ int rig_udp_pair(int *sender, int *receiver, struct error *err)
         connect(*sender, (struct sockaddr *)&address, sizeof(address)) != 0) {
         return error_set(err, -errno, "a datagram socket on loopback: %s", strerror(errno));
     }
+    return 0;
+}
+
+/* A page that stands for a register. */
+static int open_register(struct control_rig *rig, struct error *err)
+{
+    rig->output = memfd_create("register", MFD_CLOEXEC);
+    if (rig->output < 0 || ftruncate(rig->output, 4096) != 0) {
+        return error_set(err, -errno, "a page for a register: %s", strerror(errno));
+    }
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, rig->output, 0);
+    if (page == MAP_FAILED) {
+        return error_set(err, -errno, "a map of a register: %s", strerror(errno));
+    }
+    rig->word = page;
     return 0;
 }
 
@@ -101,12 +117,16 @@ int rig_open(struct control_rig *rig, const struct decisions_spec *spec, int cor
     rig->segment.fd = -1;
     rig->output = -1;
     rig->receiver = -1;
-    int code = spec->port == PORT_UDP ? rig_udp_pair(&rig->output, &rig->receiver, err) : 0;
+    int code = spec->port == PORT_UDP ? open_udp(&rig->output, &rig->receiver, err) : open_register(rig, err);
     if (code != 0 || spec->floor) {
         return code;
     }
     make_table(rig, spec, core);
     code = open_ring(rig, err);
+    if (code != 0) {
+        return code;
+    }
+    code = output_attach(&rig->table, 0, rig->output, err);
     if (code != 0) {
         return code;
     }
@@ -119,6 +139,9 @@ void rig_close(struct control_rig *rig)
 {
     if (rig->read_base != NULL) {
         munmap(rig->read_base, rig->read_bytes);
+    }
+    if (rig->word != NULL) {
+        munmap(rig->word, 4096);
     }
     segment_destroy(&rig->segment);
     if (rig->output >= 0) {
@@ -156,7 +179,7 @@ uint32_t rig_look(struct control_rig *rig)
 {
     uint8_t bytes[OUTPUT_DATAGRAM_BYTES];
     if (rig->receiver < 0) {
-        return __atomic_load_n(&rig->word, __ATOMIC_ACQUIRE);
+        return __atomic_load_n(rig->word, __ATOMIC_ACQUIRE);
     }
     if (recv(rig->receiver, bytes, sizeof(bytes), MSG_DONTWAIT) == (ssize_t)sizeof(bytes)) {
         rig->seen = lines_of(bytes);

@@ -23,15 +23,13 @@ struct control_rig {
     struct ring_writer writer;
     void *read_base; /* the control thread's own, read-only map of the ring */
     size_t read_bytes;
-    int output;   /* the loop's descriptor of the output */
-    int receiver; /* UDP: where the datagrams arrive */
-    uint8_t pad[128];
-    uint32_t word; /* STORE: the register; in a line of its own */
-    uint8_t pad1[124];
-    uint32_t seen; /* the writer's: last lines of a datagram */
+    int output;     /* the loop's descriptor of the output */
+    int receiver;   /* UDP: where the datagrams arrive */
+    uint32_t *word; /* STORE: the register in a page of its own; the loop has another map of it */
+    uint32_t seen;  /* the writer's: last lines of a datagram */
 };
 
-/* Everything but threads. Zeroed memory. 0 or -errno; close it in either case. */
+/* Everything but threads; for the floor only the output. Zeroed memory. 0 or -errno; close it in either case. */
 int rig_open(struct control_rig *rig, const struct decisions_spec *spec, int core, struct error *err);
 void rig_close(struct control_rig *rig);
 
@@ -44,16 +42,5 @@ uint32_t rig_look(struct control_rig *rig);
 
 /* While the control thread runs: to ARMED and released. 0 or -ETIMEDOUT with the reason. */
 int rig_arm(struct control_rig *rig, struct error *err);
-
-/* For the control thread: the output that is a store. After a cycle. */
-static inline void rig_store(struct control_rig *rig)
-{
-    if (rig->word != rig->loop.energised) {
-        __atomic_store_n(&rig->word, rig->loop.energised, __ATOMIC_RELEASE);
-    }
-}
-
-/* The floor's output: the same device as the loop's, without the loop. */
-int rig_udp_pair(int *sender, int *receiver, struct error *err);
 
 #endif

@@ -81,11 +81,11 @@ static void sleep_briefly(void)
     clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
-/* Slept since `from`, planned to: what was beyond that. */
-static void note_wake(struct decisions *d, uint64_t from)
+/* It slept since it looked at the clock last, and planned to: what was beyond that. */
+static void note_wake(struct decisions *d)
 {
     uint64_t now = tsc_now();
-    uint64_t due = from + ticks_of(SLEEP_US);
+    uint64_t due = d->spin.last + ticks_of(SLEEP_US);
     if (now > due && now - due > d->wake.limit) {
         gaps_note(&d->wake, due, now);
     }
@@ -97,7 +97,7 @@ static void bare_idle(struct decisions *d)
     uint64_t now = tsc_now();
     if (d->spec->idle == IDLE_DUTY && now - d->spin_since >= ticks_of(SPIN_US)) {
         sleep_briefly();
-        note_wake(d, now);
+        note_wake(d);
         d->spin_since = d->spin.last;
     }
 }
@@ -106,7 +106,7 @@ static void bare_write(struct decisions *d, uint32_t lines)
 {
     uint8_t bytes[OUTPUT_DATAGRAM_BYTES];
     if (d->spec->port == PORT_STORE) {
-        __atomic_store_n(&d->rig->word, lines, __ATOMIC_RELEASE);
+        __atomic_store_n(d->rig->word, lines, __ATOMIC_RELEASE);
         return;
     }
     output_encode(&(struct output_message){.energised = lines}, RIG_RELEASED, bytes);
@@ -147,16 +147,13 @@ static void real_loop(struct decisions *d)
     struct control_loop *loop = &d->rig->loop;
     while (__atomic_load_n(&d->stop, __ATOMIC_RELAXED) == 0) {
         loop_cycle(loop);
-        if (d->spec->port == PORT_STORE) {
-            rig_store(d->rig);
-        }
         uint64_t now = tsc_now();
         gaps_look(&d->spin, now);
         look_at_misses(d, now);
         uint64_t since_ns = loop->spin_since_ns;
         loop_idle(loop);
         if (loop->spin_since_ns != since_ns) {
-            note_wake(d, now);
+            note_wake(d);
         }
     }
 }

@@ -10,7 +10,7 @@
 #define DECISION_LATE_US 500.0 /* what a valve's decision may take */
 
 enum decisions_port {
-    PORT_STORE = 1, /* a word in shared memory: the cheapest output there is */
+    PORT_STORE = 1, /* bits of a register in mapped memory: the cheapest output there is */
     PORT_UDP = 2    /* a datagram over loopback */
 };
 

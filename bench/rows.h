@@ -7,7 +7,7 @@
 
 #include "bench/peer.h"
 
-#define ROWS_MAX     768u
+#define ROWS_MAX     1024u
 #define ROW_RUNS_MAX 101u
 
 struct row {
