@@ -200,7 +200,8 @@ static bool belongs(const struct control_table *table, const struct engine_state
 static void add_part(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, enum part part, bool all_are_full, uint32_t from)
 {
-    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
+    /* A full list stays as it is, whatever else acts. */
+    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules && state->cause_count < ENGINE_CAUSES_MAX; i++) {
         if (rules_acts(&table->rule[i], &state->rule[i]) &&
             belongs(table, state, &table->rule[i], part, all_are_full)) {
             add_rule(table, state, inputs, i, from);

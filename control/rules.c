@@ -335,12 +335,20 @@ static void judge_leaf(const struct control_table *table, const struct engine_st
     judge_sample(rule, memory, &look, outputs);
 }
 
-/* Counts the members that demand and those that are unknown. False: the rule cannot be right. */
+/* Of a vote's members: which, and how many. */
+struct votes {
+    uint32_t demanding;
+    uint32_t unknown;
+    uint32_t demands;
+    uint32_t unknowns;
+};
+
+/* Finds the members that demand and those that are unknown. False: the rule cannot be right. The engine's dearest
+ * loop: it has no branch but that of its end. */
 static bool count_members(const struct engine_state *state, const struct control_rule *rule, uint32_t index,
-                          uint32_t *demanding, uint32_t *unknown)
+                          struct votes *votes)
 {
-    *demanding = 0;
-    *unknown = 0;
+    struct votes v = {0};
     if (rule->members == 0 || rule->members > CONTROL_MEMBERS_MAX) {
         return false;
     }
@@ -350,22 +358,15 @@ static bool count_members(const struct engine_state *state, const struct control
             return false;
         }
         const struct engine_rule_state *member = &state->rule[m];
-        if (member->bypass_until_ns != 0 || member->truth == TRUTH_UNKNOWN) {
-            *unknown |= UINT32_C(1) << i;
-        } else if (member->truth != TRUTH_CLEAR) {
-            *demanding |= UINT32_C(1) << i;
-        }
+        uint32_t unknown = (member->bypass_until_ns != 0) | (member->truth == TRUTH_UNKNOWN);
+        uint32_t demand = (member->truth != TRUTH_CLEAR) & (unknown ^ 1);
+        v.unknown |= unknown << i;
+        v.unknowns += unknown;
+        v.demanding |= demand << i;
+        v.demands += demand;
     }
+    *votes = v;
     return true;
-}
-
-static uint32_t bits(uint32_t mask)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX; i++) {
-        n += mask >> i & 1;
-    }
-    return n;
 }
 
 static uint32_t vote(const struct control_rule *rule, uint32_t demanding, uint32_t unknown)
@@ -384,31 +385,30 @@ static void judge_group(struct engine_state *state, const struct control_rule *r
                         struct engine_outputs *outputs)
 {
     struct engine_rule_state *memory = &state->rule[index];
-    uint32_t demanding;
-    uint32_t unknown;
-    if (!count_members(state, rule, index, &demanding, &unknown)) {
+    struct votes votes;
+    if (!count_members(state, rule, index, &votes)) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
         return;
     }
-    if (memory->members != demanding || memory->unknown != unknown) {
-        memory->members = demanding;
-        memory->unknown = unknown;
+    if (memory->members != votes.demanding || memory->unknown != votes.unknown) {
+        memory->members = votes.demanding;
+        memory->unknown = votes.unknown;
         outputs->changed = 1;
     }
     if (rule->form == FORM_NOT) {
         set_truth(memory,
-                  (unknown & 1) != 0     ? TRUTH_UNKNOWN
-                  : (demanding & 1) != 0 ? TRUTH_CLEAR
-                                         : TRUTH_DEMAND,
+                  (votes.unknown & 1) != 0     ? TRUTH_UNKNOWN
+                  : (votes.demanding & 1) != 0 ? TRUTH_CLEAR
+                                               : TRUTH_DEMAND,
                   CAUSE_NOT, outputs);
         return;
     }
-    double votes = (double)bits(demanding);
-    if (memory->measure != votes) {
-        memory->measure = votes;
+    double measure = (double)votes.demands;
+    if (memory->measure != measure) {
+        memory->measure = measure;
         outputs->changed = 1;
     }
-    set_truth(memory, vote(rule, bits(demanding), bits(unknown)), CAUSE_VOTE, outputs);
+    set_truth(memory, vote(rule, votes.demands, votes.unknowns), CAUSE_VOTE, outputs);
 }
 
 /* Over means over: neither can be extended. */
@@ -481,18 +481,4 @@ void rules_judge(const struct control_table *table, struct engine_state *state, 
         state->bypasses = bypasses;
         outputs->changed = 1;
     }
-}
-
-bool rules_acts(const struct control_rule *rule, const struct engine_rule_state *memory)
-{
-    return memory->truth != TRUTH_CLEAR && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM &&
-           rule->shadow == 0 && memory->bypass_until_ns == 0;
-}
-
-uint32_t rules_outputs(const struct control_table *table, const struct control_rule *rule)
-{
-    uint32_t all = control_all_outputs(table);
-    bool named = rule->role == ROLE_PROTECT || rule->role == ROLE_HOLD;
-    uint32_t outputs = named ? rule->outputs & all : all;
-    return outputs != 0 ? outputs : all;
 }
