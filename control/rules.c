@@ -335,37 +335,49 @@ static void judge_leaf(const struct control_table *table, const struct engine_st
     judge_sample(rule, memory, &look, outputs);
 }
 
-/* Of a vote's members: which, and how many. */
-struct votes {
-    uint32_t demanding;
-    uint32_t unknown;
-    uint32_t demands;
-    uint32_t unknowns;
+/* What a vote sees of a rule in front of it, in one word, so that one addition counts and one shift marks both. */
+#define MEMBER_DEMANDS UINT32_C(0x00000001)
+#define MEMBER_UNKNOWN UINT32_C(0x00010000)
+#define MEMBER_BITS    16
+static_assert(CONTROL_MEMBERS_MAX <= MEMBER_BITS, "a half of a word has a bit for each member");
+
+struct members {
+    uint32_t word[CONTROL_RULES_MAX]; /* of the rules judged so far in this step */
 };
 
-/* Finds the members that demand and those that are unknown. False: the rule cannot be right. The engine's dearest
- * loop: it has no branch but that of its end. */
-static bool count_members(const struct engine_state *state, const struct control_rule *rule, uint32_t index,
+static uint32_t member_word(const struct engine_rule_state *memory)
+{
+    if (memory->bypass_until_ns != 0 || memory->truth == TRUTH_UNKNOWN) {
+        return MEMBER_UNKNOWN;
+    }
+    return memory->truth != TRUTH_CLEAR ? MEMBER_DEMANDS : 0;
+}
+
+/* Of a vote's members: which they are, and how many, each in a half of the word. */
+struct votes {
+    uint32_t marked;
+    uint32_t counted;
+};
+
+/* False: the rule cannot be right. The engine's dearest loop. */
+static bool count_members(const struct members *members, const struct control_rule *rule, uint32_t index,
                           struct votes *votes)
 {
-    struct votes v = {0};
-    if (rule->members == 0 || rule->members > CONTROL_MEMBERS_MAX) {
+    uint32_t marked = 0;
+    uint32_t counted = 0;
+    uint32_t n = rule->members;
+    if (n == 0 || n > CONTROL_MEMBERS_MAX || index >= CONTROL_RULES_MAX) {
         return false;
     }
-    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX && i < rule->members; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint32_t m = rule->member[i];
-        if (m >= index || m >= CONTROL_RULES_MAX) {
+        if (m >= index) {
             return false;
         }
-        const struct engine_rule_state *member = &state->rule[m];
-        uint32_t unknown = (member->bypass_until_ns != 0) | (member->truth == TRUTH_UNKNOWN);
-        uint32_t demand = (member->truth != TRUTH_CLEAR) & (unknown ^ 1);
-        v.unknown |= unknown << i;
-        v.unknowns += unknown;
-        v.demanding |= demand << i;
-        v.demands += demand;
+        marked |= members->word[m] << i;
+        counted += members->word[m];
     }
-    *votes = v;
+    *votes = (struct votes){.marked = marked, .counted = counted};
     return true;
 }
 
@@ -381,34 +393,36 @@ static uint32_t vote(const struct control_rule *rule, uint32_t demanding, uint32
     return demanding + unknown >= needed ? TRUTH_UNKNOWN : TRUTH_CLEAR;
 }
 
-static void judge_group(struct engine_state *state, const struct control_rule *rule, uint32_t index,
-                        struct engine_outputs *outputs)
+static void judge_group(const struct members *members, const struct control_rule *rule, uint32_t index,
+                        struct engine_rule_state *memory, struct engine_outputs *outputs)
 {
-    struct engine_rule_state *memory = &state->rule[index];
     struct votes votes;
-    if (!count_members(state, rule, index, &votes)) {
+    if (!count_members(members, rule, index, &votes)) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
         return;
     }
-    if (memory->members != votes.demanding || memory->unknown != votes.unknown) {
-        memory->members = votes.demanding;
-        memory->unknown = votes.unknown;
+    uint32_t demanding = votes.marked & (MEMBER_UNKNOWN - 1);
+    uint32_t unknown = votes.marked / MEMBER_UNKNOWN;
+    if (memory->members != demanding || memory->unknown != unknown) {
+        memory->members = demanding;
+        memory->unknown = unknown;
         outputs->changed = 1;
     }
     if (rule->form == FORM_NOT) {
         set_truth(memory,
-                  (votes.unknown & 1) != 0     ? TRUTH_UNKNOWN
-                  : (votes.demanding & 1) != 0 ? TRUTH_CLEAR
-                                               : TRUTH_DEMAND,
+                  (unknown & 1) != 0     ? TRUTH_UNKNOWN
+                  : (demanding & 1) != 0 ? TRUTH_CLEAR
+                                         : TRUTH_DEMAND,
                   CAUSE_NOT, outputs);
         return;
     }
-    double measure = (double)votes.demands;
+    uint32_t demands = votes.counted & (MEMBER_UNKNOWN - 1);
+    double measure = (double)demands;
     if (memory->measure != measure) {
         memory->measure = measure;
         outputs->changed = 1;
     }
-    set_truth(memory, vote(rule, votes.demands, votes.unknowns), CAUSE_VOTE, outputs);
+    set_truth(memory, vote(rule, demands, votes.counted / MEMBER_UNKNOWN), CAUSE_VOTE, outputs);
 }
 
 /* Over means over: neither can be extended. */
@@ -444,7 +458,8 @@ static void judge_alarm(struct engine_rule_state *memory, uint32_t index, uint64
 }
 
 static void judge_rule(const struct control_table *table, struct engine_state *state,
-                       const struct engine_inputs *inputs, uint32_t index, struct engine_outputs *outputs)
+                       const struct engine_inputs *inputs, uint32_t index, const struct members *members,
+                       struct engine_outputs *outputs)
 {
     const struct control_rule *rule = &table->rule[index];
     struct engine_rule_state *memory = &state->rule[index];
@@ -455,7 +470,7 @@ static void judge_rule(const struct control_table *table, struct engine_state *s
     if (rule->form >= FORM_LIMIT && rule->form <= FORM_HEARTBEAT) {
         judge_leaf(table, state, inputs, rule, memory, outputs);
     } else if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
-        judge_group(state, rule, index, outputs);
+        judge_group(members, rule, index, memory, outputs);
     } else {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
     }
@@ -472,9 +487,11 @@ static void judge_rule(const struct control_table *table, struct engine_state *s
 void rules_judge(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
                  struct engine_outputs *outputs)
 {
+    struct members members;
     uint32_t bypasses = 0;
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
-        judge_rule(table, state, inputs, i, outputs);
+        judge_rule(table, state, inputs, i, &members, outputs);
+        members.word[i] = member_word(&state->rule[i]);
         bypasses += state->rule[i].bypass_until_ns != 0 ? 1 : 0;
     }
     if (state->bypasses != bypasses) {
