@@ -1,5 +1,5 @@
-/* engine-steps RULES STEPS: the engine's steps, path by path, for callgrind to count (bench/instructions.c). Run by
- * hand it only says which paths there are. */
+/* engine-steps RULES STEPS PATHS: steps of the engine's first so many paths, for callgrind to count
+ * (bench/instructions.c). Run by hand it only says which paths there are. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,14 +22,17 @@ int main(int argc, char **argv)
 {
     uint32_t rules;
     uint32_t steps;
-    if (argc != 3 || !parse(argv[1], CONTROL_RULES_MAX, &rules) || !parse(argv[2], 1000000, &steps)) {
-        fprintf(stderr,
-                "usage: engine-steps RULES STEPS\nRULES 1 to %u. Run it under valgrind --tool=callgrind "
-                "--toggle-collect=engine_step\n",
-                CONTROL_RULES_MAX);
+    uint32_t count;
+    if (argc != 4 || !parse(argv[1], CONTROL_RULES_MAX, &rules) || !parse(argv[2], 1000000, &steps) ||
+        !parse(argv[3], engine_path_count(), &count)) {
+        fprintf(
+            stderr,
+            "usage: engine-steps RULES STEPS PATHS\nRULES 1 to %u, STEPS 1 to 1000000, PATHS 1 to %u. Run it under "
+            "valgrind --tool=callgrind --toggle-collect=engine_step\n",
+            CONTROL_RULES_MAX, engine_path_count());
         return 2;
     }
-    for (uint32_t i = 0; i < engine_path_count(); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         engine_bed_make(&bed, engine_path_at(i), rules);
         CALLGRIND_ZERO_STATS;
         for (uint32_t s = 0; s < steps; s++) {

@@ -12,30 +12,32 @@
 #define VOTERS         CONTROL_MEMBERS_MAX
 #define WARM_STEPS     120u
 
-#define ALL_STATES(name, form)                                                                                     \
-    {name "-clear", form, ROLE_PROTECT, PATH_CLEAR, 0}, {name "-idle", form, ROLE_PROTECT, PATH_IDLE, 0},          \
-        {name "-delay", form, ROLE_PROTECT, PATH_DELAY, 0}, {name "-demand", form, ROLE_PROTECT, PATH_DEMAND, 0},  \
-        {name "-return", form, ROLE_PROTECT, PATH_RETURN, 0},                                                      \
-        {name "-unknown", form, ROLE_PROTECT, PATH_UNKNOWN, 0}, {name "-flap", form, ROLE_ALARM, PATH_FLAP, 0},    \
-        {name "-flap_hold", form, ROLE_HOLD, PATH_FLAP, 1}, {name "-trip", form, ROLE_PROTECT, PATH_TRIP, 0},      \
-        {name "-trip_one", form, ROLE_PROTECT, PATH_TRIP, 1}, {name "-blind", form, ROLE_PROTECT, PATH_BLIND, 0},  \
-    {                                                                                                              \
-        name "-bypass", form, ROLE_PROTECT, PATH_BYPASS, 0                                                         \
-    }
+// clang-format off
+#define STATES(name, form) \
+    {name "-clear", form, ROLE_PROTECT, PATH_CLEAR, 0}, {name "-idle", form, ROLE_PROTECT, PATH_IDLE, 0}, \
+    {name "-demand", form, ROLE_PROTECT, PATH_DEMAND, 0}, {name "-unknown", form, ROLE_PROTECT, PATH_UNKNOWN, 0}, \
+    {name "-flap", form, ROLE_ALARM, PATH_FLAP, 0}, {name "-flap_hold", form, ROLE_HOLD, PATH_FLAP, 1}, \
+    {name "-trip", form, ROLE_PROTECT, PATH_TRIP, 0}, {name "-trip_one", form, ROLE_PROTECT, PATH_TRIP, 1}, \
+    {name "-blind", form, ROLE_PROTECT, PATH_BLIND, 0}, {name "-bypass", form, ROLE_PROTECT, PATH_BYPASS, 0}
+#define DELAYS(name, form) \
+    {name "-delay", form, ROLE_PROTECT, PATH_DELAY, 0}, {name "-return", form, ROLE_PROTECT, PATH_RETURN, 0}
 
-static const struct engine_path paths[] = {{"mixed-frame", 0, 0, PATH_CLEAR, 0},
-                                           {"mixed-idle", 0, 0, PATH_IDLE, 0},
-                                           {"mixed-blind", 0, 0, PATH_BLIND, 0},
-                                           {"mixed-trip", 0, 0, PATH_TRIP, 0},
-                                           {"mixed-readback", 0, 0, PATH_READBACK, 0},
-                                           ALL_STATES("limit", FORM_LIMIT),
-                                           ALL_STATES("rate", FORM_RATE),
-                                           ALL_STATES("deviation", FORM_DEVIATION),
-                                           ALL_STATES("bit", FORM_BIT),
-                                           ALL_STATES("stuck", FORM_STUCK),
-                                           ALL_STATES("heartbeat", FORM_HEARTBEAT),
-                                           ALL_STATES("vote", FORM_VOTE),
-                                           ALL_STATES("not", FORM_NOT)};
+static const struct engine_path paths[] = {
+    {"mixed-frame", 0, 0, PATH_CLEAR, 0},
+    {"mixed-idle", 0, 0, PATH_IDLE, 0},
+    {"mixed-blind", 0, 0, PATH_BLIND, 0},
+    {"mixed-trip", 0, 0, PATH_TRIP, 0},
+    {"mixed-readback", 0, 0, PATH_READBACK, 0},
+    STATES("limit", FORM_LIMIT), DELAYS("limit", FORM_LIMIT),
+    STATES("rate", FORM_RATE), DELAYS("rate", FORM_RATE),
+    STATES("deviation", FORM_DEVIATION), DELAYS("deviation", FORM_DEVIATION),
+    STATES("bit", FORM_BIT), DELAYS("bit", FORM_BIT),
+    STATES("stuck", FORM_STUCK), DELAYS("stuck", FORM_STUCK),
+    STATES("vote", FORM_VOTE), DELAYS("vote", FORM_VOTE), /* of its members */
+    STATES("heartbeat", FORM_HEARTBEAT),
+    STATES("not", FORM_NOT),
+};
+// clang-format on
 
 uint32_t engine_path_count(void)
 {

@@ -25,28 +25,30 @@ static int own_folder(char *path, size_t bytes)
     return 0;
 }
 
-_Noreturn static void become_valgrind(const char *program, const char *out, uint32_t rules)
+_Noreturn static void become_valgrind(const char *program, const char *out, uint32_t rules, uint32_t count)
 {
     char file[160];
     char rules_text[16];
     char steps_text[16];
+    char count_text[16];
     snprintf(file, sizeof(file), "--callgrind-out-file=%s", out);
     snprintf(rules_text, sizeof(rules_text), "%u", rules);
     snprintf(steps_text, sizeof(steps_text), "%u", STEPS);
+    snprintf(count_text, sizeof(count_text), "%u", count);
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(nowhere, STDOUT_FILENO);
     dup2(nowhere, STDERR_FILENO);
     execlp("valgrind", "valgrind", "--tool=callgrind", "--toggle-collect=engine_step", file, program, rules_text,
-           steps_text, (char *)NULL);
+           steps_text, count_text, (char *)NULL);
     _exit(127);
 }
 
-static int run_valgrind(const char *program, const char *out, uint32_t rules, struct error *err)
+static int run_valgrind(const char *program, const char *out, uint32_t rules, uint32_t count, struct error *err)
 {
     int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
-        become_valgrind(program, out, rules);
+        become_valgrind(program, out, rules, count);
     }
     if (pid < 0) {
         return error_set(err, -errno, "fork: %s", strerror(errno));
@@ -84,9 +86,9 @@ static double read_dump(const char *file, const char *path)
     return right && counted ? (double)total / STEPS : -1;
 }
 
-static int read_dumps(const char *out, double *steps, struct error *err)
+static int read_dumps(const char *out, uint32_t count, double *steps, struct error *err)
 {
-    for (uint32_t i = 0; i < engine_path_count(); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         char file[160];
         snprintf(file, sizeof(file), "%s.%u", out, i + 1);
         steps[i] = read_dump(file, engine_path_at(i)->name);
@@ -99,7 +101,7 @@ static int read_dumps(const char *out, double *steps, struct error *err)
     return 0;
 }
 
-int instructions_count(uint32_t rules, double *steps, struct error *err)
+int instructions_count(uint32_t rules, uint32_t count, double *steps, struct error *err)
 {
     char program[512];
     char folder[] = "/tmp/sluice-bench-XXXXXX";
@@ -116,8 +118,8 @@ int instructions_count(uint32_t rules, double *steps, struct error *err)
         return error_set(err, -errno, "a folder in /tmp: %s", strerror(errno));
     }
     snprintf(out, sizeof(out), "%s/out", folder);
-    code = run_valgrind(program, out, rules, err);
-    code = code == 0 ? read_dumps(out, steps, err) : code;
+    code = run_valgrind(program, out, rules, count, err);
+    code = code == 0 ? read_dumps(out, count, steps, err) : code;
     unlink(out);
     rmdir(folder);
     return code;

@@ -252,35 +252,43 @@ static void finish_decisions(struct plan *plan, const struct plan_case *c)
     }
 }
 
+static uint32_t index_of(const struct engine_path *path)
+{
+    uint32_t i = 0;
+    while (engine_path_at(i) != path) {
+        i++;
+    }
+    return i;
+}
+
+static bool is_path_of(const struct question *question, uint32_t rules)
+{
+    return question->body == measure_engine && question->rules == rules;
+}
+
 /* Counted once: they are the same in every run. */
 static void finish_instructions(struct plan *plan, uint32_t rules)
 {
     static double steps[PLAN_CASES_MAX];
     static struct error err;
-    uint32_t cases = plan->case_count;
-    bool wanted = false;
-    for (uint32_t i = 0; i < cases; i++) {
-        wanted =
-            wanted || (plan->cases[i].question.body == measure_engine && plan->cases[i].question.rules == rules);
-    }
-    if (!wanted) {
-        return;
-    }
-    int code = instructions_count(rules, steps, &err);
-    for (uint32_t i = 0; i < cases && plan->row_count < ROWS_MAX; i++) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->case_count; i++) {
         const struct question *q = &plan->cases[i].question;
-        if (q->body != measure_engine || q->rules != rules) {
-            continue;
+        if (is_path_of(q, rules) && index_of(q->path) >= count) {
+            count = index_of(q->path) + 1;
         }
-        uint32_t path = 0;
-        while (engine_path_at(path) != q->path) {
-            path++;
+    }
+    int code = count > 0 ? instructions_count(rules, count, steps, &err) : 0;
+    for (uint32_t i = 0; i < plan->case_count && plan->row_count < ROWS_MAX; i++) {
+        const struct plan_case *c = &plan->cases[i];
+        if (!is_path_of(&c->question, rules)) {
+            continue;
         }
         struct maker m = {.plan = plan};
         struct row *row =
-            add_row(&m, "engine_instructions", plan->rows[plan->cases[i].first_row].variant, "instructions", false);
+            add_row(&m, "engine_instructions", plan->rows[c->first_row].variant, "instructions", false);
         row->rounds = 1;
-        row->samples[0] = code == 0 ? steps[path] : NAN;
+        row->samples[0] = code == 0 ? steps[index_of(c->question.path)] : NAN;
         row->note = code == 0 ? NULL : err.text;
     }
 }
