@@ -24,7 +24,7 @@
 #define WRITER_PRIORITY  79 /* it must see the output even if the core is loaded */
 #define GAP_US           5.0
 #define SPIN_US          200.0
-#define SLEEP_US         20
+#define SLEEP_US         20L
 #define REST_US          2.0 /* at most, between two decisions */
 #define ANSWER_LIMIT_S   10.0
 #define LATE_MAX         65536u
@@ -312,7 +312,7 @@ static void judge_late(const struct decisions *d, double *values)
         uncounted += !d->spec->floor && !counted_as_miss(d, late);
     }
     uint64_t known = d->rig->board.hop[HOP_ARRIVAL_TO_DECIDED].late;
-    values[LOOP_UNDETECTED] = uncounted > 0 && known < values[DECISION_LATE] ? (double)uncounted : 0;
+    values[LOOP_UNDETECTED] = uncounted > 0 && (double)known < values[DECISION_LATE] ? (double)uncounted : 0;
     values[LOOP_MISSES] = (double)d->misses;
     values[LOOP_UNACTED] = (double)d->unacted;
     values[LOOP_TRIPS] = (double)d->trips;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -166,15 +167,15 @@ static void add_engine(struct maker *m)
 
 static int64_t read_rt_runtime(void)
 {
-    long long us = INT64_MIN;
+    char text[32] = "";
+    char *end = text;
     FILE *f = fopen("/proc/sys/kernel/sched_rt_runtime_us", "re");
-    if (f != NULL) {
-        if (fscanf(f, "%lld", &us) != 1) {
-            us = INT64_MIN;
-        }
-        fclose(f);
+    if (f == NULL) {
+        return INT64_MIN;
     }
-    return us;
+    long long us = fgets(text, sizeof(text), f) != NULL ? strtoll(text, &end, 10) : 0;
+    fclose(f);
+    return end == text ? INT64_MIN : us;
 }
 
 void plan_control(struct plan *plan, const struct environment *environment, double seconds, uint64_t decisions,

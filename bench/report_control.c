@@ -157,7 +157,7 @@ static void print_slowest(const struct plan *plan, FILE *to)
     if (n < 2) {
         return;
     }
-    qsort(rows, n, sizeof(rows[0]), slower);
+    qsort(rows, n, sizeof(const struct row *), slower);
     fprintf(
         to,
         "\nthe slowest of %u paths through a step: median of the rounds' medians, and their least and greatest\n",
