@@ -73,6 +73,7 @@ static int write_config(struct server *s, struct error *err)
     fprintf(f,
             "instance: bench\n"
             "control: {idle: wait}\n"
+            "audit: {file: none}\n"
             "rings: [{name: frames, slots: 4096}]\n"
             "sources: [{name: frames, kind: udp, ring: frames, listen: \"127.0.0.1:%d\"}]\n",
             port);

@@ -4,6 +4,11 @@
 
 #define NS_PER_S 1e9
 
+/*@ requires \valid(state) && \valid_read(cause) && \separated(state, cause);
+    requires state->cause_count <= ENGINE_CAUSES_MAX;
+    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+    ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count);
+    ensures \old(state->cause_count) < ENGINE_CAUSES_MAX ==> state->cause_count == \old(state->cause_count) + 1; */
 static void add(struct engine_state *state, const struct engine_cause *cause)
 {
     if (state->cause_count < ENGINE_CAUSES_MAX) {
@@ -12,6 +17,10 @@ static void add(struct engine_state *state, const struct engine_cause *cause)
     }
 }
 
+/*@ requires \valid(state) && state->cause_count <= ENGINE_CAUSES_MAX;
+    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+    ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count);
+    ensures \old(state->cause_count) < ENGINE_CAUSES_MAX ==> state->cause_count == \old(state->cause_count) + 1; */
 static void add_own(struct engine_state *state, uint32_t kind, uint64_t now_ns, double value)
 {
     struct engine_cause cause = {.kind = kind,
@@ -23,6 +32,8 @@ static void add_own(struct engine_state *state, uint32_t kind, uint64_t now_ns, 
     add(state, &cause);
 }
 
+/*@ requires \valid(cause) && \valid_read(inputs) && channel < CONTROL_CHANNELS_MAX && \separated(cause, inputs);
+    assigns cause->channel, cause->value, cause->tai_ns, cause->source_sequence, cause->position; */
 static void take_sample(struct engine_cause *cause, const struct engine_inputs *inputs, uint32_t channel)
 {
     const struct engine_sample *sample = &inputs->channel[channel];
@@ -33,6 +44,9 @@ static void take_sample(struct engine_cause *cause, const struct engine_inputs *
     cause->position = sample->position;
 }
 
+/*@ requires \valid(cause) && \valid_read(table) && \valid_read(inputs) && output < CONTROL_OUTPUTS_MAX;
+    requires \separated(cause, table, inputs);
+    assigns *cause; */
 static void fill_readback(struct engine_cause *cause, const struct control_table *table,
                           const struct engine_inputs *inputs, uint32_t output)
 {
@@ -51,6 +65,9 @@ uint32_t causes_readback(const struct control_table *table, const struct engine_
                          struct engine_cause *to)
 {
     uint32_t n = 0;
+    /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX && n <= ENGINE_CAUSES_MAX;
+        loop assigns i, n, to[0 .. ENGINE_CAUSES_MAX - 1];
+        loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; mask != 0 && i < CONTROL_OUTPUTS_MAX && n < ENGINE_CAUSES_MAX; i++) {
         if ((mask >> i & 1) != 0) {
             fill_readback(&to[n], table, inputs, i);
@@ -60,12 +77,15 @@ uint32_t causes_readback(const struct control_table *table, const struct engine_
     return n;
 }
 
+/*@ assigns \nothing; */
 static bool is_channels(uint32_t why)
 {
     return why == CAUSE_STALE || why == CAUSE_FRAME || why == CAUSE_RANGE || why == CAUSE_NOT_FINITE ||
            why == CAUSE_OVERRUN;
 }
 
+/*@ requires \valid_read(rule);
+    assigns \nothing; */
 static double limit_of(const struct control_rule *rule, uint32_t why, double measure)
 {
     bool above = rule->has_high != 0 && !(measure <= rule->high);
@@ -89,8 +109,13 @@ static double limit_of(const struct control_rule *rule, uint32_t why, double mea
 }
 
 /* A bad channel is one cause, however many rules look at it. */
+/*@ requires \valid_read(state);
+    assigns \nothing; */
 static bool known_already(const struct engine_state *state, uint32_t from, uint32_t kind, uint32_t channel)
 {
+    /*@ loop invariant from <= i;
+        loop assigns i;
+        loop variant UINT32_MAX - i; */
     for (uint32_t i = from; i < state->cause_count && i < ENGINE_CAUSES_MAX; i++) {
         if (state->cause[i].kind == kind && state->cause[i].channel == channel &&
             state->cause[i].rule == ENGINE_NONE) {
@@ -100,6 +125,10 @@ static bool known_already(const struct engine_state *state, uint32_t from, uint3
     return false;
 }
 
+/*@ requires \valid(state) && \valid_read(rule) && \valid_read(inputs) && \separated(state, rule, inputs);
+    requires state->cause_count <= ENGINE_CAUSES_MAX;
+    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+    ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count); */
 static void add_channel(struct engine_state *state, const struct control_rule *rule, uint32_t why,
                         const struct engine_inputs *inputs, uint32_t from)
 {
@@ -116,6 +145,11 @@ static void add_channel(struct engine_state *state, const struct control_rule *r
 }
 
 /* `from`: the first cause of the part of the list that it belongs to. */
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \separated(table, state, inputs);
+    requires state->cause_count <= ENGINE_CAUSES_MAX;
+    requires index < CONTROL_RULES_MAX;
+    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+    ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count); */
 static void add_rule(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, uint32_t index, uint32_t from)
 {
@@ -141,6 +175,7 @@ static void add_rule(const struct control_table *table, struct engine_state *sta
     add(state, &cause);
 }
 
+/*@ assigns \nothing; */
 static bool permits_block(uint32_t code)
 {
     return code != ENGINE_ARMED && code != ENGINE_TEST;
@@ -155,15 +190,29 @@ struct acting {
     uint32_t held_outputs;
 };
 
+/*@ requires \valid_read(rule);
+    assigns \nothing;
+    ensures \result != 0 <==> rule->role != ROLE_HOLD && rule->role != ROLE_PERMIT; */
 static bool is_protect(const struct control_rule *rule)
 {
     return rule->role != ROLE_HOLD && rule->role != ROLE_PERMIT;
 }
 
+/*@ requires \valid_read(table) && \valid_read(state) && \valid(acting) && \separated(table, state, acting);
+    assigns *acting;
+    ensures found: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules &&
+            acts(&table->rule[i], &state->rule[i]) && table->rule[i].role == ROLE_PROTECT ==>
+            acting->full + acting->partial > 0; */
 static void find_acting(const struct control_table *table, const struct engine_state *state, struct acting *acting)
 {
     uint32_t all = control_all_outputs(table);
     *acting = (struct acting){0};
+    /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
+        loop invariant acting->full <= i && acting->partial <= i && acting->blocking <= i;
+        loop invariant \forall integer k; 0 <= k < i && acts(&table->rule[k], &state->rule[k]) &&
+                table->rule[k].role == ROLE_PROTECT ==> acting->full + acting->partial > 0;
+        loop assigns i, *acting;
+        loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         const struct control_rule *rule = &table->rule[i];
         if (!rules_acts(rule, &state->rule[i])) {
@@ -187,6 +236,8 @@ static void find_acting(const struct control_table *table, const struct engine_s
 /* One part of the list: full PROTECT rules, partial ones, or those that only block. */
 enum part { PART_FULL, PART_PARTIAL, PART_BLOCKING };
 
+/*@ requires \valid_read(table) && \valid_read(state) && \valid_read(rule);
+    assigns \nothing; */
 static bool belongs(const struct control_table *table, const struct engine_state *state,
                     const struct control_rule *rule, enum part part, bool all_are_full)
 {
@@ -197,11 +248,19 @@ static bool belongs(const struct control_table *table, const struct engine_state
     return part == (full ? PART_FULL : PART_PARTIAL);
 }
 
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \separated(table, state, inputs);
+    requires state->cause_count <= ENGINE_CAUSES_MAX;
+    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+    ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count); */
 static void add_part(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, enum part part, bool all_are_full, uint32_t from)
 {
-    /* A full list stays as it is, whatever else acts. */
-    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules && state->cause_count < ENGINE_CAUSES_MAX; i++) {
+    /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
+        loop invariant state->cause_count <= ENGINE_CAUSES_MAX;
+        loop invariant state->cause_count >= \at(state->cause_count, LoopEntry);
+        loop assigns i, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+        loop variant CONTROL_RULES_MAX - i; */
+    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         if (rules_acts(&table->rule[i], &state->rule[i]) &&
             belongs(table, state, &table->rule[i], part, all_are_full)) {
             add_rule(table, state, inputs, i, from);
@@ -209,6 +268,8 @@ static void add_part(const struct control_table *table, struct engine_state *sta
     }
 }
 
+/*@ requires \valid_read(readback);
+    assigns \nothing; */
 static uint32_t readback_mask(uint32_t code, const struct readback *readback)
 {
     if (!machine_permits(code)) {
@@ -218,6 +279,14 @@ static uint32_t readback_mask(uint32_t code, const struct readback *readback)
 }
 
 /* The interlock's own troubles, in the order of their priority. */
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \separated(table, state, inputs);
+    requires state->cause_count <= ENGINE_CAUSES_MAX;
+    requires \valid_read(readback) && \separated(state, readback) && state->cause_count == 0;
+    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+    ensures state->cause_count <= ENGINE_CAUSES_MAX;
+    ensures own: self_test_bad != 0 || inputs->deadline_missed != 0 || trip_edge != 0 || inputs->output_fault != 0
+   ==> state->cause_count > 0; ensures readback: permits(state->code) && readback->lost != 0 ==> state->cause_count
+   > 0; */
 static void add_owns(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, const struct readback *readback, bool self_test_bad,
                      bool trip_edge)
@@ -239,6 +308,11 @@ static void add_owns(const struct control_table *table, struct engine_state *sta
         add_own(state, CAUSE_OUTPUT, inputs->now_ns, 0.0);
     }
     uint32_t mask = readback_mask(state->code, readback);
+    /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
+        loop invariant state->cause_count <= ENGINE_CAUSES_MAX;
+        loop invariant state->cause_count >= \at(state->cause_count, LoopEntry);
+        loop assigns i, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+        loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; mask != 0 && i < CONTROL_OUTPUTS_MAX; i++) {
         if ((mask >> i & 1) != 0) {
             struct engine_cause cause;

@@ -5,6 +5,9 @@
 #include "control/engine.h"
 
 /* Something changed, and this is it. What does not fit is counted. */
+/*@ requires \valid(outputs);
+    assigns outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures outputs->changed == 1; */
 static inline void engine_emit(struct engine_outputs *outputs, uint64_t now_ns, uint32_t kind, uint32_t index,
                                double value)
 {

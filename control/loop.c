@@ -267,7 +267,9 @@ static void look_at_gate(struct control_loop *loop)
     uint64_t now = loop->cycle_ns >> MAILBOX_GATE_BITS;
     uint64_t since_ns = loop->board->last_miss_ns > loop->started_ns ? loop->board->last_miss_ns : loop->started_ns;
     uint32_t passed = 0;
-    if (word != 0 && now - said <= GATE_FRESH_NS >> MAILBOX_GATE_BITS) {
+    /* It may have been said after this cycle began. */
+    uint64_t apart = now > said ? now - said : said - now;
+    if (word != 0 && apart <= GATE_FRESH_NS >> MAILBOX_GATE_BITS) {
         passed = (uint32_t)(word & GATE_ALL) & ~(uint32_t)GATE_LATENCY;
     }
     if (elapsed_ns(since_ns, loop->cycle_ns) >= loop->table->gate_latency_ns) {

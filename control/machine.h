@@ -50,10 +50,29 @@ struct machine_inputs {
     uint32_t test_done;     /* the tested output has been safe and is back */
 };
 
+/*@ predicate permits(integer code) = code == ENGINE_ARMING || code == ENGINE_ARMED || code == ENGINE_TEST;
+    predicate legal(integer code) = permits(code) || code == ENGINE_INIT || code == ENGINE_TRIPPED ||
+                                    code == ENGINE_READY || code == ENGINE_FAULT; */
+
 /* The next state. Pure. */
+/*@ requires \valid_read(inputs);
+    assigns \nothing;
+    ensures legal: legal(\result);
+    ensures fault_absorbs: code == ENGINE_FAULT ==> \result == ENGINE_FAULT;
+    ensures illegal_is_fault: !legal(code) ==> \result == ENGINE_FAULT;
+    ensures self_test: inputs->self_test_bad != 0 ==> \result == ENGINE_FAULT;
+    ensures demand_is_safe: inputs->demand != 0 ==> !permits(\result);
+    ensures permit_by_arm_only: permits(\result) ==> permits(code) || (code == ENGINE_READY &&
+            inputs->arm_edge != 0 && inputs->gate_passed != 0 && inputs->blocked == 0 && inputs->demand == 0);
+    ensures trip_stays: code == ENGINE_TRIPPED ==> \result == ENGINE_TRIPPED || \result == ENGINE_FAULT ||
+            (\result == ENGINE_READY && inputs->reset_edge != 0 && inputs->blocked == 0 && inputs->demand == 0);
+    ensures ready_by_reset_only: \result == ENGINE_READY ==> code == ENGINE_READY || code == ENGINE_TRIPPED;
+    ensures armed_has_followed: \result == ENGINE_ARMED && code == ENGINE_ARMING ==> inputs->followed != 0; */
 uint32_t machine_next(uint32_t code, const struct machine_inputs *inputs);
 
 /* True in ARMING, ARMED and TEST only: the one question whose answer energises an output. Pure. */
+/*@ assigns \nothing;
+    ensures \result != 0 <==> permits(code); */
 bool machine_permits(uint32_t code);
 
 /* "init" .. "fault", "illegal". Any thread. */

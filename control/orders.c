@@ -4,17 +4,31 @@
 
 #define NS_PER_S 1e9
 
+/*@ requires \valid_read(table);
+    assigns \nothing;
+    ensures \result != 0 ==> index < CONTROL_RULES_MAX && index < table->rules; */
 static bool is_alarm(const struct control_table *table, uint32_t index)
 {
     return index < table->rules && index < CONTROL_RULES_MAX && table->rule[index].role == ROLE_ALARM;
 }
 
 /* A time that would wrap is longer than any that is allowed. */
+/*@ assigns \nothing;
+    ensures \result != 0 <==> 0 < wanted_ns <= longest_ns && now_ns + wanted_ns <= UINT64_MAX; */
 static bool allowed(uint64_t now_ns, uint64_t wanted_ns, uint64_t longest_ns)
 {
     return wanted_ns != 0 && wanted_ns <= longest_ns && wanted_ns <= UINT64_MAX - now_ns;
 }
 
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
+    requires \separated(table, state, inputs, outputs);
+    assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures bounded: \forall integer i; 0 <= i < CONTROL_RULES_MAX ==>
+            state->rule[i].bypass_until_ns == \old(state->rule[i].bypass_until_ns) ||
+            (\old(state->rule[i].bypass_until_ns) == 0 &&
+             state->rule[i].bypass_until_ns <= inputs->now_ns + table->rule[i].bypass_max_ns);
+    ensures counted: \result == ANSWER_DONE ==> \old(state->bypasses) < table->bypasses_max; */
 static uint32_t bypass(const struct control_table *table, struct engine_state *state,
                        const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
@@ -42,6 +56,10 @@ static uint32_t bypass(const struct control_table *table, struct engine_state *s
     return ANSWER_DONE;
 }
 
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
+    requires \separated(table, state, inputs, outputs);
+    assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static uint32_t unbypass(const struct control_table *table, struct engine_state *state,
                          const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
@@ -58,6 +76,9 @@ static uint32_t unbypass(const struct control_table *table, struct engine_state 
     return ANSWER_DONE;
 }
 
+/*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs) && index < CONTROL_RULES_MAX;
+    assigns state->rule[index].alarm, outputs->changed, outputs->events, outputs->events_lost,
+            outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static bool acknowledge_one(struct engine_state *state, uint32_t index, uint64_t now_ns,
                             struct engine_outputs *outputs)
 {
@@ -70,6 +91,10 @@ static bool acknowledge_one(struct engine_state *state, uint32_t index, uint64_t
     return true;
 }
 
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
+    requires \separated(table, state, inputs, outputs);
+    assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static uint32_t acknowledge(const struct control_table *table, struct engine_state *state,
                             const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
@@ -81,6 +106,10 @@ static uint32_t acknowledge(const struct control_table *table, struct engine_sta
         any = acknowledge_one(state, inputs->command_index, inputs->now_ns, outputs);
         return any ? ANSWER_DONE : ANSWER_ALREADY;
     }
+    /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
+        loop assigns i, any, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
+                     outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+        loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         if (is_alarm(table, i) && acknowledge_one(state, i, inputs->now_ns, outputs)) {
             any = true;
@@ -89,6 +118,10 @@ static uint32_t acknowledge(const struct control_table *table, struct engine_sta
     return any ? ANSWER_DONE : ANSWER_ALREADY;
 }
 
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
+    requires \separated(table, state, inputs, outputs);
+    assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static uint32_t shelve(const struct control_table *table, struct engine_state *state,
                        const struct engine_inputs *inputs, bool on, struct engine_outputs *outputs)
 {
@@ -130,6 +163,11 @@ uint32_t orders_carry_out(const struct control_table *table, struct engine_state
 void orders_end_bypasses(const struct control_table *table, struct engine_state *state, uint64_t now_ns,
                          struct engine_outputs *outputs)
 {
+    /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
+        loop invariant \forall integer k; 0 <= k < i ==> state->rule[k].bypass_until_ns == 0;
+        loop assigns i, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
+                     outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+        loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         if (state->rule[i].bypass_until_ns != 0) {
             state->rule[i].bypass_until_ns = 0;

@@ -2,6 +2,7 @@
 
 #include "control/events.h"
 
+/*@ assigns \nothing; */
 static uint64_t since(uint64_t from_ns, uint64_t to_ns)
 {
     return to_ns > from_ns ? to_ns - from_ns : 0;
@@ -16,6 +17,9 @@ bool proof_test_possible(const struct control_table *table, const struct engine_
            state->output[output].position == POSITION_ENERGISED;
 }
 
+/*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs);
+    assigns state->test.result, state->test.phase, outputs->changed, outputs->events, outputs->events_lost,
+            outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static void end(struct engine_state *state, uint32_t result, uint64_t now_ns, struct engine_outputs *outputs)
 {
     state->test.result = result;

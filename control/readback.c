@@ -2,6 +2,8 @@
 
 #include "control/rules.h"
 
+/*@ requires \valid_read(feedback);
+    assigns \nothing; */
 static uint32_t position_of_bits(const struct control_feedback *feedback, double value)
 {
     uint64_t number;
@@ -21,6 +23,8 @@ static uint32_t position_of_bits(const struct control_feedback *feedback, double
     return energised ? POSITION_ENERGISED : POSITION_SAFE;
 }
 
+/*@ requires \valid_read(feedback);
+    assigns \nothing; */
 static uint32_t position_of_value(const struct control_feedback *feedback, double value)
 {
     bool up = feedback->energised_at > feedback->safe_at;
@@ -32,6 +36,8 @@ static uint32_t position_of_value(const struct control_feedback *feedback, doubl
                                                                                       : POSITION_UNKNOWN;
 }
 
+/*@ requires \valid_read(table) && \valid_read(state) && \valid_read(inputs) && \valid_read(feedback);
+    assigns \nothing; */
 static uint32_t position_of(const struct control_table *table, const struct engine_state *state,
                             const struct engine_inputs *inputs, const struct control_feedback *feedback)
 {
@@ -43,6 +49,10 @@ static uint32_t position_of(const struct control_table *table, const struct engi
     return feedback->form == FEEDBACK_BITS ? position_of_bits(feedback, value) : position_of_value(feedback, value);
 }
 
+/*@ requires \valid(output) && \valid_read(feedback) && \valid(outputs) && \valid(result);
+    requires \separated(output, feedback, outputs, result);
+    assigns output->position, output->followed, output->left_ns, outputs->changed;
+    assigns result->astray, result->late, result->lost; */
 static void judge_output(struct engine_output_state *output, uint32_t position, uint32_t wanted,
                          const struct control_feedback *feedback, uint64_t now_ns, uint32_t bit,
                          struct engine_outputs *outputs, struct readback *result)
@@ -79,6 +89,10 @@ void readback_judge(const struct control_table *table, struct engine_state *stat
     result->astray = 0;
     result->late = 0;
     result->lost = 0;
+    /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
+        loop assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1], outputs->changed;
+        loop assigns result->astray, result->late, result->lost;
+        loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_OUTPUTS_MAX && i < table->outputs; i++) {
         const struct control_feedback *feedback = &table->output[i].feedback;
         if (feedback->form != FEEDBACK_NONE) {
@@ -94,6 +108,9 @@ void readback_command(const struct control_table *table, struct engine_state *st
                       uint64_t now_ns)
 {
     uint32_t changed = state->energised ^ energised;
+    /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
+        loop assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1];
+        loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; changed != 0 && i < CONTROL_OUTPUTS_MAX && i < table->outputs; i++) {
         if ((changed >> i & 1) != 0 && table->output[i].feedback.form != FEEDBACK_NONE) {
             state->output[i].changed_ns = now_ns;

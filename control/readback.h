@@ -13,10 +13,17 @@ struct readback {
 };
 
 /* Judges every output by its feedback channel and the command of the step before. */
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid(result);
+    requires \separated(table, state, inputs, outputs, result);
+    assigns state->output[0 .. CONTROL_OUTPUTS_MAX - 1], outputs->changed;
+    assigns result->astray, result->late, result->lost; */
 void readback_judge(const struct control_table *table, struct engine_state *state,
                     const struct engine_inputs *inputs, struct engine_outputs *outputs, struct readback *result);
 
 /* Takes the new command for the outputs: which have changed, and since when. */
+/*@ requires \valid_read(table) && \valid(state) && \separated(table, state);
+    assigns state->output[0 .. CONTROL_OUTPUTS_MAX - 1], state->energised;
+    ensures state->energised == energised; */
 void readback_command(const struct control_table *table, struct engine_state *state, uint32_t energised,
                       uint64_t now_ns);
 

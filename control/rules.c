@@ -18,12 +18,18 @@ struct look {
     uint32_t why;
 };
 
+/*@ assigns \nothing; */
 static uint64_t since(uint64_t from_ns, uint64_t to_ns)
 {
     return to_ns > from_ns ? to_ns - from_ns : 0;
 }
 
 /* Why a sample is not GOOD, CAUSE_NONE if it is. Whatever is unknown is not good. */
+/*@ requires \valid_read(table) && \valid_read(channel) && \valid_read(sample);
+    assigns \nothing;
+    ensures good: \result == CAUSE_NONE ==> sample->samples != 0 && sample->fault == CAUSE_NONE &&
+            (sample->tai_ns <= now_ns ==> now_ns - sample->tai_ns <= channel->stale_ns) &&
+            (sample->tai_ns > now_ns ==> sample->tai_ns - now_ns <= table->future_ns); */
 static uint32_t judge(const struct control_table *table, const struct control_channel *channel,
                       const struct engine_sample *sample, uint64_t now_ns)
 {
@@ -53,6 +59,13 @@ static uint32_t judge(const struct control_table *table, const struct control_ch
 void rules_judge_channels(const struct control_table *table, struct engine_state *state,
                           const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
+    /*@ loop invariant 0 <= i <= CONTROL_CHANNELS_MAX;
+        loop invariant \forall integer k; 0 <= k < i ==>
+                (state->quality[k] == ENGINE_GOOD <==> state->why[k] == CAUSE_NONE);
+        loop assigns i, state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1],
+                     outputs->changed, outputs->events, outputs->events_lost,
+                     outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+        loop variant CONTROL_CHANNELS_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_CHANNELS_MAX && i < table->channels; i++) {
         uint32_t why = judge(table, &table->channel[i], &inputs->channel[i], inputs->now_ns);
         uint32_t quality = why == CAUSE_NONE ? ENGINE_GOOD : why == CAUSE_STALE ? ENGINE_STALE : ENGINE_BAD;
@@ -78,6 +91,8 @@ bool rules_whole_number(double value, uint64_t *number)
 }
 
 /* Out and back by the rule's limits; a comparison that is unordered is out, and not back. */
+/*@ requires \valid_read(rule) && \valid(look) && \separated(rule, look);
+    assigns look->out, look->back, look->why; */
 static void compare(const struct control_rule *rule, struct look *look)
 {
     bool above = rule->has_high != 0 && !(look->value <= rule->high);
@@ -91,6 +106,8 @@ static void compare(const struct control_rule *rule, struct look *look)
 }
 
 /* Inside the hysteresis a limit keeps the name that it was passed by. */
+/*@ requires \valid_read(rule) && \valid_read(memory) && \valid_read(look);
+    assigns \nothing; */
 static uint32_t keep_why(const struct control_rule *rule, const struct engine_rule_state *memory,
                          const struct look *look)
 {
@@ -104,6 +121,8 @@ static uint32_t keep_why(const struct control_rule *rule, const struct engine_ru
 }
 
 /* The first sample after the start or a time of bad quality is only a reference. True: it was one. */
+/*@ requires \valid(memory) && \valid(look) && \separated(memory, look);
+    assigns memory->anchor, memory->anchor_ns, memory->has_anchor, look->first, look->value; */
 static bool take_anchor(struct engine_rule_state *memory, struct look *look)
 {
     if (memory->has_anchor != 0) {
@@ -120,6 +139,8 @@ static bool take_anchor(struct engine_rule_state *memory, struct look *look)
 }
 
 /* A peak between two references counts as well: it is judged as if it had taken the whole window. */
+/*@ requires \valid_read(rule) && \valid(memory) && \valid(look) && \separated(rule, memory, look);
+    assigns memory->anchor, memory->anchor_ns, memory->has_anchor, memory->settled, *look; */
 static void look_at_rate(const struct control_rule *rule, struct engine_rule_state *memory, struct look *look)
 {
     double value = look->value;
@@ -139,6 +160,8 @@ static void look_at_rate(const struct control_rule *rule, struct engine_rule_sta
     look->known = memory->settled != 0;
 }
 
+/*@ requires \valid_read(rule) && \valid(memory) && \valid(look) && \separated(rule, memory, look);
+    assigns memory->anchor, memory->anchor_ns, memory->has_anchor, memory->settled, *look; */
 static void look_at_stuck(const struct control_rule *rule, struct engine_rule_state *memory, struct look *look)
 {
     double value = look->value;
@@ -159,6 +182,8 @@ static void look_at_stuck(const struct control_rule *rule, struct engine_rule_st
     look->known = memory->settled != 0;
 }
 
+/*@ requires \valid_read(rule) && \valid(look) && \separated(rule, look);
+    assigns *look; */
 static void look_at_bit(const struct control_rule *rule, struct look *look)
 {
     uint64_t number;
@@ -173,6 +198,9 @@ static void look_at_bit(const struct control_rule *rule, struct look *look)
 
 /* The delays: `beyond` begins after on_samples and on_ns, and ends after off_samples and off_ns. Stamps that step
  * back let it begin and never let it end. */
+/*@ requires \valid_read(rule) && \valid(memory) && \valid_read(look) && \separated(rule, memory, look);
+    assigns memory->beyond_samples, memory->beyond_since_ns, memory->beyond, memory->inside_samples,
+            memory->inside_since_ns; */
 static void count(const struct control_rule *rule, struct engine_rule_state *memory, const struct look *look)
 {
     if (memory->beyond == 0) {
@@ -206,6 +234,9 @@ static void count(const struct control_rule *rule, struct engine_rule_state *mem
     }
 }
 
+/*@ requires \valid(memory) && \valid(outputs) && \separated(memory, outputs);
+    assigns memory->truth, memory->why, outputs->changed;
+    ensures memory->truth == truth; */
 static void set_truth(struct engine_rule_state *memory, uint32_t truth, uint32_t why,
                       struct engine_outputs *outputs)
 {
@@ -218,6 +249,9 @@ static void set_truth(struct engine_rule_state *memory, uint32_t truth, uint32_t
 }
 
 /* A change must be seen at least every window_ns, by the clock: the sender's mind, not its samples. */
+/*@ requires \valid_read(rule) && \valid(memory) && \valid_read(sample) && \valid(outputs);
+    requires \separated(rule, memory, sample, outputs);
+    assigns *memory, outputs->changed; */
 static void judge_heartbeat(const struct control_rule *rule, struct engine_rule_state *memory,
                             const struct engine_sample *sample, uint64_t now_ns, struct engine_outputs *outputs)
 {
@@ -244,6 +278,9 @@ static void judge_heartbeat(const struct control_rule *rule, struct engine_rule_
     }
 }
 
+/*@ requires \valid_read(rule) && \valid(memory) && \valid(look) && \valid(outputs);
+    requires \separated(rule, memory, look, outputs);
+    assigns *memory, *look, outputs->changed; */
 static void judge_sample(const struct control_rule *rule, struct engine_rule_state *memory, struct look *look,
                          struct engine_outputs *outputs)
 {
@@ -280,12 +317,15 @@ static void judge_sample(const struct control_rule *rule, struct engine_rule_sta
         set_truth(memory, TRUTH_DEMAND, keep_why(rule, memory, look), outputs);
     } else if (!look->known && !look->out) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_HISTORY, outputs);
-    } else {
+    } else if (!look->old || memory->truth != TRUTH_UNKNOWN) { /* what is old clears nothing */
         set_truth(memory, TRUTH_CLEAR, CAUSE_NONE, outputs);
     }
 }
 
 /* Of a channel that is not good nothing is known; what the rule had counted so far stands. */
+/*@ requires \valid(memory) && \valid(outputs) && \separated(memory, outputs);
+    assigns *memory, outputs->changed;
+    ensures memory->truth == TRUTH_UNKNOWN; */
 static void judge_unknown(struct engine_rule_state *memory, uint32_t why, uint64_t samples,
                           struct engine_outputs *outputs)
 {
@@ -300,6 +340,13 @@ static void judge_unknown(struct engine_rule_state *memory, uint32_t why, uint64
     set_truth(memory, TRUTH_UNKNOWN, why, outputs);
 }
 
+/*@ requires \valid_read(table) && \valid_read(state) && \valid_read(inputs) && \valid_read(rule);
+    requires \valid(memory) && \valid(outputs) && \separated(table, inputs, memory, outputs);
+    requires \separated(rule, memory, outputs) && \separated(memory, &state->why[0 .. CONTROL_CHANNELS_MAX - 1]);
+    requires \separated(outputs, state);
+    assigns *memory, outputs->changed;
+    ensures bad_is_unknown: rule->channel < CONTROL_CHANNELS_MAX && state->why[rule->channel] != CAUSE_NONE ==>
+            memory->truth == TRUTH_UNKNOWN; */
 static void judge_leaf(const struct control_table *table, const struct engine_state *state,
                        const struct engine_inputs *inputs, const struct control_rule *rule,
                        struct engine_rule_state *memory, struct engine_outputs *outputs)
@@ -335,52 +382,64 @@ static void judge_leaf(const struct control_table *table, const struct engine_st
     judge_sample(rule, memory, &look, outputs);
 }
 
-/* What a vote sees of a rule in front of it, in one word, so that one addition counts and one shift marks both. */
-#define MEMBER_DEMANDS UINT32_C(0x00000001)
-#define MEMBER_UNKNOWN UINT32_C(0x00010000)
-#define MEMBER_BITS    16
-static_assert(CONTROL_MEMBERS_MAX <= MEMBER_BITS, "a half of a word has a bit for each member");
-
-struct members {
-    uint32_t word[CONTROL_RULES_MAX]; /* of the rules judged so far in this step */
-};
-
-static uint32_t member_word(const struct engine_rule_state *memory)
+/* Counts the members that demand and those that are unknown. False: the rule cannot be right. */
+/*@ requires \valid_read(state) && \valid_read(rule) && \valid(demanding) && \valid(unknown);
+    requires \separated(state, demanding, unknown) && \separated(rule, demanding, unknown);
+    assigns *demanding, *unknown; */
+static bool count_members(const struct engine_state *state, const struct control_rule *rule, uint32_t index,
+                          uint32_t *demanding, uint32_t *unknown)
 {
-    if (memory->bypass_until_ns != 0 || memory->truth == TRUTH_UNKNOWN) {
-        return MEMBER_UNKNOWN;
-    }
-    return memory->truth != TRUTH_CLEAR ? MEMBER_DEMANDS : 0;
-}
-
-/* Of a vote's members: which they are, and how many, each in a half of the word. */
-struct votes {
-    uint32_t marked;
-    uint32_t counted;
-};
-
-/* False: the rule cannot be right. The engine's dearest loop. */
-static bool count_members(const struct members *members, const struct control_rule *rule, uint32_t index,
-                          struct votes *votes)
-{
-    uint32_t marked = 0;
-    uint32_t counted = 0;
-    uint32_t n = rule->members;
-    if (n == 0 || n > CONTROL_MEMBERS_MAX || index >= CONTROL_RULES_MAX) {
+    *demanding = 0;
+    *unknown = 0;
+    if (rule->members == 0 || rule->members > CONTROL_MEMBERS_MAX) {
         return false;
     }
-    for (uint32_t i = 0; i < n; i++) {
+    /*@ loop invariant 0 <= i <= CONTROL_MEMBERS_MAX;
+        loop assigns i, *demanding, *unknown;
+        loop variant CONTROL_MEMBERS_MAX - i; */
+    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX && i < rule->members; i++) {
         uint32_t m = rule->member[i];
-        if (m >= index) {
+        if (m >= index || m >= CONTROL_RULES_MAX) {
             return false;
         }
-        marked |= members->word[m] << i;
-        counted += members->word[m];
+        const struct engine_rule_state *member = &state->rule[m];
+        if (member->bypass_until_ns != 0 || member->truth == TRUTH_UNKNOWN) {
+            *unknown |= UINT32_C(1) << i;
+        } else if (member->truth != TRUTH_CLEAR) {
+            *demanding |= UINT32_C(1) << i;
+        }
     }
-    *votes = (struct votes){.marked = marked, .counted = counted};
     return true;
 }
 
+/*@ assigns \nothing;
+    ensures \result <= CONTROL_MEMBERS_MAX; */
+static uint32_t bits(uint32_t mask)
+{
+    uint32_t n = 0;
+    /*@ loop invariant 0 <= i <= CONTROL_MEMBERS_MAX && n <= i;
+        loop assigns i, n;
+        loop variant CONTROL_MEMBERS_MAX - i; */
+    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX; i++) {
+        n += mask >> i & 1;
+    }
+    return n;
+}
+
+/*@ logic integer needs(integer needed) = needed == 0 ? 1 : needed;
+    // The vote as it should be, and what makes it monotone: a member that turns unknown takes no trip away.
+    predicate vote_clear(integer needed, boolean strict, integer d, integer u) =
+            d + u < needs(needed) && !(u > 0 && strict);
+    lemma worse_is_not_clear: \forall integer n, d, u, boolean s;
+            !vote_clear(n, s, d, u) && d > 0 ==> !vote_clear(n, s, d - 1, u + 1);
+    lemma worse_from_clear: \forall integer n, d, u, boolean s;
+            vote_clear(n, s, d, u + 1) ==> vote_clear(n, s, d, u); */
+/*@ requires \valid_read(rule) && demanding <= CONTROL_MEMBERS_MAX && unknown <= CONTROL_MEMBERS_MAX;
+    assigns \nothing;
+    ensures exact: \result == TRUTH_CLEAR <==>
+            vote_clear(rule->needed, (boolean)(rule->unknown_trips != 0), demanding, unknown);
+    ensures three: \result == TRUTH_CLEAR || \result == TRUTH_DEMAND || \result == TRUTH_UNKNOWN;
+    ensures demand: \result == TRUTH_DEMAND <==> demanding >= needs(rule->needed); */
 static uint32_t vote(const struct control_rule *rule, uint32_t demanding, uint32_t unknown)
 {
     uint32_t needed = rule->needed != 0 ? rule->needed : 1;
@@ -393,16 +452,19 @@ static uint32_t vote(const struct control_rule *rule, uint32_t demanding, uint32
     return demanding + unknown >= needed ? TRUTH_UNKNOWN : TRUTH_CLEAR;
 }
 
-static void judge_group(const struct members *members, const struct control_rule *rule, uint32_t index,
-                        struct engine_rule_state *memory, struct engine_outputs *outputs)
+/*@ requires \valid(state) && \valid_read(rule) && \valid(outputs) && index < CONTROL_RULES_MAX;
+    requires \separated(state, rule, outputs);
+    assigns state->rule[index], outputs->changed; */
+static void judge_group(struct engine_state *state, const struct control_rule *rule, uint32_t index,
+                        struct engine_outputs *outputs)
 {
-    struct votes votes;
-    if (!count_members(members, rule, index, &votes)) {
+    struct engine_rule_state *memory = &state->rule[index];
+    uint32_t demanding;
+    uint32_t unknown;
+    if (!count_members(state, rule, index, &demanding, &unknown)) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
         return;
     }
-    uint32_t demanding = votes.marked & (MEMBER_UNKNOWN - 1);
-    uint32_t unknown = votes.marked / MEMBER_UNKNOWN;
     if (memory->members != demanding || memory->unknown != unknown) {
         memory->members = demanding;
         memory->unknown = unknown;
@@ -416,16 +478,20 @@ static void judge_group(const struct members *members, const struct control_rule
                   CAUSE_NOT, outputs);
         return;
     }
-    uint32_t demands = votes.counted & (MEMBER_UNKNOWN - 1);
-    double measure = (double)demands;
-    if (memory->measure != measure) {
-        memory->measure = measure;
+    double votes = (double)bits(demanding);
+    if (memory->measure != votes) {
+        memory->measure = votes;
         outputs->changed = 1;
     }
-    set_truth(memory, vote(rule, demands, votes.counted / MEMBER_UNKNOWN), CAUSE_VOTE, outputs);
+    set_truth(memory, vote(rule, bits(demanding), bits(unknown)), CAUSE_VOTE, outputs);
 }
 
 /* Over means over: neither can be extended. */
+/*@ requires \valid(memory) && \valid(outputs) && \separated(memory, outputs);
+    assigns memory->bypass_until_ns, memory->shelved_until_ns, outputs->changed, outputs->events,
+   outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures over: memory->bypass_until_ns == 0 ||
+   memory->bypass_until_ns > now_ns; ensures not_longer: memory->bypass_until_ns == 0 || memory->bypass_until_ns ==
+   \old(memory->bypass_until_ns); */
 static void end_what_is_over(struct engine_rule_state *memory, uint32_t index, uint64_t now_ns,
                              struct engine_outputs *outputs)
 {
@@ -439,6 +505,9 @@ static void end_what_is_over(struct engine_rule_state *memory, uint32_t index, u
     }
 }
 
+/*@ requires \valid(memory) && \valid(outputs) && \separated(memory, outputs);
+    assigns memory->alarm, outputs->changed, outputs->events, outputs->events_lost,
+            outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static void judge_alarm(struct engine_rule_state *memory, uint32_t index, uint64_t now_ns,
                         struct engine_outputs *outputs)
 {
@@ -457,9 +526,15 @@ static void judge_alarm(struct engine_rule_state *memory, uint32_t index, uint64
     }
 }
 
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
+    requires index < CONTROL_RULES_MAX && \separated(table, state, inputs, outputs);
+    assigns state->rule[index], outputs->changed, outputs->events, outputs->events_lost,
+            outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures bad_is_unknown: FORM_LIMIT <= table->rule[index].form <= FORM_HEARTBEAT &&
+            table->rule[index].channel < CONTROL_CHANNELS_MAX &&
+            state->why[table->rule[index].channel] != CAUSE_NONE ==> state->rule[index].truth == TRUTH_UNKNOWN; */
 static void judge_rule(const struct control_table *table, struct engine_state *state,
-                       const struct engine_inputs *inputs, uint32_t index, const struct members *members,
-                       struct engine_outputs *outputs)
+                       const struct engine_inputs *inputs, uint32_t index, struct engine_outputs *outputs)
 {
     const struct control_rule *rule = &table->rule[index];
     struct engine_rule_state *memory = &state->rule[index];
@@ -470,7 +545,7 @@ static void judge_rule(const struct control_table *table, struct engine_state *s
     if (rule->form >= FORM_LIMIT && rule->form <= FORM_HEARTBEAT) {
         judge_leaf(table, state, inputs, rule, memory, outputs);
     } else if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
-        judge_group(members, rule, index, memory, outputs);
+        judge_group(state, rule, index, outputs);
     } else {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
     }
@@ -487,15 +562,34 @@ static void judge_rule(const struct control_table *table, struct engine_state *s
 void rules_judge(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
                  struct engine_outputs *outputs)
 {
-    struct members members;
     uint32_t bypasses = 0;
+    /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX && bypasses <= i;
+        loop invariant \forall integer k; 0 <= k < i && FORM_LIMIT <= table->rule[k].form <= FORM_HEARTBEAT &&
+                table->rule[k].channel < CONTROL_CHANNELS_MAX &&
+                state->why[table->rule[k].channel] != CAUSE_NONE ==> state->rule[k].truth == TRUTH_UNKNOWN;
+        loop assigns i, bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
+                     outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+        loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
-        judge_rule(table, state, inputs, i, &members, outputs);
-        members.word[i] = member_word(&state->rule[i]);
+        judge_rule(table, state, inputs, i, outputs);
         bypasses += state->rule[i].bypass_until_ns != 0 ? 1 : 0;
     }
     if (state->bypasses != bypasses) {
         state->bypasses = bypasses;
         outputs->changed = 1;
     }
+}
+
+bool rules_acts(const struct control_rule *rule, const struct engine_rule_state *memory)
+{
+    return memory->truth != TRUTH_CLEAR && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM &&
+           rule->shadow == 0 && memory->bypass_until_ns == 0;
+}
+
+uint32_t rules_outputs(const struct control_table *table, const struct control_rule *rule)
+{
+    uint32_t all = control_all_outputs(table);
+    bool named = rule->role == ROLE_PROTECT || rule->role == ROLE_HOLD;
+    uint32_t outputs = named ? rule->outputs & all : all;
+    return outputs != 0 ? outputs : all;
 }

@@ -2,13 +2,16 @@
 #ifndef DAQ_BOARD_H
 #define DAQ_BOARD_H
 
+#include "control/table.h"
 #include "daq/segment_table.h"
 #include "ring/board.h"
+#include "ring/protocol.h"
 
 #define SUPERVISOR_PROCESSES_MAX 20u
 #define SUPERVISOR_RINGS_MAX     16u
 #define SUPERVISOR_READERS_MAX   512u
 #define SUPERVISOR_EVENTS_MAX    32u
+#define SUPERVISOR_PATH_BYTES    256u
 
 struct supervisor_process {
     char name[RING_NAME_BYTES];
@@ -55,18 +58,41 @@ struct supervisor_reader_event {
     uint64_t lost; /* frames the reader had lost by then */
 };
 
+/* Who bypassed a rule, and why; for how long is control's to say (its board). */
+struct supervisor_bypass {
+    uint64_t since_tai_ns; /* 0: not bypassed */
+    uint64_t until_tai_ns;
+    char person[PROTOCOL_PERSON_BYTES];
+    char reason[PROTOCOL_REASON_BYTES];
+};
+
+struct supervisor_audit {
+    char path[SUPERVISOR_PATH_BYTES]; /* empty: there is no audit log */
+    uint64_t written;                 /* lines, and on disk; by the log's thread, as are the next two */
+    uint64_t errors;                  /* attempts that failed */
+    uint64_t last_errno;              /* 0: the last one did not */
+    uint64_t pending;                 /* entries not on disk yet */
+    uint64_t lost;                    /* that found no place in memory */
+};
+
 struct supervisor_board {
     struct board common;
     uint8_t pad[BOARD_BYTES - sizeof(struct board)];
     int64_t clock_step_ns; /* how far the wall clock has moved against ours since the start */
     uint32_t processes;
     uint32_t readers;
+    uint32_t gate_seen;                  /* mask of enum gate_check that pass, LATENCY apart: control's to judge */
+    uint32_t config_acknowledged;        /* 1: an operator has sent this configuration's checksum */
+    uint64_t config_acknowledged_tai_ns; /* .. then */
+    char config_acknowledged_by[PROTOCOL_PERSON_BYTES];
+    struct supervisor_audit audit;
     double ring_rate_hz[SUPERVISOR_RINGS_MAX]; /* published per second over the last half second */
     struct supervisor_process process[SUPERVISOR_PROCESSES_MAX];
     struct supervisor_reader reader[SUPERVISOR_READERS_MAX];
     struct supervisor_ring ring[SUPERVISOR_RINGS_MAX];
     uint64_t reader_events; /* ever; event n stands in reader_event[n % SUPERVISOR_EVENTS_MAX] */
     struct supervisor_reader_event reader_event[SUPERVISOR_EVENTS_MAX];
+    struct supervisor_bypass bypass[CONTROL_RULES_MAX]; /* by rule */
     struct segment_table segments;
 };
 

@@ -138,6 +138,26 @@ static void check_memory(struct compile *c)
     }
 }
 
+static uint64_t hash_bytes(uint64_t hash, const void *from, size_t bytes)
+{
+    const uint8_t *at = from;
+    for (size_t i = 0; i < bytes; i++) {
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a, as the table's */
+    }
+    return hash;
+}
+
+/* What an operator acknowledges: rules and outputs, where each sample comes from, and who may command. Nothing in
+ * the plan is of this start yet, and none of these structs has padding: equal meaning, equal number. */
+static void set_checksum(struct server_plan *plan)
+{
+    uint64_t hash = control_table_hash_part(&plan->table, CONTROL_TABLE_HASH_START,
+                                            offsetof(struct control_table, instance), sizeof(plan->table));
+    hash = hash_bytes(hash, plan->worker, sizeof(plan->worker));
+    hash = hash_bytes(hash, &plan->silence_ns, sizeof(plan->silence_ns));
+    plan->table.checksum = hash_bytes(hash, &plan->authority, sizeof(plan->authority));
+}
+
 int compile_config(const struct config_file *file, struct server_plan *plan, struct config_errors *errors)
 {
     unsigned before = errors->count;
@@ -147,10 +167,10 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
     compile_sources(&c);
     compile_memory(&c);
     compile_control(&c);
+    compile_arming(&c);
+    compile_authority(&c);
     compile_gating(&c);
     check_memory(&c);
-    /* Nothing in the table is of this machine or this start yet: equal meaning, equal number. */
-    plan->table.checksum = control_table_hash_part(&plan->table, CONTROL_TABLE_HASH_START,
-                                                   offsetof(struct control_table, instance), sizeof(plan->table));
+    set_checksum(plan);
     return errors->count == before ? 0 : -EINVAL;
 }

@@ -6,6 +6,7 @@
 #define DAQ_COMPILE_H
 
 #include "control/table.h"
+#include "daq/authority.h"
 #include "daq/config.h"
 #include "net/plan.h"
 #include "ring/segment.h"
@@ -34,6 +35,8 @@ struct server_plan {
     uint32_t readers_max; /* at a time, over all rings */
     uint32_t watchdog_timeout_s;
     char watchdog_path[CONTROL_TARGET_BYTES]; /* empty: none is asked for */
+    struct authority_plan authority;
+    char audit_path[256]; /* empty: no audit log */
     uint32_t rings;
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];
@@ -69,6 +72,12 @@ void compile_sources(struct compile *c);
 
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
 void compile_gating(struct compile *c);
+
+/* compile_authority.c: who may command. */
+void compile_authority(struct compile *c);
+
+/* compile_arming.c: the arming gate, the audit log, how many bypasses at once, how long a shelving. */
+void compile_arming(struct compile *c);
 
 /* compile_control.c: the interlock's table. */
 void compile_control(struct compile *c);

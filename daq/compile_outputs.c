@@ -10,7 +10,6 @@
 
 #define PATH_BYTES          128
 #define MODBUS_FAULT_MIN_NS (20 * CLOCK_NS_PER_MS)
-#define NUMBER_OF_THE_LINE  "(number of the line)"
 
 static const char *path_of(char path[PATH_BYTES], uint32_t i, const char *key)
 {
@@ -141,9 +140,9 @@ static void compile_line(struct compile *c, uint32_t i)
     uint32_t rank = 0;
     path_of(path, i, "line");
     if (by_rank) {
-        to->line = (uint32_t)compile_bounded(c, path, from->line, 0, 0, 65535, NUMBER_OF_THE_LINE);
+        to->line = (uint32_t)compile_bounded(c, path, from->line, 0, 0, 65535, "(number of the line)");
     } else {
-        to->line = (uint32_t)compile_bounded(c, path, from->line, 0, 0, 31, NUMBER_OF_THE_LINE);
+        to->line = (uint32_t)compile_bounded(c, path, from->line, 0, 0, 31, "(number of the line)");
     }
     if (device->kind == DEVICE_MEMORY && to->line >= 8 * device->register_bytes) {
         config_complain(c->file, c->errors, path, "expected a bit of a register of %u bytes, 0 to %u, found %u",

@@ -26,6 +26,10 @@ static const cyaml_strval_t pages_words[] = {{"normal", SEGMENT_NORMAL},
 static const cyaml_strval_t policy_words[] = {{"other", POLICY_OTHER}, {"fifo", POLICY_FIFO}};
 static const cyaml_strval_t idle_words[] = {{"busy", IDLE_BUSY}, {"duty", IDLE_DUTY}, {"wait", IDLE_WAIT}};
 static const cyaml_strval_t on_miss_words[] = {{"alarm", ON_MISS_ALARM}, {"trip", ON_MISS_TRIP}};
+static const cyaml_strval_t on_loss_words[] = {{"alarm", ON_LOSS_ALARM}, {"trip", ON_LOSS_TRIP}};
+static const cyaml_strval_t waive_words[] = {
+    {"pinned", GATE_PINNED},   {"locked", GATE_LOCKED}, {"pages", GATE_PAGES},   {"unthrottled", GATE_UNTHROTTLED},
+    {"latency", GATE_LATENCY}, {"clock", GATE_CLOCK},   {"config", GATE_CONFIG}, {"black_box", GATE_BLACK_BOX}};
 static const cyaml_strval_t unknown_words[] = {{"vote", UNKNOWN_VOTES}, {"trip", UNKNOWN_TRIPS}};
 static const cyaml_strval_t role_words[] = {
     {"protect", ROLE_PROTECT}, {"hold", ROLE_HOLD}, {"permit", ROLE_PERMIT}, {"alarm", ROLE_ALARM}};
@@ -60,6 +64,37 @@ static const cyaml_schema_field_t memory_fields[] = {
 static const cyaml_schema_field_t watchdog_fields[] = {
     TEXT("device", struct config_watchdog, device),
     CYAML_FIELD_UINT_PTR("timeout_s", OPTIONAL, struct config_watchdog, timeout_s), CYAML_FIELD_END};
+
+static const cyaml_schema_value_t waived = {
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, int, waive_words, CYAML_ARRAY_LEN(waive_words))};
+static const cyaml_schema_field_t arming_fields[] = {
+    CYAML_FIELD_SEQUENCE("waive", OPTIONAL, struct config_arming, waive, &waived, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_UINT_PTR("latency_s", OPTIONAL, struct config_arming, latency_s),
+    WORD_OPTIONAL("on_loss", struct config_arming, on_loss, on_loss_words), CYAML_FIELD_END};
+
+static const cyaml_schema_value_t a_name = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, STRINGS_MAX)};
+static const cyaml_schema_field_t names_fields[] = {
+    CYAML_FIELD_SEQUENCE("users", OPTIONAL, struct config_names, users, &a_name, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("groups", OPTIONAL, struct config_names, groups, &a_name, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t authority_fields[] = {
+    CYAML_FIELD_MAPPING_PTR("arm", OPTIONAL, struct config_authority, arm, names_fields),
+    CYAML_FIELD_MAPPING_PTR("reset", OPTIONAL, struct config_authority, reset, names_fields),
+    CYAML_FIELD_MAPPING_PTR("trip", OPTIONAL, struct config_authority, trip, names_fields),
+    CYAML_FIELD_MAPPING_PTR("bypass", OPTIONAL, struct config_authority, bypass, names_fields),
+    CYAML_FIELD_MAPPING_PTR("proof_test", OPTIONAL, struct config_authority, proof_test, names_fields),
+    CYAML_FIELD_MAPPING_PTR("acknowledge", OPTIONAL, struct config_authority, acknowledge, names_fields),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t audit_fields[] = {TEXT_OPTIONAL("file", struct config_audit, file),
+                                                    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t bypass_fields[] = {
+    CYAML_FIELD_UINT_PTR("at_once_max", OPTIONAL, struct config_bypass, at_once_max), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t alarms_fields[] = {
+    CYAML_FIELD_UINT_PTR("shelve_max_s", OPTIONAL, struct config_alarms, shelve_max_s), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_control, core),
@@ -234,6 +269,11 @@ static const cyaml_schema_field_t top_fields[] = {
     TEXT("instance", struct config, instance),
     CYAML_FIELD_BOOL_PTR("seal", OPTIONAL, struct config, seal),
     CYAML_FIELD_UINT_PTR("readers_max", OPTIONAL, struct config, readers_max),
+    CYAML_FIELD_MAPPING_PTR("arming", OPTIONAL, struct config, arming, arming_fields),
+    CYAML_FIELD_MAPPING_PTR("authority", OPTIONAL, struct config, authority, authority_fields),
+    CYAML_FIELD_MAPPING_PTR("audit", OPTIONAL, struct config, audit, audit_fields),
+    CYAML_FIELD_MAPPING_PTR("bypass", OPTIONAL, struct config, bypass, bypass_fields),
+    CYAML_FIELD_MAPPING_PTR("alarms", OPTIONAL, struct config, alarms, alarms_fields),
     CYAML_FIELD_MAPPING_PTR("memory", OPTIONAL, struct config, memory, memory_fields),
     CYAML_FIELD_MAPPING_PTR("control", OPTIONAL, struct config, control, control_fields),
     CYAML_FIELD_SEQUENCE("workers", OPTIONAL, struct config, workers, &worker_item, 0, CYAML_UNLIMITED),
@@ -246,9 +286,10 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    top_fields,    memory_fields, control_fields,  worker_fields,   ring_fields,
-    source_fields, gating_fields, sequence_fields, checksum_fields, channel_fields,
-    rule_fields,   output_fields, watchdog_fields, register_fields, feedback_fields};
+    arming_fields,   names_fields,    authority_fields, audit_fields,   bypass_fields, alarms_fields,
+    top_fields,      memory_fields,   control_fields,   worker_fields,  ring_fields,   source_fields,
+    gating_fields,   sequence_fields, checksum_fields,  channel_fields, rule_fields,   output_fields,
+    watchdog_fields, register_fields, feedback_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

@@ -25,6 +25,43 @@ struct config_watchdog {
     uint32_t *timeout_s;
 };
 
+enum config_on_loss { ON_LOSS_ALARM = 0, ON_LOSS_TRIP = 1 };
+
+struct config_arming {
+    int *waive; /* each an enum gate_check */
+    uint32_t waive_count;
+    uint32_t *latency_s;
+    int *on_loss;
+};
+
+struct config_names {
+    char **users;
+    uint32_t users_count;
+    char **groups;
+    uint32_t groups_count;
+};
+
+struct config_authority {
+    struct config_names *arm;
+    struct config_names *reset;
+    struct config_names *trip;
+    struct config_names *bypass;
+    struct config_names *proof_test;
+    struct config_names *acknowledge;
+};
+
+struct config_audit {
+    char *file;
+};
+
+struct config_bypass {
+    uint32_t *at_once_max;
+};
+
+struct config_alarms {
+    uint32_t *shelve_max_s;
+};
+
 struct config_control {
     int *core;
     int *policy;
@@ -195,6 +232,11 @@ struct config {
     char *instance;
     bool *seal;
     uint32_t *readers_max;
+    struct config_arming *arming;
+    struct config_authority *authority;
+    struct config_audit *audit;
+    struct config_bypass *bypass;
+    struct config_alarms *alarms;
     struct config_memory *memory;
     struct config_control *control;
     struct config_worker *workers;

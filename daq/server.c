@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -190,7 +191,7 @@ static void init(struct server *server, const struct server_plan *plan)
     }
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
         server->device_fd[i] = -1;
-        server->outbox[i] = (struct segment){.fd = -1};
+        server->outbox[i] = none;
     }
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         server->client[i].fd = -1;
@@ -307,6 +308,14 @@ static void allow_descriptors(struct server_plan *plan)
     }
 }
 
+static void tell_start(struct server *server)
+{
+    char text[160];
+    snprintf(text, sizeof(text), "sluice %s, pid %d, user %u, instance %s, configuration %016" PRIx64,
+             SLUICE_VERSION, getpid(), (unsigned)geteuid(), server->plan.instance, server->plan.table.checksum);
+    server_audit(server, "start", clock_tai_ns(server->tai_minus_monotonic_ns), text);
+}
+
 int server_run(const struct server_plan *plan)
 {
     static struct server server;
@@ -329,6 +338,10 @@ int server_run(const struct server_plan *plan)
         code = usher_start(&server.usher, &err);
     }
     if (code == 0) {
+        code = audit_start(&server.audit, server.plan.audit_path, &server_board(&server)->audit, &err);
+    }
+    if (code == 0) {
+        tell_start(&server);
         malloc_trim(0); /* the configuration's heap */
         server.tick_ns = clock_monotonic_ns();
         server.rated_ns = server.tick_ns;
@@ -336,6 +349,9 @@ int server_run(const struct server_plan *plan)
         event_loop(&server, signal_fd);
         notify("STOPPING=1");
         server_stop_all(&server);
+        server_events(&server);
+        server_audit(&server, "stop", clock_tai_ns(server.tai_minus_monotonic_ns),
+                     server.failed ? "a process could not start" : "told to stop; outputs driven safe");
     } else {
         log_line("%s", err.text);
     }
@@ -345,6 +361,7 @@ int server_run(const struct server_plan *plan)
         }
     }
     usher_stop(&server.usher);
+    audit_stop(&server.audit);
     server_release_shared(&server);
     if (server.listen_fd >= 0) {
         close(server.listen_fd);

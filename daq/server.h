@@ -3,7 +3,9 @@
  *
  *   server_segments.c   creates and frees what is shared
  *   server_map.c        tells which segment is what
- *   server_clients.c    the Unix socket: boards, commands; who attaches goes on to the usher (daq/usher.h)
+ *   server_clients.c    the Unix socket: boards; who attaches goes on to the usher (daq/usher.h)
+ *   server_commands.c   who may command; one command at a time to control, and its answer; a trip before all
+ *   server_events.c     what control has done, to the log and the audit log
  *   server_watch.c      processes: start, watch, restart, drive outputs safe
  *   server.c            the order of it all, and the event loop
  */
@@ -13,7 +15,10 @@
 #include <sys/types.h>
 
 #include "control/board.h"
+#include "daq/arming_gate.h"
+#include "daq/audit.h"
 #include "daq/board.h"
+#include "daq/command.h"
 #include "daq/compile.h"
 #include "daq/usher.h"
 
@@ -43,8 +48,8 @@ struct server_client {
     int fd; /* -1: free place */
     pid_t pid;
     uid_t uid;
-    uint32_t waiting_op; /* PROTOCOL_ARM .. asked for and not yet answered; 0: none */
-    uint64_t ticket;     /* of the command under way; 0: not given yet */
+    struct server_command command; /* asked for and not yet answered; op 0: none */
+    uint64_t ticket;               /* of the command under way; 0: not given yet */
     uint64_t deadline_ns;
 };
 
@@ -65,12 +70,17 @@ struct server {
     struct shared orders[CONTROL_RINGS_MAX]; /* of each ring */
     struct usher usher;
     int device_fd[CONTROL_DEVICES_MAX];
-    struct segment outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
-    int watchdog_fd;                            /* -1: none */
-    uint32_t safe_number;                       /* datagrams sent by us */
+    struct shared outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
+    int watchdog_fd;                           /* -1: none */
+    uint32_t safe_number;                      /* datagrams sent by us */
     struct server_process process[1 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
     uint32_t processes;
     struct server_client client[SERVER_CLIENTS_MAX];
+    struct audit audit;
+    struct gate_system gate_system;
+    bool (*black_box_ok)(const struct server *server); /* NULL: there is none */
+    struct server_command last_bypass;                 /* that was given to control */
+    uint64_t shown_events;                             /* of control's board */
     uint64_t shown_trips;
     uint32_t shown_state;
     uint64_t rated_ns; /* when the rings' rates were last taken */
@@ -96,15 +106,30 @@ int server_listen(struct server *server, struct error *err);
 void server_accept(struct server *server);
 void server_serve(struct server *server, struct server_client *client);
 void server_drop(struct server_client *client);
+__attribute__((format(printf, 5, 6))) void server_reply(const struct server_client *client, int code,
+                                                        const int *fds, unsigned count, const char *format, ...);
+
+/* A command has come in. */
+void server_command(struct server *server, struct server_client *client, enum authority_act act,
+                    const struct protocol_request *request);
 /* Gives commands to control and answers those it has carried out. True while one is under way. */
 bool server_commands(struct server *server);
+
+/* Trips, states and events of control's board that have not been told yet. */
+void server_events(struct server *server);
+/* A line of the audit log about something that nobody commanded. */
+void server_audit(struct server *server, const char *what, uint64_t tai_ns, const char *text);
+/* Control has taken the last bypass that it was given: who answers for it is shown from now on. */
+void server_bypass_began(struct server *server, uint32_t rule, uint64_t duration_ns);
+/* The control process has ended: its bypasses with it. */
+void server_events_control_died(struct server *server, uint64_t tai_ns);
 
 /* Drives every output safe through our own descriptors. */
 void server_outputs_safe(struct server *server);
 void server_start_due(struct server *server);
 /* After SIGCHLD: who died, and what that means. */
 void server_reap(struct server *server);
-/* Heartbeats, trips for the log, the clock. */
+/* Heartbeats, the clock, what control has done, the arming gate. */
 void server_look(struct server *server);
 void server_stop_all(struct server *server);
 /* Brings the process and reader tables of our board up to date. */

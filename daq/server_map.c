@@ -86,9 +86,10 @@ void server_fill_segments(struct server *server)
             pid_of_worker(server, i));
     }
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
-        const struct board *board = server->outbox[i].base;
+        const struct board *board = server->outbox[i].segment.base;
         if (board != NULL) {
-            add(table, SEGMENT_KIND_OUTBOX, &server->outbox[i], board->name, "control", server->process[0].pid);
+            add(table, SEGMENT_KIND_OUTBOX, &server->outbox[i].segment, board->name, "control",
+                server->process[0].pid);
         }
     }
     add_rings(server, table);

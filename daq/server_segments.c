@@ -225,15 +225,15 @@ static int create_table(struct server *server, struct error *err)
 static int create_outbox(struct server *server, uint32_t device, struct error *err)
 {
     char name[RING_NAME_BYTES];
-    struct segment *segment = &server->outbox[device];
+    struct shared *shared = &server->outbox[device];
     snprintf(name, sizeof(name), "actuator-%u", device);
-    int code = segment_create(segment, "sluice-outbox", sizeof(struct outbox), SEGMENT_NORMAL, err);
+    int code = shared_create(shared, "sluice-outbox", sizeof(struct outbox), err);
     if (code != 0) {
         return code;
     }
-    board_init(segment->base, BOARD_ACTUATOR, server->plan.instance, name);
-    ((struct outbox *)segment->base)->answer.error = -ENOTCONN; /* nobody has confirmed anything */
-    int fd = fcntl(segment->fd, F_DUPFD_CLOEXEC, 0);
+    board_init(shared->segment.base, BOARD_ACTUATOR, server->plan.instance, name);
+    ((struct outbox *)shared->segment.base)->answer.error = -ENOTCONN; /* nobody has confirmed anything */
+    int fd = fcntl(shared->segment.fd, F_DUPFD_CLOEXEC, 0);
     return fd >= 0 ? fd : error_set(err, -errno, "cannot hand over an output: %s", strerror(errno));
 }
 
@@ -315,7 +315,7 @@ void server_release_shared(struct server *server)
             close(server->device_fd[i]);
             server->device_fd[i] = -1;
         }
-        segment_destroy(&server->outbox[i]);
+        shared_destroy(&server->outbox[i]);
     }
     if (server->watchdog_fd >= 0) { /* control has written the magic byte if the stop was orderly */
         close(server->watchdog_fd);

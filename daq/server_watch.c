@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/explain.h"
 #include "control/outbox.h"
 #include "control/output.h"
 #include "daq/launch.h"
@@ -47,7 +46,7 @@ void server_outputs_safe(struct server *server)
 static struct board *board_of(struct server *server, const struct server_process *process)
 {
     return process->role == ROLE_CONTROL    ? &server_control_board(server)->common
-           : process->role == ROLE_ACTUATOR ? server->outbox[process->index].base
+           : process->role == ROLE_ACTUATOR ? server->outbox[process->index].segment.base
                                             : server->worker_board[process->index].segment.base;
 }
 
@@ -80,7 +79,7 @@ static void hand_actuator(struct server *server, uint32_t device, char index[4],
     snprintf(index, 4, "%u", device);
     launch->last_argument = index;
     launch_add(launch, server->table.read_only_fd, 3, "table");
-    launch_add(launch, server->outbox[device].fd, 4, "outbox");
+    launch_add(launch, server->outbox[device].segment.fd, 4, "outbox");
 }
 
 /* The descriptor of its leases, to be closed when it has been started; -1: its rings take no gating readers. */
@@ -205,9 +204,10 @@ static void bury(struct server *server, struct server_process *process, int stat
     if (process->role == ROLE_CONTROL) {
         server_outputs_safe(server); /* before anything else */
         take_over_board(server, now_ns);
+        server_events_control_died(server, now_ns + (uint64_t)server->tai_minus_monotonic_ns);
     }
     if (process->role == ROLE_ACTUATOR) {
-        outbox_fail(server->outbox[process->index].base, -EOWNERDEAD); /* control need not wait to see it */
+        outbox_fail(server->outbox[process->index].segment.base, -EOWNERDEAD); /* control need not wait to see it */
     }
     describe_end(status, text, sizeof(text));
     bool never_ran = !process->has_run && board->heartbeat == process->last_beat;
@@ -270,31 +270,6 @@ static void look_at(struct server *server, struct server_process *process, uint6
     }
 }
 
-static void look_at_trips(struct server *server)
-{
-    static struct control_board copy;
-    char text[256];
-    if (control_board_read(server_control_board(server), &copy) != 0) {
-        return;
-    }
-    if (copy.trips < server->shown_trips) {
-        server->shown_trips = copy.trips;
-    }
-    if (copy.trips - server->shown_trips > CONTROL_TRIP_HISTORY) {
-        server->shown_trips = copy.trips - CONTROL_TRIP_HISTORY;
-    }
-    while (server->shown_trips < copy.trips) {
-        server->shown_trips++;
-        control_explain(&server->plan.table, &copy.trip_history[server->shown_trips % CONTROL_TRIP_HISTORY], text,
-                        sizeof(text));
-        log_line("TRIP %" PRIu64 ": %s", server->shown_trips, text);
-    }
-    if (copy.state != server->shown_state) {
-        server->shown_state = copy.state;
-        log_line("interlock is %s", engine_state_name(copy.state));
-    }
-}
-
 static void look_at_clock(struct server *server, uint64_t now_ns)
 {
     if (now_ns - server->clock_checked_ns < CLOCK_PERIOD_NS) {
@@ -342,9 +317,10 @@ void server_look(struct server *server)
     if (server->process[0].pid == 0 || server->process[0].killed) {
         server_outputs_safe(server); /* nobody else speaks to the outputs now, or will after the call it hangs in */
     }
-    look_at_trips(server);
+    server_events(server);
     look_at_clock(server, now_ns);
     look_at_rates(server, now_ns);
+    gate_look(server);
     board_beat(&server_board(server)->common, now_ns);
 }
 

@@ -1,4 +1,5 @@
 /* sluiced FILE: the supervisor. `sluiced --check FILE` runs the same checks and starts nothing. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,9 +48,12 @@ int main(int argc, char **argv)
         return 2;
     }
     if (check) {
-        printf("%s: ok: instance %s, %u ring%s, %u worker%s, %u channels, %u rules, %u outputs\n", argv[2],
-               plan.instance, plan.rings, plan.rings == 1 ? "" : "s", plan.workers, plan.workers == 1 ? "" : "s",
-               plan.table.channels, plan.table.rules, plan.table.outputs);
+        printf(
+            "%s: ok: instance %s, %u ring%s, %u worker%s, %u channels, %u rules, %u outputs; checksum %016" PRIx64
+            "\n",
+            argv[2], plan.instance, plan.rings, plan.rings == 1 ? "" : "s", plan.workers,
+            plan.workers == 1 ? "" : "s", plan.table.channels, plan.table.rules, plan.table.outputs,
+            plan.table.checksum);
         return 0;
     }
     return server_run(&plan);

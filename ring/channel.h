@@ -16,6 +16,7 @@ bool ring_type_reach(uint32_t type, double *low, double *high);
 const char *ring_type_name(uint32_t type);
 
 /* True for NaN and both infinities, by the exponent bits: it holds whatever the compiler believes about NaN. */
+/*@ assigns \nothing; */
 bool ring_is_not_finite(double value);
 
 /* raw * scale + offset. Returns false (value untouched) if the payload is too short or the type unknown. A raw NaN

@@ -12,10 +12,13 @@
 #include "ring/layout.h"
 
 #define PROTOCOL_MAGIC    UINT32_C(0x51434c53) /* "SLCQ" */
-#define PROTOCOL_VERSION  2u
+#define PROTOCOL_VERSION  3u
 #define PROTOCOL_FDS_MAX  64u
 #define PROTOCOL_SOCKET   "server.sock"
 #define PROTOCOL_LOCKFILE "server.lock"
+
+#define PROTOCOL_PERSON_BYTES 32u
+#define PROTOCOL_REASON_BYTES 128u
 
 enum protocol_op {
     PROTOCOL_ATTACH = 1, /* name = ring; reply: ring (read-only), lease (writable) */
@@ -25,8 +28,15 @@ enum protocol_op {
     PROTOCOL_TRIP = 5,
     PROTOCOL_GATE = 6, /* as ATTACH, gating; argument = ns that it may hold the writer up (0: the ring's limit),
                           from = position to start at; reply: value = generation, gate = index */
-    PROTOCOL_WAIT = 7  /* of a reader; argument = position it waits for; no reply, but one struct protocol_wake once
+    PROTOCOL_WAIT = 7, /* of a reader; argument = position it waits for; no reply, but one struct protocol_wake once
                           that position is published */
+    PROTOCOL_BYPASS = 8,      /* name = rule, argument = ns, person, reason */
+    PROTOCOL_UNBYPASS = 9,    /* name = rule */
+    PROTOCOL_PROOF_TEST = 10, /* name = output; answered when it has begun: the result is on control's board */
+    PROTOCOL_ACKNOWLEDGE_ALARM = 11, /* name = rule; empty: every alarm */
+    PROTOCOL_SHELVE = 12,            /* name = rule, argument = ns */
+    PROTOCOL_UNSHELVE = 13,          /* name = rule */
+    PROTOCOL_ACKNOWLEDGE_CONFIG = 14 /* argument = the configuration's checksum */
 };
 
 struct protocol_request {
@@ -36,8 +46,10 @@ struct protocol_request {
     uint64_t argument;
     uint64_t from; /* GATE: 0 the oldest, UINT64_MAX the newest */
     char name[RING_NAME_BYTES];
+    char person[PROTOCOL_PERSON_BYTES]; /* who answers for a command; empty: the user that asks */
+    char reason[PROTOCOL_REASON_BYTES]; /* one line */
 };
-static_assert(sizeof(struct protocol_request) == 56, "request is 56 bytes");
+static_assert(sizeof(struct protocol_request) == 216, "request is 216 bytes");
 
 struct protocol_reply {
     uint32_t magic;
@@ -78,7 +90,7 @@ int protocol_connect(const char *instance, struct error *err);
 int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_reply *reply, int *fds,
                   unsigned *fd_count, struct error *err);
 
-/* The same for a request of which op, argument, from and name are filled in. */
+/* The same for a request of which everything but magic and version is filled in. */
 int protocol_ask(int socket_fd, struct protocol_request *request, struct protocol_reply *reply, int *fds,
                  unsigned *fd_count, struct error *err);
 

@@ -3,7 +3,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/explain.h"
 #include "ring/channel.h"
 #include "ring/clock.h"
 
@@ -12,10 +11,21 @@ static json_t *integer(uint64_t n)
     return json_integer((json_int_t)n);
 }
 
-/* JSON has no NaN: a value that is not a number is null, and the quality says why. */
-static json_t *real_or_null(double value)
+json_t *report_real(double value)
 {
     return ring_is_not_finite(value) ? json_null() : json_real(value);
+}
+
+/* In the order of sluiced's processes: itself, control, workers, actuators. */
+static const struct board *board_of(const struct session *s, uint32_t process)
+{
+    if (process < 2) {
+        return process == 0 ? &s->supervisor->common : &s->control->common;
+    }
+    uint32_t i = process - 2;
+    return i < s->workers                  ? s->worker[i]
+           : i - s->workers < s->actuators ? &s->outbox[i - s->workers]->common
+                                           : NULL;
 }
 
 static json_t *report_processes(const struct session *s)
@@ -24,10 +34,7 @@ static json_t *report_processes(const struct session *s)
     uint32_t n = s->supervisor->processes;
     for (uint32_t i = 0; i < n && i < SUPERVISOR_PROCESSES_MAX; i++) {
         const struct supervisor_process *p = &s->supervisor->process[i];
-        const struct board *board = i == 0               ? &s->supervisor->common
-                                    : i == 1             ? &s->control->common
-                                    : i - 2 < s->workers ? s->worker[i - 2]
-                                                         : NULL;
+        const struct board *board = board_of(s, i);
         json_t *refusals = json_array();
         for (uint32_t r = 0; board != NULL && r < board->refusals && r < BOARD_REFUSALS_MAX; r++) {
             json_array_append_new(refusals, json_string(board->refusal[r]));
@@ -195,78 +202,34 @@ static json_t *report_channels(const struct session *s, const struct control_boa
         uint64_t age_ns = now_ns > c->tai_ns ? now_ns - c->tai_ns : 0;
         json_array_append_new(
             list, json_pack("{s:s, s:o, s:s, s:s, s:o, s:I}", "name", s->table->channel[i].decode.name, "value",
-                            c->samples > 0 ? real_or_null(c->value) : json_null(), "quality",
+                            c->samples > 0 ? report_real(c->value) : json_null(), "quality",
                             engine_quality_name(c->quality), "unit", s->table->channel[i].decode.unit, "age_ns",
                             c->samples > 0 ? integer(age_ns) : json_null(), "samples", (json_int_t)c->samples));
     }
     return list;
 }
 
-static json_t *report_cause(const struct session *s, const struct engine_cause *cause)
+static json_t *report_histogram(const struct histogram *h)
 {
-    char text[256];
-    control_explain(s->table, cause, text, sizeof(text));
-    bool has_channel = cause->channel < s->table->channels;
-    bool has_rule = cause->rule < s->table->rules;
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s}", "kind", engine_cause_name(cause->kind),
-                     "rule", has_rule ? json_string(s->table->rule[cause->rule].name) : json_null(), "channel",
-                     has_channel ? json_string(s->table->channel[cause->channel].decode.name) : json_null(),
-                     "value", has_channel ? real_or_null(cause->value) : json_null(), "limit",
-                     has_rule ? json_real(cause->limit) : json_null(), "unit",
-                     has_channel ? json_string(s->table->channel[cause->channel].decode.unit) : json_null(),
-                     "tai_ns", (json_int_t)cause->tai_ns, "source_sequence", (json_int_t)cause->source_sequence,
-                     "position", (json_int_t)cause->position, "text", text);
-}
-
-static json_t *report_causes(const struct session *s, const struct engine_cause *causes, uint32_t count)
-{
-    json_t *list = json_array();
-    for (uint32_t i = 0; i < count && i < ENGINE_CAUSES_MAX; i++) {
-        json_array_append_new(list, report_cause(s, &causes[i]));
-    }
-    return list;
-}
-
-static json_t *report_interlock(const struct session *s, const struct control_board *board)
-{
-    bool has_first = board->first_out_count > 0 && board->state != ENGINE_ARMED && board->state != ENGINE_INIT;
-    return json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "state",
-                     engine_state_name(board->state), "armed", board->state == ENGINE_ARMED, "trips",
-                     (json_int_t)board->trips, "first_out",
-                     has_first ? report_cause(s, &board->first_out[0]) : json_null(), "first_out_all",
-                     report_causes(s, board->first_out, has_first ? board->first_out_count : 0), "causes",
-                     report_causes(s, board->cause, board->cause_count), "bypasses", json_array(), "misses",
-                     (json_int_t)board->misses, "overruns", (json_int_t)board->overruns, "worst_gap_ns",
-                     (json_int_t)board->worst_gap_ns, "steps", (json_int_t)board->steps);
-}
-
-static json_t *report_outputs(const struct session *s, const struct control_board *board)
-{
-    json_t *list = json_array();
-    for (uint32_t i = 0; i < s->table->outputs && i < CONTROL_OUTPUTS_MAX; i++) {
-        const struct control_output *output = &s->table->output[i];
-        const struct control_device *device = &s->table->device[output->device % CONTROL_DEVICES_MAX];
-        const struct control_board_device *shown = &board->device[output->device % CONTROL_DEVICES_MAX];
-        json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I}", "name", output->name,
-                                              "energised", (int)(board->energised >> i & 1), "feedback", "none",
-                                              "target", device->target, "line", (json_int_t)output->line, "sent",
-                                              (json_int_t)shown->sent, "errors", (json_int_t)shown->errors,
-                                              "last_errno", (json_int_t)shown->last_error));
-    }
-    return list;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)ring_count_read(&h->count), "p50",
+                     (json_int_t)hist_quantile_ns(h, 0.5), "p99", (json_int_t)hist_quantile_ns(h, 0.99), "p999",
+                     (json_int_t)hist_quantile_ns(h, 0.999), "max", (json_int_t)ring_count_read(&h->max_ns), "late",
+                     (json_int_t)ring_count_read(&h->late), "late_limit", (json_int_t)h->limit_ns);
 }
 
 json_t *report_latency(const struct session *session)
 {
     json_t *hops = json_object();
     for (uint32_t i = 0; i < HOPS; i++) {
-        const struct histogram *h = &session->control->hop[i];
-        json_object_set_new(
-            hops, control_hop_name(i),
-            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)ring_count_read(&h->count), "p50",
-                      (json_int_t)hist_quantile_ns(h, 0.5), "p99", (json_int_t)hist_quantile_ns(h, 0.99), "p999",
-                      (json_int_t)hist_quantile_ns(h, 0.999), "max", (json_int_t)ring_count_read(&h->max_ns),
-                      "late", (json_int_t)ring_count_read(&h->late), "late_limit", (json_int_t)h->limit_ns));
+        json_object_set_new(hops, control_hop_name(i), report_histogram(&session->control->hop[i]));
+    }
+    for (uint32_t i = 0; i < session->actuators; i++) {
+        const struct outbox *outbox = session->outbox[i];
+        char key[RING_NAME_BYTES + 16];
+        snprintf(key, sizeof(key), "%.*s_taken", (int)sizeof(outbox->common.name) - 1, outbox->common.name);
+        json_object_set_new(hops, key, report_histogram(&outbox->taken));
+        snprintf(key, sizeof(key), "%.*s_confirmed", (int)sizeof(outbox->common.name) - 1, outbox->common.name);
+        json_object_set_new(hops, key, report_histogram(&outbox->confirmed));
     }
     return hops;
 }
@@ -283,12 +246,14 @@ json_t *report_status(struct session *session, struct error *err)
     }
     uint64_t now_ns = clock_tai_ns(session->table->tai_minus_monotonic_ns);
     json_t *status = json_pack(
-        "{s:s, s:s, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "instance", session->supervisor->common.instance,
-        "version", SLUICE_VERSION, "uptime_s", (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9,
-        "clock_step_s", (double)session->supervisor->clock_step_ns / 1e9, "processes", report_processes(session),
-        "rings", report_rings(session), "streams", report_streams(session), "channels",
-        report_channels(session, &board), "interlock", report_interlock(session, &board), "outputs",
-        report_outputs(session, &board), "latency_ns", report_latency(session));
+        "{s:s, s:s, s:o, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "instance",
+        session->supervisor->common.instance, "version", SLUICE_VERSION, "configuration",
+        report_configuration(session), "uptime_s",
+        (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9, "clock_step_s",
+        (double)session->supervisor->clock_step_ns / 1e9, "processes", report_processes(session), "rings",
+        report_rings(session), "streams", report_streams(session), "channels", report_channels(session, &board),
+        "interlock", report_interlock(session, &board), "outputs", report_outputs(session, &board), "rules",
+        report_rules(session, &board), "audit", report_audit(session), "latency_ns", report_latency(session));
     if (status == NULL) {
         error_set(err, -1, "no memory for the report");
     }

@@ -7,20 +7,21 @@
 
 #include "ring/segment.h"
 #include "tools/report.h"
+#include "tools/screens.h"
 #include "tools/sluice.h"
 
-static const char *text_of(const json_t *object, const char *key)
+const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "-";
 }
 
-static double number_of(const json_t *object, const char *key)
+double number_of(const json_t *object, const char *key)
 {
     return json_number_value(json_object_get(object, key));
 }
 
-static bool true_of(const json_t *object, const char *key)
+bool true_of(const json_t *object, const char *key)
 {
     return json_is_true(json_object_get(object, key));
 }
@@ -196,33 +197,6 @@ static void draw_channels(const json_t *status)
     }
 }
 
-static void draw_interlock(const json_t *status)
-{
-    const json_t *interlock = json_object_get(status, "interlock");
-    size_t i;
-    json_t *item;
-    printf("\ninterlock: %s, %.0f trip%s, %.0f cycle%s over budget, worst gap %.0f us\n",
-           text_of(interlock, "state"), number_of(interlock, "trips"),
-           number_of(interlock, "trips") == 1 ? "" : "s", number_of(interlock, "misses"),
-           number_of(interlock, "misses") == 1 ? "" : "s", number_of(interlock, "worst_gap_ns") / 1e3);
-    json_array_foreach(json_object_get(interlock, "first_out_all"), i, item)
-    {
-        printf("  first-out: %s\n", text_of(item, "text"));
-    }
-    json_array_foreach(json_object_get(interlock, "causes"), i, item)
-    {
-        printf("  stands: %s\n", text_of(item, "text"));
-    }
-    json_array_foreach(json_object_get(status, "outputs"), i, item)
-    {
-        printf("  output %-20s %-12s", text_of(item, "name"), true_of(item, "energised") ? "energised" : "safe");
-        if (number_of(item, "last_errno") != 0) {
-            printf(" does not take commands: %s", strerror((int)number_of(item, "last_errno")));
-        }
-        printf("\n");
-    }
-}
-
 static void draw_latency(json_t *report)
 {
     const char *key;
@@ -316,4 +290,9 @@ int command_latency(const struct arguments *arguments)
 int command_ledger(const struct arguments *arguments)
 {
     return show(arguments, "ledger", make_ledger, draw_ledger);
+}
+
+int command_rules(const struct arguments *arguments)
+{
+    return show(arguments, "rules", report_rules_alone, draw_rules);
 }

@@ -87,6 +87,9 @@ static int take_segment(struct session *s, int fd, struct error *err)
         s->control = base;
     } else if (magic == BOARD_MAGIC && board->role == BOARD_WORKER && s->workers < SESSION_WORKERS_MAX) {
         s->worker[s->workers++] = base;
+    } else if (magic == BOARD_MAGIC && board->role == BOARD_ACTUATOR && bytes >= sizeof(struct outbox) &&
+               s->actuators < CONTROL_DEVICES_MAX) {
+        s->outbox[s->actuators++] = base;
     }
     return 0;
 }

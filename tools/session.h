@@ -3,6 +3,7 @@
 #define TOOLS_SESSION_H
 
 #include "control/board.h"
+#include "control/outbox.h"
 #include "daq/board.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
@@ -19,8 +20,10 @@ struct session {
     const struct control_table *table;
     const struct control_board *control;
     const struct board *worker[SESSION_WORKERS_MAX];
+    const struct outbox *outbox[CONTROL_DEVICES_MAX]; /* of each actuator */
     struct ring_view ring[CONTROL_RINGS_MAX];
     uint32_t workers;
+    uint32_t actuators;
     uint32_t rings;
     void *map[PROTOCOL_FDS_MAX];
     size_t map_bytes[PROTOCOL_FDS_MAX];

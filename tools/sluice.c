@@ -9,12 +9,13 @@
 #include <unistd.h>
 
 #include "ring/sluice.h"
+#include "tools/duration.h"
 #include "tools/session.h"
 
 struct command {
     const char *name;
     int (*run)(const struct arguments *arguments);
-    const char *operands; /* "i": instance, "r": ring, "f": file; capital: must be there */
+    const char *operands; /* "i": instance, "r": ring, "n": name, "?": that may be missing, "F": file */
     const char *help;
 };
 
@@ -31,6 +32,19 @@ static const struct command commands[] = {
     {"reset", command_reset, "i", "reset [INSTANCE]       clear a trip; refused while a cause stands"},
     {"arm", command_arm, "i", "arm [INSTANCE]         give the permit; refused unless reset and healthy"},
     {"trip", command_trip, "i", "trip [INSTANCE]        withdraw the permit now"},
+    {"rules", command_rules, "i", "rules [INSTANCE]       every rule: what it sees, how far it is from acting"},
+    {"bypass", command_bypass, "in",
+     "bypass [INSTANCE] RULE --for 30m --reason TEXT [--by NAME]\n"
+     "                         take a rule's action away for a while"},
+    {"unbypass", command_unbypass, "in", "unbypass [INSTANCE] RULE   give it back"},
+    {"proof-test", command_proof_test, "in", "proof-test [INSTANCE] OUTPUT   does it move? Asks its feedback"},
+    {"ack", command_ack, "in?", "ack [[INSTANCE] ALARM|all]   an alarm has been seen"},
+    {"shelve", command_shelve, "in", "shelve [INSTANCE] ALARM --for 8h   not to be shown for a while"},
+    {"unshelve", command_unshelve, "in", "unshelve [INSTANCE] ALARM"},
+    {"acknowledge", command_acknowledge, "in",
+     "acknowledge [INSTANCE] CHECKSUM   this configuration is the one that is meant"},
+    {"audit", command_audit, "i",
+     "audit [INSTANCE]       the audit log's newest lines; --verify FILE checks a file"},
 };
 
 static int usage(FILE *to, int code)
@@ -39,7 +53,7 @@ static int usage(FILE *to, int code)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         fprintf(to, "  %s\n", commands[i].help);
     }
-    fprintf(to, "  status and latency: --watch SECONDS repeats\n"
+    fprintf(to, "  status and latency: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
                 "Exit: 0 done, 1 it is not so, 2 bad usage or configuration, 3 cannot reach the server.\n");
     return code;
@@ -82,13 +96,18 @@ static bool take_operands(const struct command *command, int count, char **opera
         a->file = count == 1 ? operands[0] : NULL;
         return count == 1;
     }
+    if (command->operands[1] == 'n') {
+        a->name = count >= 1 ? operands[count - 1] : NULL;
+        a->instance = count == 2 ? operands[0] : NULL;
+        return count == 1 || count == 2 || (count == 0 && command->operands[2] == '?');
+    }
     if (strcmp(command->operands, "ir") == 0) {
         a->ring = count >= 1 ? operands[count - 1] : NULL;
         a->instance = count == 2 ? operands[0] : NULL;
         return count == 1 || count == 2;
     }
     a->instance = count == 1 ? operands[0] : NULL;
-    return count <= 1;
+    return count <= (a->file == NULL);
 }
 
 /* One of --oldest, --from-sequence, --from-time, once. */
@@ -99,6 +118,13 @@ static bool take_start(struct arguments *a, int option, const char *text)
     }
     a->start = option == 'o' ? SLUICE_OLDEST : option == 's' ? SLUICE_AT_SEQUENCE : SLUICE_AT_TIME;
     return option == 'o' || parse_number(text, &a->at);
+}
+
+/* Changes something, and somebody answers for it. */
+static bool is_order(const struct command *command)
+{
+    return strchr(command->operands, 'n') != NULL || command->run == command_arm || command->run == command_reset ||
+           command->run == command_trip;
 }
 
 /* False: the option does not belong to this command, or its number is none. */
@@ -121,6 +147,18 @@ static bool take_option(const struct command *command, int option, struct argume
     case 'g':
         a->gating = true;
         return is_tail;
+    case 'f':
+        return (command->run == command_bypass || command->run == command_shelve) &&
+               duration_parse(optarg, &a->duration_ns);
+    case 'r':
+        a->reason = optarg;
+        return command->run == command_bypass;
+    case 'b':
+        a->by = optarg;
+        return is_order(command);
+    case 'v':
+        a->file = optarg;
+        return command->run == command_audit;
     default:
         return is_tail && take_start(a, option, optarg);
     }
@@ -135,6 +173,10 @@ static int run(const struct command *command, int argc, char **argv)
                                             {"gating", no_argument, NULL, 'g'},
                                             {"count", required_argument, NULL, 'n'},
                                             {"watch", required_argument, NULL, 'w'},
+                                            {"for", required_argument, NULL, 'f'},
+                                            {"reason", required_argument, NULL, 'r'},
+                                            {"by", required_argument, NULL, 'b'},
+                                            {"verify", required_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct arguments a = {0};
@@ -147,10 +189,11 @@ static int run(const struct command *command, int argc, char **argv)
             return usage(stderr, EXIT_USAGE);
         }
         if (!take_option(command, option, &a)) {
-            fprintf(stderr,
-                    "sluice %s: option %s does not belong here (of --oldest, --from-sequence and --from-time only "
-                    "one does), or wants a number (1 to 3600 s for --watch)\n",
-                    command->name, argv[optind - 1]);
+            fprintf(
+                stderr,
+                "sluice %s: option %s does not belong here (of --oldest, --from-sequence and --from-time only "
+                "one does), or wants a number (1 to 3600 s for --watch) or a time such as 90s, 30m, 8h (--for)\n",
+                command->name, argv[optind - 1]);
             return EXIT_USAGE;
         }
     }

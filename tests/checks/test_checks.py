@@ -287,6 +287,32 @@ class Text(Tree):
         self.passes("text")
 
 
+class Requirements(Tree):
+    LIST = "# Title\n\n- IL-001 One thing.\n- IL-002 Another.\n"
+
+    def test_cited_ones_pass(self):
+        self.write("control/REQUIREMENTS.md", self.LIST)
+        self.write("tests/control/test_a.c", "/* IL-001 IL-002: both */\n")
+        self.assertIn("2 requirements, cited in 2 places", self.passes("requirements"))
+
+    def test_one_that_no_test_cites(self):
+        self.write("control/REQUIREMENTS.md", self.LIST)
+        self.write("tests/e2e/test_a.py", "# IL-001\n")
+        self.write("control/engine.c", "/* IL-002: not a test */\n")
+        self.fails("requirements", "control/REQUIREMENTS.md:4: no test cites IL-002")
+
+    def test_one_that_does_not_exist(self):
+        self.write("control/REQUIREMENTS.md", self.LIST)
+        self.write("tests/control/test_a.c", "/* IL-001 IL-002 */\n\n/* IL-003 */\n")
+        self.fails("requirements", "tests/control/test_a.c:3: cites IL-003")
+
+    def test_twice_malformed_and_missing(self):
+        self.fails("requirements", "control/REQUIREMENTS.md: is not there")
+        self.write("control/REQUIREMENTS.md", self.LIST + "- IL-001 Again.\n- IL-12 Short.\n")
+        self.write("tests/control/test_a.c", "/* IL-001 IL-002 */\n")
+        self.fails("requirements", "IL-001 is there twice", "IL-12 is no id")
+
+
 class Scripts(Tree):
     def test_good_scripts_pass(self):
         self.write("tools/a", "#!/usr/bin/env bash\necho a\n", 0o755)

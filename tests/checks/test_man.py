@@ -98,7 +98,8 @@ class Config(Man):
     def test_numbers(self):
         """Bounds and default of every compile_bounded() are those in the first lines below the key."""
         gating = source("daq/compile_gating.c")
-        code = source("daq/compile.c", "daq/compile_control.c", "daq/compile_sources.c") + gating
+        code = source("daq/compile.c", "daq/compile_arming.c", "daq/compile_control.c", "daq/compile_sources.c",
+                      "daq/compile_outputs.c", "daq/compile_feedback.c") + gating
         headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + gating
         macros = dict(re.findall(r"^#define (\w+)\s+(\d+)u?\b", headers, re.M))
 
@@ -175,7 +176,7 @@ class Command(Man):
     page = page("sluice.1")
 
     def test_commands(self):
-        commands = re.findall(r'^\s*\{"(\w+)", command_\w+, "', source("tools/sluice.c"), re.M)
+        commands = re.findall(r'^\s*\{"([\w-]+)", command_\w+, "', source("tools/sluice.c"), re.M)
         self.same(tags(section(self.page, "DESCRIPTION"), "Cm"), commands, "commands")
         for command in commands:
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
@@ -188,8 +189,9 @@ class Command(Man):
 
     def test_json(self):
         """Every key, and every word that can be a value."""
-        report = source("tools/report.c", "tools/map.c")
-        words = set(re.findall(r'"([a-z]\w*)"', report)) | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
+        report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c", "tools/map.c")
+        report += source("tools/audit.c")
+        words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         tables = source("control/board.h", "ring/ledger.c")
         words |= {w for t in re.findall(r"names\[\w*\] = \{(.*?)\}", tables, re.S) for w in re.findall(r'"(\w+)"', t)}
@@ -279,11 +281,17 @@ class Server(Man):
 
     def test_sealed_system_calls(self):
         code = source("control/seal.c")
-        for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker")):
+        for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker"),
+                               ("actuator", "Sealed actuator")):
             array = re.search(rf"{profile}_names\[\] = \{{(.*?)\}};", code, re.S).group(1)
             self.same(tags(section(self.page, title, "Ss"), "Ic"), re.findall(r'"(\w+)"', array), "system calls")
             if profile == "worker":
                 plain = re.findall(r'"(\w+)"', array)
+            if profile == "control":
+                control = re.findall(r'"(\w+)"', array)
+        array = re.search(r"control_gpio_names\[\] = \{(.*?)\};", code, re.S).group(1)
+        more = tags(section(self.page, "Sealed control process, GPIO outputs", "Ss"), "Ic")
+        self.same(control + more, re.findall(r'"(\w+)"', array), "system calls of a control process with GPIO outputs")
         array = re.search(r"worker_leases_names\[\] = \{(.*?)\};", code, re.S).group(1)
         more = tags(section(self.page, "Sealed worker, gating readers", "Ss"), "Ic")
         self.same(plain + more, re.findall(r'"(\w+)"', array), "system calls of a worker that takes leases")
@@ -294,7 +302,7 @@ class Server(Man):
         self.same(told, options, "options")
 
     def test_environment_and_files(self):
-        code = source("daq/server.c", "daq/launch.c", "ring/protocol.c")
+        code = source("daq/server.c", "daq/launch.c", "daq/state_dir.c", "ring/protocol.c")
         told = re.findall(r"^\.It Ev (\w+)", section(self.page, "ENVIRONMENT"), re.M)
         self.same(told, re.findall(r'getenv\("(\w+)"\)', code), "variables")
         files = re.findall(r'#define PROTOCOL_\w+\s+"(.*?)"', source("ring/protocol.h"))

@@ -51,7 +51,7 @@ static bool trips(uint32_t *first_kind)
     engine_init(&state);
     state.code = ENGINE_ARMED;
     engine_step(&table, &state, &inputs, &outputs);
-    *first_kind = state.first_out[0].kind;
+    *first_kind = state.cause[0].kind;
     return outputs.energised == 0;
 }
 

@@ -153,12 +153,9 @@ static void check_table(void)
     cr_assert_eq(t->channel[2].decode.at_byte, 8);
     cr_assert_eq(t->channel[2].stale_ns, 50000000);
     cr_assert_eq(t->channel[0].stale_ns, 100000000);
-    cr_assert_eq(t->channel[0].guarded, 1);
-    cr_assert_eq(t->channel[1].guarded, 0);
-    cr_assert_eq(t->channel[2].guarded, 1);
     cr_assert_eq(t->rules, 2);
-    cr_assert_eq(t->rule[0].delay_samples, 3);
-    cr_assert_eq(t->rule[1].delay_ns, 2500000);
+    cr_assert_eq(t->rule[0].on_samples, 3);
+    cr_assert_eq(t->rule[1].on_ns, 2500000);
     cr_assert_eq(t->rule[1].has_low, 0);
     cr_assert_eq(t->outputs, 3);
     cr_assert_eq(t->devices, 2);

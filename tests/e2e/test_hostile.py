@@ -46,14 +46,15 @@ class Hostile(support.Case):
             client = self.connect(server)
             client.send(packet)
             self.assertIn(b"same release", client.recv(4096))
-        for op in (0, support.WAIT, 8, 255, 65535):  # unknown, but in good form: it may stay
+        for op in (0, support.WAIT, 15, 255, 65535):  # unknown, but in good form: it may stay
             client = self.connect(server)
             code, text, fds = call(client, op)
             self.assertLess(code, 0)
             self.assertIn("unknown request", text)
             self.assertEqual(call(client, ATTACH, "udp")[0], 0)
         client = self.connect(server)
-        client.send(REQUEST.pack(support.PROTOCOL_MAGIC, support.PROTOCOL_VERSION, ATTACH, 0, 0, b"\xff" * 32))  # a name without an end
+        client.send(REQUEST.pack(support.PROTOCOL_MAGIC, support.PROTOCOL_VERSION, ATTACH, 0, 0, b"\xff" * 32, b"\xff" * 32,
+                                 b"\xff" * 128))  # a name without an end
         self.assertLess(support.REPLY.unpack(client.recv(4096)[: support.REPLY.size])[3], 0)
         self.assert_well(server)
 

@@ -149,7 +149,8 @@ class Permissions(support.Case):
         path = self.path("user.yaml")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(text, file)
-        environment = {**self.environment, "SLUICE_RUN_DIR": os.path.join(home, "run")}
+        environment = {**self.environment, "SLUICE_RUN_DIR": os.path.join(home, "run"),
+                       "SLUICE_STATE_DIR": os.path.join(home, "state")}
         log = open(self.path("user.log"), "wb")
         self.addCleanup(log.close)
 

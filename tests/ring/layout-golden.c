@@ -197,7 +197,8 @@ static const struct field thread_plan_fields[] = {FIELD(thread_plan, core),     
 
 static const struct field protocol_request_fields[] = {
     FIELD(protocol_request, magic),    FIELD(protocol_request, version), FIELD(protocol_request, op),
-    FIELD(protocol_request, argument), FIELD(protocol_request, from),    FIELD(protocol_request, name)};
+    FIELD(protocol_request, argument), FIELD(protocol_request, from),    FIELD(protocol_request, name),
+    FIELD(protocol_request, person),   FIELD(protocol_request, reason)};
 
 static const struct field protocol_reply_fields[] = {FIELD(protocol_reply, magic), FIELD(protocol_reply, version),
                                                      FIELD(protocol_reply, fds),   FIELD(protocol_reply, code),
@@ -484,13 +485,32 @@ static const struct field segment_entry_fields[] = {
 static const struct field segment_table_fields[] = {FIELD(segment_table, version), FIELD(segment_table, segments),
                                                     FIELD(segment_table, entry)};
 
-static const struct field supervisor_board_fields[] = {
-    FIELD(supervisor_board, common),        FIELD(supervisor_board, pad),
-    FIELD(supervisor_board, clock_step_ns), FIELD(supervisor_board, processes),
-    FIELD(supervisor_board, readers),       FIELD(supervisor_board, ring_rate_hz),
-    FIELD(supervisor_board, process),       FIELD(supervisor_board, reader),
-    FIELD(supervisor_board, ring),          FIELD(supervisor_board, reader_events),
-    FIELD(supervisor_board, reader_event),  FIELD(supervisor_board, segments)};
+static const struct field supervisor_bypass_fields[] = {
+    FIELD(supervisor_bypass, since_tai_ns), FIELD(supervisor_bypass, until_tai_ns),
+    FIELD(supervisor_bypass, person), FIELD(supervisor_bypass, reason)};
+
+static const struct field supervisor_audit_fields[] = {
+    FIELD(supervisor_audit, path),       FIELD(supervisor_audit, written), FIELD(supervisor_audit, errors),
+    FIELD(supervisor_audit, last_errno), FIELD(supervisor_audit, pending), FIELD(supervisor_audit, lost)};
+
+static const struct field supervisor_board_fields[] = {FIELD(supervisor_board, common),
+                                                       FIELD(supervisor_board, pad),
+                                                       FIELD(supervisor_board, clock_step_ns),
+                                                       FIELD(supervisor_board, processes),
+                                                       FIELD(supervisor_board, readers),
+                                                       FIELD(supervisor_board, gate_seen),
+                                                       FIELD(supervisor_board, config_acknowledged),
+                                                       FIELD(supervisor_board, config_acknowledged_tai_ns),
+                                                       FIELD(supervisor_board, config_acknowledged_by),
+                                                       FIELD(supervisor_board, audit),
+                                                       FIELD(supervisor_board, ring_rate_hz),
+                                                       FIELD(supervisor_board, process),
+                                                       FIELD(supervisor_board, reader),
+                                                       FIELD(supervisor_board, ring),
+                                                       FIELD(supervisor_board, reader_events),
+                                                       FIELD(supervisor_board, reader_event),
+                                                       FIELD(supervisor_board, bypass),
+                                                       FIELD(supervisor_board, segments)};
 
 static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(ring_gap),
@@ -555,6 +575,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(supervisor_reader_event),
                                     SHARED(segment_entry),
                                     SHARED(segment_table),
+                                    SHARED(supervisor_bypass),
+                                    SHARED(supervisor_audit),
                                     SHARED(supervisor_board)};
 
 static const struct {

@@ -205,6 +205,27 @@ Test(protocol, a_call_and_its_answer)
     cr_assert_eq(request.version, PROTOCOL_VERSION);
     cr_assert_eq(request.op, PROTOCOL_ATTACH);
     cr_assert_str_eq(request.name, "tvac");
+    cr_assert_eq(request.person[0], 0);
+    cr_assert_eq(request.reason[0], 0);
+}
+
+/* A command goes over whole: whose, why, for how long. */
+Test(protocol, a_command_with_a_person_and_a_reason)
+{
+    struct peer peer = open_peer();
+    struct protocol_reply reply;
+    struct protocol_request got;
+    struct protocol_request request = {
+        .op = PROTOCOL_BYPASS, .argument = 1800, .name = "overpressure", .person = "alice", .reason = "sensor out"};
+    struct error err = {{0}};
+    int fds[PROTOCOL_FDS_MAX];
+    unsigned count = 77;
+    answer(&peer, &fine, sizeof(fine), 0);
+    cr_assert_eq(protocol_ask(peer.ours, &request, &reply, fds, &count, &err), 0, "%s", err.text);
+    cr_assert_eq(recv(peer.theirs, &got, sizeof(got), 0), sizeof(got));
+    cr_assert_eq(got.magic, PROTOCOL_MAGIC);
+    cr_assert_eq(memcmp(&got, &request, sizeof(got)), 0);
+    cr_assert_str_eq(got.reason, "sensor out");
 }
 
 static int open_descriptors(void)
@@ -244,7 +265,7 @@ Test(protocol, bad_answers)
     expect_failure(&reply, sizeof(reply), -EPERM, "xxx");
     reply = fine;
     reply.version = PROTOCOL_VERSION + 1;
-    expect_failure(&reply, sizeof(reply), -EPROTO, "version 2");
+    expect_failure(&reply, sizeof(reply), -EPROTO, "version 3");
     reply = fine;
     reply.magic = 0;
     expect_failure(&reply, sizeof(reply), -EPROTO, "expected a reply");

@@ -163,8 +163,8 @@ def setup(*arguments):
 class Server:
     """One sluiced: its process, its words, and commands over its socket (ring/protocol.h)."""
 
-    REQUEST, REPLY = struct.Struct("<IHHQQ32s"), struct.Struct("<IHHiIQ")
-    MAGIC, VERSION, ARM, RESET = 0x51434C53, 2, 3, 4
+    REQUEST, REPLY = struct.Struct("<IHHQQ32s32s128s"), struct.Struct("<IHHiIQ")
+    MAGIC, VERSION, ARM, RESET = 0x51434C53, 3, 3, 4
 
     def __init__(self, children, config, instance, log):
         self.children, self.instance = children, instance
@@ -205,7 +205,7 @@ class Server:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.socket.settimeout(5)
             self.socket.connect(str(RUN_DIR / self.instance / "server.sock"))
-        self.socket.send(self.REQUEST.pack(self.MAGIC, self.VERSION, op, 0, 0, b""))
+        self.socket.send(self.REQUEST.pack(self.MAGIC, self.VERSION, op, 0, 0, b"", b"", b""))
         reply = self.socket.recv(4096)
         if len(reply) < self.REPLY.size:
             raise DemoError("the server closed its socket")

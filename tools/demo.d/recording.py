@@ -98,6 +98,9 @@ control:
   acknowledge_us: 0         # every sample is answered at once
   refresh_us: 20000
 
+arming: {{waive: [pinned, locked, pages, unthrottled, latency, clock, config, black_box]}}
+audit: {{file: none}}
+
 workers:
   - {{name: player, idle: wait}}
 

@@ -1,0 +1,16 @@
+/* What the screens share. Cold. */
+#ifndef TOOLS_SCREENS_H
+#define TOOLS_SCREENS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+const char *text_of(const json_t *object, const char *key);
+double number_of(const json_t *object, const char *key);
+bool true_of(const json_t *object, const char *key);
+
+/* tools/screens_interlock.c. */
+void draw_interlock(const json_t *status);
+void draw_rules(json_t *report);
+
+#endif
