@@ -376,7 +376,7 @@ uint32_t loop_cycle(struct control_loop *loop)
     return frames;
 }
 
-static void idle(struct control_loop *loop)
+void loop_idle(struct control_loop *loop)
 {
     const struct thread_plan *plan = &loop->table->thread;
     struct timespec sleep = {.tv_nsec = (long)plan->sleep_us * 1000};
@@ -410,7 +410,7 @@ void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop, cons
 {
     while (*stop == 0) {
         loop_cycle(loop);
-        idle(loop);
+        loop_idle(loop);
     }
     loop_safe(loop);
     if (orphaned == NULL || *orphaned == 0) {
