@@ -58,6 +58,9 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
 /* One cycle without the idling. Returns the number of frames taken. */
 uint32_t loop_cycle(struct control_loop *loop);
 
+/* Idles as the table's thread plan says. */
+void loop_idle(struct control_loop *loop);
+
 /* Cycles until *stop; then drives every output safe and, unless *orphaned (may be NULL), disarms the watchdog. */
 void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop, const volatile sig_atomic_t *orphaned);
 
