@@ -8,9 +8,12 @@
 #include "bench/peer.h"
 #include "ring/error.h"
 
-#define MEASURE_VALUES_MAX 2u
+#define MEASURE_VALUES_MAX 20u
 #define MEASURE_CORES_MAX  3u
 
+struct decisions_spec;
+struct decisions_total;
+struct engine_path;
 struct outcome;
 struct question;
 typedef void measure_body(const struct question *question, struct outcome *outcome);
@@ -26,6 +29,11 @@ struct question {
     double pace_hz;         /* the writer's frames come at this rate, in batches; 0: as fast as it can */
     int cores[MEASURE_CORES_MAX];
     uint32_t core_count; /* at least 2 */
+    /* sluice-bench control */
+    const struct engine_path *path;         /* measure_engine */
+    uint32_t rules;                         /* of the interlock */
+    const struct decisions_spec *decisions; /* measure_decisions .. */
+    struct decisions_total *total;          /* .. of all rounds, in memory shared with who asks */
 };
 
 /* What was found. In memory shared with the process that measures. */
@@ -47,6 +55,10 @@ measure_body measure_latency;    /* values[0], [1]: half a round trip, p50 and p
 measure_body measure_copy;       /* values[0]: frames/s copied by one thread, without a ring */
 measure_body measure_impact;     /* values[0]: frames/s of the writer, whatever the reader does */
 measure_body measure_death;      /* values[0]: the writer's longest gap, in ms */
+measure_body measure_decisions;  /* values[]: enum decisions_value, bench/decisions.h */
+measure_body measure_engine;     /* values[0], [1]: one step, p50 and p99, in ns */
+measure_body
+    measure_cycle; /* values[0 .. 2]: one cycle of the loop, idle, with a frame, and with all it ever does; ns */
 measure_body measure_attach; /* values[0]: attach to first frame, median in us; [1]: frames/s that came meanwhile */
 
 /* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */

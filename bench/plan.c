@@ -21,6 +21,24 @@ bool plan_stopped(void)
     return stopped != 0;
 }
 
+bool plan_wants(const char *only, const char *name, const char *variant)
+{
+    char list[512];
+    if (only == NULL) {
+        return true;
+    }
+    snprintf(list, sizeof(list), "%s", only);
+    char *rest = list;
+    for (char *word = strsep(&rest, ","); word != NULL; word = strsep(&rest, ",")) {
+        size_t n = strlen(word);
+        if (strcmp(word, name) == 0 ||
+            (n > 0 && strncmp(variant, word, n) == 0 && (variant[n] == 0 || variant[n] == '-'))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void drop(struct plan *plan, struct plan_case *c, const struct outcome *outcome)
 {
     static char reasons[PLAN_CASES_MAX][ERROR_TEXT_BYTES];

@@ -6,7 +6,7 @@
 #include "bench/measure.h"
 #include "bench/rows.h"
 
-#define PLAN_CASES_MAX 128u
+#define PLAN_CASES_MAX 256u
 
 struct plan_case {
     struct question question;
@@ -23,10 +23,21 @@ struct plan {
     uint32_t row_count;
     const char *only; /* names, comma between them; NULL: everything */
     bool needs_iceoryx;
+    const struct real_time *real_time; /* bench/report.h; NULL: nothing runs in real time */
 };
 
 /* Fills the plan with every case of the ring that `only` lets through. */
 void plan_ring(struct plan *plan, const struct environment *environment, double seconds, const char *only);
+
+/* The same of the control core. `decisions`: of each variant in one round; 0: as many as fit into `seconds`. */
+void plan_control(struct plan *plan, const struct environment *environment, double seconds, uint64_t decisions,
+                  const char *only);
+
+/* What only all rounds together say. Before rows_finish. */
+void plan_control_finish(struct plan *plan);
+
+/* Is the row's name, its variant or the first word of that in the list `only`? */
+bool plan_wants(const char *only, const char *name, const char *variant);
 
 /* No more cases after the one that is being asked. Safe in a signal handler. */
 void plan_stop(void);

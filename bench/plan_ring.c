@@ -29,25 +29,6 @@ struct maker {
     double seconds;
 };
 
-/* Is the row's name, its variant or the first word of that in the list? */
-static bool wanted(const char *only, const char *name, const char *variant)
-{
-    char list[512];
-    if (only == NULL) {
-        return true;
-    }
-    snprintf(list, sizeof(list), "%s", only);
-    char *rest = list;
-    for (char *word = strsep(&rest, ","); word != NULL; word = strsep(&rest, ",")) {
-        size_t n = strlen(word);
-        if (strcmp(word, name) == 0 ||
-            (n > 0 && strncmp(variant, word, n) == 0 && (variant[n] == 0 || variant[n] == '-'))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static struct row *add_row(struct maker *m, const char *name, const char *variant, const char *unit,
                            const struct peer *peer)
 {
@@ -62,7 +43,7 @@ static struct row *add_row(struct maker *m, const char *name, const char *varian
 static struct plan_case *add_case(struct maker *m, const char *name, const char *variant, measure_body *body,
                                   const struct peer *peer, uint32_t size)
 {
-    if (!wanted(m->plan->only, name, variant) || m->plan->case_count == PLAN_CASES_MAX ||
+    if (!plan_wants(m->plan->only, name, variant) || m->plan->case_count == PLAN_CASES_MAX ||
         m->plan->row_count + MEASURE_VALUES_MAX > ROWS_MAX) {
         return NULL;
     }

@@ -44,6 +44,19 @@ static json_t *environment_json(const struct environment *e)
     return o;
 }
 
+/* What it could not get stands here as well. */
+static json_t *real_time_json(const struct real_time *r)
+{
+    json_t *o = json_object();
+    const char *policy = r->policy < 0 ? NULL : r->policy == 0 ? "SCHED_OTHER" : "SCHED_FIFO";
+    json_object_set_new(o, "policy", text(policy));
+    json_object_set_new(o, "priority", json_integer(r->policy > 0 ? r->priority : 0));
+    json_object_set_new(o, "memory_locked", json_boolean(r->locked));
+    json_object_set_new(o, "sched_rt_runtime_us",
+                        r->rt_runtime_us == INT64_MIN ? json_null() : json_integer(r->rt_runtime_us));
+    return o;
+}
+
 static json_t *row_json(const struct row *r)
 {
     json_t *o = json_object();
@@ -56,6 +69,7 @@ static json_t *row_json(const struct row *r)
     json_object_set_new(o, "median", number(r->median));
     json_object_set_new(o, "max", number(r->max));
     json_object_set_new(o, "runs", json_integer(r->runs));
+    json_object_set_new(o, "pooled", r->has_pooled ? number(r->pooled) : json_null());
     json_object_set_new(o, "floor_ratio", number(r->floor_ratio));
     json_object_set_new(o, "peer_ratio", number(r->peer_ratio));
     json_object_set_new(o, "live_ratio", number(r->live_ratio));
@@ -83,8 +97,12 @@ int report_json(const struct report *report, const char *path, struct error *err
                                                      "size_bytes", (int)r->size_bytes, "why", text(r->note)));
         }
     }
-    json_t *all = json_pack("{s:s, s:o, s:o, s:o}", "bench", report->question, "environment",
-                            environment_json(report->environment), "rows", rows, "skipped", skipped);
+    json_t *environment = environment_json(report->environment);
+    if (report->real_time != NULL) {
+        json_object_set_new(environment, "real_time", real_time_json(report->real_time));
+    }
+    json_t *all = json_pack("{s:s, s:o, s:o, s:o}", "bench", report->question, "environment", environment, "rows",
+                            rows, "skipped", skipped);
     bool standard = strcmp(path, "-") == 0;
     FILE *f = standard ? stdout : fopen(path, "we");
     int code = 0;
@@ -125,8 +143,7 @@ static void print_row(const struct row *r, FILE *to)
     fprintf(to, r->note != NULL ? "  %s\n" : "\n", r->note);
 }
 
-/* One line for each reason. */
-static void print_skipped(const struct report *report, FILE *to)
+void report_skipped(const struct report *report, FILE *to)
 {
     for (uint32_t i = 0; i < report->row_count; i++) {
         const struct row *r = &report->rows[i];
@@ -146,9 +163,8 @@ static void print_skipped(const struct report *report, FILE *to)
     }
 }
 
-void report_table(const struct report *report, FILE *to)
+void report_environment(const struct environment *e, FILE *to)
 {
-    const struct environment *e = report->environment;
     fprintf(to, "%s, %u cpus, cores %d and %d, kernel %s, governor %s, ring pages of %" PRIu64 " KiB\n", e->machine,
             e->cpus, e->cores[0], e->cores[1], e->kernel, e->governor[0] != 0 ? e->governor : "none",
             e->page_bytes / 1024);
@@ -156,8 +172,15 @@ void report_table(const struct report *report, FILE *to)
             "cores watched for %.2f s: %" PRIu64 " gaps over 10 us, longest %.0f us, %.2f %% of the time; "
             "steal %.2f s\n",
             e->watched_s, e->gaps, e->gap_us_max, 100 * e->gap_share, e->steal_s);
-    fprintf(to, "%s; a ratio is the median over the rounds of value / floor, value / best peer\n%s\n", ENDS,
-            e->siblings ? "BOTH CORES ARE THREADS OF ONE: the figures are worth little\n" : "");
+    if (e->siblings) {
+        fprintf(to, "BOTH CORES ARE THREADS OF ONE: the figures are worth little\n");
+    }
+}
+
+void report_table(const struct report *report, FILE *to)
+{
+    report_environment(report->environment, to);
+    fprintf(to, "%s; a ratio is the median over the rounds of value / floor, value / best peer\n\n", ENDS);
     fprintf(to, "%-12s %-24s %6s  %10s %-9s %9s %9s %5s %7s %7s %8s\n", "name", "variant", "bytes", "median",
             "unit", "min", "max", "runs", "/floor", "/peer", "stall us");
     for (uint32_t i = 0; i < report->row_count; i++) {
@@ -165,5 +188,5 @@ void report_table(const struct report *report, FILE *to)
             print_row(&report->rows[i], to);
         }
     }
-    print_skipped(report, to);
+    report_skipped(report, to);
 }

@@ -7,12 +7,28 @@
 #include "bench/environment.h"
 #include "bench/rows.h"
 
+/* How the control thread of a measurement ran. */
+struct real_time {
+    int policy; /* SCHED_OTHER 0, SCHED_FIFO 1, as obtained; -1: nothing was run */
+    int priority;
+    bool locked; /* its memory */
+    int64_t
+        rt_runtime_us; /* of a second, for real-time threads; -1: not bounded; INT64_MIN: the kernel does not say */
+};
+
 struct report {
     const struct environment *environment;
     const struct row *rows;
     uint32_t row_count;
-    const char *question; /* the subcommand */
+    const char *question;              /* the subcommand */
+    const struct real_time *real_time; /* NULL: nothing runs in real time */
 };
+
+/* The lines about the machine in front of a table. */
+void report_environment(const struct environment *environment, FILE *to);
+
+/* Rows without a value, one line for each reason. */
+void report_skipped(const struct report *report, FILE *to);
 
 void report_table(const struct report *report, FILE *to);
 

@@ -55,7 +55,7 @@ static double ratio(const struct row *row, const struct row *to)
 
 static bool same_question(const struct row *a, const struct row *b)
 {
-    return strcmp(a->name, b->name) == 0 && a->size_bytes == b->size_bytes;
+    return strcmp(a->name, b->name) == 0 && a->size_bytes == b->size_bytes && a->group == b->group;
 }
 
 /* Is `two` the variant `one` with two readers? */

@@ -7,7 +7,7 @@
 
 #include "bench/peer.h"
 
-#define ROWS_MAX     128u
+#define ROWS_MAX     1024u
 #define ROW_RUNS_MAX 101u
 
 struct row {
@@ -16,6 +16,7 @@ struct row {
     const char *unit;
     const char *note;    /* a word for the reader, or NULL */
     uint32_t size_bytes; /* 0: it has none */
+    uint32_t group;      /* rows of one name and size are compared within a group only */
     uint32_t batch;      /* frames per publish: compared with peers of the same or a smaller one */
     enum peer_kind kind;
     bool is_floor; /* the floor of the rows of its name and size */
@@ -26,6 +27,8 @@ struct row {
     uint32_t rounds;
     double stall_us; /* worst of all runs; negative: not looked at */
     uint64_t frames, lost, wrong;
+    bool has_pooled;
+    double pooled; /* of all rounds taken as one */
 
     /* By rows_finish(). NAN: there is none. */
     double min, median, max, floor_ratio, peer_ratio;

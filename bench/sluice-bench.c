@@ -12,12 +12,14 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"ring", bench_ring, "ring     frames from one core to another: ours, the floor, the peers"},
+    {"control", bench_control,
+     "control  from a sample to the valve's output: ours, the floor, what was late and why"},
 };
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to,
-            "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--json FILE|-] [--only NAME,..] [--list]\n");
+    fprintf(to, "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--decisions N] [--json FILE|-] [--only "
+                "NAME,..] [--list]\n");
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
         fprintf(to, "  %s\n", subcommands[i].help);
     }

@@ -182,6 +182,7 @@ static void init(struct server *server, const struct server_plan *plan, const ch
     server->lock_fd = -1;
     server->listen_fd = -1;
     server->watchdog_fd = -1;
+    server->black_box_ok = plan->has_black_box ? server_black_box_ok : NULL;
     server->shown_state = ENGINE_INIT;
     server->tai_minus_monotonic_ns = clock_measure_tai_offset_ns();
     struct shared none = {.segment = {.fd = -1}, .read_only_fd = -1};

@@ -20,7 +20,7 @@ ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "
                "watched_s", "gaps_over_10us", "gap_us_max", "gap_share", "steal_s"}
 ROW = {"name", "variant", "size_bytes", "value", "unit", "min", "median", "max", "runs", "floor_ratio", "peer_ratio",
        "live_ratio", "single_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified",
-       "frames_wrong", "frames_lost", "note"}
+       "frames_wrong", "frames_lost", "note", "pooled"}
 EVERY_SIZE = ["floor-counter", "sluice-observer", "sluice-observer-b32", "sluice-observer-b32-r2", "sluice-gating",
               "sluice-gating-b32", "sluice-gating-b32-r2", "rte_ring-zc",
               "rte_ring-zc-b32", "ck_ring-pointer", "iceoryx", "zmq-inproc", "zmq-ipc", "pipe"]

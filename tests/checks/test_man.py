@@ -355,13 +355,13 @@ class Bench(Man):
     page = page("sluice-bench.1")
 
     def test_options(self):
-        code = source("bench/ring.c", "bench/sluice-bench.c")
+        code = source("bench/options.c", "bench/sluice-bench.c")
         options = re.findall(r'\{"(\w+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -(\w+)(?:.* , Fl -(\w+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
 
     def test_bounds(self):
-        macros = dict(re.findall(r"^#define (\w+)\s+([\d.]+)u?\b", source("bench/ring.c", "bench/rows.h"), re.M))
+        macros = dict(re.findall(r"^#define (\w+)\s+([\d.]+)u?\b", source("bench/options.c", "bench/rows.h"), re.M))
         text = section(self.page, "DESCRIPTION")
         for option, names in (("seconds", ("SECONDS_MIN", "SECONDS_MAX", "SECONDS_DEFAULT")),
                               ("runs", (None, "ROW_RUNS_MAX", "RUNS_DEFAULT"))):
@@ -373,6 +373,21 @@ class Bench(Man):
         plan = source("bench/plan_ring.c")
         names = re.findall(r'add_row\(m, "(\w+)"|add_row\(&m, "(\w+)"|add_impact\(&m, "(\w+)"|"(latency_\w+)"', plan)
         self.same(tags(section(self.page, "ROWS"), "Ic"), {n for found in names for n in found if n}, "rows")
+
+    def test_control_rows(self):
+        plan = source("bench/plan_control.c")
+        names = re.findall(r'add_row\(\s*&?m, "(\w+)"', plan)
+        for array in ("value_names", "names"):
+            found = re.search(rf"char \*const {array}\[\w*\] = \{{(.*?)\}}", plan, re.S).group(1)
+            names += re.findall(r'"(\w+)"', found)
+        self.assertGreater(len(names), 20)
+        self.same(tags(section(self.page, "CONTROL ROWS"), "Ic"), names, "rows")
+
+    def test_paths(self):
+        """The states that a path's name ends in."""
+        paths = re.findall(r'"(?:mixed)?-(\w+)"', source("bench/engine_paths.c"))
+        self.assertGreater(len(paths), 12)
+        self.same(tags(section(self.page, "CONTROL ROWS"), "Li"), set(paths), "states")
 
     def test_variants(self):
         """The peers as they are defined, except the mode of a memcpy, which is a row."""

@@ -1,0 +1,42 @@
+#include <criterion/criterion.h>
+
+#include "bench/gaps.h"
+
+static struct gaps a, b;
+
+static void begin(struct gaps *gaps)
+{
+    gaps_begin(gaps, 1);
+    gaps->limit = 100;
+    gaps->last = 1000;
+}
+
+Test(gaps, only_what_is_longer_than_the_limit)
+{
+    begin(&a);
+    gaps_look(&a, 1100);
+    cr_assert_eq(a.count, 0);
+    gaps_look(&a, 1201);
+    gaps_look(&a, 1210);
+    gaps_look(&a, 2210);
+    cr_assert_eq(a.count, 2);
+    cr_assert_eq(a.gap[0].from, 1100);
+    cr_assert_eq(a.gap[0].to, 1201);
+    cr_assert_eq(a.longest, 1000);
+    cr_assert_eq(a.ticks, 1101);
+}
+
+Test(gaps, cover_is_cut_and_counts_what_overlaps_once)
+{
+    const struct gaps *both[] = {&a, &b};
+    begin(&a);
+    begin(&b);
+    gaps_note(&a, 2000, 3000);
+    gaps_note(&a, 5000, 6000);
+    gaps_note(&b, 2500, 3500);
+    gaps_note(&b, 5200, 5300);
+    cr_assert_eq(gaps_cover(both, 2, 0, 10000), 1500 + 1000);
+    cr_assert_eq(gaps_cover(both, 1, 0, 10000), 2000);
+    cr_assert_eq(gaps_cover(both, 2, 2900, 5100), 600 + 100);
+    cr_assert_eq(gaps_cover(both, 2, 3500, 5000), 0);
+}
