@@ -273,7 +273,7 @@ static const struct bad bads[] = {
     {"line: 5", "line: 0", "40:53", "already another output"},
     {"line: 5", "line: 32", "40:53", "0 to 31"},
     {"name: o2", "name: o1", "40:6", "a second output"},
-    {"kind: file", "kind: gpio", "41:22", "kind"},
+    {"kind: file", "kind: telex", "41:22", "kind"},
     {"acknowledge: one", "acknowledge: none", "39:62", "no ring with channels"},
     {"acknowledge: one}\n",
      "acknowledge: one}\n  - {name: o9, kind: udp, target: \"127.0.0.1:7000\", line: 9, acknowledge: two}\n",
