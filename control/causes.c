@@ -255,12 +255,13 @@ static bool belongs(const struct control_table *table, const struct engine_state
 static void add_part(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, enum part part, bool all_are_full, uint32_t from)
 {
+    /* A full list stays as it is, whatever else acts. */
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
         loop invariant state->cause_count <= ENGINE_CAUSES_MAX;
         loop invariant state->cause_count >= \at(state->cause_count, LoopEntry);
         loop assigns i, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
         loop variant CONTROL_RULES_MAX - i; */
-    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
+    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules && state->cause_count < ENGINE_CAUSES_MAX; i++) {
         if (rules_acts(&table->rule[i], &state->rule[i]) &&
             belongs(table, state, &table->rule[i], part, all_are_full)) {
             add_rule(table, state, inputs, i, from);

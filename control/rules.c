@@ -579,17 +579,3 @@ void rules_judge(const struct control_table *table, struct engine_state *state, 
         outputs->changed = 1;
     }
 }
-
-bool rules_acts(const struct control_rule *rule, const struct engine_rule_state *memory)
-{
-    return memory->truth != TRUTH_CLEAR && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM &&
-           rule->shadow == 0 && memory->bypass_until_ns == 0;
-}
-
-uint32_t rules_outputs(const struct control_table *table, const struct control_rule *rule)
-{
-    uint32_t all = control_all_outputs(table);
-    bool named = rule->role == ROLE_PROTECT || rule->role == ROLE_HOLD;
-    uint32_t outputs = named ? rule->outputs & all : all;
-    return outputs != 0 ? outputs : all;
-}
