@@ -118,9 +118,10 @@ struct control_operand {
 
 /* Written by sluiced only; control reads it once a cycle. One word, so that a command can never be taken with
  * another command's ticket, and one that has timed out can be withdrawn by the next word. */
-#define MAILBOX_COMMAND_BITS 16u
-#define MAILBOX_COMMAND_MASK UINT64_C(0xffff)
-#define MAILBOX_GATE_BITS    16u
+#define MAILBOX_COMMAND_BITS  16u
+#define MAILBOX_COMMAND_MASK  UINT64_C(0xffff)
+#define MAILBOX_GATE_BITS     16u
+#define MAILBOX_WORKERS_FRESH UINT64_C(0x100) /* in the gate word: every worker runs and has been heard */
 struct control_mailbox {
     uint64_t word; /* ticket << 16 | enum engine_command; the ticket grows by one per command */
     /* What sluiced knows of the arming gate: gate_ns << 16 | mask of enum gate_check that pass, gate_ns being the

@@ -108,10 +108,10 @@ static double limit_of(const struct control_rule *rule, uint32_t why, double mea
     }
 }
 
-/* A bad channel is one cause, however many rules look at it. */
+/* A bad channel is one cause, however many rules look at it: its index, or where it is to stand. */
 /*@ requires \valid_read(state);
     assigns \nothing; */
-static bool known_already(const struct engine_state *state, uint32_t from, uint32_t kind, uint32_t channel)
+static uint32_t find_cause(const struct engine_state *state, uint32_t from, uint32_t kind, uint32_t channel)
 {
     /*@ loop invariant from <= i;
         loop assigns i;
@@ -119,45 +119,47 @@ static bool known_already(const struct engine_state *state, uint32_t from, uint3
     for (uint32_t i = from; i < state->cause_count && i < ENGINE_CAUSES_MAX; i++) {
         if (state->cause[i].kind == kind && state->cause[i].channel == channel &&
             state->cause[i].rule == ENGINE_NONE) {
-            return true;
+            return i;
         }
     }
-    return false;
+    return state->cause_count;
 }
 
 /*@ requires \valid(state) && \valid_read(rule) && \valid_read(inputs) && \separated(state, rule, inputs);
-    requires state->cause_count <= ENGINE_CAUSES_MAX;
-    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
-    ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count); */
-static void add_channel(struct engine_state *state, const struct control_rule *rule, uint32_t why,
-                        const struct engine_inputs *inputs, uint32_t from)
+    requires \valid_read(memory) && \separated(memory, &state->cause[0 .. ENGINE_CAUSES_MAX - 1],
+   &state->cause_count); requires state->cause_count <= ENGINE_CAUSES_MAX; assigns state->cause[0 ..
+   ENGINE_CAUSES_MAX - 1], state->cause_count; ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count
+   >= \old(state->cause_count); */
+static uint32_t add_channel(struct engine_state *state, const struct control_rule *rule,
+                            const struct engine_rule_state *memory, const struct engine_inputs *inputs,
+                            uint32_t from)
 {
-    struct engine_cause cause = {.kind = why, .rule = ENGINE_NONE, .output = ENGINE_NONE};
+    struct engine_cause cause = {.kind = memory->why, .rule = ENGINE_NONE, .output = ENGINE_NONE};
     uint32_t channel = rule->channel;
-    if (channel >= CONTROL_CHANNELS_MAX || (rule->form == FORM_DEVIATION && state->why[channel] == CAUSE_NONE)) {
+    if (rule->form == FORM_DEVIATION && memory->bad_second != 0) {
         channel = rule->other;
     }
-    if (channel >= CONTROL_CHANNELS_MAX || known_already(state, from, why, channel)) {
-        return;
+    uint32_t at = find_cause(state, from, memory->why, channel);
+    if (channel < CONTROL_CHANNELS_MAX && at == state->cause_count) {
+        take_sample(&cause, inputs, channel);
+        add(state, &cause);
     }
-    take_sample(&cause, inputs, channel);
-    add(state, &cause);
+    return at;
 }
 
-/* `from`: the first cause of the part of the list that it belongs to. */
+/* `from`: the first cause of the part of the list that it belongs to. Returns where the rule's own stands. */
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \separated(table, state, inputs);
     requires state->cause_count <= ENGINE_CAUSES_MAX;
     requires index < CONTROL_RULES_MAX;
     assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
     ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count); */
-static void add_rule(const struct control_table *table, struct engine_state *state,
-                     const struct engine_inputs *inputs, uint32_t index, uint32_t from)
+static uint32_t add_rule(const struct control_table *table, struct engine_state *state,
+                         const struct engine_inputs *inputs, uint32_t index, uint32_t from)
 {
     const struct control_rule *rule = &table->rule[index];
     const struct engine_rule_state *memory = &state->rule[index];
     if (memory->truth == TRUTH_UNKNOWN && is_channels(memory->why)) {
-        add_channel(state, rule, memory->why, inputs, from);
-        return;
+        return add_channel(state, rule, memory, inputs, from);
     }
     struct engine_cause cause = {.kind = memory->why,
                                  .rule = index,
@@ -172,7 +174,9 @@ static void add_rule(const struct control_table *table, struct engine_state *sta
         take_sample(&cause, inputs, rule->channel);
         cause.value = memory->measure;
     }
+    uint32_t at = state->cause_count;
     add(state, &cause);
+    return at;
 }
 
 /*@ assigns \nothing; */
@@ -248,25 +252,33 @@ static bool belongs(const struct control_table *table, const struct engine_state
     return part == (full ? PART_FULL : PART_PARTIAL);
 }
 
+/* Returns where the first cause stands that trips an output which was not latched before. */
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \separated(table, state, inputs);
     requires state->cause_count <= ENGINE_CAUSES_MAX;
     assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
     ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count); */
-static void add_part(const struct control_table *table, struct engine_state *state,
-                     const struct engine_inputs *inputs, enum part part, bool all_are_full, uint32_t from)
+static uint32_t add_part(const struct control_table *table, struct engine_state *state,
+                         const struct engine_inputs *inputs, enum part part, bool all_are_full, uint32_t from)
 {
-    /* A full list stays as it is, whatever else acts. */
+    uint32_t news = ENGINE_NONE;
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
         loop invariant state->cause_count <= ENGINE_CAUSES_MAX;
         loop invariant state->cause_count >= \at(state->cause_count, LoopEntry);
-        loop assigns i, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+        loop assigns i, news, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
         loop variant CONTROL_RULES_MAX - i; */
-    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules && state->cause_count < ENGINE_CAUSES_MAX; i++) {
+    for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
+        /* A full list stays as it is, whatever else acts: only the news may still be looked for. */
+        if (state->cause_count >= ENGINE_CAUSES_MAX && (part != PART_PARTIAL || news != ENGINE_NONE)) {
+            break;
+        }
         if (rules_acts(&table->rule[i], &state->rule[i]) &&
             belongs(table, state, &table->rule[i], part, all_are_full)) {
-            add_rule(table, state, inputs, i, from);
+            uint32_t at = add_rule(table, state, inputs, i, from);
+            bool more = (rules_outputs(table, &table->rule[i]) & ~state->latched) != 0;
+            news = more && news == ENGINE_NONE ? at : news;
         }
     }
+    return news;
 }
 
 /*@ requires \valid_read(readback);
@@ -328,6 +340,7 @@ void causes_collect(const struct control_table *table, struct engine_state *stat
                     bool trip_edge, struct causes *causes)
 {
     struct acting acting;
+    uint32_t news = 0;
     uint32_t all = control_all_outputs(table);
     find_acting(table, state, &acting);
     bool permitted = machine_permits(state->code);
@@ -337,16 +350,17 @@ void causes_collect(const struct control_table *table, struct engine_state *stat
     add_owns(table, state, inputs, readback, self_test_bad, trip_edge);
     causes->demand = state->cause_count > 0 || any_full;
     if (any_full) {
-        add_part(table, state, inputs, PART_FULL, all_are_full, 0);
+        (void)add_part(table, state, inputs, PART_FULL, all_are_full, 0);
     }
     state->demand_count = state->cause_count;
     if (acting.partial > 0 && !all_are_full) {
-        add_part(table, state, inputs, PART_PARTIAL, false, state->demand_count);
+        news = add_part(table, state, inputs, PART_PARTIAL, false, state->demand_count);
     }
     causes->partial_from = state->demand_count;
     causes->partial_to = state->cause_count;
+    causes->partial_news = news;
     if (acting.blocking > 0) {
-        add_part(table, state, inputs, PART_BLOCKING, all_are_full, state->demand_count);
+        (void)add_part(table, state, inputs, PART_BLOCKING, all_are_full, state->demand_count);
     }
     causes->blocked = causes->demand || acting.partial > 0 || acting.blocking > 0;
     causes->partial = acting.partial_outputs;

@@ -9,6 +9,7 @@ struct causes {
     bool demand;           /* one trips an armed interlock */
     bool blocked;          /* any stands */
     uint32_t partial;      /* outputs that acting PROTECT rules trip alone */
+    uint32_t partial_news; /* in state->cause: the first whose rule trips an output that was not tripped before */
     uint32_t partial_from; /* their causes in state->cause */
     uint32_t partial_to;
     uint32_t held; /* outputs that acting HOLD rules keep safe */

@@ -76,13 +76,14 @@ static void write_first_out(struct engine_state *state, uint32_t from, uint32_t 
 }
 
 /*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs);
-    assigns state->trips, outputs->tripped, outputs->changed, outputs->events, outputs->events_lost,
-            outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
+    assigns state->trips, outputs->tripped, outputs->trip_cause, outputs->trip_cause, outputs->changed,
+   outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static void count_trip(struct engine_state *state, struct engine_outputs *outputs, uint32_t from, uint64_t now_ns)
 {
     bool known = from < state->cause_count && from < ENGINE_CAUSES_MAX;
     state->trips++;
     outputs->tripped = 1;
+    outputs->trip_cause = from;
     engine_emit(outputs, now_ns, EVENT_TRIP, known ? state->cause[from].kind : CAUSE_SELF_TEST,
                 known ? state->cause[from].value : 0.0);
 }
@@ -100,9 +101,10 @@ static bool test_failed(const struct engine_state *state, const struct readback 
     requires state->cause_count <= ENGINE_CAUSES_MAX;
     assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count, state->demand_count, state->trips,
    state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count, state->first_out_open, state->test,
-   state->bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->tripped, outputs->changed, outputs->events,
-   outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures no_bypass_left: \forall integer i; 0 <=
-   i < CONTROL_RULES_MAX && i < table->rules ==> state->rule[i].bypass_until_ns == 0; */
+   state->bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->tripped, outputs->trip_cause,
+   outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures
+   no_bypass_left: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules ==>
+   state->rule[i].bypass_until_ns == 0; */
 static void withdraw(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, const struct readback *readback, uint32_t next,
                      bool self_test_bad, struct engine_outputs *outputs)
@@ -130,9 +132,9 @@ static void withdraw(const struct control_table *table, struct engine_state *sta
 /* Outputs that rules with names trip alone, while the others keep their permit. */
 /*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs) && \valid_read(causes) && \separated(state, causes, outputs);
     assigns state->latched, state->trips, state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count,
-            state->first_out_open, outputs->tripped, outputs->changed, outputs->events, outputs->events_lost,
-            outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
-    ensures state->latched == (\old(state->latched) | causes->partial); */
+            state->first_out_open, outputs->tripped, outputs->trip_cause, outputs->changed, outputs->events,
+   outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures state->latched == (\old(state->latched)
+   | causes->partial); */
 static void latch(struct engine_state *state, const struct causes *causes, uint64_t now_ns,
                   struct engine_outputs *outputs)
 {
@@ -140,9 +142,9 @@ static void latch(struct engine_state *state, const struct causes *causes, uint6
     if (more == 0) {
         return;
     }
+    count_trip(state, outputs, causes->partial_news, now_ns);
     state->latched |= more;
     engine_emit(outputs, now_ns, EVENT_LATCHED, state->latched, 0.0);
-    count_trip(state, outputs, causes->partial_from, now_ns);
     write_first_out(state, causes->partial_from, causes->partial_to);
 }
 
@@ -319,6 +321,7 @@ void engine_step(const struct control_table *table, struct engine_state *state, 
     bool self_test_bad = inputs->self_test_bad != 0 || now_ns < state->last_now_ns;
     outputs->answer = ANSWER_NONE;
     outputs->tripped = 0;
+    outputs->trip_cause = 0;
     outputs->changed = inputs->command != state->previous_command ? 1 : 0;
     outputs->events = 0;
     outputs->events_lost = 0;

@@ -141,8 +141,9 @@ struct engine_rule_state {
     uint64_t inside_since_ns;
     uint64_t anchor_ns; /* RATE: reference sample; STUCK, HEARTBEAT: last change */
     double anchor;
-    double measure; /* what was compared last: value, rate, difference, seconds, votes */
-    uint64_t reserved;
+    double measure;      /* what was compared last: value, rate, difference, seconds, votes */
+    uint32_t bad_second; /* DEVIATION, unknown: 1: `other` was not good, 0: `channel` */
+    uint32_t reserved;
 };
 static_assert(sizeof(struct engine_rule_state) == 128, "a rule's state is two lines");
 
@@ -239,6 +240,8 @@ struct engine_outputs {
                              state is as it was, so that a replay may leave this step out */
     uint32_t events;      /* entries of event[]; the others are not written */
     uint32_t events_lost; /* that did not fit */
+    uint32_t trip_cause;  /* if tripped: index in state->cause of the first cause of this withdrawal */
+    uint32_t reserved;
     struct engine_event event[ENGINE_EVENTS_MAX];
 };
 

@@ -60,7 +60,8 @@ void evidence_step(struct evidence *evidence, const struct engine_inputs *inputs
     ring_count_add(&board->events_lost, outputs->events_lost);
     __atomic_store_n(&board->events, events + outputs->events, __ATOMIC_RELEASE);
     if (outputs->tripped != 0) {
-        board->trip_history[state->trips % CONTROL_TRIP_HISTORY] = state->cause[0];
+        board->trip_history[state->trips % CONTROL_TRIP_HISTORY] =
+            state->cause[outputs->trip_cause % ENGINE_CAUSES_MAX];
     }
 }
 

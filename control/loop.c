@@ -37,16 +37,21 @@ static void send_device(struct control_loop *loop, uint32_t index, uint64_t now_
     struct control_board_device *shown = &loop->board->device[index];
     uint32_t ring = loop->table->device[index].acknowledge_ring;
     struct output_message message = {.decided_tai_ns = tai_of(loop, now_ns),
-                                     .energised = output_lines(loop->table, index, loop->energised),
+                                     .energised = output_lines(loop->table, index, loop->levels),
                                      .number = device->number++,
                                      .origin = OUTPUT_CONTROL};
     if (ring != 0) {
         message.evaluated = loop->watch.ring[ring - 1].evaluated;
         message.source_sequence = loop->watch.ring[ring - 1].source_sequence;
     }
-    if (message.energised != 0 && elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) > loop->table->stall_trip_ns) {
-        message.energised = 0; /* stopped since it decided, however short before this line: the trip follows */
+    if (message.energised != 0 && loop->cycle_ns != 0) {
+        /* As old as what it saw, so that two stops too short to be noticed here add up at the receiver. */
+        message.decided_tai_ns = tai_of(loop, loop->cycle_ns);
+        if (elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) > loop->table->stall_trip_ns) {
+            message.energised = 0; /* stopped since it decided, however short before this line: the trip follows */
+        }
     }
+    device->lines = message.energised;
     int code = output_send(loop->table, index, (int)loop->table->device[index].fd, &message);
     device->last_sent_ns = now_ns;
     if (message.evaluated != device->told) {
@@ -128,6 +133,7 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
     }
     uint64_t now_ns = clock_monotonic_ns();
     loop->started_ns = now_ns;
+    watchdog_init(&loop->watchdog, table->watchdog_ns != 0 ? (int)table->watchdog_fd : -1, table->watchdog_ns);
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
         loop->device[i].last_ok_ns = now_ns;
     }
@@ -136,6 +142,9 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
     board->hop[HOP_ARRIVAL_TO_DECIDED].limit_ns = table->late_ns;
     board->hop[HOP_ARRIVAL_TO_OUTPUT].limit_ns = table->late_ns;
     board->hop[HOP_LOOP].limit_ns = table->cycle_budget_ns;
+    /* A replay begins here, or goes on here after a control process that died: before the first step. */
+    loop->inputs.now_ns = tai_of(loop, now_ns);
+    evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, now_ns);
     send_all(loop, now_ns);
 }
 
@@ -168,6 +177,7 @@ static void decide(struct control_loop *loop, enum journal_kind kind, uint32_t r
             step(loop, JOURNAL_DEADLINE, 0);
         }
         loop->energised = loop->outputs.energised;
+        loop->levels = heartbeat_step(loop->table, &loop->heartbeat, loop->energised, now_ns, false);
         send_all(loop, now_ns);
         loop->board_ns = 0; /* the board is due: whoever sees the valve move may ask why */
     }
@@ -271,6 +281,9 @@ static void look_at_gate(struct control_loop *loop)
     uint64_t apart = now > said ? now - said : said - now;
     if (word != 0 && apart <= GATE_FRESH_NS >> MAILBOX_GATE_BITS) {
         passed = (uint32_t)(word & GATE_ALL) & ~(uint32_t)GATE_LATENCY;
+        loop->others_fresh = (word & MAILBOX_WORKERS_FRESH) != 0;
+    } else {
+        loop->others_fresh = false;
     }
     if (elapsed_ns(since_ns, loop->cycle_ns) >= loop->table->gate_latency_ns) {
         passed |= GATE_LATENCY;
@@ -309,6 +322,23 @@ static bool obey(struct control_loop *loop)
     return asked;
 }
 
+/* The end of a complete cycle: the charge pump gets its edge if the cycle was in time. */
+static void beat(struct control_loop *loop, bool in_time)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    uint32_t levels = heartbeat_step(loop->table, &loop->heartbeat, loop->energised, now_ns, in_time);
+    if (levels == loop->levels) {
+        return;
+    }
+    loop->levels = levels;
+    ring_count_set(&loop->board->heartbeats, loop->heartbeat.toggles);
+    for (uint32_t i = 0; i < loop->table->devices; i++) {
+        if (output_lines(loop->table, i, levels) != loop->device[i].lines) {
+            send_device(loop, i, now_ns);
+        }
+    }
+}
+
 uint32_t loop_cycle(struct control_loop *loop)
 {
     struct arrivals arrivals;
@@ -338,6 +368,10 @@ uint32_t loop_cycle(struct control_loop *loop)
         __atomic_store_n(&loop->board->answered_ticket, ticket, __ATOMIC_RELEASE);
     }
     evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, loop->cycle_ns);
+    bool in_time = elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) <= loop->table->cycle_budget_ns &&
+                   loop->inputs.deadline_missed == 0;
+    beat(loop, in_time);
+    watchdog_pet(&loop->watchdog, decided_ns, in_time && loop->others_fresh);
     board_beat(&loop->board->common, decided_ns);
     return frames;
 }
@@ -366,18 +400,22 @@ void loop_safe(struct control_loop *loop)
     struct timespec pause = {.tv_nsec = (long)RETRY_NS};
     uint64_t from_ns = clock_monotonic_ns();
     loop->energised = 0;
+    loop->levels = 0;
     while (!send_all(loop, clock_monotonic_ns()) && elapsed_ns(from_ns, clock_monotonic_ns()) < SAFE_PATIENCE_NS) {
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
     }
 }
 
-void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop)
+void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop, const volatile sig_atomic_t *orphaned)
 {
     while (*stop == 0) {
         loop_cycle(loop);
         loop_idle(loop);
     }
     loop_safe(loop);
+    if (orphaned == NULL || *orphaned == 0) {
+        watchdog_release(&loop->watchdog); /* an orderly stop; whoever dies leaves it running */
+    }
     loop->state.code = ENGINE_TRIPPED;
     loop->state.energised = 0;
     evidence_snapshot(&loop->evidence, loop->table, &loop->inputs, &loop->state, loop->watch.overruns);

@@ -8,8 +8,10 @@
 
 #include "control/board.h"
 #include "control/evidence.h"
+#include "control/heartbeat.h"
 #include "control/output.h"
 #include "control/watch.h"
+#include "control/watchdog.h"
 
 struct loop_device {
     uint64_t last_sent_ns; /* monotonic */
@@ -18,6 +20,7 @@ struct loop_device {
     bool failed;   /* the last send met an error */
     uint64_t told; /* evaluated frames of the acknowledged ring at the last send */
     uint32_t number;
+    uint32_t lines; /* energised ones at the last send */
 };
 
 struct control_loop {
@@ -33,9 +36,13 @@ struct control_loop {
     struct evidence evidence;
     uint64_t started_ns; /* monotonic */
     uint32_t energised;  /* outputs as last decided */
-    uint64_t seen_word;  /* of the mailbox */
-    uint64_t cycle_ns;   /* monotonic start of this cycle */
-    uint64_t now_ns;     /* monotonic, what decisions go by: cycle_ns or later */
+    uint32_t levels;     /* the same, heartbeat outputs at their level */
+    struct heartbeat heartbeat;
+    struct watchdog watchdog;
+    bool others_fresh;  /* workers and supervisor, by the supervisor's word */
+    uint64_t seen_word; /* of the mailbox */
+    uint64_t cycle_ns;  /* monotonic start of this cycle */
+    uint64_t now_ns;    /* monotonic, what decisions go by: cycle_ns or later */
     uint64_t spin_since_ns;
     uint64_t board_ns;   /* last snapshot */
     uint64_t scrub_hash; /* of the table's bytes below scrub_at */
@@ -54,8 +61,8 @@ uint32_t loop_cycle(struct control_loop *loop);
 /* Idles as the table's thread plan says. */
 void loop_idle(struct control_loop *loop);
 
-/* Cycles until *stop; then drives every output safe. */
-void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop);
+/* Cycles until *stop; then drives every output safe and, unless *orphaned (may be NULL), disarms the watchdog. */
+void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop, const volatile sig_atomic_t *orphaned);
 
 /* Every output safe, now. */
 void loop_safe(struct control_loop *loop);

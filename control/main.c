@@ -184,7 +184,7 @@ int main(int argc, char **argv)
     }
     fflush(NULL);
     seal_process(profile_of(plan), plan->thread.seal != 0, &shown->common);
-    loop_run(&loop, &stop);
+    loop_run(&loop, &stop, &orphaned);
     /* The signal alone proves nothing: anybody may have sent it. */
     if (orphaned != 0 && argc > 1 && parent_is_gone(plan->supervisor_pid)) {
         clear_run_dir(argv[argc - 1]);

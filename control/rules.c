@@ -11,10 +11,11 @@ struct look {
     double value;  /* what is compared: value, difference, rate, seconds */
     uint64_t t_ns; /* the sample's stamp */
     bool old;
-    bool out;   /* beyond the limit */
-    bool back;  /* inside the limit, hysteresis included */
-    bool known; /* false: truth is UNKNOWN unless beyond */
-    bool first; /* there is nothing to compare it with yet */
+    bool out;      /* beyond the limit */
+    bool back;     /* inside the limit, hysteresis included */
+    bool known;    /* false: truth is UNKNOWN unless beyond */
+    bool low_side; /* nearer to the low limit */
+    bool first;    /* there is nothing to compare it with yet */
     uint32_t why;
 };
 
@@ -92,14 +93,16 @@ bool rules_whole_number(double value, uint64_t *number)
 
 /* Out and back by the rule's limits; a comparison that is unordered is out, and not back. */
 /*@ requires \valid_read(rule) && \valid(look) && \separated(rule, look);
-    assigns look->out, look->back, look->why; */
+    assigns look->out, look->back, look->why, look->low_side; */
 static void compare(const struct control_rule *rule, struct look *look)
 {
     bool above = rule->has_high != 0 && !(look->value <= rule->high);
     bool below = rule->has_low != 0 && !(look->value >= rule->low);
+    bool near_high = rule->has_high != 0 && !(look->value <= rule->high_clear);
+    bool near_low = rule->has_low != 0 && !(look->value >= rule->low_clear);
     look->out = above || below;
-    look->back = !((rule->has_high != 0 && !(look->value <= rule->high_clear)) ||
-                   (rule->has_low != 0 && !(look->value >= rule->low_clear)));
+    look->back = !near_high && !near_low;
+    look->low_side = !near_high && (near_low || rule->has_high == 0);
     if (look->why == CAUSE_HIGH && !above && below) {
         look->why = CAUSE_LOW;
     }
@@ -117,7 +120,7 @@ static uint32_t keep_why(const struct control_rule *rule, const struct engine_ru
     if (memory->why == CAUSE_HIGH || memory->why == CAUSE_LOW) {
         return memory->why;
     }
-    return rule->has_high != 0 ? CAUSE_HIGH : CAUSE_LOW;
+    return look->low_side ? CAUSE_LOW : CAUSE_HIGH;
 }
 
 /* The first sample after the start or a time of bad quality is only a reference. True: it was one. */
@@ -315,7 +318,7 @@ static void judge_sample(const struct control_rule *rule, struct engine_rule_sta
     count(rule, memory, look);
     if (memory->beyond != 0) {
         set_truth(memory, TRUTH_DEMAND, keep_why(rule, memory, look), outputs);
-    } else if (!look->known && !look->out) {
+    } else if (!look->known) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_HISTORY, outputs);
     } else if (!look->old || memory->truth != TRUTH_UNKNOWN) { /* what is old clears nothing */
         set_truth(memory, TRUTH_CLEAR, CAUSE_NONE, outputs);
@@ -363,6 +366,9 @@ static void judge_leaf(const struct control_table *table, const struct engine_st
     uint64_t samples = pair ? first->samples + second->samples : first->samples;
     uint32_t why = state->why[a] != CAUSE_NONE ? state->why[a] : state->why[b];
     if (why != CAUSE_NONE) {
+        uint32_t bad_second = state->why[a] == CAUSE_NONE ? 1 : 0;
+        outputs->changed |= memory->bad_second != bad_second ? 1 : 0;
+        memory->bad_second = bad_second;
         judge_unknown(memory, why, samples, outputs);
         return;
     }

@@ -10,14 +10,48 @@ int watch_attach(struct watch *watch, uint32_t ring, void *base, size_t bytes, s
 
 /* Something was missed, and a peak may be in it: the channels are BAD (CAUSE_OVERRUN) or STALE (CAUSE_STALE) until
  * the next frame, and the engine sees that at least once. */
-static void spoil(struct watch *watch, const struct control_ring *ring, struct engine_inputs *inputs,
-                  uint32_t cause)
+void watch_spoil(const struct control_ring *ring, struct engine_inputs *inputs, uint32_t cause)
 {
-    watch->spoiled = cause;
     for (uint32_t i = 0; i < ring->channels; i++) {
         struct engine_sample *sample = &inputs->channel[ring->first_channel + i];
         sample->fault = cause;
         sample->samples++;
+    }
+}
+
+static void spoil(struct watch *watch, const struct control_ring *ring, struct engine_inputs *inputs,
+                  uint32_t cause)
+{
+    watch->spoiled = cause;
+    watch_spoil(ring, inputs, cause);
+}
+
+void watch_decode(const struct control_table *table, uint32_t ring, const struct sluice_frame *frame, bool old,
+                  const struct engine_inputs *inputs, struct engine_sample decoded[CONTROL_CHANNELS_MAX])
+{
+    const struct control_ring *plan = &table->ring[ring];
+    for (uint32_t i = 0; i < plan->channels; i++) {
+        const struct engine_sample *before = &inputs->channel[plan->first_channel + i];
+        decoded[i] = (struct engine_sample){.tai_ns = frame->tai_ns,
+                                            .samples = before->samples + 1,
+                                            .source_sequence = frame->source_sequence,
+                                            .position = frame->position};
+        if (!ring_channel_decode(&table->channel[plan->first_channel + i].decode, frame->payload,
+                                 frame->length_bytes, &decoded[i].value)) {
+            decoded[i].fault = CAUSE_FRAME;
+        }
+        if (old) { /* a peak in it counts, but it makes nothing fresher */
+            decoded[i].old = 1;
+            decoded[i].tai_ns = before->tai_ns;
+        }
+    }
+}
+
+void watch_take(const struct control_ring *ring, struct engine_inputs *inputs,
+                const struct engine_sample decoded[CONTROL_CHANNELS_MAX])
+{
+    for (uint32_t i = 0; i < ring->channels; i++) {
+        inputs->channel[ring->first_channel + i] = decoded[i];
     }
 }
 
@@ -83,28 +117,13 @@ enum watch_result watch_next(struct watch *watch, uint32_t ring, struct engine_i
         }
         return WATCH_GAP;
     }
-    for (uint32_t i = 0; i < plan->channels; i++) {
-        const struct control_channel *channel = &watch->table->channel[plan->first_channel + i];
-        decoded[i] = (struct engine_sample){.tai_ns = frame.tai_ns,
-                                            .samples = inputs->channel[plan->first_channel + i].samples + 1,
-                                            .source_sequence = frame.source_sequence,
-                                            .position = frame.position};
-        if (!ring_channel_decode(&channel->decode, frame.payload, frame.length_bytes, &decoded[i].value)) {
-            decoded[i].fault = CAUSE_FRAME;
-        }
-        if (old) { /* a peak in it counts, but it makes nothing fresher */
-            decoded[i].old = 1;
-            decoded[i].tai_ns = inputs->channel[plan->first_channel + i].tai_ns;
-        }
-    }
+    watch_decode(watch->table, ring, &frame, old, inputs, decoded);
     if (!ring_reader_valid(&r->reader, frame.position)) {
         watch->overruns++;
         spoil(watch, plan, inputs, CAUSE_OVERRUN);
         return WATCH_OVERRUN;
     }
-    for (uint32_t i = 0; i < plan->channels; i++) {
-        inputs->channel[plan->first_channel + i] = decoded[i];
-    }
+    watch_take(plan, inputs, decoded);
     r->source_sequence = frame.source_sequence;
     return WATCH_FRAME;
 }

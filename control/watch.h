@@ -37,6 +37,17 @@ enum watch_result {
 /* Attaches to a mapped ring as its newest-only observer. 0 or -EPROTO. Cold. */
 int watch_attach(struct watch *watch, uint32_t ring, void *base, size_t bytes, struct error *err);
 
+/* What a frame means, apart from where it comes from: these are also what a replay does with a recorded one. The
+ * table's indices must be within bounds. First the samples of the ring's channels, in their order, against what is
+ * known of them; then, if the frame was whole, into inputs. Pure. */
+void watch_decode(const struct control_table *table, uint32_t ring, const struct sluice_frame *frame, bool old,
+                  const struct engine_inputs *inputs, struct engine_sample decoded[CONTROL_CHANNELS_MAX]);
+void watch_take(const struct control_ring *ring, struct engine_inputs *inputs,
+                const struct engine_sample decoded[CONTROL_CHANNELS_MAX]);
+
+/* Something was missed, or was silent: the ring's channels are what `cause` says until the next frame. Pure. */
+void watch_spoil(const struct control_ring *ring, struct engine_inputs *inputs, uint32_t cause);
+
 /* Takes at most one frame from the ring into inputs. */
 enum watch_result watch_next(struct watch *watch, uint32_t ring, struct engine_inputs *inputs);
 

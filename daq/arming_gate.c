@@ -48,6 +48,19 @@ static bool pages_as_asked(const struct server *server)
     return true;
 }
 
+/* For the hardware watchdog: it is petted only while every worker and actuator runs. Silent ones are killed soon.
+ */
+static bool workers_fresh(const struct server *server)
+{
+    for (uint32_t i = 0; i < server->processes; i++) {
+        const struct server_process *process = &server->process[i];
+        if (process->role != ROLE_BLACK_BOX && (process->pid == 0 || !process->has_run || process->killed)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void gate_look(struct server *server)
 {
     struct supervisor_board *board = server_board(server);
@@ -71,5 +84,6 @@ void gate_look(struct server *server)
                              .black_box = server->black_box_ok != NULL && server->black_box_ok(server)};
     uint32_t passed = gate_judge(&seen);
     __atomic_store_n(&board->gate_seen, passed, __ATOMIC_RELAXED);
-    __atomic_store_n(&mailbox->gate, (now_ns >> MAILBOX_GATE_BITS) << MAILBOX_GATE_BITS | passed, __ATOMIC_RELEASE);
+    uint64_t word = (now_ns >> MAILBOX_GATE_BITS) << MAILBOX_GATE_BITS | passed;
+    __atomic_store_n(&mailbox->gate, word | (workers_fresh(server) ? MAILBOX_WORKERS_FRESH : 0), __ATOMIC_RELEASE);
 }

@@ -7,6 +7,7 @@
 
 #include "control/table.h"
 #include "daq/authority.h"
+#include "daq/blackbox.h"
 #include "daq/config.h"
 #include "net/plan.h"
 #include "ring/segment.h"
@@ -41,7 +42,9 @@ struct server_plan {
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];
     struct worker_plan worker[SERVER_WORKERS_MAX];
-    struct control_table table; /* without descriptors, clock and hash: sluiced fills those in */
+    bool has_black_box;
+    struct blackbox_plan black_box; /* without the descriptors' part: sluiced fills that in */
+    struct control_table table;     /* without descriptors, clock and hash: sluiced fills those in */
 };
 
 /* Fills *plan. 0, or -EINVAL with every error found. */
@@ -78,6 +81,8 @@ void compile_authority(struct compile *c);
 
 /* compile_arming.c: the arming gate, the audit log, how many bypasses at once, how long a shelving. */
 void compile_arming(struct compile *c);
+/* compile_black_box.c: what is kept of a trip. After compile_control. */
+void compile_black_box(struct compile *c);
 
 /* compile_control.c: the interlock's table. */
 void compile_control(struct compile *c);

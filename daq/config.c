@@ -257,6 +257,14 @@ static const cyaml_schema_field_t output_fields[] = {
     CYAML_FIELD_MAPPING_PTR("feedback", OPTIONAL, struct config_output, feedback, feedback_fields),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t black_box_fields[] = {
+    TEXT_OPTIONAL("directory", struct config_black_box, directory),
+    CYAML_FIELD_UINT_PTR("pre_ms", OPTIONAL, struct config_black_box, pre_ms),
+    CYAML_FIELD_UINT_PTR("post_ms", OPTIONAL, struct config_black_box, post_ms),
+    CYAML_FIELD_UINT_PTR("keep", OPTIONAL, struct config_black_box, keep),
+    CYAML_FIELD_UINT_PTR("room_mb", OPTIONAL, struct config_black_box, room_mb),
+    CYAML_FIELD_END};
+
 #define ITEM(name, type, fields)                                                                                   \
     static const cyaml_schema_value_t name = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, type, fields)}
 ITEM(worker_item, struct config_worker, worker_fields);
@@ -282,14 +290,15 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_SEQUENCE("conditions", OPTIONAL, struct config, conditions, &rule_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("rules", OPTIONAL, struct config, rules, &rule_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("outputs", OPTIONAL, struct config, outputs, &output_item, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_MAPPING_PTR("black_box", OPTIONAL, struct config, black_box, black_box_fields),
     CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    arming_fields,   names_fields,    authority_fields, audit_fields,   bypass_fields, alarms_fields,
-    top_fields,      memory_fields,   control_fields,   worker_fields,  ring_fields,   source_fields,
-    gating_fields,   sequence_fields, checksum_fields,  channel_fields, rule_fields,   output_fields,
-    watchdog_fields, register_fields, feedback_fields};
+    arming_fields,   names_fields,    authority_fields, audit_fields,    bypass_fields, alarms_fields,
+    top_fields,      memory_fields,   control_fields,   worker_fields,   ring_fields,   source_fields,
+    gating_fields,   sequence_fields, checksum_fields,  channel_fields,  rule_fields,   output_fields,
+    watchdog_fields, register_fields, feedback_fields,  black_box_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */
@@ -464,7 +473,8 @@ int config_load(struct config_file *file, const char *path, struct config_errors
         config_strict(file, tables, CYAML_ARRAY_LEN(tables), errors);
         code = errors->count == before ? 0 : -EINVAL;
     }
-    free(text);
+    file->text = text;
+    file->text_bytes = bytes;
     return code;
 }
 
@@ -478,4 +488,14 @@ void config_unload(struct config_file *file)
     }
     config_where_free(file->document);
     file->document = NULL;
+    free(file->text);
+    file->text = NULL;
+}
+
+char *config_take_text(struct config_file *file, size_t *bytes)
+{
+    char *text = file->text;
+    *bytes = file->text_bytes;
+    file->text = NULL;
+    return text;
 }

@@ -156,6 +156,14 @@ struct config_source {
     uint32_t channels_count;
 };
 
+struct config_black_box {
+    char *directory;
+    uint32_t *pre_ms;
+    uint32_t *post_ms;
+    uint32_t *keep;
+    uint32_t *room_mb;
+};
+
 /* A rule, or a condition, which is a rule that does nothing by itself. */
 struct config_rule {
     char *name;
@@ -251,6 +259,7 @@ struct config {
     uint32_t rules_count;
     struct config_output *outputs;
     uint32_t outputs_count;
+    struct config_black_box *black_box;
 };
 
 #define CONFIG_ERRORS_BYTES 8192
@@ -267,11 +276,16 @@ struct config_file {
     char path[256];
     struct config *config; /* NULL: did not load */
     void *document;        /* the parsed YAML, for line numbers */
+    char *text;            /* as loaded */
+    size_t text_bytes;
 };
 
 /* Loads path. 0, or -errno with errors. config_unload is fine after a failure. */
 int config_load(struct config_file *file, const char *path, struct config_errors *errors);
 void config_unload(struct config_file *file);
+
+/* The text as it was loaded, which is the caller's from now on (free()); NULL: there is none. */
+char *config_take_text(struct config_file *file, size_t *bytes);
 
 /* Adds one error about the key at `where`, such as "sources[1].channels[0].at_byte"; a key that is not there is
  * placed at the nearest one above it. */

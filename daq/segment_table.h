@@ -19,7 +19,10 @@ enum segment_kind {
     SEGMENT_KIND_LEASE = 8,
     SEGMENT_KIND_ORDERS = 9,   /* of a ring: what the server asks of its writer */
     SEGMENT_KIND_JOURNAL = 10, /* the interlock's decisions, one by one */
-    SEGMENT_KIND_OUTBOX = 11   /* what control leaves for an actuator */
+    SEGMENT_KIND_OUTBOX = 11,  /* what control leaves for an actuator */
+    SEGMENT_KIND_BLACK_BOX_BOARD = 14,
+    SEGMENT_KIND_BLACK_BOX_PLAN = 15,
+    SEGMENT_KIND_CONFIG = 16 /* the configuration's text */
 };
 
 struct segment_entry {

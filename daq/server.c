@@ -172,17 +172,22 @@ static void notify(const char *state)
     }
 }
 
-static void init(struct server *server, const struct server_plan *plan)
+static void init(struct server *server, const struct server_plan *plan, const char *config_text,
+                 size_t config_bytes)
 {
     memset(server, 0, sizeof(*server));
     server->plan = *plan;
+    server->config_text = config_text;
+    server->config_bytes = config_bytes;
     server->lock_fd = -1;
     server->listen_fd = -1;
     server->watchdog_fd = -1;
+    server->black_box_ok = plan->has_black_box ? server_black_box_ok : NULL;
     server->shown_state = ENGINE_INIT;
     server->tai_minus_monotonic_ns = clock_measure_tai_offset_ns();
     struct shared none = {.segment = {.fd = -1}, .read_only_fd = -1};
     server->board = server->table = server->control_board = server->mailbox = server->journal = none;
+    server->black_box_board = server->black_box_plan = server->config = none;
     for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
         server->worker_plan[i] = server->worker_board[i] = none;
     }
@@ -204,6 +209,9 @@ static void init(struct server *server, const struct server_plan *plan)
         if (plan->table.device[i].kind == DEVICE_MODBUS) {
             server->process[server->processes++] = (struct server_process){.role = ROLE_ACTUATOR, .index = i};
         }
+    }
+    if (plan->has_black_box) {
+        server->process[server->processes++] = (struct server_process){.role = ROLE_BLACK_BOX};
     }
 }
 
@@ -316,11 +324,11 @@ static void tell_start(struct server *server)
     server_audit(server, "start", clock_tai_ns(server->tai_minus_monotonic_ns), text);
 }
 
-int server_run(const struct server_plan *plan)
+int server_run(const struct server_plan *plan, const char *config_text, size_t config_bytes)
 {
     static struct server server;
     struct error err = {{0}};
-    init(&server, plan);
+    init(&server, plan, config_text, config_bytes);
     allow_descriptors(&server.plan);
     int signal_fd = open_signals(&err);
     int code =

@@ -6,6 +6,7 @@
  *   server_clients.c    the Unix socket: boards; who attaches goes on to the usher (daq/usher.h)
  *   server_commands.c   who may command; one command at a time to control, and its answer; a trip before all
  *   server_events.c     what control has done, to the log and the audit log
+ *   server_blackbox.c   what the black box needs
  *   server_watch.c      processes: start, watch, restart, drive outputs safe
  *   server.c            the order of it all, and the event loop
  */
@@ -20,6 +21,7 @@
 #include "daq/board.h"
 #include "daq/command.h"
 #include "daq/compile.h"
+#include "daq/launch.h"
 #include "daq/usher.h"
 
 #define SERVER_CLIENTS_MAX 128u
@@ -28,7 +30,7 @@
 #define SERVER_DEVICE_FD   40 /* first output device's */
 #define SERVER_ORDERS_FD   60 /* first page of orders */
 
-enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2 };
+enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2, ROLE_BLACK_BOX = 3 };
 
 struct server_process {
     enum server_role role;
@@ -64,6 +66,11 @@ struct server {
     struct shared control_board;
     struct shared mailbox;
     struct shared journal;
+    struct shared black_box_board;
+    struct shared black_box_plan;
+    struct shared config;    /* the text, for the black box */
+    const char *config_text; /* the caller's */
+    size_t config_bytes;
     struct shared worker_plan[SERVER_WORKERS_MAX];
     struct shared worker_board[SERVER_WORKERS_MAX];
     struct shared ring[CONTROL_RINGS_MAX];
@@ -73,7 +80,7 @@ struct server {
     struct shared outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
     int watchdog_fd;                           /* -1: none */
     uint32_t safe_number;                      /* datagrams sent by us */
-    struct server_process process[1 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
+    struct server_process process[2 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
     uint32_t processes;
     struct server_client client[SERVER_CLIENTS_MAX];
     struct audit audit;
@@ -101,6 +108,13 @@ struct control_board *server_control_board(struct server *server);
  * server_release_shared is fine after a failure. */
 int server_create_shared(struct server *server, struct error *err);
 void server_release_shared(struct server *server);
+
+/* Its segments; nothing without `black_box` in the configuration. */
+int server_create_black_box(struct server *server, struct error *err);
+void server_release_black_box(struct server *server);
+void server_hand_black_box(struct server *server, struct launch *launch);
+/* It runs, its directory can be written and has room: what GATE_BLACK_BOX asks. True if none is configured. */
+bool server_black_box_ok(const struct server *server);
 
 int server_listen(struct server *server, struct error *err);
 void server_accept(struct server *server);
@@ -137,7 +151,7 @@ void server_fill_board(struct server *server);
 /* The same for its segment table. */
 void server_fill_segments(struct server *server);
 
-/* The whole life of a server. Exit code. */
-int server_run(const struct server_plan *plan);
+/* The whole life of a server; the text is the configuration's as loaded. Exit code. */
+int server_run(const struct server_plan *plan, const char *config_text, size_t config_bytes);
 
 #endif

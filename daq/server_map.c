@@ -39,6 +39,16 @@ static pid_t pid_of_worker(const struct server *server, uint32_t index)
     return 0;
 }
 
+static pid_t pid_of_black_box(const struct server *server)
+{
+    for (uint32_t i = 0; i < server->processes; i++) {
+        if (server->process[i].role == ROLE_BLACK_BOX) {
+            return server->process[i].pid;
+        }
+    }
+    return 0;
+}
+
 /* The worker that receives into a ring. */
 static uint32_t writer_of(const struct server_plan *plan, const char *ring)
 {
@@ -79,6 +89,10 @@ void server_fill_segments(struct server *server)
     add(table, SEGMENT_KIND_CONTROL_BOARD, &server->control_board.segment, "", "control", server->process[0].pid);
     add(table, SEGMENT_KIND_MAILBOX, &server->mailbox.segment, "", "sluiced", getpid());
     add(table, SEGMENT_KIND_JOURNAL, &server->journal.segment, "", "control", server->process[0].pid);
+    add(table, SEGMENT_KIND_BLACK_BOX_BOARD, &server->black_box_board.segment, "", "blackbox",
+        pid_of_black_box(server));
+    add(table, SEGMENT_KIND_BLACK_BOX_PLAN, &server->black_box_plan.segment, "", "", 0);
+    add(table, SEGMENT_KIND_CONFIG, &server->config.segment, "", "", 0);
     for (uint32_t i = 0; i < server->plan.workers; i++) {
         const char *name = server->plan.worker[i].name;
         add(table, SEGMENT_KIND_WORKER_PLAN, &server->worker_plan[i].segment, name, "", 0);

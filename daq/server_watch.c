@@ -21,14 +21,18 @@
 #define WORKER_SILENCE_NS (2 * CLOCK_NS_PER_S)
 #define FIRST_BEAT_NS     (5 * CLOCK_NS_PER_S)
 #define FIRST_BEAT_BYTES  ((uint64_t)4 << 30) /* in one more second */
-#define STOP_PATIENCE_NS  (2 * CLOCK_NS_PER_S)
-#define OWN_GAP_NS        (25 * CLOCK_NS_PER_MS)
-#define RATE_PERIOD_NS    (500 * CLOCK_NS_PER_MS)
-#define FILL_PERIOD_NS    CLOCK_NS_PER_S
-#define CLOCK_PERIOD_NS   CLOCK_NS_PER_S
-#define WALK_BYTES_MAX    ((uint64_t)256 << 20)
-#define EXIT_CANNOT_START 2
-#define EXIT_NOT_EXECUTED 127
+#define BLACK_BOX_SILENCE_NS                                                                                       \
+    (30 * CLOCK_NS_PER_S)                           /* a slow disk is no reason to kill it: it is in nobody's way  \
+                                                     */
+#define BLACK_BOX_PATIENCE_NS (10 * CLOCK_NS_PER_S) /* it finishes its report */
+#define STOP_PATIENCE_NS      (2 * CLOCK_NS_PER_S)
+#define OWN_GAP_NS            (25 * CLOCK_NS_PER_MS)
+#define RATE_PERIOD_NS        (500 * CLOCK_NS_PER_MS)
+#define FILL_PERIOD_NS        CLOCK_NS_PER_S
+#define CLOCK_PERIOD_NS       CLOCK_NS_PER_S
+#define WALK_BYTES_MAX        ((uint64_t)256 << 20)
+#define EXIT_CANNOT_START     2
+#define EXIT_NOT_EXECUTED     127
 
 void server_outputs_safe(struct server *server)
 {
@@ -45,9 +49,16 @@ void server_outputs_safe(struct server *server)
 
 static struct board *board_of(struct server *server, const struct server_process *process)
 {
-    return process->role == ROLE_CONTROL    ? &server_control_board(server)->common
-           : process->role == ROLE_ACTUATOR ? server->outbox[process->index].segment.base
-                                            : server->worker_board[process->index].segment.base;
+    switch (process->role) {
+    case ROLE_CONTROL:
+        return &server_control_board(server)->common;
+    case ROLE_ACTUATOR:
+        return server->outbox[process->index].segment.base;
+    case ROLE_BLACK_BOX:
+        return server->black_box_board.segment.base;
+    default:
+        return server->worker_board[process->index].segment.base;
+    }
 }
 
 static void hand_control(struct server *server, struct launch *launch)
@@ -125,6 +136,8 @@ static void start(struct server *server, struct server_process *process)
         hand_control(server, &launch);
     } else if (process->role == ROLE_ACTUATOR) {
         hand_actuator(server, process->index, index, &launch);
+    } else if (process->role == ROLE_BLACK_BOX) {
+        server_hand_black_box(server, &launch);
     } else {
         leases_fd = hand_worker(server, process->index, &launch);
     }
@@ -254,7 +267,9 @@ static uint64_t first_beat_limit_ns(const struct server *server)
 static void look_at(struct server *server, struct server_process *process, uint64_t now_ns)
 {
     const struct board *board = board_of(server, process);
-    uint64_t limit_ns = process->role == ROLE_CONTROL ? server->plan.silence_ns : WORKER_SILENCE_NS;
+    uint64_t limit_ns = process->role == ROLE_CONTROL     ? server->plan.silence_ns
+                        : process->role == ROLE_BLACK_BOX ? BLACK_BOX_SILENCE_NS
+                                                          : WORKER_SILENCE_NS;
     uint64_t beat = __atomic_load_n(&board->heartbeat, __ATOMIC_ACQUIRE);
     if (beat != process->last_beat) {
         process->has_run = true;
@@ -329,7 +344,8 @@ static void stop_one(struct server *server, struct server_process *process)
     if (process->pid == 0) {
         return;
     }
-    uint64_t deadline_ns = clock_monotonic_ns() + STOP_PATIENCE_NS;
+    uint64_t patience_ns = process->role == ROLE_BLACK_BOX ? BLACK_BOX_PATIENCE_NS : STOP_PATIENCE_NS;
+    uint64_t deadline_ns = clock_monotonic_ns() + patience_ns;
     kill(process->pid, SIGTERM);
     kill(process->pid, SIGCONT);
     while (waitpid(process->pid, NULL, WNOHANG) == 0) {
@@ -352,7 +368,7 @@ static void stop_one(struct server *server, struct server_process *process)
 void server_stop_all(struct server *server)
 {
     for (uint32_t i = server->processes; i-- > 0;) { /* control is the first: it is stopped after the workers */
-        if (server->process[i].role != ROLE_ACTUATOR) {
+        if (server->process[i].role != ROLE_ACTUATOR && server->process[i].role != ROLE_BLACK_BOX) {
             stop_one(server, &server->process[i]);
         }
     }
@@ -361,6 +377,9 @@ void server_stop_all(struct server *server)
         if (server->process[i].role == ROLE_ACTUATOR) {
             stop_one(server, &server->process[i]);
         }
+    }
+    for (uint32_t i = 0; i < server->processes; i++) { /* last, who writes down what the others did */
+        stop_one(server, &server->process[i]);
     }
 }
 

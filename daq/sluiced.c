@@ -1,6 +1,7 @@
 /* sluiced FILE: the supervisor. `sluiced --check FILE` runs the same checks and starts nothing. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daq/server.h"
@@ -14,7 +15,8 @@ static int usage(FILE *to, int code)
     return code;
 }
 
-static int compile_file(const char *path, struct server_plan *plan)
+/* *text is the caller's: the black box hands it on. */
+static int compile_file(const char *path, struct server_plan *plan, char **text, size_t *text_bytes)
 {
     static struct config_errors errors;
     struct config_file file;
@@ -22,6 +24,7 @@ static int compile_file(const char *path, struct server_plan *plan)
     if (code == 0) {
         code = compile_config(&file, plan, &errors);
     }
+    *text = config_take_text(&file, text_bytes);
     config_unload(&file);
     if (code != 0) {
         fputs(errors.text, stderr);
@@ -33,6 +36,8 @@ static int compile_file(const char *path, struct server_plan *plan)
 int main(int argc, char **argv)
 {
     static struct server_plan plan;
+    char *text = NULL;
+    size_t text_bytes = 0;
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("sluiced %s\n", SLUICE_VERSION);
         return 0;
@@ -44,10 +49,12 @@ int main(int argc, char **argv)
     if (!check && (argc != 2 || argv[1][0] == '-')) {
         return usage(stderr, 2);
     }
-    if (compile_file(argv[argc - 1], &plan) != 0) {
+    if (compile_file(argv[argc - 1], &plan, &text, &text_bytes) != 0) {
+        free(text);
         return 2;
     }
     if (check) {
+        free(text);
         printf(
             "%s: ok: instance %s, %u ring%s, %u worker%s, %u channels, %u rules, %u outputs; checksum %016" PRIx64
             "\n",
@@ -56,5 +63,7 @@ int main(int argc, char **argv)
             plan.table.checksum);
         return 0;
     }
-    return server_run(&plan);
+    int code = server_run(&plan, text, text_bytes);
+    free(text);
+    return code;
 }

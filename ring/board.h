@@ -17,7 +17,13 @@
 #define BOARD_REFUSAL_BYTES  256u
 #define BOARD_LAYOUT_VERSION 3u
 
-enum board_role { BOARD_SUPERVISOR = 1, BOARD_CONTROL = 2, BOARD_WORKER = 3, BOARD_ACTUATOR = 4 };
+enum board_role {
+    BOARD_SUPERVISOR = 1,
+    BOARD_CONTROL = 2,
+    BOARD_WORKER = 3,
+    BOARD_ACTUATOR = 4,
+    BOARD_BLACK_BOX = 5
+};
 
 struct board {
     uint64_t magic; /* creator */

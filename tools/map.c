@@ -27,7 +27,12 @@ static const struct {
     [SEGMENT_KIND_ORDERS] = {"orders", "orders for ring %s", "which gating readers the writer waits for"},
     [SEGMENT_KIND_JOURNAL] = {"journal", "journal of control",
                               "the interlock's decisions, one by one, for the replay"},
-    [SEGMENT_KIND_OUTBOX] = {"outbox", "outbox of control", "commands to an actuator, and its answers"}};
+    [SEGMENT_KIND_OUTBOX] = {"outbox", "outbox of control", "commands to an actuator, and its answers"},
+    [SEGMENT_KIND_BLACK_BOX_BOARD] = {"blackbox_board", "board of the black box",
+                                      "what has been reported of trips"},
+    [SEGMENT_KIND_BLACK_BOX_PLAN] = {"blackbox_plan", "plan of the black box",
+                                     "where and how much it writes; sealed"},
+    [SEGMENT_KIND_CONFIG] = {"config", "text of the configuration", "for the black box; sealed"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -35,7 +40,7 @@ static const char *const roles[] = {[MAP_SERVER] = "server", [MAP_READER] = "rea
 
 static uint32_t kind_of(const struct segment_entry *segment)
 {
-    return segment->kind < KINDS ? segment->kind : 0;
+    return segment->kind < KINDS && kinds[segment->kind].word != NULL ? segment->kind : 0;
 }
 
 static json_t *text_or_null(const char *text)

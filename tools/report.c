@@ -23,9 +23,29 @@ static const struct board *board_of(const struct session *s, uint32_t process)
         return process == 0 ? &s->supervisor->common : &s->control->common;
     }
     uint32_t i = process - 2;
-    return i < s->workers                  ? s->worker[i]
-           : i - s->workers < s->actuators ? &s->outbox[i - s->workers]->common
-                                           : NULL;
+    if (i < s->workers) {
+        return s->worker[i];
+    }
+    i -= s->workers;
+    if (i < s->actuators) {
+        return &s->outbox[i]->common;
+    }
+    return i == s->actuators && s->black_box != NULL ? &s->black_box->common : NULL;
+}
+
+/* null: none is configured. */
+static json_t *report_black_box(const struct session *s)
+{
+    const struct blackbox_board *board = s->black_box;
+    if (board == NULL) {
+        return json_null();
+    }
+    char last[BLACKBOX_NAME_BYTES];
+    memcpy(last, board->last, sizeof(last) - 1);
+    last[sizeof(last) - 1] = 0;
+    return json_pack("{s:b, s:I, s:I, s:I, s:s}", "room", board->room != 0, "reports", (json_int_t)board->reports,
+                     "lost", (json_int_t)board->lost, "journal_entries_lost", (json_int_t)board->journal_lost,
+                     "last", last);
 }
 
 static json_t *report_processes(const struct session *s)
@@ -245,15 +265,16 @@ json_t *report_status(struct session *session, struct error *err)
         return NULL;
     }
     uint64_t now_ns = clock_tai_ns(session->table->tai_minus_monotonic_ns);
-    json_t *status = json_pack(
-        "{s:s, s:s, s:o, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "instance",
-        session->supervisor->common.instance, "version", SLUICE_VERSION, "configuration",
-        report_configuration(session), "uptime_s",
-        (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9, "clock_step_s",
-        (double)session->supervisor->clock_step_ns / 1e9, "processes", report_processes(session), "rings",
-        report_rings(session), "streams", report_streams(session), "channels", report_channels(session, &board),
-        "interlock", report_interlock(session, &board), "outputs", report_outputs(session, &board), "rules",
-        report_rules(session, &board), "audit", report_audit(session), "latency_ns", report_latency(session));
+    json_t *status = json_pack("{s:s, s:s, s:o, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                               "instance", session->supervisor->common.instance, "version", SLUICE_VERSION,
+                               "configuration", report_configuration(session), "uptime_s",
+                               (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9, "clock_step_s",
+                               (double)session->supervisor->clock_step_ns / 1e9, "processes",
+                               report_processes(session), "rings", report_rings(session), "streams",
+                               report_streams(session), "channels", report_channels(session, &board), "interlock",
+                               report_interlock(session, &board), "outputs", report_outputs(session, &board),
+                               "rules", report_rules(session, &board), "audit", report_audit(session), "latency_ns",
+                               report_latency(session), "black_box", report_black_box(session));
     if (status == NULL) {
         error_set(err, -1, "no memory for the report");
     }

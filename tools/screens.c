@@ -197,6 +197,19 @@ static void draw_channels(const json_t *status)
     }
 }
 
+static void draw_black_box(const json_t *status)
+{
+    const json_t *box = json_object_get(status, "black_box");
+    if (!json_is_object(box)) {
+        return;
+    }
+    printf("\nblack box: %s, %.0f report%s written, %.0f trip%s without one%s%s\n",
+           true_of(box, "room") ? "ready" : "NO ROOM", number_of(box, "reports"),
+           number_of(box, "reports") == 1 ? "" : "s", number_of(box, "lost"),
+           number_of(box, "lost") == 1 ? "" : "s", text_of(box, "last")[0] != 0 ? ", last: " : "",
+           text_of(box, "last"));
+}
+
 static void draw_latency(json_t *report)
 {
     const char *key;
@@ -223,6 +236,7 @@ static void draw_status(json_t *status)
     draw_streams(status);
     draw_channels(status);
     draw_interlock(status);
+    draw_black_box(status);
     draw_latency(status);
 }
 

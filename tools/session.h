@@ -4,6 +4,7 @@
 
 #include "control/board.h"
 #include "control/outbox.h"
+#include "daq/blackbox.h"
 #include "daq/board.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
@@ -19,6 +20,7 @@ struct session {
     const struct supervisor_board *supervisor;
     const struct control_table *table;
     const struct control_board *control;
+    const struct blackbox_board *black_box; /* NULL: there is none */
     const struct board *worker[SESSION_WORKERS_MAX];
     const struct outbox *outbox[CONTROL_DEVICES_MAX]; /* of each actuator */
     struct ring_view ring[CONTROL_RINGS_MAX];

@@ -100,6 +100,7 @@ class Config(Man):
         gating = source("daq/compile_gating.c")
         code = source("daq/compile.c", "daq/compile_arming.c", "daq/compile_control.c", "daq/compile_sources.c",
                       "daq/compile_outputs.c", "daq/compile_feedback.c") + gating
+        code = source("daq/compile.c", "daq/compile_black_box.c", "daq/compile_control.c", "daq/compile_sources.c") + gating
         headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + gating
         macros = dict(re.findall(r"^#define (\w+)\s+(\d+)u?\b", headers, re.M))
 
@@ -177,12 +178,14 @@ class Command(Man):
 
     def test_commands(self):
         commands = re.findall(r'^\s*\{"([\w-]+)", command_\w+, "', source("tools/sluice.c"), re.M)
+        commands = re.findall(r'^\s*\{"(\w+)", command_\w+, "', source("tools/sluice.c"), re.M)
+        commands += re.findall(r'strcmp\(argv\[1\], "(\w+)"\) == 0\) \{\s*return command_', source("tools/sluice.c"))
         self.same(tags(section(self.page, "DESCRIPTION"), "Cm"), commands, "commands")
         for command in commands:
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
 
     def test_options(self):
-        code = source("tools/sluice.c")
+        code = source("tools/sluice.c", "tools/replay.c")
         options = re.findall(r'\{"([\w-]+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
@@ -192,12 +195,47 @@ class Command(Man):
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c", "tools/map.c")
         report += source("tools/audit.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
+        report = source("tools/report.c", "tools/map.c", "tools/replay_print.c")
+        words = set(re.findall(r'"([a-z]\w*)"', report)) | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         tables = source("control/board.h", "ring/ledger.c")
         words |= {w for t in re.findall(r"names\[\w*\] = \{(.*?)\}", tables, re.S) for w in re.findall(r'"(\w+)"', t)}
         self.assertGreater(len(words), 80)
         text = section(self.page, "JSON")
         self.assertEqual(sorted(w for w in words if not re.search(rf"\b{w}\b", text)), [], "left out")
+
+
+class Trip(Man):
+    """sluice-trip(5) against daq/blackbox_format.h and daq/blackbox_json.c."""
+
+    page = page("sluice-trip.5")
+    header = source("daq/blackbox_format.h")
+
+    def test_ring_files(self):
+        widths = {"uint64_t": ("u64", 8), "int64_t": ("i64", 8), "uint32_t": ("u32", 4), "int32_t": ("i32", 4),
+                  "uint16_t": ("u16", 2), "char": ("text", 32)}
+        lists = re.findall(r"^\.Bl -column(.*?)^\.El", section(self.page, "RING FILES"), re.M | re.S)
+        for name, text in zip(("ring_header", "record"), lists, strict=True):
+            body = re.search(rf"^struct blackbox_{name} \{{(.*?)^\}};", self.header, re.M | re.S).group(1)
+            at = 0
+            fields = []
+            for kind, field in re.findall(r"^ {4}(\w+) (\w+)[\[;]", body, re.M):
+                fields.append((str(at), widths[kind][0], field))
+                at += widths[kind][1]
+            self.assertEqual(re.findall(r"^\.It (\d+) Ta (\w+) Ta (\w+) Ta", text, re.M), fields)
+
+    def test_files(self):
+        files = re.findall(r'#define BLACKBOX_\w+_FILE\s+"(.*?)"', self.header)
+        told = re.findall(r"^\.It Pa (\S+)", section(self.page, "FILES"), re.M)
+        self.same(told, [*files, "ring-NAME.slr"], "files")
+
+    def test_keys(self):
+        code = source("daq/blackbox_json.c")
+        part = code[: code.index("put_state_rules")]
+        keys = set(re.findall(r'\\"(\w+)\\":', part)) | set(re.findall(r'(?:name_or_null|put_number)\(to, "(\w+)"', part))
+        self.assertGreater(len(keys), 30)
+        text = section(self.page, "TRIP.JSON")
+        self.assertEqual(sorted(k for k in keys if not re.search(rf"\b{k}\b", text)), [], "left out")
 
 
 class Library(Man):

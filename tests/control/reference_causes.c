@@ -85,7 +85,7 @@ static double limit_of(const struct control_rule *rule, const struct reference_r
     case CAUSE_RATE:
     case CAUSE_DEVIATION: {
         bool low =
-            rule->has_high == 0 || (rule->has_low != 0 && !(m->measure > rule->high) && !(m->measure >= rule->low));
+            rule->has_high == 0 || (rule->has_low != 0 && m->measure <= rule->high && !(m->measure >= rule->low));
         return low ? rule->low : rule->high;
     }
     case CAUSE_STUCK:

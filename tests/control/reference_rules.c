@@ -344,8 +344,6 @@ static void judge_leaf(const struct reference_step *s, const struct control_rule
         judge_sample(s, rule, m);
         bool stays = before == TRUTH_UNKNOWN && m->truth == TRUTH_UNKNOWN && reference_channels_why(m->why);
         m->bad_channel = stays && m->bad_channel == ENGINE_NONE ? bad_channel : m->bad_channel;
-    } else if (m->bad_channel != ENGINE_NONE && rule->form == FORM_DEVIATION) {
-        m->bad_channel = rule->other; /* both are good again: the state does not say which of them it was */
     }
 }
 

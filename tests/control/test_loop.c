@@ -407,7 +407,7 @@ Test(loop, ending_drives_the_outputs_safe)
     struct sent sent;
     arm();
     stop = 1;
-    loop_run(&loop, &stop);
+    loop_run(&loop, &stop, NULL);
     cr_assert(received(&sent));
     cr_assert_eq(sent.energised, 0);
     cr_assert_eq(board.state, ENGINE_TRIPPED);

@@ -42,7 +42,7 @@ class Bypass(support.Case):
         status = server.wait_status(lambda s: next(r for r in s["rules"] if r["name"] == "overpressure")["truth"] == "demand",
                                     "the demand")
         self.assertTrue(status["interlock"]["armed"])
-        self.assertIs(actuator.permit(), True)
+        actuator.wait_permit(True)
         (shown,) = status["interlock"]["bypasses"]
         self.assertEqual((shown["rule"], shown["person"], shown["reason"]),
                          ("overpressure", "Jürgen", "sensor is out for calibration"))

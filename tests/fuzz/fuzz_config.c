@@ -20,8 +20,13 @@ static void check_plan(void)
     assert(t->rings <= CONTROL_RINGS_MAX && t->channels <= CONTROL_CHANNELS_MAX && t->rules <= CONTROL_RULES_MAX);
     assert(t->outputs <= CONTROL_OUTPUTS_MAX && t->devices <= CONTROL_DEVICES_MAX);
     for (uint32_t i = 0; i < t->rules; i++) {
-        assert(t->rule[i].channel < t->channels && t->rule[i].delay_samples > 0);
-        assert(t->channel[t->rule[i].channel].guarded == 1);
+        const struct control_rule *rule = &t->rule[i];
+        bool group = rule->form == FORM_VOTE || rule->form == FORM_NOT;
+        assert(group || (rule->channel < t->channels && rule->on_samples > 0 && rule->off_samples > 0));
+        assert(!group || (rule->members > 0 && rule->members <= CONTROL_MEMBERS_MAX));
+        for (uint32_t m = 0; group && m < rule->members; m++) {
+            assert(rule->member[m] < i && t->rule[rule->member[m]].role == ROLE_CONDITION);
+        }
     }
     for (uint32_t i = 0; i < t->outputs; i++) {
         assert(t->output[i].device < t->devices && t->output[i].line < 32);

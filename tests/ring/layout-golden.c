@@ -324,6 +324,7 @@ static const struct field engine_rule_state_fields[] = {FIELD(engine_rule_state,
                                                         FIELD(engine_rule_state, anchor_ns),
                                                         FIELD(engine_rule_state, anchor),
                                                         FIELD(engine_rule_state, measure),
+                                                        FIELD(engine_rule_state, bad_second),
                                                         FIELD(engine_rule_state, reserved)};
 
 static const struct field engine_output_state_fields[] = {
@@ -362,9 +363,9 @@ static const struct field engine_event_fields[] = {FIELD(engine_event, tai_ns), 
                                                    FIELD(engine_event, index), FIELD(engine_event, value)};
 
 static const struct field engine_outputs_fields[] = {
-    FIELD(engine_outputs, energised), FIELD(engine_outputs, answer), FIELD(engine_outputs, tripped),
-    FIELD(engine_outputs, changed),   FIELD(engine_outputs, events), FIELD(engine_outputs, events_lost),
-    FIELD(engine_outputs, event)};
+    FIELD(engine_outputs, energised),  FIELD(engine_outputs, answer),   FIELD(engine_outputs, tripped),
+    FIELD(engine_outputs, changed),    FIELD(engine_outputs, events),   FIELD(engine_outputs, events_lost),
+    FIELD(engine_outputs, trip_cause), FIELD(engine_outputs, reserved), FIELD(engine_outputs, event)};
 
 static const struct field control_board_channel_fields[] = {
     FIELD(control_board_channel, value), FIELD(control_board_channel, tai_ns),

@@ -156,6 +156,23 @@ Test(plant_physics, a_stroke_can_turn_back)
     cr_assert_float_eq(physics.relief_open, 0.0, 1e-12);
 }
 
+Test(plant_physics, a_welded_valve_stays_and_a_fallen_one_goes)
+{
+    struct plant_physics physics;
+
+    start(&physics, 1);
+    physics.welded[PLANT_VALVE_RELIEF] = true;
+    physics.fallen[PLANT_VALVE_SUPPLY] = true;
+    run_ms(&physics, 100);
+    cr_assert(physics.supply_open <= 0.0 && physics.supply_energised, "it shuts though its line has current");
+    physics.relief_energised = false;
+    run_ms(&physics, 100);
+    cr_assert(physics.relief_open <= 0.0, "it is told to open and stays shut");
+    physics.welded[PLANT_VALVE_RELIEF] = physics.fallen[PLANT_VALVE_SUPPLY] = false;
+    run_ms(&physics, 100);
+    cr_assert(physics.relief_open >= 1.0 && physics.supply_open >= 1.0, "healed, both obey");
+}
+
 Test(plant_physics, same_seed_same_series)
 {
     struct plant_physics one, two, other;
@@ -221,6 +238,58 @@ Test(plant_sensors, faults_show_and_end)
     plant_sensors_heal(&sensors, PLANT_CHANNEL_NONE);
     plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &sample);
     cr_assert_float_eq((double)sample.chamber_kpa, physics.chamber_kpa, 0.5);
+}
+
+Test(plant_sensors, offset_drift_and_infinity)
+{
+    struct plant_physics physics;
+    struct plant_sensors sensors;
+    struct plant_sample sample = {0};
+    struct plant_channel_fault *chamber = &sensors.faults[PLANT_CHANNEL_CHAMBER_PRESSURE];
+    double coolant_pa;
+
+    start(&physics, 1);
+    run_ms(&physics, 500);
+    plant_sensors_init(&sensors, 1);
+    plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &sample);
+    coolant_pa = sample.coolant_pa;
+    chamber->offset = 20.0;
+    sensors.faults[PLANT_CHANNEL_COOLANT_PRESSURE].drift = 100.0;
+    sensors.faults[PLANT_CHANNEL_COOLANT_PRESSURE].drift_from = physics.steps;
+    plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &sample);
+    cr_assert_float_eq((double)sample.chamber_kpa, physics.chamber_kpa + 20.0, 0.5);
+    cr_assert_float_eq(sample.coolant_pa, coolant_pa, 3000.0, "a drift begins at nothing");
+    run_ms(&physics, 1000);
+    plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &sample);
+    cr_assert_float_eq(sample.coolant_pa, coolant_pa + 100e3, 3000.0, "100 kPa in one second");
+    chamber->inf = true;
+    plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &sample);
+    cr_assert(isinf(sample.chamber_kpa));
+    plant_sensors_heal(&sensors, PLANT_CHANNEL_NONE);
+    plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &sample);
+    cr_assert_float_eq((double)sample.chamber_kpa, physics.chamber_kpa, 0.5);
+    cr_assert_float_eq(sample.coolant_pa, coolant_pa, 3000.0);
+}
+
+Test(plant_sensors, life_goes_on_and_the_bits_can_lie)
+{
+    struct plant_physics physics;
+    struct plant_sensors sensors;
+    struct plant_sample one = {0}, two = {0};
+
+    start(&physics, 1);
+    plant_sensors_init(&sensors, 1);
+    for (unsigned i = 0; i < 300; i++) { /* across the wrap of 8 bits */
+        plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &one);
+        run_ms(&physics, PLANT_LIFE_NS / 1000000);
+        plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &two);
+        cr_assert_eq((uint8_t)((one.status >> PLANT_LIFE_SHIFT) + 1), two.status >> PLANT_LIFE_SHIFT);
+        cr_assert_eq(two.status & 0xff, PLANT_STATUS_RELIEF_CLOSED | PLANT_STATUS_SUPPLY_OPEN);
+    }
+    sensors.status_wrong = true;
+    sensors.status_forced = 0x1234;
+    plant_sensors_sample(&sensors, &physics, PLANT_STREAM_UDP, &two);
+    cr_assert_eq(two.status, 0x1234);
 }
 
 Test(plant_sensors, integers_saturate)

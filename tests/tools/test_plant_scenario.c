@@ -68,6 +68,12 @@ Test(plant_scenario, bad_events_are_refused_by_name)
     refuse("at_s: 1, do: half_frame, bytes: 32", "bytes from 1 to 31");
     refuse("at_s: 1, do: gap, stream: udp, frames: 0", "frames from 1");
     refuse("at_s: 1, do: explode", "expected a scenario");
+    refuse("at_s: 1, do: sensor_inf, channel: shroud_temperature", "chamber_pressure");
+    refuse("at_s: 1, do: cut, stream: udp, frames: 2", "'bytes'");
+    refuse("at_s: 1, do: cut, stream: udp, frames: 2, bytes: 32", "bytes from 1 to 31");
+    refuse("at_s: 1, do: readback_wrong, value: 65536", "value from 0 to 65535");
+    refuse("at_s: 1, do: valve_welded", "'valve'");
+    refuse("at_s: 1, do: relay_gone, valve: relief", "'valve'");
 }
 
 Test(plant_scenario, bad_files_are_refused)
@@ -80,4 +86,46 @@ Test(plant_scenario, bad_files_are_refused)
     cr_assert_neq(load("- just\n- a list\n"), 0);
     cr_assert_neq(load(""), 0);
     cr_assert_neq(plant_scenario_load(&scenario, "/nonexistent/scenario.yaml", error, sizeof(error)), 0);
+}
+
+static int parse(struct plant_event *event, const char *text)
+{
+    return plant_event_parse(event, text, strlen(text), error, sizeof(error));
+}
+
+Test(plant_event, one_event_is_taken_whole)
+{
+    struct plant_event event;
+
+    cr_assert_eq(parse(&event, "{do: spike, channel: chamber_pressure, value: 170, samples: 3}"), 0, "%s", error);
+    cr_assert_eq(event.action, PLANT_ACTION_SPIKE);
+    cr_assert_eq(event.channel, PLANT_CHANNEL_CHAMBER_PRESSURE);
+    cr_assert_float_eq(event.value, 170.0, 1e-12);
+    cr_assert_eq(event.samples, 3);
+    cr_assert_eq(event.valve, PLANT_VALVE_COUNT, "none was named");
+    cr_assert_eq(parse(&event, "{do: valve_welded, valve: supply}"), 0, "%s", error);
+    cr_assert_eq(event.valve, PLANT_VALVE_SUPPLY);
+    cr_assert_str_eq(plant_valve_name(event.valve), "supply");
+}
+
+Test(plant_event, bad_ones_are_refused_and_leave_nothing)
+{
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "explode",
+                                      "{do: explode}",
+                                      "{do: sensor_nan}",
+                                      "{do: sensor_nan, channel: chamber_pressure, at_s: 1}",
+                                      "[{do: relay_gone}]",
+                                      "{do: spike, channel: chamber_pressure, value: .nan, samples: 1}",
+                                      "{do: gap, stream: udp, frames: 0",
+                                      "\xff\xfe{"};
+    struct plant_event event = {.frames = 77};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        error[0] = '\0';
+        cr_assert_neq(parse(&event, bad[i]), 0, "taken: %s", bad[i]);
+        cr_assert_neq(error[0], '\0', "nothing said of: %s", bad[i]);
+        cr_assert_eq(event.frames, 77, "touched by: %s", bad[i]);
+    }
 }

@@ -8,6 +8,15 @@ static struct plant_stream *stream_of(struct plant *plant, enum plant_stream_id 
     return id == PLANT_STREAM_SERIAL ? &plant->serial : &plant->udp;
 }
 
+static void stream_returns(struct plant_stream *stream)
+{
+    stream->gone = false;
+    stream->frozen = false;
+    stream->repeating = false;
+    stream->clock_ahead_ns = 0;
+    stream->cut_frames_left = stream->corrupt_frames_left = stream->duplicate_frames_left = 0;
+}
+
 static void sensor_returns(struct plant *plant, const struct plant_event *event)
 {
     bool everything = event->channel == PLANT_CHANNEL_NONE && event->stream == PLANT_STREAM_NONE;
@@ -15,9 +24,76 @@ static void sensor_returns(struct plant *plant, const struct plant_event *event)
     if (everything || event->channel != PLANT_CHANNEL_NONE)
         plant_sensors_heal(&plant->sensors, event->channel);
     if (everything || event->stream == PLANT_STREAM_SERIAL)
-        plant->serial.gone = false;
+        stream_returns(&plant->serial);
     if (everything || event->stream == PLANT_STREAM_UDP)
-        plant->udp.gone = false;
+        stream_returns(&plant->udp);
+}
+
+static void drift(struct plant *plant, const struct plant_event *event)
+{
+    plant->sensors.faults[event->channel].drift = event->value;
+    plant->sensors.faults[event->channel].drift_from = plant->physics.steps;
+}
+
+/* Samples that nobody expects, all at once. */
+static void flood(struct plant *plant, const struct plant_event *event, uint64_t now_ns)
+{
+    struct plant_stream *stream = stream_of(plant, event->stream);
+
+    for (uint32_t i = 0; i < event->frames && stream->rate_hz != 0; i++)
+        plant_stream_extra(stream, &plant->sensors, &plant->physics, plant_clock_tai_ns(&plant->clock, now_ns));
+    plant_stream_flush(stream);
+}
+
+/* The frame that comes late may carry a peak that nobody else has. */
+static void reorder(struct plant *plant, const struct plant_event *event)
+{
+    struct plant_channel_fault *fault = &plant->sensors.faults[event->channel];
+
+    stream_of(plant, event->stream)->reorder_next = true;
+    if (event->channel == PLANT_CHANNEL_NONE)
+        return;
+    fault->spike_value = event->value;
+    fault->spike_samples_left[event->stream] = 1;
+}
+
+/* The relay box is off the network; it has its watchdog, and whoever sends to it is told that nobody is there. */
+static void relay_gone(struct plant *plant)
+{
+    plant_actuator_close(&plant->actuator);
+}
+
+static void relay_returns(struct plant *plant, uint64_t now_ns)
+{
+    char error[256];
+
+    if (plant->options.actuator_at == NULL)
+        return;
+    plant_actuator_close(&plant->actuator); /* also one that is there: its name may have been removed */
+    if (plant_actuator_open(&plant->actuator, plant->options.actuator_at, error, sizeof(error)) != 0)
+        plant_truth_event(&plant->truth, now_ns, "relay_lost why=\"%s\"", error);
+}
+
+static void cut(struct plant *plant, const struct plant_event *event)
+{
+    stream_of(plant, event->stream)->cut_frames_left = event->frames;
+    stream_of(plant, event->stream)->cut_bytes = event->bytes;
+}
+
+static void valve(struct plant_physics *physics, const struct plant_event *event)
+{
+    for (unsigned i = 0; i < PLANT_VALVE_COUNT; i++) {
+        if (event->valve != PLANT_VALVE_COUNT && event->valve != (enum plant_valve)i)
+            continue;
+        physics->welded[i] = event->action == PLANT_ACTION_VALVE_WELDED;
+        physics->fallen[i] = event->action == PLANT_ACTION_VALVE_FALLS;
+    }
+}
+
+static void readback(struct plant_sensors *sensors, const struct plant_event *event)
+{
+    sensors->status_wrong = event->action == PLANT_ACTION_READBACK_WRONG;
+    sensors->status_forced = (uint16_t)event->value;
 }
 
 static void tty_noise(struct plant *plant, uint32_t count)
@@ -42,11 +118,12 @@ static void log_event(struct plant *plant, const struct plant_event *event, uint
 {
     plant_truth_event(&plant->truth, now_ns,
                       "%s loop=%s channel=%s stream=%s sigma=%g value=%g for_s=%g samples=%" PRIu32
-                      " frames=%" PRIu32 " bytes=%" PRIu32,
+                      " frames=%" PRIu32 " bytes=%" PRIu32 " valve=%s",
                       plant_action_name(event->action),
                       event->action <= PLANT_ACTION_COOLING_RETURNS ? plant_loop_name(event->loop) : "none",
                       plant_channel_name(event->channel), plant_stream_name(event->stream), event->sigma,
-                      event->value, (double)event->for_ns * 1e-9, event->samples, event->frames, event->bytes);
+                      event->value, (double)event->for_ns * 1e-9, event->samples, event->frames, event->bytes,
+                      plant_valve_name(event->valve));
 }
 
 void plant_run_event(struct plant *plant, const struct plant_event *event, uint64_t now_ns)
@@ -94,7 +171,49 @@ void plant_run_event(struct plant *plant, const struct plant_event *event, uint6
         stream_of(plant, event->stream)->duplicate_frames_left += event->frames;
         break;
     case PLANT_ACTION_REORDER:
-        stream_of(plant, event->stream)->reorder_next = true;
+        reorder(plant, event);
+        break;
+    case PLANT_ACTION_SENSOR_INF:
+        plant->sensors.faults[event->channel].inf = true;
+        break;
+    case PLANT_ACTION_OFFSET:
+        plant->sensors.faults[event->channel].offset = event->value;
+        break;
+    case PLANT_ACTION_DRIFT:
+        drift(plant, event);
+        break;
+    case PLANT_ACTION_FROZEN:
+        stream_of(plant, event->stream)->frozen = true;
+        break;
+    case PLANT_ACTION_SENSOR_CLOCK:
+        stream_of(plant, event->stream)->clock_ahead_ns = (int64_t)(event->value * 1e9);
+        break;
+    case PLANT_ACTION_FLOOD:
+        flood(plant, event, now_ns);
+        break;
+    case PLANT_ACTION_CORRUPT:
+        stream_of(plant, event->stream)->corrupt_frames_left = event->frames;
+        break;
+    case PLANT_ACTION_CUT:
+        cut(plant, event);
+        break;
+    case PLANT_ACTION_VALVE_WELDED:
+    case PLANT_ACTION_VALVE_FALLS:
+    case PLANT_ACTION_VALVE_RETURNS:
+        valve(&plant->physics, event);
+        break;
+    case PLANT_ACTION_READBACK_WRONG:
+    case PLANT_ACTION_READBACK_RETURNS:
+        readback(&plant->sensors, event);
+        break;
+    case PLANT_ACTION_REPEATS:
+        stream_of(plant, event->stream)->repeating = true;
+        break;
+    case PLANT_ACTION_RELAY_GONE:
+        relay_gone(plant);
+        break;
+    case PLANT_ACTION_RELAY_RETURNS:
+        relay_returns(plant, now_ns);
         break;
     case PLANT_ACTION_COUNT:
         break;

@@ -109,6 +109,8 @@ static int plant_init(struct plant *plant, char *error, size_t error_bytes)
         failed = open_udp(plant, error, error_bytes);
     if (failed == 0 && options->actuator_at != NULL)
         failed = plant_actuator_open(&plant->actuator, options->actuator_at, error, error_bytes);
+    if (failed == 0 && options->inject_at != NULL)
+        failed = plant_inject_open(&plant->inject, options->inject_at, error, error_bytes);
     if (failed == 0 && options->tty_path != NULL)
         failed = plant_tty_open(&plant->tty, options->tty_path, error, error_bytes);
     return failed;
@@ -120,6 +122,7 @@ static int plant_fini(struct plant *plant)
 
     plant_tty_close(&plant->tty);
     plant_actuator_close(&plant->actuator);
+    plant_inject_close(&plant->inject);
     if (plant->udp.udp_fd >= 0)
         close(plant->udp.udp_fd);
     if (plant->series != NULL) {
@@ -142,6 +145,15 @@ static void sleep_until(struct plant *plant, uint64_t wake_ns, const sigset_t *w
         ppoll(&commands, 1, &left, while_sleeping);
 }
 
+/* Behind the steps up to now: an event never reaches back. */
+static void take_injected(struct plant *plant, uint64_t now_ns)
+{
+    struct plant_event event;
+
+    while (plant_inject_receive(&plant->inject, &event, plant_clock_tai_ns(&plant->clock, now_ns)))
+        plant_run_event(plant, &event, now_ns);
+}
+
 static void plant_run(struct plant *plant, const sigset_t *while_sleeping)
 {
     struct plant_marks *marks = &plant->marks;
@@ -157,6 +169,7 @@ static void plant_run(struct plant *plant, const sigset_t *while_sleeping)
             plant_actuator_receive(&plant->actuator, &plant->clock, plant->arrivals + plant->arrival_count,
                                    PLANT_ACTUATOR_COMMANDS_MAX - plant->arrival_count);
         plant_advance(plant, now_ns);
+        take_injected(plant, now_ns);
         marks->wake_goal_ns = plant_next_wake_ns(plant, now_ns);
         sleep_until(plant, marks->wake_goal_ns, while_sleeping);
     }
@@ -223,7 +236,7 @@ int main(int count, char **arguments)
 
     if (plant == NULL)
         return fail(EXIT_FAILURE, "expected memory for the plant, got none; free some");
-    plant->tty.master = plant->actuator.fd = plant->udp.udp_fd = -1;
+    plant->tty.master = plant->actuator.fd = plant->udp.udp_fd = plant->inject.fd = -1;
     status = run(plant, count, arguments);
     free(plant);
     return status;

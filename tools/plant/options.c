@@ -52,6 +52,7 @@ static const struct option_row rows[] = {
     TEXT("truth", truth_path, "FILE", "-", "log of what happened, and the summary; - = standard output"),
     TEXT("series", series_path, "FILE.csv", NULL, "state of the plant, 1000 rows per second"),
     TEXT("decisions", decisions_path, "FILE.csv", NULL, "each sample with its sending and its acknowledgement"),
+    TEXT("inject", inject_at, "PATH", NULL, "a Unix datagram socket that takes events, to happen at once"),
     TEXT("ack-stream", ack_stream, "serial|udp|none", "udp", "the stream whose samples commands acknowledge"),
     NUMBER("watch-limit", OPTION_NUMBER, watch_limit_kpa, "kPa", 150, 0, 10000,
            "the first sample sent above this starts the clock of limit_to_command_us"),

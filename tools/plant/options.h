@@ -14,6 +14,7 @@ struct plant_options {
     const char *truth_path;
     const char *series_path;
     const char *decisions_path;
+    const char *inject_at;
     const char *ack_stream;
     double serial_hz;
     double udp_hz;

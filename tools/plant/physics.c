@@ -114,6 +114,18 @@ static void feed_noise_step(struct plant_physics *physics)
                            p->feed_noise_fraction * sqrt(2.0 * share) * plant_random_normal(&physics->random);
 }
 
+static void valves_step(struct plant_physics *physics)
+{
+    const struct plant_parameters *p = &physics->parameters;
+    bool relief_held = physics->relief_energised && !physics->fallen[PLANT_VALVE_RELIEF];
+    bool supply_held = physics->supply_energised && !physics->fallen[PLANT_VALVE_SUPPLY];
+
+    if (!physics->welded[PLANT_VALVE_RELIEF])
+        physics->relief_open = valve_travel(physics->relief_open, !relief_held, p->relief_stroke_ms);
+    if (!physics->welded[PLANT_VALVE_SUPPLY])
+        physics->supply_open = valve_travel(physics->supply_open, supply_held, p->supply_stroke_ms);
+}
+
 void plant_physics_step(struct plant_physics *physics)
 {
     const struct plant_parameters *p = &physics->parameters;
@@ -134,8 +146,7 @@ void plant_physics_step(struct plant_physics *physics)
     for (unsigned i = 0; i < PLANT_LOOP_COUNT; i++)
         physics->flow[i] +=
             STEP_S * 1e3 / p->pump_rundown_ms * ((physics->running[i] ? 1.0 : 0.0) - physics->flow[i]);
-    physics->relief_open = valve_travel(physics->relief_open, !physics->relief_energised, p->relief_stroke_ms);
-    physics->supply_open = valve_travel(physics->supply_open, physics->supply_energised, p->supply_stroke_ms);
+    valves_step(physics);
     physics->chamber_kpa = chamber_kpa;
     if (chamber_kpa > physics->peak_kpa)
         physics->peak_kpa = chamber_kpa;

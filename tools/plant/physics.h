@@ -84,6 +84,12 @@ enum plant_loop {
     PLANT_LOOP_COUNT = 2,
 };
 
+enum plant_valve {
+    PLANT_VALVE_RELIEF = 0,
+    PLANT_VALVE_SUPPLY = 1,
+    PLANT_VALVE_COUNT = 2,
+};
+
 struct plant_physics {
     struct plant_parameters parameters;
     struct plant_random random;
@@ -100,9 +106,11 @@ struct plant_physics {
     double flow[PLANT_LOOP_COUNT];
     double peak_kpa;
     bool running[PLANT_LOOP_COUNT];
-    bool relief_energised; /* true holds the relief shut */
-    bool supply_energised; /* true holds the supply open */
-    bool burst;            /* latched */
+    bool welded[PLANT_VALVE_COUNT]; /* stays where it is, whatever its line says */
+    bool fallen[PLANT_VALVE_COUNT]; /* moves to where it is without current, whatever its line says */
+    bool relief_energised;          /* true holds the relief shut */
+    bool supply_energised;          /* true holds the supply open */
+    bool burst;                     /* latched */
 };
 
 struct plant_parameter_info {

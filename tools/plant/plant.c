@@ -18,7 +18,7 @@ static void watch_limit(struct plant *plant, const struct plant_stream *stream, 
     double limit_kpa = plant->options.watch_limit_kpa;
     double chamber_kpa = (double)frame->chamber_kpa;
 
-    if (frame->length_bytes < PLANT_FRAME_BYTES)
+    if (frame->damaged)
         return;
     if (plant->over_limit) {
         plant->over_limit = !(chamber_kpa < limit_kpa * LIMIT_LEAVE_SHARE);
@@ -40,8 +40,8 @@ void plant_frame_sent(void *context, struct plant_stream *stream, const struct p
 
     if (frame->repeated)
         return;
-    /* A half frame can be acknowledged by nobody, so it is not waited for. */
-    if (stream->id == plant->ack_stream && frame->length_bytes == PLANT_FRAME_BYTES)
+    /* A damaged frame can be acknowledged by nobody, so it is not waited for. */
+    if (stream->id == plant->ack_stream && !frame->damaged)
         plant_decisions_sent(&plant->decisions, frame->sequence, plant_clock_tai_ns(&plant->clock, sent_ns),
                              counting(plant, sent_ns));
     watch_limit(plant, stream, frame, sent_ns);

@@ -12,6 +12,7 @@
 #include "tools/plant/actuator.h"
 #include "tools/plant/clock.h"
 #include "tools/plant/decisions.h"
+#include "tools/plant/inject.h"
 #include "tools/plant/options.h"
 #include "tools/plant/physics.h"
 #include "tools/plant/relay.h"
@@ -52,6 +53,7 @@ struct plant {
     struct plant_relay relay;
     struct plant_decisions decisions;
     struct plant_actuator actuator;
+    struct plant_inject inject;
     struct plant_tty tty;
     struct plant_stream serial;
     struct plant_stream udp;

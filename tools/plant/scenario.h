@@ -7,19 +7,7 @@
  *   events:                                            (optional)
  *     - {at_s: 3.0, do: cooling_fails, loop: secondary}
  *
- *   do              needs                    what it does
- *   cooling_fails   loop                     that pump stops
- *   cooling_returns loop                     that pump starts
- *   sensor_stuck    channel                  it goes on showing its last value
- *   sensor_nan      channel                  it shows NaN (chamber_pressure: the only floating-point channel)
- *   sensor_gone     stream                   its frames are not sent; its sequence numbers go on
- *   sensor_returns  [channel or stream]      ends stuck, nan, noise, spike and gone there; without either,
- * everywhere noise           channel sigma            adds noise, in kPa or K; 0 ends it spike           channel
- * value samples    that many samples show this value, in kPa or degC tty_hangup      for_s                    the
- * terminal disappears, then a new one takes its place tty_noise       bytes                    random bytes between
- * two serial frames half_frame      bytes                    the next serial frame is cut after so many bytes gap
- * stream frames            skips sequence numbers duplicate       stream frames            sends each of the next
- * frames twice reorder         stream                   sends the next two frames in the wrong order */
+ * The actions, what each needs and what it does: sluice-plant(1). */
 #ifndef SLUICE_PLANT_SCENARIO_H
 #define SLUICE_PLANT_SCENARIO_H
 
@@ -47,6 +35,22 @@ enum plant_action {
     PLANT_ACTION_GAP,
     PLANT_ACTION_DUPLICATE,
     PLANT_ACTION_REORDER,
+    PLANT_ACTION_SENSOR_INF,
+    PLANT_ACTION_OFFSET,
+    PLANT_ACTION_DRIFT,
+    PLANT_ACTION_FROZEN,
+    PLANT_ACTION_SENSOR_CLOCK,
+    PLANT_ACTION_FLOOD,
+    PLANT_ACTION_CORRUPT,
+    PLANT_ACTION_CUT,
+    PLANT_ACTION_VALVE_WELDED,
+    PLANT_ACTION_VALVE_FALLS,
+    PLANT_ACTION_VALVE_RETURNS,
+    PLANT_ACTION_READBACK_WRONG,
+    PLANT_ACTION_READBACK_RETURNS,
+    PLANT_ACTION_REPEATS,
+    PLANT_ACTION_RELAY_GONE,
+    PLANT_ACTION_RELAY_RETURNS,
     PLANT_ACTION_COUNT,
 };
 
@@ -56,6 +60,7 @@ struct plant_event {
     enum plant_loop loop;
     enum plant_channel channel;
     enum plant_stream_id stream;
+    enum plant_valve valve; /* PLANT_VALVE_COUNT: none, or both */
     double sigma;
     double value;
     uint64_t for_ns;
@@ -77,9 +82,14 @@ void plant_scenario_init(struct plant_scenario *scenario);
 /* 0 or -EINVAL with a message; *scenario is untouched on failure. What libcyaml finds goes to standard error with
  * its line number. */
 int plant_scenario_load(struct plant_scenario *scenario, const char *path, char *error, size_t error_bytes);
+/* One event as YAML, e.g. "{do: sensor_nan, channel: chamber_pressure}", without at_s: at_ns is 0. 0 or -EINVAL
+ * with a message; *event is untouched on failure. */
+int plant_event_parse(struct plant_event *event, const char *text, size_t length_bytes, char *error,
+                      size_t error_bytes);
 const char *plant_action_name(enum plant_action action);
 const char *plant_channel_name(enum plant_channel channel);
 const char *plant_stream_name(enum plant_stream_id stream);
 const char *plant_loop_name(enum plant_loop loop);
+const char *plant_valve_name(enum plant_valve valve);
 
 #endif

@@ -37,12 +37,13 @@ void plant_sensors_heal(struct plant_sensors *sensors, enum plant_channel channe
 }
 
 static double channel_value(struct plant_sensors *sensors, enum plant_channel channel, enum plant_stream_id stream,
-                            double truth, double sigma)
+                            double truth, double sigma, uint64_t step)
 {
     struct plant_channel_fault *fault = &sensors->faults[channel];
     /* Drawn whatever the faults, so that a fault on one channel leaves the noise of the others as it was. */
     double noise = plant_random_normal(&sensors->random);
-    double value = truth + noise * hypot(sigma, fault->sigma);
+    double drifted_s = (double)(step - fault->drift_from) * PLANT_STEP_NS * 1e-9;
+    double value = truth + noise * hypot(sigma, fault->sigma) + fault->offset + fault->drift * drifted_s;
 
     if (fault->stuck)
         value = fault->held;
@@ -51,7 +52,7 @@ static double channel_value(struct plant_sensors *sensors, enum plant_channel ch
         return fault->spike_value; /* not remembered: a channel that sticks later sticks at a measured value */
     }
     fault->last = value;
-    return fault->nan ? (double)NAN : value;
+    return fault->nan ? (double)NAN : fault->inf ? (double)INFINITY : value;
 }
 
 /* Saturates, as a converter does; a NaN cannot be said in an integer and becomes the lowest value. */
@@ -73,6 +74,7 @@ static uint16_t status_bits(const struct plant_physics *physics)
     status |= physics->supply_open >= 1.0 ? PLANT_STATUS_SUPPLY_OPEN : 0u;
     status |= physics->supply_open <= 0.0 ? PLANT_STATUS_SUPPLY_CLOSED : 0u;
     status |= physics->burst ? PLANT_STATUS_BURST : 0u;
+    status |= (unsigned)(physics->steps * PLANT_STEP_NS / PLANT_LIFE_NS) << PLANT_LIFE_SHIFT & PLANT_STATUS_LIFE;
     return (uint16_t)status;
 }
 
@@ -80,18 +82,18 @@ void plant_sensors_sample(struct plant_sensors *sensors, const struct plant_phys
                           enum plant_stream_id stream, struct plant_sample *sample)
 {
     const struct plant_parameters *p = &physics->parameters;
-    double chamber_kpa =
-        channel_value(sensors, PLANT_CHANNEL_CHAMBER_PRESSURE, stream, physics->chamber_kpa, p->chamber_noise_kpa);
-    double coolant_kpa =
-        channel_value(sensors, PLANT_CHANNEL_COOLANT_PRESSURE, stream, physics->coolant_kpa, p->coolant_noise_kpa);
-    double shroud_c =
-        channel_value(sensors, PLANT_CHANNEL_SHROUD_TEMPERATURE, stream, physics->shroud_c, p->temperature_noise_k);
+    double chamber_kpa = channel_value(sensors, PLANT_CHANNEL_CHAMBER_PRESSURE, stream, physics->chamber_kpa,
+                                       p->chamber_noise_kpa, physics->steps);
+    double coolant_kpa = channel_value(sensors, PLANT_CHANNEL_COOLANT_PRESSURE, stream, physics->coolant_kpa,
+                                       p->coolant_noise_kpa, physics->steps);
+    double shroud_c = channel_value(sensors, PLANT_CHANNEL_SHROUD_TEMPERATURE, stream, physics->shroud_c,
+                                    p->temperature_noise_k, physics->steps);
     double article_c = channel_value(sensors, PLANT_CHANNEL_ARTICLE_TEMPERATURE, stream, physics->article_c,
-                                     p->temperature_noise_k);
+                                     p->temperature_noise_k, physics->steps);
 
     sample->chamber_kpa = (float)chamber_kpa;
     sample->coolant_pa = to_integer(coolant_kpa, 1e3, INT32_MIN, INT32_MAX);
     sample->shroud_centi_c = (int16_t)to_integer(shroud_c, 1e2, INT16_MIN, INT16_MAX);
     sample->article_centi_c = (int16_t)to_integer(article_c, 1e2, INT16_MIN, INT16_MAX);
-    sample->status = status_bits(physics);
+    sample->status = sensors->status_wrong ? sensors->status_forced : status_bits(physics);
 }

@@ -27,24 +27,30 @@ enum plant_stream_id {
 };
 
 struct plant_channel_fault {
-    double held;        /* what a stuck channel goes on showing */
-    double last;        /* newest value shown */
-    double sigma;       /* added noise, in the channel's unit */
-    double spike_value; /* in the channel's unit */
+    double held;         /* what a stuck channel goes on showing */
+    double last;         /* newest value shown */
+    double sigma;        /* added noise, in the channel's unit */
+    double spike_value;  /* in the channel's unit */
+    double offset;       /* in the channel's unit */
+    double drift;        /* in the channel's unit per second .. */
+    uint64_t drift_from; /* .. since this step of the physics */
     uint32_t spike_samples_left[PLANT_STREAM_COUNT];
     bool stuck;
     bool nan;
+    bool inf;
 };
 
 struct plant_sensors {
     struct plant_random random;
     struct plant_channel_fault faults[PLANT_CHANNEL_COUNT];
+    bool status_wrong; /* the status word shows status_forced */
+    uint16_t status_forced;
 };
 
 void plant_sensors_init(struct plant_sensors *sensors, uint64_t seed);
 void plant_sensors_stick(struct plant_sensors *sensors, enum plant_channel channel);
 void plant_sensors_spike(struct plant_sensors *sensors, enum plant_channel channel, double value, uint32_t samples);
-/* Ends stuck, NaN, noise and spike on one channel; on all for PLANT_CHANNEL_NONE. */
+/* Ends stuck, NaN, infinite, noise, offset, drift and spike on one channel; on all for PLANT_CHANNEL_NONE. */
 void plant_sensors_heal(struct plant_sensors *sensors, enum plant_channel channel);
 /* Fills everything but the sequence and the time. */
 void plant_sensors_sample(struct plant_sensors *sensors, const struct plant_physics *physics,

@@ -23,38 +23,76 @@ static void queue_with_duplicate(struct plant_stream *stream, struct plant_frame
     queue(stream, frame);
 }
 
-void plant_stream_sample(struct plant_stream *stream, struct plant_sensors *sensors,
-                         const struct plant_physics *physics, uint64_t tai_ns)
+/* What is taken away from a frame once it is whole. */
+static void damage(struct plant_stream *stream, struct plant_frame *frame)
+{
+    if (stream->half_frame_bytes != 0) {
+        frame->length_bytes = stream->half_frame_bytes;
+        stream->half_frame_bytes = 0;
+    } else if (stream->cut_frames_left > 0) {
+        frame->length_bytes = stream->cut_bytes;
+        stream->cut_frames_left--;
+    }
+    if (stream->corrupt_frames_left > 0) {
+        frame->bytes[16 + frame->sequence % 12] ^= (uint8_t)(1u << frame->sequence % 8); /* a bit of a value */
+        stream->corrupt_frames_left--;
+        frame->damaged = true;
+    }
+    frame->damaged |= frame->length_bytes < PLANT_FRAME_BYTES;
+}
+
+static void queue_in_order(struct plant_stream *stream, struct plant_frame *frame)
+{
+    if (stream->reorder_next) {
+        stream->reorder_next = false;
+        stream->holding = true;
+        stream->held = *frame;
+        return;
+    }
+    queue_with_duplicate(stream, frame);
+    if (stream->holding) {
+        stream->holding = false;
+        queue_with_duplicate(stream, &stream->held);
+    }
+}
+
+void plant_stream_extra(struct plant_stream *stream, struct plant_sensors *sensors,
+                        const struct plant_physics *physics, uint64_t tai_ns)
 {
     struct plant_frame frame = {.length_bytes = PLANT_FRAME_BYTES, .sequence = stream->sequence++};
     struct plant_sample sample;
 
-    stream->due_index++;
     /* Taken even when it is not sent: the noise of later samples must not depend on it. */
     plant_sensors_sample(sensors, physics, stream->id, &sample);
     if (stream->gone) {
         stream->frames_gone++;
         return;
     }
-    sample.sequence = frame.sequence;
-    sample.tai_ns = tai_ns;
-    frame.chamber_kpa = sample.chamber_kpa;
-    plant_frame_encode(&sample, frame.bytes);
-    if (stream->half_frame_bytes != 0) {
-        frame.length_bytes = stream->half_frame_bytes;
-        stream->half_frame_bytes = 0;
-    }
-    if (stream->reorder_next) {
-        stream->reorder_next = false;
-        stream->holding = true;
-        stream->held = frame;
+    if (stream->repeating && stream->sent_any) {
+        stream->sequence--;
+        queue(stream, &stream->newest);
         return;
     }
-    queue_with_duplicate(stream, &frame);
-    if (stream->holding) {
-        stream->holding = false;
-        queue_with_duplicate(stream, &stream->held);
-    }
+    if (stream->frozen && stream->sampled)
+        sample = stream->frozen_sample;
+    stream->frozen_sample = sample;
+    stream->sampled = true;
+    sample.sequence = frame.sequence;
+    sample.tai_ns = tai_ns + (uint64_t)stream->clock_ahead_ns;
+    frame.chamber_kpa = sample.chamber_kpa;
+    plant_frame_encode(&sample, frame.bytes);
+    damage(stream, &frame);
+    stream->newest = frame;
+    stream->newest.repeated = true;
+    stream->sent_any = true;
+    queue_in_order(stream, &frame);
+}
+
+void plant_stream_sample(struct plant_stream *stream, struct plant_sensors *sensors,
+                         const struct plant_physics *physics, uint64_t tai_ns)
+{
+    stream->due_index++;
+    plant_stream_extra(stream, sensors, physics, tai_ns);
 }
 
 static void flush_serial(struct plant_stream *stream)

@@ -30,7 +30,11 @@ enum plant_status {
     PLANT_STATUS_SUPPLY_OPEN = 1 << 2,
     PLANT_STATUS_SUPPLY_CLOSED = 1 << 3,
     PLANT_STATUS_BURST = 1 << 4,
+    PLANT_STATUS_LIFE = 0xFF00, /* a count that goes on every PLANT_LIFE_NS: the sensor box is alive */
 };
+
+#define PLANT_LIFE_NS    UINT64_C(10000000)
+#define PLANT_LIFE_SHIFT 8
 
 enum plant_line {
     PLANT_LINE_RELIEF = 1 << 0,
