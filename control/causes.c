@@ -267,6 +267,10 @@ static uint32_t add_part(const struct control_table *table, struct engine_state 
         loop assigns i, news, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
         loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
+        /* A full list stays as it is, whatever else acts: only the news may still be looked for. */
+        if (state->cause_count >= ENGINE_CAUSES_MAX && (part != PART_PARTIAL || news != ENGINE_NONE)) {
+            break;
+        }
         if (rules_acts(&table->rule[i], &state->rule[i]) &&
             belongs(table, state, &table->rule[i], part, all_are_full)) {
             uint32_t at = add_rule(table, state, inputs, i, from);

@@ -388,48 +388,60 @@ static void judge_leaf(const struct control_table *table, const struct engine_st
     judge_sample(rule, memory, &look, outputs);
 }
 
-/* Counts the members that demand and those that are unknown. False: the rule cannot be right. */
-/*@ requires \valid_read(state) && \valid_read(rule) && \valid(demanding) && \valid(unknown);
-    requires \separated(state, demanding, unknown) && \separated(rule, demanding, unknown);
-    assigns *demanding, *unknown; */
-static bool count_members(const struct engine_state *state, const struct control_rule *rule, uint32_t index,
-                          uint32_t *demanding, uint32_t *unknown)
+/* What a vote sees of the rules in front of it: a word each, so that one addition counts and one shift marks both
+ * what demands and what is unknown. */
+#define MEMBER_DEMANDS UINT32_C(1)
+#define MEMBER_UNKNOWN UINT32_C(65536)
+static_assert(CONTROL_MEMBERS_MAX <= 16, "a half of a word has a bit for each member");
+
+struct members {
+    uint32_t word[CONTROL_RULES_MAX]; /* 0: clear; of the rules judged so far in this step */
+};
+
+/*@ predicate member_words(struct members *m, integer n) = \forall integer k; 0 <= k < n ==>
+            m->word[k] == 0 || m->word[k] == 1 || m->word[k] == 65536; */
+/*@ requires \valid_read(memory);
+    assigns \nothing;
+    ensures \result == 0 || \result == 1 || \result == 65536; */
+static uint32_t member_word(const struct engine_rule_state *memory)
 {
-    *demanding = 0;
-    *unknown = 0;
-    if (rule->members == 0 || rule->members > CONTROL_MEMBERS_MAX) {
-        return false;
+    if (memory->bypass_until_ns != 0 || memory->truth == TRUTH_UNKNOWN) {
+        return MEMBER_UNKNOWN;
     }
-    /*@ loop invariant 0 <= i <= CONTROL_MEMBERS_MAX;
-        loop assigns i, *demanding, *unknown;
-        loop variant CONTROL_MEMBERS_MAX - i; */
-    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX && i < rule->members; i++) {
-        uint32_t m = rule->member[i];
-        if (m >= index || m >= CONTROL_RULES_MAX) {
-            return false;
-        }
-        const struct engine_rule_state *member = &state->rule[m];
-        if (member->bypass_until_ns != 0 || member->truth == TRUTH_UNKNOWN) {
-            *unknown |= UINT32_C(1) << i;
-        } else if (member->truth != TRUTH_CLEAR) {
-            *demanding |= UINT32_C(1) << i;
-        }
-    }
-    return true;
+    return memory->truth != TRUTH_CLEAR ? MEMBER_DEMANDS : 0;
 }
 
-/*@ assigns \nothing;
-    ensures \result <= CONTROL_MEMBERS_MAX; */
-static uint32_t bits(uint32_t mask)
+/* Marks and counts the members that demand, in the low halves, and those that are unknown. False: the rule cannot
+ * be right. The engine's dearest loop. */
+/*@ requires \valid_read(members) && \valid_read(rule) && \valid(marked) && \valid(counted);
+    requires \separated(members, marked, counted) && \separated(rule, marked, counted);
+    requires index < CONTROL_RULES_MAX && member_words(members, index);
+    assigns *marked, *counted;
+    ensures \result != 0 ==> *counted % 65536 + *counted / 65536 <= CONTROL_MEMBERS_MAX; */
+static bool count_members(const struct members *members, const struct control_rule *rule, uint32_t index,
+                          uint32_t *marked, uint32_t *counted)
 {
-    uint32_t n = 0;
-    /*@ loop invariant 0 <= i <= CONTROL_MEMBERS_MAX && n <= i;
-        loop assigns i, n;
-        loop variant CONTROL_MEMBERS_MAX - i; */
-    for (uint32_t i = 0; i < CONTROL_MEMBERS_MAX; i++) {
-        n += mask >> i & 1;
+    uint32_t count = rule->members;
+    uint32_t marks = 0;
+    uint32_t votes = 0;
+    if (count == 0 || count > CONTROL_MEMBERS_MAX) {
+        return false;
     }
-    return n;
+    /*@ loop invariant 0 <= i <= count;
+        loop invariant votes % 65536 + votes / 65536 <= i;
+        loop assigns i, marks, votes;
+        loop variant count - i; */
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t m = rule->member[i];
+        if (m >= index) {
+            return false;
+        }
+        marks |= members->word[m] << i;
+        votes += members->word[m];
+    }
+    *marked = marks;
+    *counted = votes;
+    return true;
 }
 
 /*@ logic integer needs(integer needed) = needed == 0 ? 1 : needed;
@@ -458,19 +470,21 @@ static uint32_t vote(const struct control_rule *rule, uint32_t demanding, uint32
     return demanding + unknown >= needed ? TRUTH_UNKNOWN : TRUTH_CLEAR;
 }
 
-/*@ requires \valid(state) && \valid_read(rule) && \valid(outputs) && index < CONTROL_RULES_MAX;
-    requires \separated(state, rule, outputs);
-    assigns state->rule[index], outputs->changed; */
-static void judge_group(struct engine_state *state, const struct control_rule *rule, uint32_t index,
-                        struct engine_outputs *outputs)
+/*@ requires \valid_read(members) && \valid(memory) && \valid_read(rule) && \valid(outputs);
+    requires \separated(members, memory, rule, outputs);
+    requires index < CONTROL_RULES_MAX && member_words(members, index);
+    assigns *memory, outputs->changed; */
+static void judge_group(const struct members *members, const struct control_rule *rule, uint32_t index,
+                        struct engine_rule_state *memory, struct engine_outputs *outputs)
 {
-    struct engine_rule_state *memory = &state->rule[index];
-    uint32_t demanding;
-    uint32_t unknown;
-    if (!count_members(state, rule, index, &demanding, &unknown)) {
+    uint32_t marked;
+    uint32_t counted;
+    if (!count_members(members, rule, index, &marked, &counted)) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
         return;
     }
+    uint32_t demanding = marked % MEMBER_UNKNOWN;
+    uint32_t unknown = marked / MEMBER_UNKNOWN;
     if (memory->members != demanding || memory->unknown != unknown) {
         memory->members = demanding;
         memory->unknown = unknown;
@@ -484,12 +498,12 @@ static void judge_group(struct engine_state *state, const struct control_rule *r
                   CAUSE_NOT, outputs);
         return;
     }
-    double votes = (double)bits(demanding);
-    if (memory->measure != votes) {
-        memory->measure = votes;
+    uint32_t votes = counted % MEMBER_UNKNOWN;
+    if (memory->measure != (double)votes) {
+        memory->measure = (double)votes;
         outputs->changed = 1;
     }
-    set_truth(memory, vote(rule, bits(demanding), bits(unknown)), CAUSE_VOTE, outputs);
+    set_truth(memory, vote(rule, votes, counted / MEMBER_UNKNOWN), CAUSE_VOTE, outputs);
 }
 
 /* Over means over: neither can be extended. */
@@ -533,14 +547,16 @@ static void judge_alarm(struct engine_rule_state *memory, uint32_t index, uint64
 }
 
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
-    requires index < CONTROL_RULES_MAX && \separated(table, state, inputs, outputs);
+    requires index < CONTROL_RULES_MAX && \separated(table, state, inputs, outputs, members);
+    requires \valid_read(members) && member_words(members, index);
     assigns state->rule[index], outputs->changed, outputs->events, outputs->events_lost,
             outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
     ensures bad_is_unknown: FORM_LIMIT <= table->rule[index].form <= FORM_HEARTBEAT &&
             table->rule[index].channel < CONTROL_CHANNELS_MAX &&
             state->why[table->rule[index].channel] != CAUSE_NONE ==> state->rule[index].truth == TRUTH_UNKNOWN; */
 static void judge_rule(const struct control_table *table, struct engine_state *state,
-                       const struct engine_inputs *inputs, uint32_t index, struct engine_outputs *outputs)
+                       const struct engine_inputs *inputs, uint32_t index, const struct members *members,
+                       struct engine_outputs *outputs)
 {
     const struct control_rule *rule = &table->rule[index];
     struct engine_rule_state *memory = &state->rule[index];
@@ -551,7 +567,7 @@ static void judge_rule(const struct control_table *table, struct engine_state *s
     if (rule->form >= FORM_LIMIT && rule->form <= FORM_HEARTBEAT) {
         judge_leaf(table, state, inputs, rule, memory, outputs);
     } else if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
-        judge_group(state, rule, index, outputs);
+        judge_group(members, rule, index, memory, outputs);
     } else {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
     }
@@ -568,34 +584,23 @@ static void judge_rule(const struct control_table *table, struct engine_state *s
 void rules_judge(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
                  struct engine_outputs *outputs)
 {
+    struct members members;
     uint32_t bypasses = 0;
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX && bypasses <= i;
+        loop invariant member_words(&members, i);
         loop invariant \forall integer k; 0 <= k < i && FORM_LIMIT <= table->rule[k].form <= FORM_HEARTBEAT &&
                 table->rule[k].channel < CONTROL_CHANNELS_MAX &&
                 state->why[table->rule[k].channel] != CAUSE_NONE ==> state->rule[k].truth == TRUTH_UNKNOWN;
-        loop assigns i, bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
-                     outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
-        loop variant CONTROL_RULES_MAX - i; */
+        loop assigns i, bypasses, members.word[0 .. CONTROL_RULES_MAX - 1], state->rule[0 .. CONTROL_RULES_MAX - 1],
+       outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; loop
+       variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
-        judge_rule(table, state, inputs, i, outputs);
+        judge_rule(table, state, inputs, i, &members, outputs);
+        members.word[i] = member_word(&state->rule[i]);
         bypasses += state->rule[i].bypass_until_ns != 0 ? 1 : 0;
     }
     if (state->bypasses != bypasses) {
         state->bypasses = bypasses;
         outputs->changed = 1;
     }
-}
-
-bool rules_acts(const struct control_rule *rule, const struct engine_rule_state *memory)
-{
-    return memory->truth != TRUTH_CLEAR && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM &&
-           rule->shadow == 0 && memory->bypass_until_ns == 0;
-}
-
-uint32_t rules_outputs(const struct control_table *table, const struct control_rule *rule)
-{
-    uint32_t all = control_all_outputs(table);
-    bool named = rule->role == ROLE_PROTECT || rule->role == ROLE_HOLD;
-    uint32_t outputs = named ? rule->outputs & all : all;
-    return outputs != 0 ? outputs : all;
 }

@@ -25,16 +25,27 @@ void rules_judge_channels(const struct control_table *table, struct engine_state
 void rules_judge(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
                  struct engine_outputs *outputs);
 
-/* True if the rule acts now: not clear, not bypassed, no shadow, and a role that acts. */
+/* True if the rule acts now: not clear, not bypassed, no shadow, and a role that acts. Here, for it is asked of
+ * every rule in every step, and mostly answered by the first comparison. */
 /*@ requires \valid_read(rule) && \valid_read(memory);
     assigns \nothing;
     ensures \result != 0 <==> acts(rule, memory); */
-bool rules_acts(const struct control_rule *rule, const struct engine_rule_state *memory);
+static inline bool rules_acts(const struct control_rule *rule, const struct engine_rule_state *memory)
+{
+    return memory->truth != TRUTH_CLEAR && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM &&
+           rule->shadow == 0 && memory->bypass_until_ns == 0;
+}
 
 /* The outputs that a PROTECT or HOLD rule makes safe: what it names, all if it names none of the table's. */
 /*@ requires \valid_read(table) && \valid_read(rule);
     assigns \nothing; */
-uint32_t rules_outputs(const struct control_table *table, const struct control_rule *rule);
+static inline uint32_t rules_outputs(const struct control_table *table, const struct control_rule *rule)
+{
+    uint32_t all = control_all_outputs(table);
+    bool named = rule->role == ROLE_PROTECT || rule->role == ROLE_HOLD;
+    uint32_t outputs = named ? rule->outputs & all : all;
+    return outputs != 0 ? outputs : all;
+}
 
 /* A value as a whole number 0 .. 2^53. False: it is none. */
 /*@ requires \valid(number);
