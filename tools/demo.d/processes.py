@@ -18,7 +18,7 @@ RUN_DIR = DEMO / "run"
 HUGE_PAGES = 64
 HUGE_PAGES_STATE = DEMO / "huge-pages.state"
 PR_SET_PDEATHSIG = 1
-STOP_PATIENCE_S = 5
+STOP_PATIENCE_S = 15  # sluiced gives its black box 10 s to finish a report
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -214,8 +214,25 @@ class Server:
             raise DemoError(f"expected a reply of protocol version {self.VERSION}, found version {version}")
         return code, reply[self.REPLY.size:].split(b"\0")[0].decode()
 
-    def must(self, command):
-        code, text = self.ask(command, self.instance)
+    def wait_gate(self):
+        """Nothing that the arming gate asks for is missing any more."""
+        missing = {}
+
+        def passes():
+            status = self.status()
+            if status is None:
+                return False
+            missing.clear()
+            missing.update(status["interlock"]["gate"]["advice"])
+            return not status["interlock"]["gate"]["missing"]
+
+        try:
+            wait_for("the arming gate to pass", passes, 10)
+        except DemoError as late:
+            raise DemoError(f"{late}; it misses " + "; ".join(f"{k}: {v}" for k, v in missing.items())) from None
+
+    def must(self, command, *operands):
+        code, text = self.ask(command, self.instance, *operands)
         if code != 0:
             raise DemoError(f"sluice {command} was refused: {text.strip()}")
 
