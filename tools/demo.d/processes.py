@@ -70,17 +70,23 @@ class Children:
 
     def start(self, name, arguments, log):
         """Standard output and error go to the file `log`."""
-        with open(log, "wb") as output:
-            child = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=output,
-                                     stderr=output, start_new_session=True, preexec_fn=self.end_with_us)
-        child.name, child.log = name, log
-        self.running.append(child)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # an interruption here would forget a child that runs
+        try:
+            with open(log, "wb") as output:
+                child = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=output,
+                                         stderr=output, start_new_session=True,
+                                         preexec_fn=lambda: self.end_with_us(before))
+            child.name, child.log = name, log
+            self.running.append(child)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return child
 
-    def end_with_us(self):
+    def end_with_us(self, signals):
         self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         for number in STOPS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
 
     def stop(self, child):
         if child not in self.running:
