@@ -33,10 +33,12 @@ def write_config():
     CONFIG.write_text(
         f"# Made by tools/demo from {EXAMPLE}: with a black box, and fewer checks waived.\n"
         + text.replace(WAIVE_ALL, WAIVE)
-        + f"\n# post_ms is short, so that the report is there before the demo is over.\n"
+        + "\n# post_ms is short, so that the report is there before the demo is over.\n"
         f"black_box: {{directory: {json.dumps(str(TRIPS.resolve()))}, pre_ms: 2000, post_ms: 500, keep: 20}}\n",
         encoding="utf-8")
     shutil.rmtree(TRIPS, ignore_errors=True)  # an earlier demo's
+    if TRIPS.exists():
+        raise DemoError(f"cannot remove {TRIPS}, which an earlier demo has left; remove it")
     return CONFIG
 
 

@@ -2,7 +2,7 @@
 """tools/demo: the accident of a thermal-vacuum chamber, against sluice and against an interpreted controller.
 
 Without options it takes about 40 seconds after the first build, and leaves in build/demo: result.json, latency.png,
-pressure.png, and the logs of each run.
+pressure.png, the black box's report in trips, audit.log, and the logs of each run.
 """
 import argparse
 import json
