@@ -160,6 +160,13 @@ static void compile_line(struct compile *c, uint32_t i)
     device->lines |= UINT32_C(1) << (by_rank ? rank : to->line);
 }
 
+/* Nothing releases a register when its writer dies, nor a GPIO line, while anybody holds its descriptor or its
+ * driver leaves it as it is. */
+static bool needs_pump(uint32_t kind)
+{
+    return kind == DEVICE_MEMORY || kind == DEVICE_GPIO;
+}
+
 /* Keys that belong to one kind only say so where they stand. */
 static void check_keys(struct compile *c, uint32_t i)
 {
@@ -169,9 +176,9 @@ static void check_keys(struct compile *c, uint32_t i)
         config_complain(c->file, c->errors, path_of(path, i, "register"),
                         "only an output of kind memory has a register");
     }
-    if (from->without_heartbeat != NULL && from->kind != DEVICE_MEMORY) {
+    if (from->without_heartbeat != NULL && !needs_pump((uint32_t)from->kind)) {
         config_complain(c->file, c->errors, path_of(path, i, "without_heartbeat"),
-                        "only an output of kind memory needs a heartbeat beside it; remove this");
+                        "only an output of kind gpio or memory needs a heartbeat beside it; remove this");
     }
     if (from->unit_id != NULL && from->kind != DEVICE_MODBUS) {
         config_complain(c->file, c->errors, path_of(path, i, "unit_id"),
@@ -232,14 +239,13 @@ static void compile_output(struct compile *c, uint32_t i)
     }
 }
 
-/* Nothing releases a register when its writer dies. */
 static void check_pumps(struct compile *c)
 {
     const struct control_table *table = &c->plan->table;
     char path[PATH_BYTES];
     for (uint32_t d = 0; d < table->devices; d++) {
         uint32_t first = table->outputs;
-        bool pumped = table->device[d].kind != DEVICE_MEMORY;
+        bool pumped = !needs_pump(table->device[d].kind);
         for (uint32_t i = table->outputs; i-- > 0;) {
             if (table->output[i].device == d) {
                 first = i;
@@ -249,9 +255,10 @@ static void check_pumps(struct compile *c)
         }
         if (!pumped && first < table->outputs) {
             config_complain(c->file, c->errors, path_of(path, first, ""),
-                            "nothing releases a register when its writer dies: expected an output with heartbeat: "
-                            "true on %s, which feeds a charge pump in series with the permit; where something else "
+                            "nothing releases a %s when its writer dies: expected an output with heartbeat: true "
+                            "on %s, which feeds a charge pump in series with the permit; where something else "
                             "drops it, write without_heartbeat: accepted",
+                            table->device[d].kind == DEVICE_GPIO ? "GPIO line" : "register",
                             table->device[d].target);
         }
     }
