@@ -216,6 +216,24 @@ class Control(support.Case):
         self.assertEqual(server.status()["interlock"]["state"], "ready")
         server.make_armed()
 
+    def test_a_trip_outlasts_a_control_process_that_stalls(self):
+        """However long it takes until control looks: the next command waits behind the trip, and is not put in its place."""
+        server, _, actuator = self.udp_server(source={"channels": support.channels(stale_ms=60000)}, stall_trip_ms=60000,
+                                              silence_ms=60000, output_fault_ms=60000)
+        control = self.armed(server, actuator)
+        server.kill(control, signal.SIGSTOP)
+        client = support.connect(self.socket_path(server))
+        client.send(support.request(support.TRIP))
+        self.assertIn(b"does not answer", client.recv(4096))
+        client.close()
+        client = support.connect(self.socket_path(server))
+        self.assertNotEqual(support.call(client, support.ACKNOWLEDGE_ALARM)[0], 0)
+        server.kill(control, signal.SIGCONT)
+        actuator.wait_permit(False, 5)
+        server.wait_state("tripped")
+        self.assertEqual(support.call(client, support.ACKNOWLEDGE_ALARM)[0], 0)
+        client.close()
+
     def test_commands_while_control_is_away(self):
         server, _, actuator = self.udp_server(silence_ms=8000, stall_trip_ms=300)
         control = self.armed(server, actuator)
