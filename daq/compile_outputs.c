@@ -1,5 +1,8 @@
 #include <inttypes.h>
+#include <limits.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/output.h"
@@ -47,17 +50,33 @@ static void compile_addressing(struct compile *c, uint32_t i, struct control_dev
     }
 }
 
+/* One device may have several names; as two devices its lines would be driven twice, and differently. */
+static bool same_target(const struct control_device *a, const struct control_device *b)
+{
+    char path_a[PATH_MAX];
+    char path_b[PATH_MAX];
+    struct sockaddr_in address_a;
+    struct sockaddr_in address_b;
+    if (strcmp(a->target, b->target) == 0) {
+        return true;
+    }
+    if (output_parse_address(a->target, &address_a) && output_parse_address(b->target, &address_b)) {
+        return address_a.sin_addr.s_addr == address_b.sin_addr.s_addr && address_a.sin_port == address_b.sin_port;
+    }
+    return realpath(a->target, path_a) != NULL && realpath(b->target, path_b) != NULL &&
+           strcmp(path_a, path_b) == 0;
+}
+
 static bool same_device(const struct control_device *a, const struct control_device *b)
 {
-    return a->kind == b->kind && strcmp(a->target, b->target) == 0 && a->unit == b->unit &&
-           a->register_at == b->register_at && a->register_bytes == b->register_bytes &&
-           a->big_endian == b->big_endian;
+    return a->kind == b->kind && same_target(a, b) && a->unit == b->unit && a->register_at == b->register_at &&
+           a->register_bytes == b->register_bytes && a->big_endian == b->big_endian;
 }
 
 /* Two devices that read, change and store the same bytes would undo each other's lines. */
 static bool overlap(const struct control_device *a, const struct control_device *b)
 {
-    return a->kind == DEVICE_MEMORY && b->kind == DEVICE_MEMORY && strcmp(a->target, b->target) == 0 &&
+    return a->kind == DEVICE_MEMORY && b->kind == DEVICE_MEMORY && same_target(a, b) &&
            a->register_at < b->register_at + b->register_bytes &&
            b->register_at < a->register_at + a->register_bytes;
 }

@@ -211,6 +211,12 @@ Test(compile_outputs, what_cannot_be_right_is_refused)
 
 Test(compile_outputs, two_that_are_in_each_others_way_are_refused)
 {
+    expect_bad("  - {name: a, kind: udp, target: \"127.0.0.1:7000\"}\n"
+               "  - {name: b, kind: udp, target: \"127.0.0.1:07000\"}\n",
+               ":17:", "already another output");
+    expect_bad("  - {name: a, kind: file, target: /dev/null}\n"
+               "  - {name: b, kind: file, target: /dev/../dev/null}\n",
+               ":17:", "already another output");
     expect_bad("  - {name: a, kind: gpio, target: /dev/gpiochip0, line: 40}\n"
                "  - {name: b, kind: gpio, target: /dev/gpiochip0, line: 40}\n",
                ":17:", "line 40 of /dev/gpiochip0 is already another output");
