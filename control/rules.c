@@ -16,6 +16,7 @@ struct look {
     bool known;    /* false: truth is UNKNOWN unless beyond */
     bool low_side; /* nearer to the low limit */
     bool first;    /* there is nothing to compare it with yet */
+    bool partial;  /* RATE: the window is not over: what is inside so far proves nothing */
     uint32_t why;
 };
 
@@ -156,6 +157,7 @@ static void look_at_rate(const struct control_rule *rule, struct engine_rule_sta
     look->value = (value - memory->anchor) / ((double)over_ns / NS_PER_S);
     compare(rule, look);
     look->why = CAUSE_RATE;
+    look->partial = dt_ns < rule->window_ns;
     if (dt_ns >= rule->window_ns && !look->old) {
         memory->settled = 1;
         memory->anchor = value;
@@ -201,12 +203,16 @@ static void look_at_bit(const struct control_rule *rule, struct look *look)
 }
 
 /* The delays: `beyond` begins after on_samples and on_ns, and ends after off_samples and off_ns. Stamps that step
- * back let it begin and never let it end. */
+ * back let it begin and never let it end. What is old, or a part of a window, counts if it is out; inside it
+ * neither interrupts a demand that begins nor ends one: a ramp that goes on is below its limit at the start of
+ * every window.
+ */
 /*@ requires \valid_read(rule) && \valid(memory) && \valid_read(look) && \separated(rule, memory, look);
     assigns memory->beyond_samples, memory->beyond_since_ns, memory->beyond, memory->inside_samples,
             memory->inside_since_ns; */
 static void count(const struct control_rule *rule, struct engine_rule_state *memory, const struct look *look)
 {
+    bool proves = !look->old && !look->partial;
     if (memory->beyond == 0) {
         if (look->out) {
             if (memory->beyond_samples == 0) {
@@ -218,14 +224,14 @@ static void count(const struct control_rule *rule, struct engine_rule_state *mem
                 memory->beyond = 1;
                 memory->inside_samples = 0;
             }
-        } else if (!look->old) {
+        } else if (proves) {
             memory->beyond_samples = 0;
         }
         return;
     }
     if (!look->back) {
         memory->inside_samples = 0;
-    } else if (!look->old) {
+    } else if (proves) {
         if (memory->inside_samples == 0) {
             memory->inside_since_ns = look->t_ns;
         }

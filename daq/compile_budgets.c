@@ -11,26 +11,48 @@ static double to_ms(uint64_t ns)
     return (double)ns / (double)CLOCK_NS_PER_MS;
 }
 
-/* Longest time from the danger in the process to the demand. Samples may come as rarely as stale_ms allows: rarer
- * ones are a demand by themselves. */
-static uint64_t detection_ns(const struct control_table *table, uint32_t index)
+/* Samples may come as rarely as stale_ms allows: rarer ones are a demand by themselves. */
+static uint64_t sample_ns(const struct control_table *table, const struct control_rule *rule)
 {
-    const struct control_rule *rule = &table->rule[index];
-    if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
-        uint64_t longest_ns = 0;
-        for (uint32_t m = 0; m < rule->members; m++) {
-            uint64_t ns = detection_ns(table, rule->member[m]);
-            longest_ns = ns > longest_ns ? ns : longest_ns;
-        }
-        return longest_ns;
-    }
     uint64_t stale_ns = table->channel[rule->channel].stale_ns;
     if (rule->form == FORM_DEVIATION && table->channel[rule->other].stale_ns > stale_ns) {
         stale_ns = table->channel[rule->other].stale_ns;
     }
-    uint64_t by_samples_ns = stale_ns * rule->on_samples;
-    uint64_t by_time_ns = stale_ns + rule->on_ns;
-    return (by_samples_ns > by_time_ns ? by_samples_ns : by_time_ns) + rule->window_ns;
+    return stale_ns;
+}
+
+/* Until the delays of a leaf are over: those of its demand, or (`ending`) those of the end of it. */
+static uint64_t leaf_ns(const struct control_table *table, const struct control_rule *rule, bool ending)
+{
+    uint64_t every_ns = sample_ns(table, rule);
+    uint64_t first_ns = every_ns + rule->window_ns;
+    uint64_t delay_ns = ending ? rule->off_ns : rule->on_ns;
+    uint64_t samples = ending ? rule->off_samples : rule->on_samples;
+    if (rule->form == FORM_RATE) {
+        /* What begins within a window may show at the end of the next one only. */
+        every_ns += rule->window_ns;
+        first_ns = 2 * every_ns;
+    }
+    uint64_t by_samples_ns = first_ns + every_ns * (samples > 1 ? samples - 1 : 0);
+    /* A delay is over at the first sample behind it. */
+    uint64_t by_time_ns = first_ns + (delay_ns > 0 ? delay_ns + every_ns : 0);
+    return by_samples_ns > by_time_ns ? by_samples_ns : by_time_ns;
+}
+
+/* Longest time from the danger in the process to the demand, or to the end of one: what NOT turns over demands
+ * when its member has ended. */
+static uint64_t detection_ns(const struct control_table *table, uint32_t index, bool ending)
+{
+    const struct control_rule *rule = &table->rule[index];
+    uint64_t longest_ns = 0;
+    if (rule->form != FORM_VOTE && rule->form != FORM_NOT) {
+        return leaf_ns(table, rule, ending);
+    }
+    for (uint32_t m = 0; m < rule->members; m++) {
+        uint64_t ns = detection_ns(table, rule->member[m], ending != (rule->form == FORM_NOT));
+        longest_ns = ns > longest_ns ? ns : longest_ns;
+    }
+    return longest_ns;
 }
 
 static uint64_t travel_ns(const struct control_table *table, uint32_t outputs)
@@ -64,7 +86,7 @@ static void check_safety_time(struct compile *c, uint32_t index)
     if (rule->safety_time_ns == 0) {
         return;
     }
-    uint64_t detect_ns = detection_ns(table, index);
+    uint64_t detect_ns = detection_ns(table, index, false);
     uint64_t loop_ns = table->miss_trips != 0 ? table->cycle_budget_ns : table->stall_trip_ns;
     uint64_t move_ns = travel_ns(table, rule->outputs);
     if (detect_ns + loop_ns + move_ns > rule->safety_time_ns) {
