@@ -254,6 +254,7 @@ Test(loop, a_command_left_behind_is_not_carried_out)
     cr_assert_eq(board.answered_ticket, 42);
 }
 
+/* IL-064 */
 Test(loop, a_stall_trips_whatever_the_mode)
 {
     table.cycle_budget_ns = CLOCK_NS_PER_MS;
@@ -279,6 +280,7 @@ Test(loop, a_stall_trips_whatever_the_mode)
     cr_assert_geq(board.worst_gap_ns, 20 * CLOCK_NS_PER_MS);
 }
 
+/* IL-064 */
 Test(loop, a_miss_trips_only_where_it_is_said_to)
 {
     arm();
@@ -360,7 +362,7 @@ Test(loop, trips_are_counted_across_lives)
     cr_assert_eq(board.trip_history[8].kind, CAUSE_HIGH);
 }
 
-/* A flipped bit in the table is a failed self-test, and that is for good. */
+/* IL-067: a flipped bit in the table is a failed self-test, and that is for good. */
 Test(loop, a_flipped_bit_in_the_table_is_a_fault)
 {
     arm();
@@ -402,6 +404,7 @@ Test(loop, a_permit_that_ended_with_its_holder_is_the_first_out)
 
 static volatile sig_atomic_t stop;
 
+/* IL-059: the orderly end; tests/e2e/test_control.py kills it. */
 Test(loop, ending_drives_the_outputs_safe)
 {
     struct sent sent;
