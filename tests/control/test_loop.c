@@ -317,6 +317,42 @@ Test(loop, outputs_are_refreshed_and_evaluated_frames_told)
     cr_assert_not(received(&sent), "nothing new to tell");
 }
 
+/* IL-057: each datagram has one edge of the heartbeat beside the permit, until the permit is withdrawn. */
+Test(loop, the_heartbeat_toggles_while_permitted)
+{
+    struct sent sent = {.energised = 0};
+    uint32_t level = 0;
+    uint32_t edges = 0;
+    table.output[1].heartbeat = 1;
+    table.heartbeat_ns = CLOCK_NS_PER_MS;
+    arm();
+    uint64_t since_ns = clock_monotonic_ns();
+    while (edges < 9 && test_still_patient(since_ns)) {
+        uint64_t toggles = board.heartbeats;
+        loop_cycle(&loop);
+        cr_assert_leq(board.heartbeats - toggles, 1, "one in a cycle");
+        if (board.heartbeats != toggles) {
+            cr_assert(received(&sent));
+            cr_assert_eq(sent.energised & 1, 1);
+            cr_assert(edges == 0 || sent.energised >> 1 != level);
+            level = sent.energised >> 1;
+            edges++;
+        }
+        cr_assert_not(received(&sent), "only an edge is told");
+    }
+    cr_assert_eq(edges, 9);
+    cr_assert_leq(edges * table.heartbeat_ns, clock_monotonic_ns() - since_ns + table.heartbeat_ns);
+    cr_assert_eq(command(COMMAND_TRIP), ANSWER_DONE);
+    expect_trip(CAUSE_MANUAL);
+    uint64_t toggles = board.heartbeats;
+    test_sleep_us(3000);
+    for (int i = 0; i < 10; i++) {
+        loop_cycle(&loop);
+        cr_assert(!received(&sent) || sent.energised == 0);
+    }
+    cr_assert_eq(board.heartbeats, toggles);
+}
+
 Test(loop, an_output_that_takes_nothing_trips)
 {
     arm();
