@@ -12,14 +12,15 @@ static double to_ms(uint64_t ns)
 }
 
 /* Longest time from the danger in the process to the demand. Samples may come as rarely as stale_ms allows: rarer
- * ones are a demand by themselves. */
-static uint64_t detection_ns(const struct control_table *table, uint32_t index)
+ * ones are a demand by themselves. `before`: the same of each rule that stands in front of this one, and a group
+ * names no other. */
+static uint64_t detection_ns(const struct control_table *table, uint32_t index, const uint64_t *before)
 {
     const struct control_rule *rule = &table->rule[index];
     if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
         uint64_t longest_ns = 0;
         for (uint32_t m = 0; m < rule->members; m++) {
-            uint64_t ns = detection_ns(table, rule->member[m]);
+            uint64_t ns = before[rule->member[m]];
             longest_ns = ns > longest_ns ? ns : longest_ns;
         }
         return longest_ns;
@@ -56,7 +57,7 @@ static void place_of(const struct compile *c, uint32_t index, char *where, size_
     snprintf(where, bytes, "rules");
 }
 
-static void check_safety_time(struct compile *c, uint32_t index)
+static void check_safety_time(struct compile *c, uint32_t index, uint64_t detect_ns)
 {
     const struct control_table *table = &c->plan->table;
     const struct control_rule *rule = &table->rule[index];
@@ -64,7 +65,6 @@ static void check_safety_time(struct compile *c, uint32_t index)
     if (rule->safety_time_ns == 0) {
         return;
     }
-    uint64_t detect_ns = detection_ns(table, index);
     uint64_t loop_ns = table->miss_trips != 0 ? table->cycle_budget_ns : table->stall_trip_ns;
     uint64_t move_ns = travel_ns(table, rule->outputs);
     if (detect_ns + loop_ns + move_ns > rule->safety_time_ns) {
@@ -113,7 +113,9 @@ void compile_budgets(struct compile *c)
     if (table->rules > 0 && table->outputs == 0) {
         config_complain(c->file, c->errors, "rules", "a trip would act on nothing; add outputs or remove rules");
     }
+    uint64_t detect_ns[CONTROL_RULES_MAX];
     for (uint32_t i = 0; i < table->rules; i++) {
-        check_safety_time(c, i);
+        detect_ns[i] = detection_ns(table, i, detect_ns);
+        check_safety_time(c, i, detect_ns[i]);
     }
 }
