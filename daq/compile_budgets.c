@@ -39,20 +39,33 @@ static uint64_t leaf_ns(const struct control_table *table, const struct control_
     return by_samples_ns > by_time_ns ? by_samples_ns : by_time_ns;
 }
 
-/* Longest time from the danger in the process to the demand, or to the end of one: what NOT turns over demands
- * when its member has ended. */
-static uint64_t detection_ns(const struct control_table *table, uint32_t index, bool ending)
+static uint64_t longer(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns : b_ns;
+}
+
+/* Longest times from the danger in the process to a rule's demand, and to the end of one: what NOT turns over
+ * demands when its member has ended. */
+struct detection {
+    uint64_t begins_ns;
+    uint64_t ends_ns;
+};
+
+/* `all` has those of every rule in front of this one, and a group names no other. */
+static struct detection detect(const struct control_table *table, uint32_t index, const struct detection *all)
 {
     const struct control_rule *rule = &table->rule[index];
-    uint64_t longest_ns = 0;
+    struct detection d = {0};
     if (rule->form != FORM_VOTE && rule->form != FORM_NOT) {
-        return leaf_ns(table, rule, ending);
+        return (struct detection){.begins_ns = leaf_ns(table, rule, false), .ends_ns = leaf_ns(table, rule, true)};
     }
     for (uint32_t m = 0; m < rule->members; m++) {
-        uint64_t ns = detection_ns(table, rule->member[m], ending != (rule->form == FORM_NOT));
-        longest_ns = ns > longest_ns ? ns : longest_ns;
+        const struct detection *member = &all[rule->member[m]];
+        bool turned = rule->form == FORM_NOT;
+        d.begins_ns = longer(d.begins_ns, turned ? member->ends_ns : member->begins_ns);
+        d.ends_ns = longer(d.ends_ns, turned ? member->begins_ns : member->ends_ns);
     }
-    return longest_ns;
+    return d;
 }
 
 static uint64_t travel_ns(const struct control_table *table, uint32_t outputs)
@@ -78,7 +91,7 @@ static void place_of(const struct compile *c, uint32_t index, char *where, size_
     snprintf(where, bytes, "rules");
 }
 
-static void check_safety_time(struct compile *c, uint32_t index)
+static void check_safety_time(struct compile *c, uint32_t index, uint64_t detect_ns)
 {
     const struct control_table *table = &c->plan->table;
     const struct control_rule *rule = &table->rule[index];
@@ -86,7 +99,6 @@ static void check_safety_time(struct compile *c, uint32_t index)
     if (rule->safety_time_ns == 0) {
         return;
     }
-    uint64_t detect_ns = detection_ns(table, index, false);
     uint64_t loop_ns = table->miss_trips != 0 ? table->cycle_budget_ns : table->stall_trip_ns;
     uint64_t move_ns = travel_ns(table, rule->outputs);
     if (detect_ns + loop_ns + move_ns > rule->safety_time_ns) {
@@ -135,7 +147,9 @@ void compile_budgets(struct compile *c)
     if (table->rules > 0 && table->outputs == 0) {
         config_complain(c->file, c->errors, "rules", "a trip would act on nothing; add outputs or remove rules");
     }
+    struct detection all[CONTROL_RULES_MAX];
     for (uint32_t i = 0; i < table->rules; i++) {
-        check_safety_time(c, i);
+        all[i] = detect(table, i, all);
+        check_safety_time(c, i, all[i].begins_ns);
     }
 }

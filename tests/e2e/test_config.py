@@ -188,6 +188,7 @@ class Config(support.Case):
             self.refuse_at(text, key, *words)
 
     def test_rules_that_can_never_act(self):
+        """IL-074"""
         text = self.good()
         for limit in (500, 500.5, -1, 1e30):
             text["rules"][0]["high"] = limit
