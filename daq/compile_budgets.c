@@ -39,20 +39,24 @@ static uint64_t leaf_ns(const struct control_table *table, const struct control_
     return by_samples_ns > by_time_ns ? by_samples_ns : by_time_ns;
 }
 
-/* Longest time from the danger in the process to the demand, or to the end of one: what NOT turns over demands
- * when its member has ended. */
-static uint64_t detection_ns(const struct control_table *table, uint32_t index, bool ending)
+/* Longest time from the danger in the process to a rule's demand ([0]), and to the end of one ([1]): what NOT turns
+ * over demands when its member has ended. In table order, in which members stand first: no rule is counted twice.
+ */
+static void detect_all(const struct control_table *table, uint64_t detect_ns[CONTROL_RULES_MAX][2])
 {
-    const struct control_rule *rule = &table->rule[index];
-    uint64_t longest_ns = 0;
-    if (rule->form != FORM_VOTE && rule->form != FORM_NOT) {
-        return leaf_ns(table, rule, ending);
+    for (uint32_t i = 0; i < table->rules; i++) {
+        const struct control_rule *rule = &table->rule[i];
+        bool group = rule->form == FORM_VOTE || rule->form == FORM_NOT;
+        for (uint32_t ending = 0; ending < 2; ending++) {
+            uint32_t of_member = rule->form == FORM_NOT ? 1 - ending : ending;
+            uint64_t longest_ns = group ? 0 : leaf_ns(table, rule, ending != 0);
+            for (uint32_t m = 0; group && m < rule->members; m++) {
+                uint64_t ns = rule->member[m] < i ? detect_ns[rule->member[m]][of_member] : 0;
+                longest_ns = ns > longest_ns ? ns : longest_ns;
+            }
+            detect_ns[i][ending] = longest_ns;
+        }
     }
-    for (uint32_t m = 0; m < rule->members; m++) {
-        uint64_t ns = detection_ns(table, rule->member[m], ending != (rule->form == FORM_NOT));
-        longest_ns = ns > longest_ns ? ns : longest_ns;
-    }
-    return longest_ns;
 }
 
 static uint64_t travel_ns(const struct control_table *table, uint32_t outputs)
@@ -78,7 +82,7 @@ static void place_of(const struct compile *c, uint32_t index, char *where, size_
     snprintf(where, bytes, "rules");
 }
 
-static void check_safety_time(struct compile *c, uint32_t index)
+static void check_safety_time(struct compile *c, uint32_t index, uint64_t detect_ns)
 {
     const struct control_table *table = &c->plan->table;
     const struct control_rule *rule = &table->rule[index];
@@ -86,7 +90,6 @@ static void check_safety_time(struct compile *c, uint32_t index)
     if (rule->safety_time_ns == 0) {
         return;
     }
-    uint64_t detect_ns = detection_ns(table, index, false);
     uint64_t loop_ns = table->miss_trips != 0 ? table->cycle_budget_ns : table->stall_trip_ns;
     uint64_t move_ns = travel_ns(table, rule->outputs);
     if (detect_ns + loop_ns + move_ns > rule->safety_time_ns) {
@@ -131,11 +134,13 @@ static void check_outputs(struct compile *c)
 void compile_budgets(struct compile *c)
 {
     const struct control_table *table = &c->plan->table;
+    uint64_t detect_ns[CONTROL_RULES_MAX][2];
     check_outputs(c);
+    detect_all(table, detect_ns);
     if (table->rules > 0 && table->outputs == 0) {
         config_complain(c->file, c->errors, "rules", "a trip would act on nothing; add outputs or remove rules");
     }
     for (uint32_t i = 0; i < table->rules; i++) {
-        check_safety_time(c, i);
+        check_safety_time(c, i, detect_ns[i][0]);
     }
 }
