@@ -187,6 +187,7 @@ void plan_control(struct plan *plan, const struct environment *environment, doub
     m.shared = mmap(NULL, sizeof(*m.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (m.shared == MAP_FAILED) {
         fprintf(stderr, "sluice-bench control: no memory for the results: %s\n", strerror(errno));
+        // cppcheck-suppress memleak ; there is none
         return;
     }
     add_group(&m, IDLE_BUSY, false);

@@ -94,8 +94,10 @@ void readback_judge(const struct control_table *table, struct engine_state *stat
     result->late = 0;
     result->lost = 0;
     /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
-        loop assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1], outputs->changed;
-        loop assigns result->astray, result->late, result->lost;
+        loop
+        assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1], outputs->changed;
+        loop
+        assigns result->astray, result->late, result->lost;
         loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_OUTPUTS_MAX && i < table->outputs; i++) {
         const struct control_feedback *feedback = &table->output[i].feedback;
@@ -113,7 +115,8 @@ void readback_command(const struct control_table *table, struct engine_state *st
 {
     uint32_t changed = state->energised ^ energised;
     /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
-        loop assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1];
+        loop
+        assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1];
         loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; changed != 0 && i < CONTROL_OUTPUTS_MAX && i < table->outputs; i++) {
         if ((changed >> i & 1) != 0 && table->output[i].feedback.form != FEEDBACK_NONE) {

@@ -107,6 +107,7 @@ static void look_up(uid_t uid, char name[AUTHORITY_USER_BYTES])
     char room[PASSWD_BYTES];
     FILE *file = fopen("/etc/passwd", "re");
     snprintf(name, AUTHORITY_USER_BYTES, "uid %u", (unsigned)uid);
+    // cppcheck-suppress uninitvar ; it is fgetpwent_r that fills it
     while (file != NULL && fgetpwent_r(file, &entry, room, sizeof(room), &found) == 0) {
         if (entry.pw_uid == uid) {
             snprintf(name, AUTHORITY_USER_BYTES, "%s", entry.pw_name);

@@ -12,6 +12,7 @@
 static void take_user(struct compile *c, const char *where, const char *name, struct authority_rule *to)
 {
     errno = 0;
+    // cppcheck-suppress getpwnamCalled ; before there is a second thread
     const struct passwd *user = getpwnam(name);
     if (user == NULL) {
         config_complain(c->file, c->errors, where,
@@ -26,6 +27,7 @@ static void take_user(struct compile *c, const char *where, const char *name, st
 static void take_group(struct compile *c, const char *where, const char *name, struct authority_rule *to)
 {
     errno = 0;
+    // cppcheck-suppress getgrnamCalled ; before there is a second thread
     const struct group *group = getgrnam(name);
     if (group == NULL) {
         config_complain(c->file, c->errors, where, "this machine knows no group '%s'%s%s; expected a group's name",

@@ -39,24 +39,33 @@ static uint64_t leaf_ns(const struct control_table *table, const struct control_
     return by_samples_ns > by_time_ns ? by_samples_ns : by_time_ns;
 }
 
-/* Longest time from the danger in the process to a rule's demand ([0]), and to the end of one ([1]): what NOT turns
- * over demands when its member has ended. In table order, in which members stand first: no rule is counted twice.
- */
-static void detect_all(const struct control_table *table, uint64_t detect_ns[CONTROL_RULES_MAX][2])
+static uint64_t longer(uint64_t a_ns, uint64_t b_ns)
 {
-    for (uint32_t i = 0; i < table->rules; i++) {
-        const struct control_rule *rule = &table->rule[i];
-        bool group = rule->form == FORM_VOTE || rule->form == FORM_NOT;
-        for (uint32_t ending = 0; ending < 2; ending++) {
-            uint32_t of_member = rule->form == FORM_NOT ? 1 - ending : ending;
-            uint64_t longest_ns = group ? 0 : leaf_ns(table, rule, ending != 0);
-            for (uint32_t m = 0; group && m < rule->members; m++) {
-                uint64_t ns = rule->member[m] < i ? detect_ns[rule->member[m]][of_member] : 0;
-                longest_ns = ns > longest_ns ? ns : longest_ns;
-            }
-            detect_ns[i][ending] = longest_ns;
-        }
+    return a_ns > b_ns ? a_ns : b_ns;
+}
+
+/* Longest times from the danger in the process to a rule's demand, and to the end of one: what NOT turns over
+ * demands when its member has ended. */
+struct detection {
+    uint64_t begins_ns;
+    uint64_t ends_ns;
+};
+
+/* `all` has those of every rule in front of this one, and a group names no other. */
+static struct detection detect(const struct control_table *table, uint32_t index, const struct detection *all)
+{
+    const struct control_rule *rule = &table->rule[index];
+    struct detection d = {0};
+    if (rule->form != FORM_VOTE && rule->form != FORM_NOT) {
+        return (struct detection){.begins_ns = leaf_ns(table, rule, false), .ends_ns = leaf_ns(table, rule, true)};
     }
+    for (uint32_t m = 0; m < rule->members; m++) {
+        const struct detection *member = &all[rule->member[m]];
+        bool turned = rule->form == FORM_NOT;
+        d.begins_ns = longer(d.begins_ns, turned ? member->ends_ns : member->begins_ns);
+        d.ends_ns = longer(d.ends_ns, turned ? member->begins_ns : member->ends_ns);
+    }
+    return d;
 }
 
 static uint64_t travel_ns(const struct control_table *table, uint32_t outputs)
@@ -134,13 +143,13 @@ static void check_outputs(struct compile *c)
 void compile_budgets(struct compile *c)
 {
     const struct control_table *table = &c->plan->table;
-    uint64_t detect_ns[CONTROL_RULES_MAX][2];
     check_outputs(c);
-    detect_all(table, detect_ns);
     if (table->rules > 0 && table->outputs == 0) {
         config_complain(c->file, c->errors, "rules", "a trip would act on nothing; add outputs or remove rules");
     }
+    struct detection all[CONTROL_RULES_MAX];
     for (uint32_t i = 0; i < table->rules; i++) {
-        check_safety_time(c, i, detect_ns[i][0]);
+        all[i] = detect(table, i, all);
+        check_safety_time(c, i, all[i].begins_ns);
     }
 }

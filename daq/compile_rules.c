@@ -8,7 +8,7 @@
 
 #define WHERE_BYTES    64
 #define PRE_ALARM      ".pre"
-#define BYPASS_MAX_S   (30u * 24 * 3600)
+#define BYPASS_MAX_S   2592000u /* 30 days */
 #define SEVERITY_USUAL 2
 
 /* One entry of `conditions` or `rules` on its way into the table. */

@@ -98,20 +98,20 @@ class Config(Man):
     def test_numbers(self):
         """Bounds and default of every compile_bounded() are those in the first lines below the key."""
         gating = source("daq/compile_gating.c")
-        code = source("daq/compile.c", "daq/compile_arming.c", "daq/compile_control.c", "daq/compile_sources.c",
-                      "daq/compile_outputs.c", "daq/compile_feedback.c") + gating
-        code = source("daq/compile.c", "daq/compile_black_box.c", "daq/compile_control.c", "daq/compile_sources.c") + gating
-        headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + gating
-        macros = dict(re.findall(r"^#define (\w+)\s+(\d+)u?\b", headers, re.M))
+        code = source(*sorted("daq/" + name for name in os.listdir(os.path.join(ROOT, "daq"))
+                              if re.fullmatch(r"compile\w*\.c", name)))
+        headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + code
+        macros = dict(re.findall(r"^#define (\w+)\s+\(?(\d[\du *+-]*)", headers, re.M))
 
         def value(text):
-            words = re.sub(r"[A-Z][A-Z_]+", lambda m: macros[m.group(0)], text)
-            self.assertRegex(words, r"^[\d\s+-]+$")
-            return sum(int(n) for n in re.findall(r"[+-]?\d+", words.replace(" ", "")))
+            words = re.sub(r"[A-Z][A-Z_]+", lambda m: f"({macros[m.group(0)]})", text)
+            words = re.sub(r"(?<=\d)u\b", "", words)
+            self.assertRegex(words, r"^[\d\s()*+-]+$")
+            return eval(words)
 
         calls = re.findall(
             r"compile_bounded\(\s*c,\s*(?:path_of\([^()]*\)|\"[^\"]*\"|path),\s*"
-            r"([\w>.\[\]-]+),\s*([\w ]+),\s*([\w ]+),\s*([\w -]+),\s*\"",
+            r"([\w>.\[\]?!=: -]+),\s*([\w ]+),\s*([\w ]+),\s*([\w -]+),\s*\"",
             code,
         )
         # One is the function itself; it has a type in front of each argument. Another is in bounded(), which names the
@@ -138,12 +138,11 @@ class Config(Man):
         self.assertEqual(told, fields)
 
     def test_states_and_causes(self):
-        engine = source("control/engine.c")
-        names = re.search(r"engine_state_name\(.*?\n\}", engine, re.S).group(0)
+        names = re.search(r"engine_state_name\(.*?\n\}", source("control/machine.c"), re.S).group(0)
         states = [name for name in re.findall(r'return "(\w+)"', names) if name != "illegal"]
         text = section(self.page, "THE INTERLOCK")
         self.same(re.findall(r"^\.It (\w+) Ta (?:safe|permit)", text, re.M), states, "states")
-        causes = re.search(r"names\[CAUSES\] = \{(.*?)\}", engine, re.S).group(1)
+        causes = re.search(r"names\[CAUSES\] = \{(.*?)\}", source("control/names.c"), re.S).group(1)
         told = [word for line in re.findall(r"^\.Bq (.*)$", text, re.M) for word in re.findall(r"\w+", line)]
         self.same(told, set(re.findall(r'"(\w+)"', causes)) - {"none"}, "causes")
 
@@ -178,7 +177,6 @@ class Command(Man):
 
     def test_commands(self):
         commands = re.findall(r'^\s*\{"([\w-]+)", command_\w+, "', source("tools/sluice.c"), re.M)
-        commands = re.findall(r'^\s*\{"(\w+)", command_\w+, "', source("tools/sluice.c"), re.M)
         commands += re.findall(r'strcmp\(argv\[1\], "(\w+)"\) == 0\) \{\s*return command_', source("tools/sluice.c"))
         self.same(tags(section(self.page, "DESCRIPTION"), "Cm"), commands, "commands")
         for command in commands:
@@ -192,13 +190,13 @@ class Command(Man):
 
     def test_json(self):
         """Every key, and every word that can be a value."""
-        report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c", "tools/map.c")
-        report += source("tools/audit.c")
+        report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
+                        "tools/map.c", "tools/audit.c", "tools/replay_print.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
-        report = source("tools/report.c", "tools/map.c", "tools/replay_print.c")
-        words = set(re.findall(r'"([a-z]\w*)"', report)) | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         tables = source("control/board.h", "ring/ledger.c")
+        names = source("control/names.c")
+        words |= {w for w in re.findall(r'"(\w+)"', names[: names.index("engine_event_name")])} - {"illegal"}
         words |= {w for t in re.findall(r"names\[\w*\] = \{(.*?)\}", tables, re.S) for w in re.findall(r'"(\w+)"', t)}
         self.assertGreater(len(words), 80)
         text = section(self.page, "JSON")

@@ -13,9 +13,11 @@
 #include "tests/support/bytes.h"
 
 #ifdef SLUICE_SANITIZED
-#define TABLES 12u
+#define TABLES 12u /* too few for what is rare */
+#define RARE   false
 #else
 #define TABLES 625u
+#define RARE   true
 #endif
 #define STEPS 4000u /* of each table; four tests: 10 million in all */
 
@@ -358,14 +360,14 @@ static void run_tables(uint64_t from)
     cr_assert_gt(seen.held, steps / 1000, "held: %lu", seen.held);
     cr_assert_gt(seen.trips, steps / 1000, "trips: %lu", seen.trips);
     for (uint32_t i = ANSWER_DONE; i <= ANSWER_NOT_NOW; i++) {
-        cr_assert_gt(seen.answers[i], 0, "answer %u was never given", i);
+        cr_assert(!RARE || seen.answers[i] > 0, "answer %u was never given", i);
     }
     for (uint32_t i = TEST_RUNNING; i <= TEST_ABORTED; i++) {
-        cr_assert_gt(seen.tested[i], 0, "%s: no proof test", engine_test_name(i));
+        cr_assert(!RARE || seen.tested[i] > 0, "%s: no proof test", engine_test_name(i));
     }
     for (uint32_t i = CAUSE_DEADLINE; i < CAUSES; i++) {
         /* At the start only; and a heartbeat is judged before it can lack history while armed. */
-        bool cannot = i == CAUSE_CONTROL_DIED;
+        bool cannot = !RARE || i == CAUSE_CONTROL_DIED;
         cr_assert(cannot || seen.causes[i] > 0, "%s was never a first-out", engine_cause_name(i));
     }
 }

@@ -30,6 +30,7 @@ static char path[] = "/tmp/sluice-gpio-XXXXXX";
 static struct control_table table;
 static struct error err;
 
+/* The name is the linker's. NOLINTNEXTLINE(*-reserved-identifier,cert-*,readability-identifier-naming) */
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
 static int take_lines(struct gpio_v2_line_request *request)

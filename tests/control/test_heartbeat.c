@@ -1,4 +1,4 @@
-/* The heartbeat's level: it toggles while permitted, once per period, in cycles that were in time, and nowhere
+/* IL-057: the heartbeat's level. It toggles while permitted, once per period, in cycles that were in time, and nowhere
  * else. */
 #include <criterion/criterion.h>
 

@@ -254,6 +254,7 @@ Test(loop, a_command_left_behind_is_not_carried_out)
     cr_assert_eq(board.answered_ticket, 42);
 }
 
+/* IL-064 */
 Test(loop, a_stall_trips_whatever_the_mode)
 {
     table.cycle_budget_ns = CLOCK_NS_PER_MS;
@@ -297,6 +298,7 @@ Test(loop, a_stall_before_a_hold_ends_is_a_trip_and_no_fault)
     cr_assert_eq(loop.state.code, ENGINE_TRIPPED, "%s", engine_state_name(loop.state.code));
 }
 
+/* IL-064 */
 Test(loop, a_miss_trips_only_where_it_is_said_to)
 {
     arm();
@@ -331,6 +333,42 @@ Test(loop, outputs_are_refreshed_and_evaluated_frames_told)
     cr_assert_eq(board.hop[HOP_ARRIVAL_TO_OUTPUT].count, 2);
     loop_cycle(&loop);
     cr_assert_not(received(&sent), "nothing new to tell");
+}
+
+/* IL-057: each datagram has one edge of the heartbeat beside the permit, until the permit is withdrawn. */
+Test(loop, the_heartbeat_toggles_while_permitted)
+{
+    struct sent sent = {.energised = 0};
+    uint32_t level = 0;
+    uint32_t edges = 0;
+    table.output[1].heartbeat = 1;
+    table.heartbeat_ns = CLOCK_NS_PER_MS;
+    arm();
+    uint64_t since_ns = clock_monotonic_ns();
+    while (edges < 9 && test_still_patient(since_ns)) {
+        uint64_t toggles = board.heartbeats;
+        loop_cycle(&loop);
+        cr_assert_leq(board.heartbeats - toggles, 1, "one in a cycle");
+        if (board.heartbeats != toggles) {
+            cr_assert(received(&sent));
+            cr_assert_eq(sent.energised & 1, 1);
+            cr_assert(edges == 0 || sent.energised >> 1 != level);
+            level = sent.energised >> 1;
+            edges++;
+        }
+        cr_assert_not(received(&sent), "only an edge is told");
+    }
+    cr_assert_eq(edges, 9);
+    cr_assert_leq(edges * table.heartbeat_ns, clock_monotonic_ns() - since_ns + table.heartbeat_ns);
+    cr_assert_eq(command(COMMAND_TRIP), ANSWER_DONE);
+    expect_trip(CAUSE_MANUAL);
+    uint64_t toggles = board.heartbeats;
+    test_sleep_us(3000);
+    for (int i = 0; i < 10; i++) {
+        loop_cycle(&loop);
+        cr_assert(!received(&sent) || sent.energised == 0);
+    }
+    cr_assert_eq(board.heartbeats, toggles);
 }
 
 Test(loop, an_output_that_takes_nothing_trips)
@@ -378,7 +416,7 @@ Test(loop, trips_are_counted_across_lives)
     cr_assert_eq(board.trip_history[8].kind, CAUSE_HIGH);
 }
 
-/* A flipped bit in the table is a failed self-test, and that is for good. */
+/* IL-067: a flipped bit in the table is a failed self-test, and that is for good. */
 Test(loop, a_flipped_bit_in_the_table_is_a_fault)
 {
     arm();
@@ -420,6 +458,7 @@ Test(loop, a_permit_that_ended_with_its_holder_is_the_first_out)
 
 static volatile sig_atomic_t stop;
 
+/* IL-059: the orderly end; tests/e2e/test_control.py kills it. */
 Test(loop, ending_drives_the_outputs_safe)
 {
     struct sent sent;

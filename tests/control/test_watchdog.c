@@ -21,6 +21,7 @@ static char path[] = "/tmp/sluice-watchdog-XXXXXX";
 static int device = -1;
 static struct error err;
 
+/* The name is the linker's. NOLINTNEXTLINE(*-reserved-identifier,cert-*,readability-identifier-naming) */
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
 int __wrap_ioctl(int fd, unsigned long request, ...)

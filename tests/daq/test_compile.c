@@ -299,6 +299,7 @@ static const struct bad bads[] = {
     {"slots: 1024}", "slots: 1024, gating: {readers_max: 1, when_full: wait}}", "11:55", "must not hold"},
 };
 
+/* IL-074 */
 Test(compile, what_cannot_be_right_is_refused_with_its_place)
 {
     cr_assert_geq(sizeof(bads) / sizeof(bads[0]), 40);

@@ -41,6 +41,7 @@ class Audit(support.Case):
         self.assertIn("chain is whole", done.stdout)
 
     def test_what_stands_in_it(self):
+        """IL-071"""
         server, sensor, _ = self.begin()
         checksum = server.status()["configuration"]["checksum"]
         server.make_armed()
@@ -213,6 +214,7 @@ class Audit(support.Case):
 @unittest.skipUnless(os.geteuid() == 0, "SKIPPED: not root, cannot mount a small disk: A FULL DISK WAS NOT TRIED")
 class FullDisk(support.Case):
     def test_full_disk(self):
+        """IL-071"""
         disk = self.path("disk")
         os.mkdir(disk)
         if LIBC.mount(b"none", disk.encode(), b"tmpfs", 0, b"size=64k") != 0:

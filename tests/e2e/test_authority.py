@@ -57,7 +57,7 @@ class Authority(support.Case):
             return [line for line in map(json.loads, file) if line["what"] == what]
 
     def test_default(self):
-        """A stranger may withdraw the permit and nothing else; root may everything."""
+        """IL-070: A stranger may withdraw the permit and nothing else; root may everything."""
         server, _, actuator = self.open_server()
         server.make_armed()
         for key, command in COMMANDS.items():
@@ -74,6 +74,7 @@ class Authority(support.Case):
         self.assertTrue(all(line["pid"] > 0 and "authority." in line["text"] for line in said), said)
 
     def test_a_user_by_name(self):
+        """IL-070"""
         server, _, _ = self.open_server({"reset": {"users": ["nobody"]}})
         self.assertEqual(self.as_user("reset").returncode, 0)
         self.assert_refused(self.as_user("arm"), "arm")
@@ -81,7 +82,7 @@ class Authority(support.Case):
         self.assertEqual(server.cli("arm", self.instance).returncode, 0)  # root is on no list
 
     def test_all_groups_count(self):
-        """The group that a user is in first, and each of the others."""
+        """IL-070: The group that a user is in first, and each of the others."""
         self.open_server({"arm": {"groups": ["daemon", "sys"]}, "reset": {"groups": ["daemon"]}})
         self.assert_refused(self.as_user("reset"), "reset")
         self.assertEqual(self.as_user("reset", group=DAEMON).returncode, 0)
@@ -120,6 +121,7 @@ class Authority(support.Case):
                 process.kill()
 
     def test_every_command_has_its_key(self):
+        """IL-070"""
         for key, command in COMMANDS.items():
             with self.subTest(key):
                 self.instance = f"a-{os.getpid()}-{key}"[:31]

@@ -61,6 +61,7 @@ class BlackBox(support.Case):
 
 class Trips(BlackBox):
     def test_a_trip_makes_a_directory(self):
+        """IL-072, IL-073"""
         server, sensor, _ = self.start()
         server.make_armed()
         armed = time.monotonic()
@@ -115,7 +116,7 @@ class Trips(BlackBox):
         self.assert_identical(path)
 
     def test_every_form_of_rule_is_replayed(self):
-        """Noise, late and repeated frames, a worker that dies: whatever the interlock made of it, the replay does, too."""
+        """IL-073: Noise, late and repeated frames, a worker that dies: whatever the interlock made of it, the replay does, too."""
         rules = [{"name": "overpressure", "channel": "chamber_pressure", "high": 150, "low": 5, "hysteresis": 2,
                   "pre_alarm_high": 140, "on_delay_samples": 2},
                  {"name": "ramp", "channel": "chamber_pressure", "rate_high": 4000, "rate_low": -4000, "window_ms": 40},
@@ -295,7 +296,7 @@ class Faults(BlackBox):
         return [r for r in server.processes()["blackbox"]["refusals"] if "lost" in r or "room" in r]
 
     def test_full_disk(self):
-        """The report is lost and said to be; the trip is not; nothing half-written; room again: reported again."""
+        """IL-072: The report is lost and said to be; the trip is not; nothing half-written; room again: reported again."""
         self.small_disk(12)
         server, sensor, actuator = self.start(room_mb=8)
         server.make_armed()
@@ -315,6 +316,7 @@ class Faults(BlackBox):
         self.assert_identical(self.wait_trips(1)[0])
 
     def test_directory_cannot_be_written(self):
+        """IL-072"""
         with open(self.trips_dir, "w", encoding="ascii"):
             pass
         server, sensor, actuator = self.start()

@@ -33,7 +33,7 @@ class Control(support.Case):
         return server.control()
 
     def test_killed(self):
-        """Outputs safe within 10 ms of its death; best of five on a machine that stalls, all printed."""
+        """IL-059: outputs safe within 10 ms of its death; best of five on a machine that stalls, all printed."""
         server, _, actuator = self.udp_server()
         took_ms = []
         for attempt in range(TRIES):

@@ -198,6 +198,7 @@ class Lies(FaultCase):
     # ---- Time.
 
     def clock(self):
+        """IL-069"""
         bench = self.bench
 
         def sees(seconds):
@@ -243,6 +244,7 @@ class Lies(FaultCase):
         bench._try(fault, verdict)
 
     def flipped_bits(self):
+        """IL-067"""
         def state(memory):
             found = [a for a in memory.find(struct.pack("<I", ARMED)) if a % 4 == 0]
             self.assertTrue(found, "the state word in control's memory")

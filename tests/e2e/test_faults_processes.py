@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Each process killed, stopped, stopped for a while; two at once; a busy core; a relay box that is off the network."""
+"""IL-068: each process killed, stopped, stopped for a while; two at once; a busy core; a relay box that is off the network."""
 import os
 import signal
 import sys

@@ -135,10 +135,10 @@ class Map(support.Case):
                 return report, after
         raise AssertionError("the server's memory does not come to rest")
 
-    def compare(self, server, readers):
-        """The heart of it. Returns the map."""
+    def compare(self, server, readers, children=3, more=None):
+        """The heart of it. Returns the map. `more`: kinds of segments, and how many, beside those that there always are."""
         pids = [server.pid, *server.children(), *readers]
-        self.assertEqual(len(server.children()), 3)
+        self.assertEqual(len(server.children()), children)
         report, kernel = self.settled(server, pids)
         ours = {}
         for region in report["regions"]:
@@ -150,7 +150,7 @@ class Map(support.Case):
         for pid in pids:
             self.assertEqual(sorted(ours[pid]), sorted(kernel[pid][0]), f"pid {pid}")
         self.check_totals(server, report, kernel)
-        self.check_owners(server, report, readers)
+        self.check_owners(server, report, readers, more or {})
         return report
 
     def near(self, one, two, what):
@@ -183,21 +183,23 @@ class Map(support.Case):
         self.assertEqual(totals["total_kb"], totals["shared_kb"] + totals["private_kb"] + totals["shared_files_kb"])
         self.assertTrue(totals["complete"])
 
-    def check_owners(self, server, report, readers):
-        """Nobody maps a region for writing but its owner and sluiced."""
+    def check_owners(self, server, report, readers, more):
+        """Nobody maps a region for writing but its owner and sluiced; an outbox has two owners, each of its own fields."""
         workers = {pid for pid, name in server.children().items() if name == "sluice-worker"}
         kinds = {}
         for region in report["regions"]:
             kinds.setdefault(region["kind"], []).append(region)
             may = {server.pid, region["owner_pid"]}
+            if region["kind"] == "outbox":
+                may |= {pid for pid, name in server.children().items() if name == "sluice-actuator"}
             for mapping in region["mappings"]:
                 if mapping["writable"]:
                     self.assertIn(mapping["pid"], may, region["region"])
             if region["owner"] is None:
                 self.assertFalse(any(m["writable"] for m in region["mappings"]), region["region"])
         self.assertEqual({kind: len(found) for kind, found in kinds.items()},
-                         {"board": 1, "table": 1, "control_board": 1, "mailbox": 1, "worker_plan": 2, "worker_board": 2,
-                          "ring": 3, "orders": 3, "lease": 4})
+                         {"board": 1, "table": 1, "control_board": 1, "mailbox": 1, "journal": 1, "worker_plan": 2,
+                          "worker_board": 2, "ring": 3, "orders": 3, "lease": 4, **more})
         self.assertEqual([r["ring"] for r in kinds["ring"]], ["one", "two", "three"])
         self.assertEqual([r["owner"] for r in kinds["ring"]], ["sensors", "packets", "packets"])
         self.assertTrue({r["owner_pid"] for r in kinds["ring"]} <= workers)
@@ -217,8 +219,20 @@ class Map(support.Case):
         os.kill(readers[0], 9)
         server.wait_status(lambda s: len(s["rings"][0]["readers"]) == 1, "the reader's end")
         report = self.map(server)
-        self.assertEqual(report["totals"]["segments"], 17)
+        self.assertEqual(report["totals"]["segments"], 18)
         self.assertNotIn(readers[0], [p["pid"] for p in report["processes"]])
+
+    def test_black_box_and_actuator(self):
+        """What they share is in the map as well; the device of the actuator need not be there."""
+        text, ports = self.config()
+        text["black_box"] = {"directory": self.path("trips")}
+        text["outputs"].append({"name": "fan", "kind": "modbus", "target": f"127.0.0.1:{free_udp_port()}"})
+        server, readers = self.start(text, ports)
+        report = self.compare(server, readers, 5, {"blackbox_board": 1, "blackbox_plan": 1, "config": 1, "outbox": 1})
+        owners = {r["kind"]: r["owner"] for r in report["regions"]}
+        self.assertIsNone(owners["config"])
+        self.assertIsNone(owners["blackbox_plan"])
+        self.assertIsNotNone(owners["blackbox_board"])
 
     def test_screen(self):
         server, readers = self.start(*self.config())
@@ -323,7 +337,7 @@ class Map(support.Case):
         self.assertFalse(report["totals"]["complete"])
         pids = {server.pid, *server.children(), *readers}
         self.assertEqual({p["pid"] for p in report["processes"]}, pids)
-        self.assertEqual(report["totals"]["segments"], 18)
+        self.assertEqual(report["totals"]["segments"], 19)
         for process in report["processes"]:
             self.assertFalse(process["readable"])
             self.assertIsNone(process["private_kb"])

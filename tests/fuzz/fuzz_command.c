@@ -31,7 +31,7 @@ static void answer(const struct server_command *command, uint32_t code, uint32_t
     must(result <= 0 && text[0] != 0 && memchr(text, 0, sizeof(text)) != NULL);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readability-identifier-naming) */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

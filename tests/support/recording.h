@@ -183,11 +183,12 @@ static inline void recording_command(struct test_recording *r, uint32_t command)
 
 static inline void recording_checkpoint(struct test_recording *r)
 {
-    r->checkpoint[r->checkpoints++] = (struct control_checkpoint){.number = 2 + 2 * r->checkpoints,
-                                                                  .journal = r->first_entry + r->entries,
-                                                                  .tai_ns = r->inputs.now_ns,
-                                                                  .inputs = r->inputs,
-                                                                  .state = r->state};
+    r->checkpoint[r->checkpoints] = (struct control_checkpoint){.number = 2 + 2 * r->checkpoints,
+                                                                .journal = r->first_entry + r->entries,
+                                                                .tai_ns = r->inputs.now_ns,
+                                                                .inputs = r->inputs,
+                                                                .state = r->state};
+    r->checkpoints++;
 }
 
 static inline void recording_end(struct test_recording *r)

@@ -40,6 +40,7 @@ static uint64_t alarms(uint32_t rule)
     return result.run.alarms[rule];
 }
 
+/* IL-073 */
 Test(replay, the_same_decisions)
 {
     replay_story();
