@@ -2,7 +2,7 @@
 /* The interlock engine: one pure function over (table, state, inputs, now). No clock, no I/O, no memory of its own;
  * the same calls give the same results bit for bit, in the loop, in replay, in the proof and under test. Hot
  * (HOT_SOURCES). control/rules.c says what a rule makes of its samples, control/machine.c what the states are (and
- * their table), control/alarm.c what an alarm is; control/engine.c does it in order. Requirements: REQUIREMENTS.md.
+ * their table), control/causes.c which causes stand; control/engine.c does it in order. Requirements: REQUIREMENTS.md.
  *
  * De-energise to trip: an energised output is the permit.
  *
