@@ -1,5 +1,5 @@
-/* IL-057: the heartbeat's level. It toggles while permitted, once per period, in cycles that were in time, and nowhere
- * else. */
+/* IL-057: the heartbeat's level. It toggles while permitted, once per period, in cycles that were in time, and
+ * nowhere else. */
 #include <criterion/criterion.h>
 
 #include "control/heartbeat.h"
