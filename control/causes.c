@@ -66,7 +66,8 @@ uint32_t causes_readback(const struct control_table *table, const struct engine_
 {
     uint32_t n = 0;
     /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX && n <= ENGINE_CAUSES_MAX;
-        loop assigns i, n, to[0 .. ENGINE_CAUSES_MAX - 1];
+        loop
+        assigns i, n, to[0 .. ENGINE_CAUSES_MAX - 1];
         loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; mask != 0 && i < CONTROL_OUTPUTS_MAX && n < ENGINE_CAUSES_MAX; i++) {
         if ((mask >> i & 1) != 0) {
@@ -114,7 +115,8 @@ static double limit_of(const struct control_rule *rule, uint32_t why, double mea
 static uint32_t find_cause(const struct engine_state *state, uint32_t from, uint32_t kind, uint32_t channel)
 {
     /*@ loop invariant from <= i;
-        loop assigns i;
+        loop
+        assigns i;
         loop variant UINT32_MAX - i; */
     for (uint32_t i = from; i < state->cause_count && i < ENGINE_CAUSES_MAX; i++) {
         if (state->cause[i].kind == kind && state->cause[i].channel == channel &&
@@ -127,9 +129,10 @@ static uint32_t find_cause(const struct engine_state *state, uint32_t from, uint
 
 /*@ requires \valid(state) && \valid_read(rule) && \valid_read(inputs) && \separated(state, rule, inputs);
     requires \valid_read(memory) && \separated(memory, &state->cause[0 .. ENGINE_CAUSES_MAX - 1],
-   &state->cause_count); requires state->cause_count <= ENGINE_CAUSES_MAX; assigns state->cause[0 ..
-   ENGINE_CAUSES_MAX - 1], state->cause_count; ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count
-   >= \old(state->cause_count); */
+            &state->cause_count);
+    requires state->cause_count <= ENGINE_CAUSES_MAX;
+    assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+    ensures state->cause_count <= ENGINE_CAUSES_MAX && state->cause_count >= \old(state->cause_count); */
 static uint32_t add_channel(struct engine_state *state, const struct control_rule *rule,
                             const struct engine_rule_state *memory, const struct engine_inputs *inputs,
                             uint32_t from)
@@ -204,9 +207,8 @@ static bool is_protect(const struct control_rule *rule)
 
 /*@ requires \valid_read(table) && \valid_read(state) && \valid(acting) && \separated(table, state, acting);
     assigns *acting;
-    ensures found: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules &&
-            acts(&table->rule[i], &state->rule[i]) && table->rule[i].role == ROLE_PROTECT ==>
-            acting->full + acting->partial > 0; */
+    ensures found: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules && acts(&table->rule[i],
+            &state->rule[i]) && table->rule[i].role == ROLE_PROTECT ==> acting->full + acting->partial > 0; */
 static void find_acting(const struct control_table *table, const struct engine_state *state, struct acting *acting)
 {
     uint32_t all = control_all_outputs(table);
@@ -215,7 +217,8 @@ static void find_acting(const struct control_table *table, const struct engine_s
         loop invariant acting->full <= i && acting->partial <= i && acting->blocking <= i;
         loop invariant \forall integer k; 0 <= k < i && acts(&table->rule[k], &state->rule[k]) &&
                 table->rule[k].role == ROLE_PROTECT ==> acting->full + acting->partial > 0;
-        loop assigns i, *acting;
+        loop
+        assigns i, *acting;
         loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         const struct control_rule *rule = &table->rule[i];
@@ -264,7 +267,8 @@ static uint32_t add_part(const struct control_table *table, struct engine_state 
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
         loop invariant state->cause_count <= ENGINE_CAUSES_MAX;
         loop invariant state->cause_count >= \at(state->cause_count, LoopEntry);
-        loop assigns i, news, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+        loop
+        assigns i, news, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
         loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         /* A full list stays as it is, whatever else acts: only the news may still be looked for. */
@@ -298,8 +302,8 @@ static uint32_t readback_mask(uint32_t code, const struct readback *readback)
     assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
     ensures state->cause_count <= ENGINE_CAUSES_MAX;
     ensures own: self_test_bad != 0 || inputs->deadline_missed != 0 || trip_edge != 0 || inputs->output_fault != 0
-   ==> state->cause_count > 0; ensures readback: permits(state->code) && readback->lost != 0 ==> state->cause_count
-   > 0; */
+            ==> state->cause_count > 0;
+    ensures readback: permits(state->code) && readback->lost != 0 ==> state->cause_count > 0; */
 static void add_owns(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, const struct readback *readback, bool self_test_bad,
                      bool trip_edge)
@@ -324,7 +328,8 @@ static void add_owns(const struct control_table *table, struct engine_state *sta
     /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
         loop invariant state->cause_count <= ENGINE_CAUSES_MAX;
         loop invariant state->cause_count >= \at(state->cause_count, LoopEntry);
-        loop assigns i, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
+        loop
+        assigns i, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
         loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; mask != 0 && i < CONTROL_OUTPUTS_MAX; i++) {
         if ((mask >> i & 1) != 0) {

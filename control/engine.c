@@ -25,9 +25,10 @@ static uint32_t press(uint32_t edges)
     if ((edges & COMMAND_TRIP) != 0) {
         return COMMAND_TRIP;
     }
-    /*@ loop invariant bit == 1 || bit == 2 || bit == 4 || bit == 8 || bit == 16 || bit == 32 || bit == 64 ||
-                       bit == 128 || bit == 256 || bit == 512;
-        loop assigns bit;
+    /*@ loop invariant bit == 1 || bit == 2 || bit == 4 || bit == 8 || bit == 16 || bit == 32 || bit == 64 || bit
+                == 128 || bit == 256 || bit == 512;
+        loop
+        assigns bit;
         loop variant 512 - bit; */
     for (uint32_t bit = COMMAND_RESET; bit <= COMMAND_UNSHELVE; bit <<= 1) {
         if ((edges & bit) != 0) {
@@ -39,8 +40,8 @@ static uint32_t press(uint32_t edges)
 
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
     requires \separated(table, state, inputs, outputs);
-    assigns state->gate_missing, outputs->changed, outputs->events, outputs->events_lost,
-            outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    assigns state->gate_missing, outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 ..
+            ENGINE_EVENTS_MAX - 1];
     ensures state->gate_missing == (table->gate_required & ~inputs->gate_passed); */
 static void judge_gate(const struct control_table *table, struct engine_state *state,
                        const struct engine_inputs *inputs, struct engine_outputs *outputs)
@@ -65,7 +66,8 @@ static void write_first_out(struct engine_state *state, uint32_t from, uint32_t 
     }
     uint32_t n = 0;
     /*@ loop invariant from <= i && n == i - from && (n == 0 || i <= ENGINE_CAUSES_MAX);
-        loop assigns i, n, state->first_out[0 .. ENGINE_CAUSES_MAX - 1];
+        loop
+        assigns i, n, state->first_out[0 .. ENGINE_CAUSES_MAX - 1];
         loop variant UINT32_MAX - i; */
     for (uint32_t i = from; i < to && i < ENGINE_CAUSES_MAX; i++) {
         state->first_out[n] = state->cause[i];
@@ -77,7 +79,7 @@ static void write_first_out(struct engine_state *state, uint32_t from, uint32_t 
 
 /*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs);
     assigns state->trips, outputs->tripped, outputs->trip_cause, outputs->trip_cause, outputs->changed,
-   outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
+            outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static void count_trip(struct engine_state *state, struct engine_outputs *outputs, uint32_t from, uint64_t now_ns)
 {
     bool known = from < state->cause_count && from < ENGINE_CAUSES_MAX;
@@ -96,15 +98,17 @@ static bool test_failed(const struct engine_state *state, const struct readback 
 }
 
 /* The permit is withdrawn. The first-out of an earlier withdrawal since arming is kept: it is evidence. */
-/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid_read(readback) && \valid(outputs);
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid_read(readback) &&
+            \valid(outputs);
     requires \separated(table, state, inputs, readback, outputs);
     requires state->cause_count <= ENGINE_CAUSES_MAX;
     assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count, state->demand_count, state->trips,
-   state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count, state->first_out_open, state->test,
-   state->bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->tripped, outputs->trip_cause,
-   outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures
-   no_bypass_left: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules ==>
-   state->rule[i].bypass_until_ns == 0; */
+            state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count, state->first_out_open,
+            state->test, state->bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->tripped,
+            outputs->trip_cause, outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 ..
+            ENGINE_EVENTS_MAX - 1];
+    ensures no_bypass_left: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules ==>
+            state->rule[i].bypass_until_ns == 0; */
 static void withdraw(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, const struct readback *readback, uint32_t next,
                      bool self_test_bad, struct engine_outputs *outputs)
@@ -130,11 +134,12 @@ static void withdraw(const struct control_table *table, struct engine_state *sta
 }
 
 /* Outputs that rules with names trip alone, while the others keep their permit. */
-/*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs) && \valid_read(causes) && \separated(state, causes, outputs);
+/*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs) && \valid_read(causes) &&
+            \separated(state, causes, outputs);
     assigns state->latched, state->trips, state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count,
             state->first_out_open, outputs->tripped, outputs->trip_cause, outputs->changed, outputs->events,
-   outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures state->latched == (\old(state->latched)
-   | causes->partial); */
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures state->latched == (\old(state->latched) | causes->partial); */
 static void latch(struct engine_state *state, const struct causes *causes, uint64_t now_ns,
                   struct engine_outputs *outputs)
 {
@@ -149,8 +154,8 @@ static void latch(struct engine_state *state, const struct causes *causes, uint6
 }
 
 /*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs);
-    assigns state->held, outputs->changed, outputs->events, outputs->events_lost,
-            outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    assigns state->held, outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 ..
+            ENGINE_EVENTS_MAX - 1];
     ensures state->held == held; */
 static void hold(struct engine_state *state, uint32_t held, uint64_t now_ns, struct engine_outputs *outputs)
 {
@@ -162,8 +167,8 @@ static void hold(struct engine_state *state, uint32_t held, uint64_t now_ns, str
 
 /*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs);
     assigns state->code, state->latched, state->first_out[0], state->first_out_count, state->first_out_open,
-   outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures
-   state->code == next; */
+            outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures state->code == next; */
 static void enter(struct engine_state *state, uint32_t next, uint64_t now_ns, struct engine_outputs *outputs)
 {
     if (state->code == ENGINE_INIT && next != ENGINE_INIT) {
@@ -238,7 +243,7 @@ static uint32_t answer(uint32_t before, uint32_t after, uint32_t pressed, const 
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
     requires \separated(table, state, inputs, outputs);
     assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
-   outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static uint32_t carry_out(const struct control_table *table, struct engine_state *state,
                           const struct engine_inputs *inputs, uint32_t pressed, struct engine_outputs *outputs)
 {
@@ -264,10 +269,10 @@ static uint32_t carry_out(const struct control_table *table, struct engine_state
     ensures own: inputs->deadline_missed != 0 || pressed == COMMAND_TRIP || inputs->output_fault != 0 ==>
             !permits(state->code);
     ensures demand: state->demand_count > 0 ==> !permits(state->code);
-    ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) ||
-            (\old(state->code) == ENGINE_READY && pressed == COMMAND_ARM && state->gate_missing == 0);
-    ensures trip_stays: \old(state->code) == ENGINE_TRIPPED ==> state->code == ENGINE_TRIPPED ||
-            state->code == ENGINE_FAULT || (state->code == ENGINE_READY && pressed == COMMAND_RESET);
+    ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) || (\old(state->code) ==
+            ENGINE_READY && pressed == COMMAND_ARM && state->gate_missing == 0);
+    ensures trip_stays: \old(state->code) == ENGINE_TRIPPED ==> state->code == ENGINE_TRIPPED || state->code ==
+            ENGINE_FAULT || (state->code == ENGINE_READY && pressed == COMMAND_RESET);
     ensures gate_as_it_was: state->gate_missing == \old(state->gate_missing);
     ensures command_as_it_was: state->energised == \old(state->energised); */
 static void decide(const struct control_table *table, struct engine_state *state,

@@ -60,7 +60,9 @@ enum engine_cause_kind {
 
 #define ENGINE_NONE       UINT32_MAX /* no such rule, channel or output */
 #define ENGINE_CAUSES_MAX 16u
-#define ENGINE_EVENTS_MAX 32u /* of one step */
+#define ENGINE_EVENTS_MAX 32u /* of one step .. */
+#define ENGINE_EVENTS_OWN 8u  /* .. and so many of them not for channels, rules and alarms: all may change at once \
+                               */
 
 struct engine_cause {
     uint32_t kind;    /* enum engine_cause_kind */
@@ -249,9 +251,9 @@ struct engine_outputs {
 void engine_init(struct engine_state *state);
 
 /* A rule that acts now. */
-/*@ predicate acts(struct control_rule *rule, struct engine_rule_state *memory) =
-            memory->truth != TRUTH_CLEAR && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM &&
-            rule->shadow == 0 && memory->bypass_until_ns == 0; */
+/*@ predicate acts(struct control_rule *rule, struct engine_rule_state *memory) = memory->truth != TRUTH_CLEAR
+            && rule->role != ROLE_CONDITION && rule->role != ROLE_ALARM && rule->shadow == 0 &&
+            memory->bypass_until_ns == 0; */
 
 /* One step. Bounded: channels + rules x members. Any content of table, state and inputs is safe to hand in. */
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
@@ -259,15 +261,14 @@ void engine_init(struct engine_state *state);
     assigns *state, *outputs;
     ensures energised_by_permit_only: outputs->energised != 0 ==> permits(state->code);
     ensures demand_is_safe: state->demand_count > 0 ==> outputs->energised == 0;
-    ensures own_trouble_is_safe: inputs->self_test_bad != 0 || inputs->deadline_missed != 0 ||
-            inputs->output_fault != 0 || inputs->now_ns < \old(state->last_now_ns) ==> outputs->energised == 0;
-    ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) ||
-            (\old(state->code) == ENGINE_READY &&
-             (inputs->command & ~\old(state->previous_command) & COMMAND_ARM) != 0 &&
-             (table->gate_required & ~inputs->gate_passed) == 0);
-    ensures trip_stays: \old(state->code) == ENGINE_TRIPPED ==> state->code == ENGINE_TRIPPED ||
-            state->code == ENGINE_FAULT || (state->code == ENGINE_READY &&
-             (inputs->command & ~\old(state->previous_command) & COMMAND_RESET) != 0);
+    ensures own_trouble_is_safe: inputs->self_test_bad != 0 || inputs->deadline_missed != 0 || inputs->output_fault
+            != 0 || inputs->now_ns < \old(state->last_now_ns) ==> outputs->energised == 0;
+    ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) || (\old(state->code) ==
+            ENGINE_READY && (inputs->command & ~\old(state->previous_command) & COMMAND_ARM) != 0 &&
+            (table->gate_required & ~inputs->gate_passed) == 0);
+    ensures trip_stays: \old(state->code) == ENGINE_TRIPPED ==> state->code == ENGINE_TRIPPED || state->code ==
+            ENGINE_FAULT || (state->code == ENGINE_READY && (inputs->command & ~\old(state->previous_command) &
+            COMMAND_RESET) != 0);
     ensures fault_absorbs: \old(state->code) == ENGINE_FAULT ==> state->code == ENGINE_FAULT;
     ensures illegal_is_fault: !legal(\old(state->code)) ==> state->code == ENGINE_FAULT;
     ensures told_is_kept: state->energised == outputs->energised; */

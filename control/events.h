@@ -4,7 +4,14 @@
 
 #include "control/engine.h"
 
-/* Something changed, and this is it. What does not fit is counted. */
+/* There may be as many of these in a step as there are channels and rules. */
+/*@ assigns \nothing; */
+static inline bool engine_is_many(uint32_t kind)
+{
+    return kind == EVENT_QUALITY || kind == EVENT_RULE_ON || kind == EVENT_RULE_OFF || kind == EVENT_ALARM;
+}
+
+/* Something changed, and this is it. What does not fit is counted; what became of the permit has room left. */
 /*@ requires \valid(outputs);
     assigns outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
     ensures outputs->changed == 1; */
@@ -12,7 +19,8 @@ static inline void engine_emit(struct engine_outputs *outputs, uint64_t now_ns, 
                                double value)
 {
     outputs->changed = 1;
-    if (outputs->events >= ENGINE_EVENTS_MAX) {
+    uint32_t room = engine_is_many(kind) ? ENGINE_EVENTS_MAX - ENGINE_EVENTS_OWN : ENGINE_EVENTS_MAX;
+    if (outputs->events >= room) {
         outputs->events_lost++;
         return;
     }

@@ -173,6 +173,7 @@ static void decide(struct control_loop *loop, enum journal_kind kind, uint32_t r
             /* Stopped since it looked: never energise on what it saw then. */
             tell(loop);
             loop->inputs.deadline_missed = 1;
+            loop->now_ns = now_ns; /* the rest of the cycle goes by this as well: time must not go back */
             loop->inputs.now_ns = tai_of(loop, now_ns);
             step(loop, JOURNAL_DEADLINE, 0);
         }

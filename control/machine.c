@@ -8,8 +8,9 @@ bool machine_permits(uint32_t code)
 /*@ requires \valid_read(inputs);
     assigns \nothing;
     ensures \result == ENGINE_TRIPPED || \result == ENGINE_FAULT || \result == ENGINE_ARMED || \result ==
-   ENGINE_ARMING; ensures inputs->demand != 0 ==> \result == ENGINE_TRIPPED; ensures \result == ENGINE_ARMED ==>
-   inputs->followed != 0; */
+            ENGINE_ARMING;
+    ensures inputs->demand != 0 ==> \result == ENGINE_TRIPPED;
+    ensures \result == ENGINE_ARMED ==> inputs->followed != 0; */
 static uint32_t next_from_arming(const struct machine_inputs *inputs)
 {
     if (inputs->blocked != 0 || inputs->demand != 0) {
@@ -23,8 +24,8 @@ static uint32_t next_from_arming(const struct machine_inputs *inputs)
 
 /*@ requires \valid_read(inputs);
     assigns \nothing;
-    ensures \result == ENGINE_TRIPPED || \result == ENGINE_READY || (\result == ENGINE_ARMING &&
-            inputs->arm_edge != 0 && inputs->gate_passed != 0 && inputs->blocked == 0 && inputs->demand == 0);
+    ensures \result == ENGINE_TRIPPED || \result == ENGINE_READY || (\result == ENGINE_ARMING && inputs->arm_edge
+            != 0 && inputs->gate_passed != 0 && inputs->blocked == 0 && inputs->demand == 0);
     ensures inputs->demand != 0 ==> \result == ENGINE_TRIPPED; */
 static uint32_t next_from_ready(const struct machine_inputs *inputs)
 {

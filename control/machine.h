@@ -51,8 +51,8 @@ struct machine_inputs {
 };
 
 /*@ predicate permits(integer code) = code == ENGINE_ARMING || code == ENGINE_ARMED || code == ENGINE_TEST;
-    predicate legal(integer code) = permits(code) || code == ENGINE_INIT || code == ENGINE_TRIPPED ||
-                                    code == ENGINE_READY || code == ENGINE_FAULT; */
+    predicate legal(integer code) = permits(code) || code == ENGINE_INIT || code == ENGINE_TRIPPED || code ==
+            ENGINE_READY || code == ENGINE_FAULT; */
 
 /* The next state. Pure. */
 /*@ requires \valid_read(inputs);
@@ -62,10 +62,10 @@ struct machine_inputs {
     ensures illegal_is_fault: !legal(code) ==> \result == ENGINE_FAULT;
     ensures self_test: inputs->self_test_bad != 0 ==> \result == ENGINE_FAULT;
     ensures demand_is_safe: inputs->demand != 0 ==> !permits(\result);
-    ensures permit_by_arm_only: permits(\result) ==> permits(code) || (code == ENGINE_READY &&
-            inputs->arm_edge != 0 && inputs->gate_passed != 0 && inputs->blocked == 0 && inputs->demand == 0);
-    ensures trip_stays: code == ENGINE_TRIPPED ==> \result == ENGINE_TRIPPED || \result == ENGINE_FAULT ||
-            (\result == ENGINE_READY && inputs->reset_edge != 0 && inputs->blocked == 0 && inputs->demand == 0);
+    ensures permit_by_arm_only: permits(\result) ==> permits(code) || (code == ENGINE_READY && inputs->arm_edge !=
+            0 && inputs->gate_passed != 0 && inputs->blocked == 0 && inputs->demand == 0);
+    ensures trip_stays: code == ENGINE_TRIPPED ==> \result == ENGINE_TRIPPED || \result == ENGINE_FAULT || (\result
+            == ENGINE_READY && inputs->reset_edge != 0 && inputs->blocked == 0 && inputs->demand == 0);
     ensures ready_by_reset_only: \result == ENGINE_READY ==> code == ENGINE_READY || code == ENGINE_TRIPPED;
     ensures armed_has_followed: \result == ENGINE_ARMED && code == ENGINE_ARMING ==> inputs->followed != 0; */
 uint32_t machine_next(uint32_t code, const struct machine_inputs *inputs);

@@ -62,7 +62,8 @@ int modbus_init(struct modbus_link *link, const struct control_table *table, uin
     link->context = modbus_new_tcp(host, ntohs(address.sin_port));
     if (link->context == NULL || modbus_set_slave(link->context, (int)d->unit) != 0 ||
         modbus_set_response_timeout(link->context, (uint32_t)(response_ns / CLOCK_NS_PER_S),
-                                    (uint32_t)(response_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_US)) != 0) {
+                                    (uint32_t)(response_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_US)) != 0 ||
+        modbus_set_byte_timeout(link->context, 0, 0) != 0) { /* for the whole answer, not from byte to byte */
         return error_set(err, -errno, "output modbus %s, unit %u: %s", d->target, d->unit, modbus_strerror(errno));
     }
     return 0;

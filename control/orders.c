@@ -24,10 +24,9 @@ static bool allowed(uint64_t now_ns, uint64_t wanted_ns, uint64_t longest_ns)
     requires \separated(table, state, inputs, outputs);
     assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
             outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
-    ensures bounded: \forall integer i; 0 <= i < CONTROL_RULES_MAX ==>
-            state->rule[i].bypass_until_ns == \old(state->rule[i].bypass_until_ns) ||
-            (\old(state->rule[i].bypass_until_ns) == 0 &&
-             state->rule[i].bypass_until_ns <= inputs->now_ns + table->rule[i].bypass_max_ns);
+    ensures bounded: \forall integer i; 0 <= i < CONTROL_RULES_MAX ==> state->rule[i].bypass_until_ns ==
+            \old(state->rule[i].bypass_until_ns) || (\old(state->rule[i].bypass_until_ns) == 0 &&
+            state->rule[i].bypass_until_ns <= inputs->now_ns + table->rule[i].bypass_max_ns);
     ensures counted: \result == ANSWER_DONE ==> \old(state->bypasses) < table->bypasses_max; */
 static uint32_t bypass(const struct control_table *table, struct engine_state *state,
                        const struct engine_inputs *inputs, struct engine_outputs *outputs)
@@ -77,8 +76,8 @@ static uint32_t unbypass(const struct control_table *table, struct engine_state 
 }
 
 /*@ requires \valid(state) && \valid(outputs) && \separated(state, outputs) && index < CONTROL_RULES_MAX;
-    assigns state->rule[index].alarm, outputs->changed, outputs->events, outputs->events_lost,
-            outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
+    assigns state->rule[index].alarm, outputs->changed, outputs->events, outputs->events_lost, outputs->event[0
+            .. ENGINE_EVENTS_MAX - 1]; */
 static bool acknowledge_one(struct engine_state *state, uint32_t index, uint64_t now_ns,
                             struct engine_outputs *outputs)
 {
@@ -107,8 +106,9 @@ static uint32_t acknowledge(const struct control_table *table, struct engine_sta
         return any ? ANSWER_DONE : ANSWER_ALREADY;
     }
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
-        loop assigns i, any, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
-                     outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+        loop
+        assigns i, any, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
+                outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
         loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         if (is_alarm(table, i) && acknowledge_one(state, i, inputs->now_ns, outputs)) {
@@ -165,8 +165,9 @@ void orders_end_bypasses(const struct control_table *table, struct engine_state 
 {
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
         loop invariant \forall integer k; 0 <= k < i ==> state->rule[k].bypass_until_ns == 0;
-        loop assigns i, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
-                     outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+        loop
+        assigns i, state->rule[0 .. CONTROL_RULES_MAX - 1], outputs->changed, outputs->events,
+                outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
         loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         if (state->rule[i].bypass_until_ns != 0) {

@@ -39,14 +39,18 @@ static uint32_t position_of_value(const struct control_feedback *feedback, doubl
 /*@ requires \valid_read(table) && \valid_read(state) && \valid_read(inputs) && \valid_read(feedback);
     assigns \nothing; */
 static uint32_t position_of(const struct control_table *table, const struct engine_state *state,
-                            const struct engine_inputs *inputs, const struct control_feedback *feedback)
+                            const struct engine_inputs *inputs, const struct control_feedback *feedback,
+                            uint32_t before)
 {
     uint32_t channel = feedback->channel;
     if (channel >= table->channels || channel >= CONTROL_CHANNELS_MAX || state->why[channel] != CAUSE_NONE) {
         return POSITION_UNKNOWN;
     }
     double value = inputs->channel[channel].value;
-    return feedback->form == FEEDBACK_BITS ? position_of_bits(feedback, value) : position_of_value(feedback, value);
+    uint32_t position =
+        feedback->form == FEEDBACK_BITS ? position_of_bits(feedback, value) : position_of_value(feedback, value);
+    /* What came after a newer one may be from before the command: it proves no move. */
+    return inputs->channel[channel].old != 0 && position != before ? POSITION_UNKNOWN : position;
 }
 
 /*@ requires \valid(output) && \valid_read(feedback) && \valid(outputs) && \valid(result);
@@ -90,16 +94,18 @@ void readback_judge(const struct control_table *table, struct engine_state *stat
     result->late = 0;
     result->lost = 0;
     /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
-        loop assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1], outputs->changed;
-        loop assigns result->astray, result->late, result->lost;
+        loop
+        assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1], outputs->changed;
+        loop
+        assigns result->astray, result->late, result->lost;
         loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_OUTPUTS_MAX && i < table->outputs; i++) {
         const struct control_feedback *feedback = &table->output[i].feedback;
         if (feedback->form != FEEDBACK_NONE) {
             uint32_t bit = UINT32_C(1) << i;
             uint32_t wanted = (state->energised & bit) != 0 ? POSITION_ENERGISED : POSITION_SAFE;
-            judge_output(&state->output[i], position_of(table, state, inputs, feedback), wanted, feedback,
-                         inputs->now_ns, bit, outputs, result);
+            uint32_t position = position_of(table, state, inputs, feedback, state->output[i].position);
+            judge_output(&state->output[i], position, wanted, feedback, inputs->now_ns, bit, outputs, result);
         }
     }
 }
@@ -109,7 +115,8 @@ void readback_command(const struct control_table *table, struct engine_state *st
 {
     uint32_t changed = state->energised ^ energised;
     /*@ loop invariant 0 <= i <= CONTROL_OUTPUTS_MAX;
-        loop assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1];
+        loop
+        assigns i, state->output[0 .. CONTROL_OUTPUTS_MAX - 1];
         loop variant CONTROL_OUTPUTS_MAX - i; */
     for (uint32_t i = 0; changed != 0 && i < CONTROL_OUTPUTS_MAX && i < table->outputs; i++) {
         if ((changed >> i & 1) != 0 && table->output[i].feedback.form != FEEDBACK_NONE) {

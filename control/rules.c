@@ -16,6 +16,7 @@ struct look {
     bool known;    /* false: truth is UNKNOWN unless beyond */
     bool low_side; /* nearer to the low limit */
     bool first;    /* there is nothing to compare it with yet */
+    bool partial;  /* RATE: the window is not over: what is inside so far proves nothing */
     uint32_t why;
 };
 
@@ -29,8 +30,8 @@ static uint64_t since(uint64_t from_ns, uint64_t to_ns)
 /*@ requires \valid_read(table) && \valid_read(channel) && \valid_read(sample);
     assigns \nothing;
     ensures good: \result == CAUSE_NONE ==> sample->samples != 0 && sample->fault == CAUSE_NONE &&
-            (sample->tai_ns <= now_ns ==> now_ns - sample->tai_ns <= channel->stale_ns) &&
-            (sample->tai_ns > now_ns ==> sample->tai_ns - now_ns <= table->future_ns); */
+            (sample->tai_ns <= now_ns ==> now_ns - sample->tai_ns <= channel->stale_ns) && (sample->tai_ns >
+            now_ns ==> sample->tai_ns - now_ns <= table->future_ns); */
 static uint32_t judge(const struct control_table *table, const struct control_channel *channel,
                       const struct engine_sample *sample, uint64_t now_ns)
 {
@@ -61,11 +62,12 @@ void rules_judge_channels(const struct control_table *table, struct engine_state
                           const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
     /*@ loop invariant 0 <= i <= CONTROL_CHANNELS_MAX;
-        loop invariant \forall integer k; 0 <= k < i ==>
-                (state->quality[k] == ENGINE_GOOD <==> state->why[k] == CAUSE_NONE);
-        loop assigns i, state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1],
-                     outputs->changed, outputs->events, outputs->events_lost,
-                     outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+        loop invariant \forall integer k; 0 <= k < i ==> (state->quality[k] == ENGINE_GOOD <==> state->why[k] ==
+                CAUSE_NONE);
+        loop
+        assigns i, state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1],
+                outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX -
+                1];
         loop variant CONTROL_CHANNELS_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_CHANNELS_MAX && i < table->channels; i++) {
         uint32_t why = judge(table, &table->channel[i], &inputs->channel[i], inputs->now_ns);
@@ -155,6 +157,7 @@ static void look_at_rate(const struct control_rule *rule, struct engine_rule_sta
     look->value = (value - memory->anchor) / ((double)over_ns / NS_PER_S);
     compare(rule, look);
     look->why = CAUSE_RATE;
+    look->partial = dt_ns < rule->window_ns;
     if (dt_ns >= rule->window_ns && !look->old) {
         memory->settled = 1;
         memory->anchor = value;
@@ -200,12 +203,16 @@ static void look_at_bit(const struct control_rule *rule, struct look *look)
 }
 
 /* The delays: `beyond` begins after on_samples and on_ns, and ends after off_samples and off_ns. Stamps that step
- * back let it begin and never let it end. */
+ * back let it begin and never let it end. What is old, or a part of a window, counts if it is out; inside it
+ * neither interrupts a demand that begins nor ends one: a ramp that goes on is below its limit at the start of
+ * every window.
+ */
 /*@ requires \valid_read(rule) && \valid(memory) && \valid_read(look) && \separated(rule, memory, look);
     assigns memory->beyond_samples, memory->beyond_since_ns, memory->beyond, memory->inside_samples,
             memory->inside_since_ns; */
 static void count(const struct control_rule *rule, struct engine_rule_state *memory, const struct look *look)
 {
+    bool proves = !look->old && !look->partial;
     if (memory->beyond == 0) {
         if (look->out) {
             if (memory->beyond_samples == 0) {
@@ -217,14 +224,14 @@ static void count(const struct control_rule *rule, struct engine_rule_state *mem
                 memory->beyond = 1;
                 memory->inside_samples = 0;
             }
-        } else if (!look->old) {
+        } else if (proves) {
             memory->beyond_samples = 0;
         }
         return;
     }
     if (!look->back) {
         memory->inside_samples = 0;
-    } else if (!look->old) {
+    } else if (proves) {
         if (memory->inside_samples == 0) {
             memory->inside_since_ns = look->t_ns;
         }
@@ -345,7 +352,8 @@ static void judge_unknown(struct engine_rule_state *memory, uint32_t why, uint64
 
 /*@ requires \valid_read(table) && \valid_read(state) && \valid_read(inputs) && \valid_read(rule);
     requires \valid(memory) && \valid(outputs) && \separated(table, inputs, memory, outputs);
-    requires \separated(rule, memory, outputs) && \separated(memory, &state->why[0 .. CONTROL_CHANNELS_MAX - 1]);
+    requires \separated(rule, memory, outputs) && \separated(rule, inputs) && \separated(memory, &state->why[0 ..
+            CONTROL_CHANNELS_MAX - 1]);
     requires \separated(outputs, state);
     assigns *memory, outputs->changed;
     ensures bad_is_unknown: rule->channel < CONTROL_CHANNELS_MAX && state->why[rule->channel] != CAUSE_NONE ==>
@@ -398,8 +406,8 @@ struct members {
     uint32_t word[CONTROL_RULES_MAX]; /* 0: clear; of the rules judged so far in this step */
 };
 
-/*@ predicate member_words(struct members *m, integer n) = \forall integer k; 0 <= k < n ==>
-            m->word[k] == 0 || m->word[k] == 1 || m->word[k] == 65536; */
+/*@ predicate member_words(struct members *m, integer n) = \forall integer k; 0 <= k < n ==> m->word[k] == 0 ||
+            m->word[k] == 1 || m->word[k] == 65536; */
 /*@ requires \valid_read(memory);
     assigns \nothing;
     ensures \result == 0 || \result == 1 || \result == 65536; */
@@ -429,7 +437,8 @@ static bool count_members(const struct members *members, const struct control_ru
     }
     /*@ loop invariant 0 <= i <= count;
         loop invariant votes % 65536 + votes / 65536 <= i;
-        loop assigns i, marks, votes;
+        loop
+        assigns i, marks, votes;
         loop variant count - i; */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t m = rule->member[i];
@@ -454,8 +463,8 @@ static bool count_members(const struct members *members, const struct control_ru
             vote_clear(n, s, d, u + 1) ==> vote_clear(n, s, d, u); */
 /*@ requires \valid_read(rule) && demanding <= CONTROL_MEMBERS_MAX && unknown <= CONTROL_MEMBERS_MAX;
     assigns \nothing;
-    ensures exact: \result == TRUTH_CLEAR <==>
-            vote_clear(rule->needed, (boolean)(rule->unknown_trips != 0), demanding, unknown);
+    ensures exact: \result == TRUTH_CLEAR <==> vote_clear(rule->needed, (boolean)(rule->unknown_trips != 0),
+            demanding, unknown);
     ensures three: \result == TRUTH_CLEAR || \result == TRUTH_DEMAND || \result == TRUTH_UNKNOWN;
     ensures demand: \result == TRUTH_DEMAND <==> demanding >= needs(rule->needed); */
 static uint32_t vote(const struct control_rule *rule, uint32_t demanding, uint32_t unknown)
@@ -509,9 +518,10 @@ static void judge_group(const struct members *members, const struct control_rule
 /* Over means over: neither can be extended. */
 /*@ requires \valid(memory) && \valid(outputs) && \separated(memory, outputs);
     assigns memory->bypass_until_ns, memory->shelved_until_ns, outputs->changed, outputs->events,
-   outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures over: memory->bypass_until_ns == 0 ||
-   memory->bypass_until_ns > now_ns; ensures not_longer: memory->bypass_until_ns == 0 || memory->bypass_until_ns ==
-   \old(memory->bypass_until_ns); */
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures over: memory->bypass_until_ns == 0 || memory->bypass_until_ns > now_ns;
+    ensures not_longer: memory->bypass_until_ns == 0 || memory->bypass_until_ns ==
+            \old(memory->bypass_until_ns); */
 static void end_what_is_over(struct engine_rule_state *memory, uint32_t index, uint64_t now_ns,
                              struct engine_outputs *outputs)
 {
@@ -526,8 +536,8 @@ static void end_what_is_over(struct engine_rule_state *memory, uint32_t index, u
 }
 
 /*@ requires \valid(memory) && \valid(outputs) && \separated(memory, outputs);
-    assigns memory->alarm, outputs->changed, outputs->events, outputs->events_lost,
-            outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
+    assigns memory->alarm, outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 ..
+            ENGINE_EVENTS_MAX - 1]; */
 static void judge_alarm(struct engine_rule_state *memory, uint32_t index, uint64_t now_ns,
                         struct engine_outputs *outputs)
 {
@@ -546,24 +556,19 @@ static void judge_alarm(struct engine_rule_state *memory, uint32_t index, uint64
     }
 }
 
-/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
-    requires index < CONTROL_RULES_MAX && \separated(table, state, inputs, outputs, members);
-    requires \valid_read(members) && member_words(members, index);
-    assigns state->rule[index], outputs->changed, outputs->events, outputs->events_lost,
-            outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid_read(members);
+    requires index < CONTROL_RULES_MAX && member_words(members, index);
+    requires \separated(table, state, inputs, outputs, members);
+    assigns state->rule[index], outputs->changed;
     ensures bad_is_unknown: FORM_LIMIT <= table->rule[index].form <= FORM_HEARTBEAT &&
-            table->rule[index].channel < CONTROL_CHANNELS_MAX &&
-            state->why[table->rule[index].channel] != CAUSE_NONE ==> state->rule[index].truth == TRUTH_UNKNOWN; */
-static void judge_rule(const struct control_table *table, struct engine_state *state,
-                       const struct engine_inputs *inputs, uint32_t index, const struct members *members,
-                       struct engine_outputs *outputs)
+            table->rule[index].channel < CONTROL_CHANNELS_MAX && state->why[table->rule[index].channel] !=
+            CAUSE_NONE ==> state->rule[index].truth == TRUTH_UNKNOWN; */
+static void judge_truth(const struct control_table *table, struct engine_state *state,
+                        const struct engine_inputs *inputs, uint32_t index, const struct members *members,
+                        struct engine_outputs *outputs)
 {
     const struct control_rule *rule = &table->rule[index];
     struct engine_rule_state *memory = &state->rule[index];
-    bool was_clear = memory->truth == TRUTH_CLEAR;
-    if ((memory->bypass_until_ns | memory->shelved_until_ns) != 0) {
-        end_what_is_over(memory, index, inputs->now_ns, outputs);
-    }
     if (rule->form >= FORM_LIMIT && rule->form <= FORM_HEARTBEAT) {
         judge_leaf(table, state, inputs, rule, memory, outputs);
     } else if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
@@ -571,14 +576,53 @@ static void judge_rule(const struct control_table *table, struct engine_state *s
     } else {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_SELF_TEST, outputs);
     }
+}
+
+/* What follows from a rule's truth by itself: the event, and the alarm that it may be. */
+/*@ requires \valid_read(rule) && \valid(memory) && \valid(outputs) && \separated(rule, memory, outputs);
+    assigns memory->demands, memory->alarm, outputs->changed, outputs->events, outputs->events_lost,
+            outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
+static void announce(const struct control_rule *rule, struct engine_rule_state *memory, bool was_clear,
+                     uint32_t index, uint64_t now_ns, struct engine_outputs *outputs)
+{
     bool clear = memory->truth == TRUTH_CLEAR;
     if (was_clear != clear && rule->role != ROLE_CONDITION) {
         memory->demands += clear ? 0 : 1;
-        engine_emit(outputs, inputs->now_ns, clear ? EVENT_RULE_OFF : EVENT_RULE_ON, index, memory->measure);
+        engine_emit(outputs, now_ns, clear ? EVENT_RULE_OFF : EVENT_RULE_ON, index, memory->measure);
     }
     if (rule->role == ROLE_ALARM) {
-        judge_alarm(memory, index, inputs->now_ns, outputs);
+        judge_alarm(memory, index, now_ns, outputs);
     }
+}
+
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid_read(members);
+    requires index < CONTROL_RULES_MAX && member_words(members, index);
+    requires \separated(table, state, inputs, outputs, members);
+    assigns state->rule[index], outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 ..
+            ENGINE_EVENTS_MAX - 1];
+    ensures bad_is_unknown: FORM_LIMIT <= table->rule[index].form <= FORM_HEARTBEAT &&
+            table->rule[index].channel < CONTROL_CHANNELS_MAX && state->why[table->rule[index].channel] !=
+            CAUSE_NONE ==> state->rule[index].truth == TRUTH_UNKNOWN; */
+static void judge_rule(const struct control_table *table, struct engine_state *state,
+                       const struct engine_inputs *inputs, uint32_t index, const struct members *members,
+                       struct engine_outputs *outputs)
+{
+    struct engine_rule_state *memory = &state->rule[index];
+    bool was_clear = memory->truth == TRUTH_CLEAR;
+    if ((memory->bypass_until_ns | memory->shelved_until_ns) != 0) {
+        end_what_is_over(memory, index, inputs->now_ns, outputs);
+    }
+    judge_truth(table, state, inputs, index, members, outputs);
+    announce(&table->rule[index], memory, was_clear, index, inputs->now_ns, outputs);
+}
+
+/*@ requires \valid(members) && \valid_read(memory) && \separated(members, memory);
+    requires index < CONTROL_RULES_MAX && member_words(members, index);
+    assigns members->word[index];
+    ensures member_words(members, index + 1); */
+static void remember(struct members *members, uint32_t index, const struct engine_rule_state *memory)
+{
+    members->word[index] = member_word(memory);
 }
 
 void rules_judge(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
@@ -588,15 +632,14 @@ void rules_judge(const struct control_table *table, struct engine_state *state, 
     uint32_t bypasses = 0;
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX && bypasses <= i;
         loop invariant member_words(&members, i);
-        loop invariant \forall integer k; 0 <= k < i && FORM_LIMIT <= table->rule[k].form <= FORM_HEARTBEAT &&
-                table->rule[k].channel < CONTROL_CHANNELS_MAX &&
-                state->why[table->rule[k].channel] != CAUSE_NONE ==> state->rule[k].truth == TRUTH_UNKNOWN;
-        loop assigns i, bypasses, members.word[0 .. CONTROL_RULES_MAX - 1], state->rule[0 .. CONTROL_RULES_MAX - 1],
-       outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; loop
-       variant CONTROL_RULES_MAX - i; */
+        loop
+        assigns i, bypasses, members.word[0 .. CONTROL_RULES_MAX - 1], state->rule[0 .. CONTROL_RULES_MAX - 1],
+                outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX -
+                1];
+        loop variant CONTROL_RULES_MAX - i; */
     for (uint32_t i = 0; i < CONTROL_RULES_MAX && i < table->rules; i++) {
         judge_rule(table, state, inputs, i, &members, outputs);
-        members.word[i] = member_word(&state->rule[i]);
+        remember(&members, i, &state->rule[i]);
         bypasses += state->rule[i].bypass_until_ns != 0 ? 1 : 0;
     }
     if (state->bypasses != bypasses) {

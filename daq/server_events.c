@@ -193,6 +193,13 @@ static void tell_events(struct server *server)
             tell_event(server, &event);
         }
     }
+    uint64_t unfit = __atomic_load_n(&board->events_lost, __ATOMIC_RELAXED);
+    if (unfit > server->shown_events_lost) {
+        snprintf(text, sizeof(text), "%" PRIu64 " events of the interlock did not fit into their step",
+                 unfit - server->shown_events_lost);
+        server_audit(server, "lost", clock_tai_ns(server->tai_minus_monotonic_ns), text);
+    }
+    server->shown_events_lost = unfit;
     if (missed > 0) {
         snprintf(text, sizeof(text), "%" PRIu64 " events of the interlock were overwritten unread", missed);
         log_line("%s", text);

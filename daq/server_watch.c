@@ -10,6 +10,7 @@
 
 #include "control/outbox.h"
 #include "control/output.h"
+#include "control/register.h"
 #include "daq/launch.h"
 #include "daq/log.h"
 #include "daq/server.h"
@@ -34,15 +35,25 @@
 #define EXIT_CANNOT_START     2
 #define EXIT_NOT_EXECUTED     127
 
+/* A file may lie on a disk that makes its writer wait, as long as it likes. */
+static bool may_wait(const struct control_device *device, int fd)
+{
+    return device->kind == DEVICE_FILE || (device->kind == DEVICE_MEMORY && register_is_file(fd));
+}
+
+/* Files last, as in control: no other output waits for them. */
 void server_outputs_safe(struct server *server)
 {
     struct output_message message = {.decided_tai_ns = clock_tai_ns(server->tai_minus_monotonic_ns),
                                      .energised = 0,
                                      .origin = OUTPUT_SUPERVISOR};
     message.number = server->safe_number++;
-    for (uint32_t i = 0; i < server->plan.table.devices; i++) {
-        if (server->device_fd[i] >= 0) {
-            (void)output_send(&server->plan.table, i, server->device_fd[i], &message);
+    for (int files = 0; files < 2; files++) {
+        for (uint32_t i = 0; i < server->plan.table.devices; i++) {
+            int fd = server->device_fd[i];
+            if (fd >= 0 && may_wait(&server->plan.table.device[i], fd) == (files != 0)) {
+                (void)output_send(&server->plan.table, i, fd, &message);
+            }
         }
     }
 }

@@ -11,18 +11,22 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RIG_COILS        32
 #define RIG_FUNCTION_AT  7 /* behind the TCP header and the unit */
 #define RIG_WRITE_COILS  0x0f
 #define RIG_FIRST_VALUES 13
+#define RIG_ANSWER_BYTES 12
+#define RIG_PAUSE_NS     50000000
 
 enum rig_mode {
     RIG_NORMAL = 0,
     RIG_MUTE = 1,      /* takes requests and never answers */
     RIG_EXCEPTION = 2, /* answers that it will not */
-    RIG_WELDED = 3     /* says done, and coil 2 stays on */
+    RIG_WELDED = 3,    /* says done, and coil 2 stays on */
+    RIG_DRIBBLE = 4    /* says done, a byte at a time with long pauses */
 };
 
 struct rig_state {
@@ -40,6 +44,20 @@ struct modbus_rig {
     struct rig_state *state;
 };
 
+/* To a write of coils: its own first bytes. */
+static void rig_dribble(modbus_t *context, const uint8_t *query)
+{
+    uint8_t answer[RIG_ANSWER_BYTES];
+    struct timespec pause = {.tv_nsec = RIG_PAUSE_NS};
+    memcpy(answer, query, sizeof(answer));
+    answer[4] = 0;
+    answer[5] = RIG_ANSWER_BYTES - 6;
+    for (size_t i = 0; i < sizeof(answer); i++) {
+        (void)!send(modbus_get_socket(context), &answer[i], 1, MSG_NOSIGNAL);
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void rig_answer(modbus_t *context, modbus_mapping_t *map, struct rig_state *state, const uint8_t *query,
                        int n, bool *written)
 {
@@ -53,6 +71,8 @@ static void rig_answer(modbus_t *context, modbus_mapping_t *map, struct rig_stat
     }
     if (mode == RIG_EXCEPTION) {
         modbus_reply_exception(context, query, MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE);
+    } else if (mode == RIG_DRIBBLE && query[RIG_FUNCTION_AT] == RIG_WRITE_COILS) {
+        rig_dribble(context, query);
     } else if (mode != RIG_MUTE) {
         memcpy(map->tab_bits, state->coil, RIG_COILS);
         modbus_reply(context, query, n, map);

@@ -121,9 +121,13 @@ static uint32_t position_of(const struct reference_step *s, uint32_t output)
         return POSITION_UNKNOWN;
     }
     double v = s->inputs->channel[f->channel].value;
-    return f->form == FEEDBACK_BITS    ? position_of_bits(f, v)
-           : f->form == FEEDBACK_VALUE ? position_of_value(f, v)
-                                       : POSITION_UNKNOWN;
+    uint32_t position = f->form == FEEDBACK_BITS    ? position_of_bits(f, v)
+                        : f->form == FEEDBACK_VALUE ? position_of_value(f, v)
+                                                    : POSITION_UNKNOWN;
+    if (s->inputs->channel[f->channel].old != 0 && position != s->r->output[output].position) {
+        return POSITION_UNKNOWN; /* an old sample may agree, and says nothing new */
+    }
+    return position;
 }
 
 static bool has_feedback(const struct control_table *table, uint32_t output)
@@ -492,7 +496,7 @@ static void move(struct reference_step *s, const struct machine_inputs *in)
     }
     if (s->before == ENGINE_INIT) {
         r->first_out.count = 1;
-        r->first_out.cause[0] = reference_plain_cause(s, CAUSE_STARTUP);
+        r->first_out.cause[0] = reference_plain_cause(s, r->code == ENGINE_FAULT ? CAUSE_SELF_TEST : CAUSE_STARTUP);
     }
     /* A state code that went wrong while outputs were energised takes their permit, too. */
     if ((reference_permits(s->before) || r->energised != 0) && !reference_permits(r->code)) {

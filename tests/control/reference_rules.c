@@ -193,7 +193,8 @@ static void judge_rate(const struct control_rule *rule, struct reference_rule *m
     uint64_t w = dt > rule->window_ns ? dt : rule->window_ns;
     m->measure = (v - m->anchor) / ((double)w / SECOND_NS);
     bool out = is_out(rule, m->measure);
-    delays(rule, m, out, is_back(rule, m->measure), old, t);
+    /* Half a window inside is not a window inside. */
+    delays(rule, m, out, is_back(rule, m->measure), old || dt < rule->window_ns, t);
     decide(m, CAUSE_RATE, old);
     if (dt >= rule->window_ns && !old) {
         m->settled = true;

@@ -218,6 +218,21 @@ Test(actuator, a_server_that_never_answers_is_told)
     expect_follows(7);
 }
 
+/* An answer that has begun is no reason to wait for the rest of it: a trip may be behind it. */
+Test(actuator, a_server_that_dribbles_its_answer_is_one_that_does_not_answer)
+{
+    begin();
+    expect_follows(7);
+    actuator_fini(&actuator);
+    table.output_fault_ns = 800 * CLOCK_NS_PER_MS; /* 200 ms for an answer; this one takes 600 */
+    rig_mode(&rig, RIG_DRIBBLE);
+    begin();
+    put_and_step(7);
+    cr_assert_eq(outbox->answer.error, -ETIMEDOUT);
+    table.output_fault_ns = FAULT_NS;
+    rig_mode(&rig, RIG_NORMAL);
+}
+
 Test(actuator, an_exception_is_told_and_the_connection_kept)
 {
     begin();

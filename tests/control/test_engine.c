@@ -155,6 +155,33 @@ Test(engine, every_event_in_every_state)
     }
 }
 
+static bool told(uint32_t kind)
+{
+    for (uint32_t i = 0; i < outputs.events; i++) {
+        if (outputs.event[i].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* However much else there is to tell: the audit log learns from these what became of the permit. */
+Test(engine, a_trip_is_told_if_every_channel_goes_at_once)
+{
+    table_make_bare(&table);
+    while (table.channels < CONTROL_CHANNELS_MAX) {
+        table_add_high(&table, table_add_channel(&table), 100);
+    }
+    rig_start();
+    sample_all(0);
+    arm();
+    inputs.now_ns += 2 * TEST_STALE_NS;
+    step(COMMAND_NONE);
+    expect(ENGINE_TRIPPED, "all stale");
+    cr_assert(told(EVENT_TRIP) && told(EVENT_STATE));
+    cr_assert_gt(outputs.events_lost, 0);
+}
+
 /* Invariant 1: permit only in ARMING or ARMED, and then on every output. Invariant 5: an illegal state is FAULT.
  * IL-023 IL-027 */
 Test(engine, invariant_1_and_5_random_state_values)

@@ -280,6 +280,24 @@ Test(loop, a_stall_trips_whatever_the_mode)
     cr_assert_geq(board.worst_gap_ns, 20 * CLOCK_NS_PER_MS);
 }
 
+/* A hold ends, and the loop was stopped between its look and the send: the trip is one that can be reset, not a
+ * fault because the rest of the cycle went by an earlier time than the trip. */
+Test(loop, a_stall_before_a_hold_ends_is_a_trip_and_no_fault)
+{
+    table.rule[0].role = ROLE_HOLD;
+    arm();
+    publish(500, 50);
+    loop_cycle(&loop);
+    cr_assert_eq(loop.energised, 0, "held");
+    cr_assert_eq(loop.state.code, ENGINE_ARMED);
+    table.stall_trip_ns = 1; /* from here on every cycle was stopped for too long once it is under way */
+    loop.cycle_ns = 0;
+    publish(50, 50);
+    loop_cycle(&loop);
+    cr_assert_eq(loop.energised, 0);
+    cr_assert_eq(loop.state.code, ENGINE_TRIPPED, "%s", engine_state_name(loop.state.code));
+}
+
 /* IL-064 */
 Test(loop, a_miss_trips_only_where_it_is_said_to)
 {

@@ -308,6 +308,44 @@ Test(roles, an_output_that_leaves_by_itself_trips_the_rest)
     expect(ENGINE_TRIPPED, "between for too long");
 }
 
+/* The same, from a frame that came after a newer one. */
+static uint32_t old_position(double bits, uint32_t command)
+{
+    uint64_t tai_ns = inputs.channel[2].tai_ns;
+    inputs_sample(&inputs, 2, bits, tai_ns);
+    inputs.channel[2].old = 1;
+    return step(command);
+}
+
+/* IL-055 IL-060: a late frame from before a command proves no move, neither to an operator nor to a proof test. */
+Test(roles, an_old_frame_proves_no_position)
+{
+    make_feedback();
+    arm_with_feedback();
+    position(2, COMMAND_TRIP);
+    position(2, COMMAND_NONE);
+    old_position(1, COMMAND_RESET);
+    expect(ENGINE_TRIPPED, "welded, whatever an old frame says");
+    step(COMMAND_NONE);
+    step(COMMAND_RESET);
+    expect(ENGINE_TRIPPED, "and it goes on saying it");
+    position(1, COMMAND_NONE);
+    old_position(1, COMMAND_RESET);
+    expect(ENGINE_READY, "it may say what is known");
+    make_feedback();
+    arm_with_feedback();
+    inputs.command_index = 0;
+    position(2, COMMAND_TEST);
+    old_position(1, COMMAND_NONE);
+    cr_assert_eq(state.test.phase, 1, "not seen to be safe");
+    make_feedback();
+    arm_with_feedback();
+    old_position(1, COMMAND_NONE);
+    expect(ENGINE_ARMED, "nor did it leave by itself");
+    position(2, COMMAND_NONE);
+    expect(ENGINE_ARMED, "as the next one shows");
+}
+
 static const struct {
     double energised_at, safe_at, value;
     uint32_t position;

@@ -196,7 +196,10 @@ Test(rules, rate)
     cr_assert_eq(state.rule[0].why, CAUSE_RATE);
     cr_assert_float_eq(state.rule[0].measure, 1010, 1e-6);
     cr_assert_eq(on(-5.1), TRUTH_DEMAND, "and the other way");
-    cr_assert_eq(on(5), TRUTH_CLEAR);
+    for (int i = 4; i < 10; i++) {
+        cr_assert_eq(on(5), TRUTH_DEMAND, "%d ms of the window", i);
+    }
+    cr_assert_eq(on(5), TRUTH_CLEAR, "a whole window");
     cr_assert_eq(on((double)NAN), TRUTH_UNKNOWN);
     cr_assert_eq(on(5), TRUTH_UNKNOWN, "all over again");
 }
@@ -213,6 +216,55 @@ Test(rules, rate_is_never_clear_before_a_window)
         cr_assert_neq(on(100), TRUTH_CLEAR, "sample %d, ten times too fast", i);
     }
     cr_assert_eq(on(100), TRUTH_DEMAND);
+}
+
+/* IL-007: each window begins with a difference of nothing; a ramp that goes on stays a demand all the same. */
+Test(rules, a_ramp_that_goes_on_stays_a_demand)
+{
+    watch(FORM_RATE);
+    rule_limits(rule, -1000, 1000, 0);
+    rule->role = ROLE_HOLD;
+    for (int i = 0; i <= 10; i++) {
+        on(0);
+    }
+    arm();
+    double value = 0;
+    for (int i = 0; i < 100; i++) {
+        value += 2; /* twice as fast as it may */
+        uint32_t seen = on(value);
+        cr_assert(i < 10 || seen == TRUTH_DEMAND, "ms %d of the ramp", i);
+        cr_assert(i < 10 || outputs.energised == 0, "ms %d of the ramp: energised again", i);
+    }
+    for (int i = 0; i < 20; i++) {
+        on(value);
+    }
+    cr_assert_eq(truth(), TRUTH_CLEAR);
+    cr_assert_neq(outputs.energised, 0);
+}
+
+/* IL-007 IL-021: .. and a delay that is longer than the window is over some time. */
+Test(rules, a_delayed_rate_demands)
+{
+    for (int by_samples = 0; by_samples < 2; by_samples++) {
+        watch(FORM_RATE);
+        rule_limits(rule, -1000, 1000, 0);
+        rule->on_ns = by_samples ? 0 : 25 * MS;
+        rule->on_samples = by_samples ? 25 : 1;
+        double value = 0;
+        for (int i = 0; i < 100; i++) {
+            value += 2;
+            on(value);
+        }
+        cr_assert_eq(truth(), TRUTH_DEMAND, "100 ms of a ramp, by samples: %d", by_samples);
+        watch(FORM_RATE);
+        rule_limits(rule, -1000, 1000, 0);
+        rule->on_ns = 25 * MS;
+        for (int i = 0; i < 100; i++) {
+            value += i % 20 < 10 ? 2 : 0; /* one window in two */
+            on(value);
+        }
+        cr_assert_neq(truth(), TRUTH_DEMAND, "a window inside interrupts it");
+    }
 }
 
 /* IL-008 */

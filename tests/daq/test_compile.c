@@ -269,6 +269,12 @@ static const struct bad bads[] = {
     {"channel: q, high: 8", "channel: q", "37:5", "high, low or both"},
     {"name: r2", "name: r1", "37:6", "a second rule"},
     {"delay_samples: 3", "delay_samples: 0", "36:47", "1 to 1000000"},
+    {"  - {name: r1, channel: p, high: 150, low: 1, delay_samples: 3}\n",
+     "  - {name: r1.pre, channel: p, low: 1}\n  - {name: r1, channel: p, high: 150, pre_alarm_high: 140}\n", "37:6",
+     "as another rule above"},
+    {"  - {name: r1, channel: p, high: 150, low: 1, delay_samples: 3}\n",
+     "  - {name: r1, channel: p, high: 150, pre_alarm_high: 140}\n  - {name: r1.pre, channel: p, low: 1}\n", "37:6",
+     "a second rule"},
     {"delay_ms: 2.5", "delay_ms: -1", "37:37", "0 to 3600000"},
     {"line: 5", "line: 0", "40:53", "already another output"},
     {"line: 5", "line: 32", "40:53", "0 to 31"},
@@ -314,6 +320,42 @@ Test(compile, what_cannot_be_right_is_refused_with_its_place)
                            errors.text);
         cr_assert_not_null(strstr(errors.text, bads[i].piece), "'%s': expected '%s' in\n%s", bads[i].replace,
                            bads[i].piece, errors.text);
+    }
+}
+
+/* The rule r1 looks at p, whose samples may be 100 ms apart; the loop has half a millisecond. */
+static const struct {
+    const char *rule;
+    const char *conditions;
+    unsigned least_ms; /* the process safety time that is just enough */
+} budgets[] = {
+    {"channel: p, high: 150", "", 101},
+    {"channel: p, high: 150, on_delay_samples: 3", "", 301},
+    {"channel: p, high: 150, on_delay_ms: 50", "", 251}, /* over at the first sample behind it */
+    {"channel: p, stuck_ms: 300", "", 401},
+    {"channel: p, heartbeat_ms: 300", "", 401},
+    {"channel: p, rate_high: 5, window_ms: 1000", "", 2201}, /* it may begin just behind the start of a window */
+    {"channel: p, rate_high: 5, window_ms: 1000, on_delay_samples: 2", "", 3301},
+    {"any: [c]", "conditions: [{name: c, channel: p, high: 150, off_delay_ms: 5000}]\n", 101},
+    {"not: c", "conditions: [{name: c, channel: p, high: 150, on_delay_ms: 5000}]\n", 101},
+    {"not: c", "conditions: [{name: c, channel: p, high: 150, off_delay_ms: 5000}]\n", 5201}, /* c must end first */
+    {"not: c", "conditions: [{name: c, channel: p, high: 150, off_delay_samples: 4}]\n", 401},
+};
+
+Test(compile, a_process_safety_time_must_be_enough)
+{
+    for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++) {
+        for (unsigned less = 0; less < 2; less++) {
+            char text[8192];
+            char path[32];
+            char rules[512];
+            snprintf(rules, sizeof(rules), "%srules:\n  - {name: r1, %s, process_safety_time_ms: %u}\n",
+                     budgets[i].conditions, budgets[i].rule, budgets[i].least_ms - less);
+            mutate(text, "rules:\n  - {name: r1, channel: p, high: 150, low: 1, delay_samples: 3}\n", rules);
+            int code = compile_text(text, path);
+            cr_assert_eq(code == 0, less == 0, "%s, %u ms: %s", budgets[i].rule, budgets[i].least_ms - less,
+                         code == 0 ? "accepted" : errors.text);
+        }
     }
 }
 

@@ -160,9 +160,10 @@ static const struct bad bads[] = {
     {"kind: modbus, target: \"127.0.0.1:502\", heartbeat: true", ":16:", "behind control's back"},
     {"kind: file, target: /tmp/x, unit_id: 1", ":16:", "only an output of kind modbus"},
     {"kind: file, target: /tmp/x, register: {at_byte: 0}", ":16:", "only an output of kind memory"},
-    {"kind: file, target: /tmp/x, without_heartbeat: accepted", ":16:", "only an output of kind memory"},
+    {"kind: file, target: /tmp/x, without_heartbeat: accepted", ":16:", "only an output of kind gpio or memory"},
     {"kind: file, target: /tmp/x, line: 32", ":16:", "0 to 31"},
     {"kind: memory, target: /dev/uio0", ":16:5", "nothing releases a register"},
+    {"kind: gpio, target: /dev/gpiochip0", ":16:5", "nothing releases a GPIO line"},
     {"kind: memory, target: /dev/uio0, without_heartbeat: yes", ":16:", "yes"},
     {"kind: memory, target: /dev/uio0, heartbeat: true, register: {width_bytes: 3}", ":16:", "1, 2, 4 or 8 bytes"},
     {"kind: memory, target: /dev/uio0, heartbeat: true, register: {at_byte: 2}", ":16:", "a multiple of"},
@@ -210,6 +211,12 @@ Test(compile_outputs, what_cannot_be_right_is_refused)
 
 Test(compile_outputs, two_that_are_in_each_others_way_are_refused)
 {
+    expect_bad("  - {name: a, kind: udp, target: \"127.0.0.1:7000\"}\n"
+               "  - {name: b, kind: udp, target: \"127.0.0.1:07000\"}\n",
+               ":17:", "already another output");
+    expect_bad("  - {name: a, kind: file, target: /dev/null}\n"
+               "  - {name: b, kind: file, target: /dev/../dev/null}\n",
+               ":17:", "already another output");
     expect_bad("  - {name: a, kind: gpio, target: /dev/gpiochip0, line: 40}\n"
                "  - {name: b, kind: gpio, target: /dev/gpiochip0, line: 40}\n",
                ":17:", "line 40 of /dev/gpiochip0 is already another output");

@@ -4,6 +4,8 @@
  * bytes, ns), which is mapped before the process is sealed and may be rewritten at any time. CLOCK_MONOTONIC is the
  * machine's.
  *
+ * A write at an offset (an output that is a file, by sluiced) takes as long as the third number says.
+ *
  * The interlock's table becomes a private copy if SLUICE_TEST_TABLE is set, so that a bit of it can be flipped
  * through /proc/PID/mem: the real one is sealed, and no process can do to it what a cosmic ray can. */
 #include <errno.h>
@@ -21,6 +23,7 @@
 struct faults {
     int64_t ahead_ns;
     int64_t sync_ns;
+    int64_t pwrite_ns;
 };
 
 static const struct faults *faults;
@@ -59,25 +62,37 @@ int clock_gettime(clockid_t id, struct timespec *now)
     return 0;
 }
 
-static void slow_disk(void)
+static void slow_disk(int64_t ns)
 {
-    int64_t ns = faults != NULL ? __atomic_load_n(&faults->sync_ns, __ATOMIC_RELAXED) : 0;
     struct timespec pause = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
     if (ns > 0) {
         nanosleep(&pause, NULL);
     }
 }
 
+static int64_t sync_ns(void)
+{
+    return faults != NULL ? __atomic_load_n(&faults->sync_ns, __ATOMIC_RELAXED) : 0;
+}
+
 int fsync(int fd)
 {
-    slow_disk();
+    slow_disk(sync_ns());
     return (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
-    slow_disk();
+    slow_disk(sync_ns());
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset)
+{
+    if (faults != NULL && strcmp(program_invocation_short_name, "sluiced") == 0) {
+        slow_disk(__atomic_load_n(&faults->pwrite_ns, __ATOMIC_RELAXED));
+    }
+    return syscall(SYS_pwrite64, fd, bytes, count, offset);
 }
 
 void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)

@@ -109,14 +109,14 @@ class Preload:
         self.case = case
         self.path = case.path(f"clock{case.count()}")
         with open(self.path, "wb") as file:
-            file.write(bytes(16))
+            file.write(bytes(24))
         case.assertTrue(os.path.exists(FAULTCLOCK), f"{FAULTCLOCK} does not exist: build the target faultclock")
         self.environment = {"LD_PRELOAD": FAULTCLOCK, "SLUICE_TEST_CLOCK": self.path}
 
-    def set(self, ahead_s=0, sync_s=0):
+    def set(self, ahead_s=0, sync_s=0, pwrite_s=0):
         at = tai_ns()
         with open(self.path, "r+b", buffering=0) as file:
-            file.write(struct.pack("<qq", int(ahead_s * 1e9), int(sync_s * 1e9)))
+            file.write(struct.pack("<qqq", int(ahead_s * 1e9), int(sync_s * 1e9), int(pwrite_s * 1e9)))
         return at
 
 

@@ -104,6 +104,22 @@ class Authority(support.Case):
         self.assertEqual(self.as_user("trip", user=DAEMON, group=DAEMON).returncode, 0)
         actuator.wait_permit(False)
 
+    def test_a_user_who_takes_every_place_keeps_nobody_from_a_trip(self):
+        server, _, actuator = self.open_server({"trip": {"users": ["daemon"]}})
+        server.make_armed()
+        crowd = ("import socket, sys\nheld = []\nfor _ in range(300):\n"
+                 "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n    s.connect(sys.argv[1])\n"
+                 "    held.append(s)\nprint('held', flush=True)\nsys.stdin.read()\n")
+        with subprocess.Popen([support.PYTHON, "-c", crowd, self.socket_path(server)], user=NOBODY, group=NOBODY, cwd="/",
+                              extra_groups=[], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            try:
+                self.assertEqual(process.stdout.readline(), b"held\n")
+                support.wait_until(lambda: "refused a connection" in server.log(), "the refusal")
+                self.assertEqual(self.as_user("trip", user=DAEMON, group=DAEMON).returncode, 0)
+                actuator.wait_permit(False)
+            finally:
+                process.kill()
+
     def test_every_command_has_its_key(self):
         """IL-070"""
         for key, command in COMMANDS.items():

@@ -67,6 +67,20 @@ class Config(support.Case):
                 done = self.cli("check", self.write(text))
                 self.assertEqual(done.returncode, 0, f"{name}: {done.stderr}")
 
+    def test_the_interlock_of_the_readme_is_good(self):
+        """The excerpt that README shows, with the parts of the example that it leaves out."""
+        with open(os.path.join(support.ROOT, "README.md"), encoding="utf-8") as file:
+            shown = re.search(r"^    conditions:\n(    .*\n)+", file.read(), re.M)[0]
+        with open(os.path.join(support.ROOT, "tools/examples/interlock.yaml"), encoding="utf-8") as file:
+            whole = file.read()
+        parts = {part.partition(":")[0]: part for part in re.split(r"^(?=[a-z])", whole, flags=re.M)}
+        text = "".join(parts[key] for key in ("instance", "memory", "control", "workers", "rings", "sources"))
+        text += re.sub(r"^    ", "", shown, flags=re.M)
+        if os.cpu_count() < 2:
+            text = re.sub(r"core: 1\b", "core: 0", text)
+        done = self.cli("check", self.write(text))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_unknown_keys(self):
         for where in ("", "control", "memory", "workers", "rings", "sources", "rules", "outputs"):
             text = self.good()

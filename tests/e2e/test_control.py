@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 
+import faults_bench
 import support
 from support import Command, exists, wait_until
 
@@ -51,6 +52,25 @@ class Control(support.Case):
         self.assertLess(min(took_ms), SAFE_WITHIN_MS)
         self.assertIn("outputs driven safe", server.log())
         self.assertEqual(server.status()["processes"][2]["restarts"], 0)
+
+    def test_killed_while_an_output_is_a_file_on_a_disk_that_hangs(self):
+        """Whatever stands first in the configuration: nobody waits for the file's disk but the file."""
+        preload = faults_bench.Preload(self)
+        port = support.free_udp_port()
+        actuator = support.Actuator(self)
+        outputs = [{"name": "lamp", "kind": "file", "target": self.path("lamp")}, *support.outputs_to(actuator.target)]
+        server = self.server(support.config(self.instance, [support.udp_source(port)], outputs),
+                             environment=preload.environment)
+        support.SensorUdp(self, port).start()
+        server.start()
+        control = self.armed(server, actuator)
+        preload.set(pwrite_s=support.PATIENCE_S + 10)
+        killed_ns = time.time_ns()
+        server.kill(control)
+        wait_until(lambda: [c for c in actuator.since(killed_ns) if c.origin == Command.SUPERVISOR],
+                   "the supervisor's command", support.PATIENCE_S / 2)
+        preload.set()
+        server.kill(server.pid)  # it hangs in the file
 
     def test_killed_while_others_ask_for_the_status(self):
         """The same bound while a hundred clients keep the supervisor busy."""
@@ -195,6 +215,24 @@ class Control(support.Case):
         self.assertFalse([c for c in actuator.since(0) if c.energised])
         self.assertEqual(server.status()["interlock"]["state"], "ready")
         server.make_armed()
+
+    def test_a_trip_outlasts_a_control_process_that_stalls(self):
+        """However long it takes until control looks: the next command waits behind the trip, and is not put in its place."""
+        server, _, actuator = self.udp_server(source={"channels": support.channels(stale_ms=60000)}, stall_trip_ms=60000,
+                                              silence_ms=60000, output_fault_ms=60000)
+        control = self.armed(server, actuator)
+        server.kill(control, signal.SIGSTOP)
+        client = support.connect(self.socket_path(server))
+        client.send(support.request(support.TRIP))
+        self.assertIn(b"does not answer", client.recv(4096))
+        client.close()
+        client = support.connect(self.socket_path(server))
+        self.assertNotEqual(support.call(client, support.ACKNOWLEDGE_ALARM)[0], 0)
+        server.kill(control, signal.SIGCONT)
+        actuator.wait_permit(False, 5)
+        server.wait_state("tripped")
+        self.assertEqual(support.call(client, support.ACKNOWLEDGE_ALARM)[0], 0)
+        client.close()
 
     def test_commands_while_control_is_away(self):
         server, _, actuator = self.udp_server(silence_ms=8000, stall_trip_ms=300)

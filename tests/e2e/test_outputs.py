@@ -284,7 +284,7 @@ class Refused(Outputs):
     def test_what_is_no_gpio_chip(self):
         path = self.path("chip")
         open(path, "wb").close()
-        self.refused({"name": "a", "kind": "gpio", "target": path, "line": 3}, "expected a GPIO chip")
+        self.refused({"name": "a", "kind": "gpio", "target": path, "line": 3, "heartbeat": True}, "expected a GPIO chip")
 
     def test_what_is_no_watchdog(self):
         path = self.path("watchdog")

@@ -18,7 +18,7 @@ RUN_DIR = DEMO / "run"
 HUGE_PAGES = 64
 HUGE_PAGES_STATE = DEMO / "huge-pages.state"
 PR_SET_PDEATHSIG = 1
-STOP_PATIENCE_S = 5
+STOP_PATIENCE_S = 15  # sluiced gives its black box 10 s to finish a report
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -70,17 +70,23 @@ class Children:
 
     def start(self, name, arguments, log):
         """Standard output and error go to the file `log`."""
-        with open(log, "wb") as output:
-            child = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=output,
-                                     stderr=output, start_new_session=True, preexec_fn=self.end_with_us)
-        child.name, child.log = name, log
-        self.running.append(child)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # an interruption here would forget a child that runs
+        try:
+            with open(log, "wb") as output:
+                child = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=output,
+                                         stderr=output, start_new_session=True,
+                                         preexec_fn=lambda: self.end_with_us(before))
+            child.name, child.log = name, log
+            self.running.append(child)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return child
 
-    def end_with_us(self):
+    def end_with_us(self, signals):
         self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         for number in STOPS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
 
     def stop(self, child):
         if child not in self.running:
@@ -214,8 +220,25 @@ class Server:
             raise DemoError(f"expected a reply of protocol version {self.VERSION}, found version {version}")
         return code, reply[self.REPLY.size:].split(b"\0")[0].decode()
 
-    def must(self, command):
-        code, text = self.ask(command, self.instance)
+    def wait_gate(self):
+        """Nothing that the arming gate asks for is missing any more."""
+        missing = {}
+
+        def passes():
+            status = self.status()
+            if status is None:
+                return False
+            missing.clear()
+            missing.update(status["interlock"]["gate"]["advice"])
+            return not status["interlock"]["gate"]["missing"]
+
+        try:
+            wait_for("the arming gate to pass", passes, 10)
+        except DemoError as late:
+            raise DemoError(f"{late}; it misses " + "; ".join(f"{k}: {v}" for k, v in missing.items())) from None
+
+    def must(self, command, *operands):
+        code, text = self.ask(command, self.instance, *operands)
         if code != 0:
             raise DemoError(f"sluice {command} was refused: {text.strip()}")
 
