@@ -259,85 +259,115 @@ static uint32_t carry_out(const struct control_table *table, struct engine_state
     return orders_carry_out(table, state, inputs, pressed, outputs);
 }
 
-/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
-    requires \separated(table, state, inputs, outputs);
-    assigns *state, *outputs;
-    ensures legal: legal(state->code);
-    ensures fault_absorbs: \old(state->code) == ENGINE_FAULT ==> state->code == ENGINE_FAULT;
-    ensures illegal_is_fault: !legal(\old(state->code)) ==> state->code == ENGINE_FAULT;
-    ensures self_test: self_test_bad != 0 ==> state->code == ENGINE_FAULT;
-    ensures own: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || pressed == COMMAND_TRIP ||
-            inputs->output_fault != 0 ==> !permits(state->code);
-    ensures demand: state->demand_count > 0 ==> !permits(state->code);
-    ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) || (\old(state->code) ==
-            ENGINE_READY && pressed == COMMAND_ARM && state->gate_missing == 0);
-    ensures trip_stays: \old(state->code) == ENGINE_TRIPPED ==> state->code == ENGINE_TRIPPED || state->code ==
-            ENGINE_FAULT || (state->code == ENGINE_READY && pressed == COMMAND_RESET);
-    ensures gate_as_it_was: state->gate_missing == \old(state->gate_missing);
-    ensures command_as_it_was: state->energised == \old(state->energised); */
-static void decide(const struct control_table *table, struct engine_state *state,
-                   const struct engine_inputs *inputs, uint32_t pressed, bool self_test_bad,
-                   struct engine_outputs *outputs)
-{
+/* What a step has found out before it moves. */
+struct findings {
     struct readback readback;
     struct causes causes;
-    uint32_t before = state->code;
-    uint64_t now_ns = inputs->now_ns;
-    readback_judge(table, state, inputs, outputs, &readback);
-    causes_collect(table, state, inputs, &readback, self_test_bad, pressed == COMMAND_TRIP, &causes);
+    uint32_t pressed;
+    bool self_test_bad;
+};
+
+/* The next state. Whatever of it is not about the outputs is done already. */
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid(found);
+    requires \separated(table, state, inputs, outputs, found);
+    assigns state->output[0 .. CONTROL_OUTPUTS_MAX - 1], state->cause[0 .. ENGINE_CAUSES_MAX - 1],
+            state->cause_count, state->demand_count, state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses,
+            state->test, found->readback, found->causes, outputs->answer, outputs->changed, outputs->events,
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures counts: state->cause_count <= ENGINE_CAUSES_MAX;
+    ensures legal: legal(\result);
+    ensures fault_absorbs: state->code == ENGINE_FAULT ==> \result == ENGINE_FAULT;
+    ensures illegal_is_fault: !legal(state->code) ==> \result == ENGINE_FAULT;
+    ensures self_test: found->self_test_bad != 0 ==> \result == ENGINE_FAULT;
+    ensures own: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || found->pressed == COMMAND_TRIP
+            || inputs->output_fault != 0 ==> !permits(\result);
+    ensures demand: permits(\result) ==> state->demand_count == 0;
+    ensures permit_by_arm_only: permits(\result) ==> permits(state->code) || (state->code == ENGINE_READY &&
+            found->pressed == COMMAND_ARM && state->gate_missing == 0);
+    ensures trip_stays: state->code == ENGINE_TRIPPED ==> \result == ENGINE_TRIPPED || \result == ENGINE_FAULT
+            || (\result == ENGINE_READY && found->pressed == COMMAND_RESET); */
+static uint32_t choose(const struct control_table *table, struct engine_state *state,
+                       const struct engine_inputs *inputs, struct findings *found, struct engine_outputs *outputs)
+{
+    const struct causes *causes = &found->causes;
+    uint32_t pressed = found->pressed;
+    readback_judge(table, state, inputs, outputs, &found->readback);
+    causes_collect(table, state, inputs, &found->readback, found->self_test_bad, pressed == COMMAND_TRIP,
+                   &found->causes);
     uint32_t answered = carry_out(table, state, inputs, pressed, outputs);
-    uint32_t kept_safe = state->latched | causes.partial | causes.held;
+    uint32_t kept_safe = state->latched | causes->partial | causes->held;
     struct machine_inputs in = {.reset_edge = pressed == COMMAND_RESET,
                                 .arm_edge = pressed == COMMAND_ARM,
                                 .test_edge = pressed == COMMAND_TEST &&
                                              proof_test_possible(table, state, inputs->command_index) &&
                                              (kept_safe >> inputs->command_index & 1) == 0,
-                                .self_test_bad = self_test_bad,
-                                .blocked = causes.blocked,
-                                .demand = causes.demand,
+                                .self_test_bad = found->self_test_bad,
+                                .blocked = causes->blocked,
+                                .demand = causes->demand,
                                 .gate_passed = state->gate_missing == 0,
-                                .followed = readback.astray == 0,
-                                .feedback_late = readback.late != 0,
+                                .followed = found->readback.astray == 0,
+                                .feedback_late = found->readback.late != 0,
                                 .test_done = 0};
-    if (!self_test_bad && !causes.demand) {
-        in.test_done = proof_test_done(state, kept_safe, now_ns, outputs);
+    if (!found->self_test_bad && !causes->demand) {
+        in.test_done = proof_test_done(state, kept_safe, inputs->now_ns, outputs);
     }
-    uint32_t next = machine_next(before, &in);
-    outputs->answer = answered != ANSWER_NONE ? answered : answer(before, next, pressed, &in);
+    uint32_t next = machine_next(state->code, &in);
+    outputs->answer = answered != ANSWER_NONE ? answered : answer(state->code, next, pressed, &in);
+    return next;
+}
+
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid_read(found);
+    requires \separated(table, state, inputs, outputs, found) && state->cause_count <= ENGINE_CAUSES_MAX;
+    assigns state->code, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count, state->demand_count,
+            state->trips, state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count,
+            state->first_out_open, state->test, state->bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1],
+            state->latched, state->held, outputs->tripped, outputs->trip_cause, outputs->changed, outputs->events,
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures moved: state->code == next;
+    ensures permits(next) ==> state->demand_count == \old(state->demand_count); */
+static void move_to(const struct control_table *table, struct engine_state *state,
+                    const struct engine_inputs *inputs, const struct findings *found, uint32_t next,
+                    struct engine_outputs *outputs)
+{
+    uint32_t before = state->code;
+    uint64_t now_ns = inputs->now_ns;
     bool held_permit = machine_permits(before) || state->energised != 0;
-    if (held_permit && !machine_permits(next)) {
-        withdraw(table, state, inputs, &readback, next, self_test_bad, outputs);
+    bool permitted = machine_permits(next);
+    if (held_permit && !permitted) {
+        withdraw(table, state, inputs, &found->readback, next, found->self_test_bad, outputs);
     }
     enter(state, next, now_ns, outputs);
     if (before == ENGINE_ARMED && next == ENGINE_TEST) {
         proof_test_begin(state, inputs->command_index, now_ns, outputs);
     }
-    if (machine_permits(next)) {
-        latch(state, &causes, now_ns, outputs);
+    if (permitted) {
+        latch(state, &found->causes, now_ns, outputs);
     }
-    hold(state, machine_permits(next) ? causes.held : 0, now_ns, outputs);
+    hold(state, permitted ? found->causes.held : 0, now_ns, outputs);
 }
 
-void engine_step(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
-                 struct engine_outputs *outputs)
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
+    requires \separated(table, state, inputs, outputs);
+    assigns state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1], state->rule[0
+            .. CONTROL_RULES_MAX - 1], state->bypasses, state->gate_missing, outputs->changed, outputs->events,
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    ensures state->gate_missing == (table->gate_required & ~inputs->gate_passed); */
+static void judge_all(const struct control_table *table, struct engine_state *state,
+                      const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
-    uint64_t now_ns = inputs->now_ns;
-    uint32_t edges = inputs->command & ~state->previous_command;
-    bool self_test_bad = inputs->self_test_bad != 0 || now_ns < state->last_now_ns;
-    outputs->answer = ANSWER_NONE;
-    outputs->tripped = 0;
-    outputs->trip_cause = 0;
-    outputs->changed = inputs->command != state->previous_command ? 1 : 0;
-    outputs->events = 0;
-    outputs->events_lost = 0;
     rules_judge_channels(table, state, inputs, outputs);
     rules_judge(table, state, inputs, outputs);
     judge_gate(table, state, inputs, outputs);
-    decide(table, state, inputs, press(edges), self_test_bad, outputs);
-    state->previous_command = inputs->command;
-    state->last_now_ns = now_ns;
-    state->steps++;
-    /* The one place where an output is energised. */
+}
+
+/* The one place where an output is energised. */
+/*@ requires \valid_read(table) && \valid(state) && \valid(outputs) && \separated(table, state, outputs);
+    assigns state->output[0 .. CONTROL_OUTPUTS_MAX - 1], state->energised, outputs->energised, outputs->changed;
+    ensures energised_by_permit_only: outputs->energised != 0 ==> permits(state->code);
+    ensures told_is_kept: state->energised == outputs->energised; */
+static void energise(const struct control_table *table, struct engine_state *state, uint64_t now_ns,
+                     struct engine_outputs *outputs)
+{
     uint32_t energised = 0;
     if (machine_permits(state->code)) {
         energised = control_all_outputs(table) & ~state->latched & ~state->held & ~proof_test_mask(state);
@@ -347,4 +377,24 @@ void engine_step(const struct control_table *table, struct engine_state *state, 
         outputs->changed = 1;
     }
     outputs->energised = energised;
+}
+
+void engine_step(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
+                 struct engine_outputs *outputs)
+{
+    struct findings found;
+    found.pressed = press(inputs->command & ~state->previous_command);
+    found.self_test_bad = inputs->self_test_bad != 0 || inputs->now_ns < state->last_now_ns;
+    outputs->tripped = 0;
+    outputs->trip_cause = 0;
+    outputs->changed = inputs->command != state->previous_command ? 1 : 0;
+    outputs->events = 0;
+    outputs->events_lost = 0;
+    judge_all(table, state, inputs, outputs);
+    uint32_t next = choose(table, state, inputs, &found, outputs);
+    move_to(table, state, inputs, &found, next, outputs);
+    energise(table, state, inputs->now_ns, outputs);
+    state->previous_command = inputs->command;
+    state->last_now_ns = inputs->now_ns;
+    state->steps++;
 }
