@@ -208,13 +208,15 @@ static bool is_protect(const struct control_rule *rule)
 /*@ requires \valid_read(table) && \valid_read(state) && \valid(acting) && \separated(table, state, acting);
     assigns *acting;
     ensures found: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules && acts(&table->rule[i],
-            &state->rule[i]) && table->rule[i].role == ROLE_PROTECT ==> acting->full + acting->partial > 0; */
+            &state->rule[i]) && table->rule[i].role == ROLE_PROTECT ==> acting->full + acting->partial > 0;
+    ensures outputs_of_some: acting->partial_outputs != 0 ==> acting->partial > 0; */
 static void find_acting(const struct control_table *table, const struct engine_state *state, struct acting *acting)
 {
     uint32_t all = control_all_outputs(table);
     *acting = (struct acting){0};
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
         loop invariant acting->full <= i && acting->partial <= i && acting->blocking <= i;
+        loop invariant acting->partial_outputs != 0 ==> acting->partial > 0;
         loop invariant \forall integer k; 0 <= k < i && acts(&table->rule[k], &state->rule[k]) &&
                 table->rule[k].role == ROLE_PROTECT ==> acting->full + acting->partial > 0;
         loop
