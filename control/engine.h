@@ -61,8 +61,7 @@ enum engine_cause_kind {
 #define ENGINE_NONE       UINT32_MAX /* no such rule, channel or output */
 #define ENGINE_CAUSES_MAX 16u
 #define ENGINE_EVENTS_MAX 32u /* of one step .. */
-#define ENGINE_EVENTS_OWN 8u  /* .. and so many of them not for channels, rules and alarms: all may change at once \
-                               */
+#define ENGINE_EVENTS_OWN 8u  /* .. and so many not for channels, rules and alarms: all may change at once */
 
 struct engine_cause {
     uint32_t kind;    /* enum engine_cause_kind */
