@@ -34,6 +34,7 @@ static void make_table(struct control_rig *rig, const struct decisions_spec *spe
     table->tai_minus_monotonic_ns = clock_measure_tai_offset_ns();
     table->cycle_budget_ns = BUDGET_NS;
     table->stall_trip_ns = MIXED_NEVER_NS;
+    table->supervisor_silence_ns = MIXED_NEVER_NS;
     table->miss_trips = 1;
     table->late_ns = BUDGET_NS;
     table->devices = 1;

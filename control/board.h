@@ -157,7 +157,7 @@ struct journal_entry {
     uint16_t ring;
     uint16_t cause;
     uint8_t old;        /* the frame was flagged reordered */
-    uint8_t conditions; /* bit 0 self_test_bad, 1 deadline_missed */
+    uint8_t conditions; /* bit 0 self_test_bad, 1 deadline_missed, 2 supervisor_silent */
     uint16_t output_fault;
     uint16_t gate_passed;
     uint32_t energised; /* what was decided */

@@ -301,8 +301,8 @@ static uint32_t readback_mask(uint32_t code, const struct readback *readback)
     requires \valid_read(readback) && \separated(state, readback) && state->cause_count == 0;
     assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
     ensures state->cause_count <= ENGINE_CAUSES_MAX;
-    ensures own: self_test_bad != 0 || inputs->deadline_missed != 0 || trip_edge != 0 || inputs->output_fault != 0
-            ==> state->cause_count > 0;
+    ensures own: self_test_bad != 0 || inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || trip_edge
+            != 0 || inputs->output_fault != 0 ==> state->cause_count > 0;
     ensures readback: permits(state->code) && readback->lost != 0 ==> state->cause_count > 0; */
 static void add_owns(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, const struct readback *readback, bool self_test_bad,
@@ -317,6 +317,9 @@ static void add_owns(const struct control_table *table, struct engine_state *sta
     }
     if (trip_edge) {
         add_own(state, CAUSE_MANUAL, inputs->now_ns, 0.0);
+    }
+    if (inputs->supervisor_silent != 0) {
+        add_own(state, CAUSE_SUPERVISOR, inputs->now_ns, 0.0);
     }
     if (permitted && state->gate_missing != 0 && (table->gate_trips != 0 || state->code == ENGINE_ARMING)) {
         add_own(state, CAUSE_GATE, inputs->now_ns, (double)state->gate_missing);

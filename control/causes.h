@@ -22,8 +22,8 @@ struct causes {
     ensures counts: state->demand_count <= state->cause_count <= ENGINE_CAUSES_MAX;
     ensures listed: state->demand_count > 0 ==> causes->demand != 0;
     ensures all_block: causes->demand != 0 || causes->partial != 0 ==> causes->blocked != 0;
-    ensures own: self_test_bad != 0 || inputs->deadline_missed != 0 || trip_edge != 0 || inputs->output_fault != 0
-            ==> causes->demand != 0;
+    ensures own: self_test_bad != 0 || inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || trip_edge
+            != 0 || inputs->output_fault != 0 ==> causes->demand != 0;
     ensures acting_blocks: \forall integer i; 0 <= i < CONTROL_RULES_MAX && i < table->rules &&
             acts(&table->rule[i], &state->rule[i]) && table->rule[i].role == ROLE_PROTECT ==> causes->blocked !=
             0; */

@@ -266,8 +266,8 @@ static uint32_t carry_out(const struct control_table *table, struct engine_state
     ensures fault_absorbs: \old(state->code) == ENGINE_FAULT ==> state->code == ENGINE_FAULT;
     ensures illegal_is_fault: !legal(\old(state->code)) ==> state->code == ENGINE_FAULT;
     ensures self_test: self_test_bad != 0 ==> state->code == ENGINE_FAULT;
-    ensures own: inputs->deadline_missed != 0 || pressed == COMMAND_TRIP || inputs->output_fault != 0 ==>
-            !permits(state->code);
+    ensures own: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || pressed == COMMAND_TRIP ||
+            inputs->output_fault != 0 ==> !permits(state->code);
     ensures demand: state->demand_count > 0 ==> !permits(state->code);
     ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) || (\old(state->code) ==
             ENGINE_READY && pressed == COMMAND_ARM && state->gate_missing == 0);

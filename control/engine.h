@@ -2,7 +2,7 @@
 /* The interlock engine: one pure function over (table, state, inputs, now). No clock, no I/O, no memory of its own;
  * the same calls give the same results bit for bit, in the loop, in replay, in the proof and under test. Hot
  * (HOT_SOURCES). control/rules.c says what a rule makes of its samples, control/machine.c what the states are (and
- * their table), control/alarm.c what an alarm is; control/engine.c does it in order. Requirements: REQUIREMENTS.md.
+ * their table), control/causes.c which causes stand; control/engine.c does it in order. Requirements: REQUIREMENTS.md.
  *
  * De-energise to trip: an energised output is the permit.
  *
@@ -52,16 +52,17 @@ enum engine_cause_kind {
     CAUSE_HEARTBEAT = 18,
     CAUSE_VOTE = 19, /* members say which of a vote's members demand */
     CAUSE_NOT = 20,
-    CAUSE_HISTORY = 21,  /* a rate, a change or a heartbeat has not been seen for long enough to be judged */
-    CAUSE_READBACK = 22, /* an output did not follow, or left its position by itself */
-    CAUSE_GATE = 23,     /* the arming gate does not pass any more */
-    CAUSES = 24
+    CAUSE_HISTORY = 21,    /* a rate, a change or a heartbeat has not been seen for long enough to be judged */
+    CAUSE_READBACK = 22,   /* an output did not follow, or left its position by itself */
+    CAUSE_GATE = 23,       /* the arming gate does not pass any more */
+    CAUSE_SUPERVISOR = 24, /* sluiced is silent: if control died now, nobody would make the outputs safe */
+    CAUSES = 25
 };
 
 #define ENGINE_NONE       UINT32_MAX /* no such rule, channel or output */
 #define ENGINE_CAUSES_MAX 16u
 #define ENGINE_EVENTS_MAX 32u /* of one step .. */
-#define ENGINE_EVENTS_OWN 8u  /* .. and so many not for channels, rules and alarms: all may change at once */
+#define ENGINE_EVENTS_OWN 8u  /* .. and so many of them not for channels, rules, alarms: all may change at once */
 
 struct engine_cause {
     uint32_t kind;    /* enum engine_cause_kind */
@@ -111,7 +112,9 @@ struct engine_inputs {
     uint32_t deadline_missed;
     uint32_t output_fault; /* device index + 1, or 0 */
     uint32_t gate_passed;  /* mask of enum gate_check that are so now */
-    uint64_t now_ns;       /* TAI; must not go back */
+    uint32_t supervisor_silent;
+    uint32_t reserved;
+    uint64_t now_ns; /* TAI; must not go back */
 };
 
 /* ISA-18.2. */
@@ -260,8 +263,9 @@ void engine_init(struct engine_state *state);
     assigns *state, *outputs;
     ensures energised_by_permit_only: outputs->energised != 0 ==> permits(state->code);
     ensures demand_is_safe: state->demand_count > 0 ==> outputs->energised == 0;
-    ensures own_trouble_is_safe: inputs->self_test_bad != 0 || inputs->deadline_missed != 0 || inputs->output_fault
-            != 0 || inputs->now_ns < \old(state->last_now_ns) ==> outputs->energised == 0;
+    ensures own_trouble_is_safe: inputs->self_test_bad != 0 || inputs->deadline_missed != 0 ||
+            inputs->supervisor_silent != 0 || inputs->output_fault != 0 || inputs->now_ns <
+            \old(state->last_now_ns) ==> outputs->energised == 0;
     ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) || (\old(state->code) ==
             ENGINE_READY && (inputs->command & ~\old(state->previous_command) & COMMAND_ARM) != 0 &&
             (table->gate_required & ~inputs->gate_passed) == 0);

@@ -23,22 +23,23 @@ static void write_journal(struct control_journal *journal, const struct engine_i
     uint64_t count = journal->count;
     bool frame = kind == JOURNAL_FRAME || kind == JOURNAL_GAP || kind == JOURNAL_OVERRUN;
     struct journal_entry *entry = &journal->entry[count % CONTROL_JOURNAL];
-    *entry = (struct journal_entry){
-        .now_ns = inputs->now_ns,
-        .position = frame ? watch->position : 0,
-        .command_ns = inputs->command_ns,
-        .command = inputs->command,
-        .command_index = inputs->command_index,
-        .kind = (uint16_t)kind,
-        .ring = (uint16_t)ring,
-        .cause = (uint16_t)(frame ? watch->spoiled : 0),
-        .old = frame && watch->old != 0,
-        .conditions = (uint8_t)((inputs->self_test_bad != 0 ? 1 : 0) | (inputs->deadline_missed != 0 ? 2 : 0)),
-        .output_fault = (uint16_t)inputs->output_fault,
-        .gate_passed = (uint16_t)inputs->gate_passed,
-        .energised = outputs->energised,
-        .code = state->code,
-        .trips = (uint32_t)state->trips};
+    *entry = (struct journal_entry){.now_ns = inputs->now_ns,
+                                    .position = frame ? watch->position : 0,
+                                    .command_ns = inputs->command_ns,
+                                    .command = inputs->command,
+                                    .command_index = inputs->command_index,
+                                    .kind = (uint16_t)kind,
+                                    .ring = (uint16_t)ring,
+                                    .cause = (uint16_t)(frame ? watch->spoiled : 0),
+                                    .old = frame && watch->old != 0,
+                                    .conditions = (uint8_t)((inputs->self_test_bad != 0 ? 1 : 0) |
+                                                            (inputs->deadline_missed != 0 ? 2 : 0) |
+                                                            (inputs->supervisor_silent != 0 ? 4 : 0)),
+                                    .output_fault = (uint16_t)inputs->output_fault,
+                                    .gate_passed = (uint16_t)inputs->gate_passed,
+                                    .energised = outputs->energised,
+                                    .code = state->code,
+                                    .trips = (uint32_t)state->trips};
     __atomic_store_n(&journal->count, count + 1, __ATOMIC_RELEASE);
 }
 

@@ -131,8 +131,10 @@ static void explain_own(uint32_t kind, char *text, size_t bytes)
                        : kind == CAUSE_DEADLINE     ? "the control loop missed its deadline"
                        : kind == CAUSE_CONTROL_DIED ? "the control process ended while it held the permit"
                        : kind == CAUSE_MANUAL       ? "tripped by an operator"
-                       : kind == CAUSE_OUTPUT       ? "an output device does not take commands"
-                                                    : engine_cause_name(kind);
+                       : kind == CAUSE_SUPERVISOR
+                           ? "the supervisor is silent: if control died, nobody would make the outputs safe"
+                       : kind == CAUSE_OUTPUT ? "an output device does not take commands"
+                                              : engine_cause_name(kind);
     snprintf(text, bytes, "%s", said);
 }
 

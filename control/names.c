@@ -3,9 +3,9 @@
 const char *engine_cause_name(uint32_t kind)
 {
     static const char *const names[CAUSES] = {
-        "none",  "startup",    "self_test", "deadline", "manual",  "output",       "high",     "low",
-        "stale", "not_finite", "range",     "frame",    "overrun", "control_died", "rate",     "deviation",
-        "bit",   "stuck",      "heartbeat", "vote",     "not",     "history",      "readback", "gate"};
+        "none",       "startup", "self_test", "deadline", "manual",       "output", "high",      "low", "stale",
+        "not_finite", "range",   "frame",     "overrun",  "control_died", "rate",   "deviation", "bit", "stuck",
+        "heartbeat",  "vote",    "not",       "history",  "readback",     "gate",   "supervisor"};
     return kind < CAUSES ? names[kind] : "unknown";
 }
 

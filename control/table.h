@@ -161,17 +161,18 @@ struct control_table {
     int32_t supervisor_pid; /* of the sluiced that made this table */
     uint32_t reserved;
     struct thread_plan thread;
-    uint64_t cycle_budget_ns; /* a longer gap between two cycles is a miss */
-    uint64_t stall_trip_ns;   /* a gap longer than this trips whatever miss_trips says */
-    uint64_t refresh_ns;      /* outputs are sent again at least this often */
-    uint64_t heartbeat_ns;    /* heartbeat outputs toggle at most this often */
-    uint64_t acknowledge_ns;  /* evaluated frames are told at most this often */
-    uint64_t output_fault_ns; /* a device that has taken nothing for this long is a cause */
-    uint64_t late_ns;         /* decisions later than this are counted */
-    uint64_t future_ns;       /* a stamp further ahead of now than this is BAD */
-    uint64_t gate_latency_ns; /* GATE_LATENCY looks back so far */
-    uint64_t watchdog_ns;     /* /dev/watchdog is petted so often by the loop; 0: there is none */
-    uint64_t shelve_max_ns;   /* longest shelving of an alarm */
+    uint64_t cycle_budget_ns;       /* a longer gap between two cycles is a miss */
+    uint64_t stall_trip_ns;         /* a gap longer than this trips whatever miss_trips says */
+    uint64_t refresh_ns;            /* outputs are sent again at least this often */
+    uint64_t heartbeat_ns;          /* heartbeat outputs toggle at most this often */
+    uint64_t acknowledge_ns;        /* evaluated frames are told at most this often */
+    uint64_t output_fault_ns;       /* a device that has taken nothing for this long is a cause */
+    uint64_t late_ns;               /* decisions later than this are counted */
+    uint64_t future_ns;             /* a stamp further ahead of now than this is BAD */
+    uint64_t supervisor_silence_ns; /* a supervisor that has said nothing for this long is a cause */
+    uint64_t gate_latency_ns;       /* GATE_LATENCY looks back so far */
+    uint64_t watchdog_ns;           /* /dev/watchdog is petted so often by the loop; 0: there is none */
+    uint64_t shelve_max_ns;         /* longest shelving of an alarm */
     uint32_t watchdog_fd;
     uint32_t miss_trips;    /* 1: a miss trips; 0: it is counted (declared development mode) */
     uint32_t gate_required; /* mask of enum gate_check */

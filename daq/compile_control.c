@@ -17,6 +17,9 @@ static void compile_settings(struct compile *c)
     to->miss_trips = from->on_miss == NULL || *from->on_miss == ON_MISS_TRIP;
     to->stall_trip_ns =
         CLOCK_NS_PER_MS * compile_bounded(c, "control.stall_trip_ms", from->stall_trip_ms, 100, 1, 60000, "ms");
+    to->supervisor_silence_ns =
+        CLOCK_NS_PER_MS *
+        compile_bounded(c, "control.supervisor_silence_ms", from->supervisor_silence_ms, 1000, 100, 60000, "ms");
     to->refresh_ns =
         CLOCK_NS_PER_US * compile_bounded(c, "control.refresh_us", from->refresh_us, 1000, 10, 1000000, "us");
     to->acknowledge_ns =

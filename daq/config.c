@@ -105,6 +105,7 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_control, sleep_us),
     CYAML_FIELD_UINT_PTR("cycle_budget_us", OPTIONAL, struct config_control, cycle_budget_us),
     WORD_OPTIONAL("on_miss", struct config_control, on_miss, on_miss_words),
+    CYAML_FIELD_UINT_PTR("supervisor_silence_ms", OPTIONAL, struct config_control, supervisor_silence_ms),
     CYAML_FIELD_UINT_PTR("stall_trip_ms", OPTIONAL, struct config_control, stall_trip_ms),
     CYAML_FIELD_UINT_PTR("refresh_us", OPTIONAL, struct config_control, refresh_us),
     CYAML_FIELD_UINT_PTR("acknowledge_us", OPTIONAL, struct config_control, acknowledge_us),

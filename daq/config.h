@@ -72,6 +72,7 @@ struct config_control {
     uint32_t *cycle_budget_us;
     int *on_miss;
     uint32_t *stall_trip_ms;
+    uint32_t *supervisor_silence_ms;
     uint32_t *refresh_us;
     uint32_t *acknowledge_us;
     uint32_t *output_fault_ms;

@@ -49,6 +49,7 @@ static bool set_inputs(const struct blackbox_recording *recording, const struct 
     inputs->command_ns = entry->command_ns;
     inputs->self_test_bad = entry->conditions & 1;
     inputs->deadline_missed = entry->conditions >> 1 & 1;
+    inputs->supervisor_silent = entry->conditions >> 2 & 1;
     inputs->output_fault = entry->output_fault;
     inputs->gate_passed = entry->gate_passed;
     inputs->now_ns = entry->now_ns;

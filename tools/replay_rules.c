@@ -150,6 +150,7 @@ static void take_entry(struct rules_replay *r, const struct journal_entry *entry
     take_command(r, entry);
     run->inputs.self_test_bad = 0; /* of a machine that is not this one */
     run->inputs.deadline_missed = entry->conditions >> 1 & 1;
+    run->inputs.supervisor_silent = entry->conditions >> 2 & 1;
     run->inputs.output_fault = 0;
     run->inputs.gate_passed = GATE_ALL;
     run->inputs.now_ns = entry->now_ns > run->inputs.now_ns ? entry->now_ns : run->inputs.now_ns;

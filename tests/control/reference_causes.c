@@ -200,6 +200,9 @@ void reference_collect(struct reference_step *s)
     if (s->pressed == COMMAND_TRIP) {
         add(&r->demanding, reference_plain_cause(s, CAUSE_MANUAL));
     }
+    if (inputs->supervisor_silent != 0) {
+        add(&r->demanding, reference_plain_cause(s, CAUSE_SUPERVISOR));
+    }
     bool gate_counts = s->table->gate_trips != 0 || s->before == ENGINE_ARMING;
     if (reference_permits(s->before) && r->gate_missing != 0 && gate_counts) {
         struct engine_cause cause = reference_plain_cause(s, CAUSE_GATE);

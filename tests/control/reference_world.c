@@ -431,6 +431,7 @@ void world_step(struct world *w, uint32_t energised, uint32_t code)
     }
     operator(w, code);
     w->inputs.deadline_missed = chance(w, w->storm / 10);
+    w->inputs.supervisor_silent = chance(w, w->storm / 10);
     w->inputs.output_fault = chance(w, w->storm / 10);
     w->inputs.gate_passed = chance(w, w->storm / 2) ? (uint32_t)below(w, 256) : GATE_ALL;
     w->inputs.self_test_bad = w->storm > 0 && below(w, 5000) == 0;

@@ -42,6 +42,7 @@ static void prepare(void)
     table.device[0].acknowledge_ring = 1;
     table.channel[0].stale_ns = FOREVER_NS;
     table.channel[1].stale_ns = FOREVER_NS;
+    table.supervisor_silence_ns = FOREVER_NS;
     table.cycle_budget_ns = FOREVER_NS;
     table.stall_trip_ns = FOREVER_NS;
     table.refresh_ns = FOREVER_NS;
@@ -252,6 +253,20 @@ Test(loop, a_command_left_behind_is_not_carried_out)
     cr_assert_eq(board.answered_ticket, 0);
     cr_assert_eq(command(COMMAND_RESET), ANSWER_DONE);
     cr_assert_eq(board.answered_ticket, 42);
+}
+
+/* IL-075 */
+Test(loop, a_silent_supervisor_trips)
+{
+    arm();
+    table.supervisor_silence_ns = 1; /* it has never said anything to this loop */
+    publish(50, 50);
+    loop_cycle(&loop);
+    cr_assert_eq(loop.energised, 0);
+    cr_assert_eq(loop.state.first_out[0].kind, CAUSE_SUPERVISOR);
+    mailbox.gate = (clock_monotonic_ns() + CLOCK_NS_PER_S) >> MAILBOX_GATE_BITS << MAILBOX_GATE_BITS;
+    loop_cycle(&loop);
+    cr_assert_eq(loop.inputs.supervisor_silent, 0, "heard again");
 }
 
 /* IL-064 */

@@ -185,6 +185,17 @@ class Control(support.Case):
         self.assertNotIn("silent", server.log())
         server.make_armed()
 
+    def test_silent_supervisor(self):
+        """IL-075: with it gone nobody would make the outputs safe if control died: a trip, though the whole gate is waived."""
+        server, _, actuator = self.udp_server(supervisor_silence_ms=400)
+        self.armed(server, actuator)
+        server.kill(server.pid, signal.SIGSTOP)
+        actuator.wait_permit(False)
+        server.kill(server.pid, signal.SIGCONT)
+        status = server.wait_state("tripped")
+        self.assertIn(status["interlock"]["first_out"]["kind"], ("supervisor", "deadline", "stale"))
+        server.make_armed()
+
     def test_output_that_takes_nothing(self):
         """The receiver is gone for longer than output_fault_ms: a cause, and the reset says so."""
         server, _, actuator = self.udp_server()

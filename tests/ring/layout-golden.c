@@ -267,6 +267,7 @@ static const struct field control_table_fields[] = {FIELD(control_table, magic),
                                                     FIELD(control_table, output_fault_ns),
                                                     FIELD(control_table, late_ns),
                                                     FIELD(control_table, future_ns),
+                                                    FIELD(control_table, supervisor_silence_ns),
                                                     FIELD(control_table, gate_latency_ns),
                                                     FIELD(control_table, watchdog_ns),
                                                     FIELD(control_table, shelve_max_ns),
@@ -300,10 +301,17 @@ static const struct field engine_sample_fields[] = {
     FIELD(engine_sample, position), FIELD(engine_sample, fault),
     FIELD(engine_sample, old)};
 
-static const struct field engine_inputs_fields[] = {
-    FIELD(engine_inputs, channel),      FIELD(engine_inputs, command),       FIELD(engine_inputs, command_index),
-    FIELD(engine_inputs, command_ns),   FIELD(engine_inputs, self_test_bad), FIELD(engine_inputs, deadline_missed),
-    FIELD(engine_inputs, output_fault), FIELD(engine_inputs, gate_passed),   FIELD(engine_inputs, now_ns)};
+static const struct field engine_inputs_fields[] = {FIELD(engine_inputs, channel),
+                                                    FIELD(engine_inputs, command),
+                                                    FIELD(engine_inputs, command_index),
+                                                    FIELD(engine_inputs, command_ns),
+                                                    FIELD(engine_inputs, self_test_bad),
+                                                    FIELD(engine_inputs, deadline_missed),
+                                                    FIELD(engine_inputs, output_fault),
+                                                    FIELD(engine_inputs, gate_passed),
+                                                    FIELD(engine_inputs, supervisor_silent),
+                                                    FIELD(engine_inputs, reserved),
+                                                    FIELD(engine_inputs, now_ns)};
 
 static const struct field engine_rule_state_fields[] = {FIELD(engine_rule_state, seen_samples),
                                                         FIELD(engine_rule_state, bypass_until_ns),
