@@ -190,14 +190,17 @@ Test(compile_rules, the_process_safety_time)
         {"channel: q, high: 9", 50 + 0.5 + 40},
         {"channel: q, high: 9, outputs: [supply]", 50 + 0.5},
         {"channel: q, high: 9, on_delay_samples: 3", 150 + 0.5 + 40},
-        {"channel: q, high: 9, on_delay_samples: 3, on_delay_ms: 120", 170 + 0.5 + 40},
+        {"channel: q, high: 9, on_delay_samples: 3, on_delay_ms: 120", 220 + 0.5 + 40},
         {"channel: p, deviates_from: q, by: 9", 50 + 0.5 + 40},
-        {"channel: p, rate_high: 9, window_ms: 100", 120 + 0.5 + 40},
+        {"channel: p, rate_high: 9, window_ms: 100", 240 + 0.5 + 40},
+        {"channel: p, stuck_ms: 100", 120 + 0.5 + 40},
         {"vote: 1, of: [a, b]", 60 + 0.5 + 40},
+        {"not: c", 200 + 0.5 + 40}, /* when c has ended */
     };
     const char conditions[] = "  - {name: a, channel: p, high: 9, on_delay_samples: 3}\n"
-                              "  - {name: b, channel: q, high: 9}\n";
-    const char used[] = "  - {name: user, any: [a, b]}\n";
+                              "  - {name: b, channel: q, high: 9}\n"
+                              "  - {name: c, channel: q, low: 9, off_delay_samples: 4}\n";
+    const char used[] = "  - {name: user, any: [a, b, c]}\n";
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[512];
         snprintf(text, sizeof(text), "%s  - {name: x, %s, process_safety_time_ms: %g}\n", used, cases[i].rule,
@@ -205,7 +208,7 @@ Test(compile_rules, the_process_safety_time)
         cr_assert_eq(compile_text(conditions, text), 0, "%s", errors.text);
         snprintf(text, sizeof(text), "%s  - {name: x, %s, process_safety_time_ms: %g}\n", used, cases[i].rule,
                  cases[i].enough_ms - 1);
-        expect_bad(conditions, text, "22:", "are not enough");
+        expect_bad(conditions, text, "23:", "are not enough");
     }
 }
 
