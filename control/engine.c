@@ -351,7 +351,8 @@ static void move_to(const struct control_table *table, struct engine_state *stat
     assigns state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1], state->rule[0
             .. CONTROL_RULES_MAX - 1], state->bypasses, state->gate_missing, outputs->changed, outputs->events,
             outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
-    ensures state->gate_missing == (table->gate_required & ~inputs->gate_passed); */
+    ensures state->gate_missing == (table->gate_required & ~inputs->gate_passed);
+    ensures code_as_it_was: state->code == \old(state->code); */
 static void judge_all(const struct control_table *table, struct engine_state *state,
                       const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
@@ -364,7 +365,9 @@ static void judge_all(const struct control_table *table, struct engine_state *st
 /*@ requires \valid_read(table) && \valid(state) && \valid(outputs) && \separated(table, state, outputs);
     assigns state->output[0 .. CONTROL_OUTPUTS_MAX - 1], state->energised, outputs->energised, outputs->changed;
     ensures energised_by_permit_only: outputs->energised != 0 ==> permits(state->code);
-    ensures told_is_kept: state->energised == outputs->energised; */
+    ensures told_is_kept: state->energised == outputs->energised;
+    ensures code_as_it_was: state->code == \old(state->code);
+    ensures causes_as_they_were: state->demand_count == \old(state->demand_count); */
 static void energise(const struct control_table *table, struct engine_state *state, uint64_t now_ns,
                      struct engine_outputs *outputs)
 {
