@@ -267,11 +267,11 @@ void engine_init(struct engine_state *state);
             inputs->supervisor_silent != 0 || inputs->output_fault != 0 || inputs->now_ns <
             \old(state->last_now_ns) ==> outputs->energised == 0;
     ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) || (\old(state->code) ==
-            ENGINE_READY && (inputs->command & ~\old(state->previous_command) & COMMAND_ARM) != 0 &&
+            ENGINE_READY && (inputs->command & (uint32_t)(~\old(state->previous_command)) & COMMAND_ARM) != 0 &&
             (table->gate_required & ~inputs->gate_passed) == 0);
     ensures trip_stays: \old(state->code) == ENGINE_TRIPPED ==> state->code == ENGINE_TRIPPED || state->code ==
-            ENGINE_FAULT || (state->code == ENGINE_READY && (inputs->command & ~\old(state->previous_command) &
-            COMMAND_RESET) != 0);
+            ENGINE_FAULT || (state->code == ENGINE_READY && (inputs->command &
+            (uint32_t)(~\old(state->previous_command)) & COMMAND_RESET) != 0);
     ensures fault_absorbs: \old(state->code) == ENGINE_FAULT ==> state->code == ENGINE_FAULT;
     ensures illegal_is_fault: !legal(\old(state->code)) ==> state->code == ENGINE_FAULT;
     ensures told_is_kept: state->energised == outputs->energised; */
