@@ -42,7 +42,7 @@ static uint32_t press(uint32_t edges)
     requires \separated(table, state, inputs, outputs);
     assigns state->gate_missing, outputs->changed, outputs->events, outputs->events_lost, outputs->event[0 ..
             ENGINE_EVENTS_MAX - 1];
-    ensures state->gate_missing == (table->gate_required & ~inputs->gate_passed); */
+    ensures state->gate_missing == (table->gate_required & (uint32_t)(~inputs->gate_passed)); */
 static void judge_gate(const struct control_table *table, struct engine_state *state,
                        const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
@@ -351,7 +351,7 @@ static void move_to(const struct control_table *table, struct engine_state *stat
     assigns state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1], state->rule[0
             .. CONTROL_RULES_MAX - 1], state->bypasses, state->gate_missing, outputs->changed, outputs->events,
             outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
-    ensures state->gate_missing == (table->gate_required & ~inputs->gate_passed);
+    ensures state->gate_missing == (table->gate_required & (uint32_t)(~inputs->gate_passed));
     ensures code_as_it_was: state->code == \old(state->code); */
 static void judge_all(const struct control_table *table, struct engine_state *state,
                       const struct engine_inputs *inputs, struct engine_outputs *outputs)

@@ -268,7 +268,7 @@ void engine_init(struct engine_state *state);
             \old(state->last_now_ns) ==> outputs->energised == 0;
     ensures permit_by_arm_only: permits(state->code) ==> permits(\old(state->code)) || (\old(state->code) ==
             ENGINE_READY && (inputs->command & (uint32_t)(~\old(state->previous_command)) & COMMAND_ARM) != 0 &&
-            (table->gate_required & ~inputs->gate_passed) == 0);
+            (table->gate_required & (uint32_t)(~inputs->gate_passed)) == 0);
     ensures trip_stays: \old(state->code) == ENGINE_TRIPPED ==> state->code == ENGINE_TRIPPED || state->code ==
             ENGINE_FAULT || (state->code == ENGINE_READY && (inputs->command &
             (uint32_t)(~\old(state->previous_command)) & COMMAND_RESET) != 0);
