@@ -138,8 +138,7 @@ static void withdraw(const struct control_table *table, struct engine_state *sta
             \separated(state, causes, outputs);
     assigns state->latched, state->trips, state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count,
             state->first_out_open, outputs->tripped, outputs->trip_cause, outputs->changed, outputs->events,
-            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
-    ensures state->latched == (\old(state->latched) | causes->partial); */
+            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
 static void latch(struct engine_state *state, const struct causes *causes, uint64_t now_ns,
                   struct engine_outputs *outputs)
 {
