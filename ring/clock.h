@@ -20,6 +20,14 @@ static inline uint64_t clock_monotonic_ns(void)
     return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* How much later `to` is than `from`; 0 if it is not later. Any thread. */
+/*@ assigns \nothing;
+    ensures \result == (to_ns > from_ns ? to_ns - from_ns : 0); */
+static inline uint64_t clock_elapsed_ns(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
 /* TAI by the server's fixed offset. Any thread. */
 static inline uint64_t clock_tai_ns(int64_t tai_minus_monotonic_ns)
 {

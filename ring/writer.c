@@ -1,10 +1,13 @@
 #include "ring/writer.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define CLAIM_CHUNK_MAX  256u
 #define SETTLE_PART      4u /* of the ring: a mark, and what is published and committed since, lie within one ring */
-#define CLAIM_CHUNK_PART 16u /* of the ring: what is claimed is lost to observers */
+#define CLAIM_CHUNK_PART 16u                 /* of the ring: what is claimed is lost to observers */
+#define POSITION_MAX     (UINT64_C(1) << 62) /* at 1e9 frames/s after 146 years */
 
 /* A writer killed between the ledger and the publish has counted frames that nobody will ever see. What is in the
  * ring decides: delivered is set right by the descriptors behind the last settled position, the rest goes to
@@ -31,9 +34,8 @@ static void settle_ledger(const struct ring_view *view, uint64_t position)
 
 /* The last writer may have died between the sequence words and `published`: the words decide. At most one ring of
  * them can be ahead. */
-static uint64_t find_position(const struct ring_view *view)
+static uint64_t find_position(const struct ring_view *view, uint64_t position)
 {
-    uint64_t position = ring_published_now(view->header);
     for (uint64_t i = 0; i < view->slot_count; i++) {
         if (__atomic_load_n(&ring_descriptor_at(view, position)->sequence, __ATOMIC_ACQUIRE) != position + 1) {
             break;
@@ -62,8 +64,16 @@ int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uin
         return code;
     }
     struct ring_progress *progress = &view.header->progress;
-    uint64_t position = find_position(&view);
+    uint64_t published = ring_published_now(view.header);
+    uint64_t position = find_position(&view, published);
     uint64_t claimed = __atomic_load_n(&progress->claimed, __ATOMIC_ACQUIRE);
+    if (published > POSITION_MAX || (claimed > position && claimed - position > view.slot_count)) {
+        return error_set(err, -EPROTO,
+                         "ring was left at position %" PRIu64 " with claims up to %" PRIu64
+                         ", where no writer can have come to (%" PRIu64 " slots); it was overwritten: restart the "
+                         "server",
+                         position, claimed, view.slot_count);
+    }
     uint64_t chunk = view.slot_count / CLAIM_CHUNK_PART;
     *writer = (struct ring_writer){.view = view,
                                    .next = position,

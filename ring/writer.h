@@ -54,7 +54,8 @@ struct ring_memory {
 
 /* Attaches to a mapped, writable ring and continues where the last writer stopped, killed at any instruction or
  * not: positions that it published stay, what it had only claimed is written anew. Bumps the epoch. `gates` may be
- * NULL, then no order is obeyed. 0 or -EPROTO. Cold. */
+ * NULL, then no order is obeyed. 0; -EPROTO: no ring, or one whose position or claims no writer can have reached.
+ * Cold. */
 int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uint64_t pid, struct ring_gates *gates,
                        struct error *err);
 

@@ -106,6 +106,28 @@ Test(writer, attach_refuses_what_is_no_ring)
     cr_assert_eq(ring_writer_attach(&writer, memory, sizeof(memory), 1, NULL, &err), -EPROTO);
 }
 
+/* Found by fuzz_ring_attach: at the end of the numbers a writer without gating readers found no free position. */
+Test(writer, attach_refuses_a_position_that_no_writer_can_have_reached)
+{
+    struct temporary_ring t;
+    open_ring(&t);
+    struct ring_progress *progress = &temporary_header(&t)->progress;
+    struct ring_writer writer;
+    struct error err = {{0}};
+    progress->published = UINT64_MAX - 3;
+    cr_assert_eq(ring_writer_attach(&writer, t.segment.base, t.segment.bytes, 99, NULL, &err), -EPROTO);
+    cr_assert(strstr(err.text, "18446744073709551612") != NULL && strstr(err.text, "overwritten") != NULL, "%s",
+              err.text);
+    cr_assert_eq(progress->epoch, 1, "a refused attach changes nothing");
+    cr_assert_eq(progress->published, UINT64_MAX - 3);
+    progress->published = 10;
+    progress->claimed = 10 + t.writer.view.slot_count + 1;
+    cr_assert_eq(ring_writer_attach(&writer, t.segment.base, t.segment.bytes, 99, NULL, &err), -EPROTO);
+    progress->claimed = 10 + t.writer.view.slot_count;
+    cr_assert_eq(ring_writer_attach(&writer, t.segment.base, t.segment.bytes, 99, NULL, &err), 0, "%s", err.text);
+    cr_assert_eq(writer.next, 10);
+}
+
 Test(writer, each_attach_is_an_epoch)
 {
     struct temporary_ring t;
