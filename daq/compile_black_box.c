@@ -1,17 +1,22 @@
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daq/compile.h"
+#include "daq/state_dir.h"
 #include "ring/clock.h"
-
-#define DIRECTORY "/var/lib/sluice/%s/trips"
 
 static void compile_directory(struct compile *c, const char *given)
 {
     struct blackbox_plan *to = &c->plan->black_box;
+    struct error err = {{0}};
     if (given == NULL) {
-        snprintf(to->directory, sizeof(to->directory), DIRECTORY, c->plan->instance);
+        if (state_path(to->directory, sizeof(to->directory), c->plan->instance, "trips", &err) != 0) {
+            config_complain(c->file, c->errors, "black_box.directory", "%s, or say where", err.text);
+        } else if (to->directory[0] != '/') {
+            config_complain(c->file, c->errors, "black_box.directory",
+                            "the state directory is '%s': expected an absolute path in SLUICE_STATE_DIR",
+                            to->directory);
+        }
     } else if (given[0] != '/' || strlen(given) >= sizeof(to->directory)) {
         config_complain(c->file, c->errors, "black_box.directory",
                         "expected an absolute path of at most %zu letters, found '%s'", sizeof(to->directory) - 1,

@@ -124,3 +124,15 @@ Test(compile_arming, checksum)
     cr_assert_eq(compile_with("arming: {waive: [pinned]}\n"), 0);
     cr_assert_neq(plan.table.checksum, checksum);
 }
+
+static const char recorded[] = "outputs: [{name: o, kind: udp, target: \"127.0.0.1:1\"}]\n"
+                               "black_box: {}\n";
+
+Test(compile_arming, black_box_stands_where_the_audit_log_does)
+{
+    setenv("SLUICE_STATE_DIR", "/elsewhere", 1);
+    (void)compile_with(recorded);
+    cr_assert_str_eq(plan.black_box.directory, "/elsewhere/test/trips");
+    setenv("SLUICE_STATE_DIR", "here", 1);
+    expect_error(recorded, FIRST + 1, "expected an absolute path in SLUICE_STATE_DIR");
+}
