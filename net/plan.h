@@ -53,6 +53,7 @@ struct udp_plan {
     uint16_t port;              /* host order */
     uint16_t from_port;         /* host order; 0: any */
     uint32_t receive_buffer_bytes;
+    uint32_t gro; /* 1: take several datagrams at a time from the kernel, at the price of a copy (net/udp_gro.h) */
 };
 
 struct serial_plan {

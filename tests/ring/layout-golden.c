@@ -451,7 +451,8 @@ static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
                                                FIELD(udp_plan, from_address),
                                                FIELD(udp_plan, port),
                                                FIELD(udp_plan, from_port),
-                                               FIELD(udp_plan, receive_buffer_bytes)};
+                                               FIELD(udp_plan, receive_buffer_bytes),
+                                               FIELD(udp_plan, gro)};
 
 static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),     FIELD(serial_plan, baud),
                                                   FIELD(serial_plan, format),     FIELD(serial_plan, sync),
