@@ -37,6 +37,13 @@ static const char *const worker_leases_names[] = {
     "io_uring_enter", "clock_nanosleep", "clock_gettime",   "openat",     "ioctl",   "fcntl", "close",
     "write",          "rt_sigreturn",    "restart_syscall", "exit_group", "recvmsg", "mmap",  NULL};
 
+/* write: memif, vhost and virtio wake their peers; poll to sendto: af_packet, af_xdp and tap while they are polled;
+ * ioctl and getsockopt: their links and counters; futex: vhost's locks. */
+static const char *const dpdk_names[] = {
+    "clock_nanosleep", "clock_gettime", "write", "poll",  "read",       "readv", "recvfrom",
+    "recvmsg",         "sendto",        "ioctl", "futex", "getsockopt", "mmap",  "rt_sigreturn",
+    "restart_syscall", "exit_group",    NULL};
+
 const char *const *seal_names(enum seal_profile profile)
 {
     switch (profile) {
@@ -48,6 +55,8 @@ const char *const *seal_names(enum seal_profile profile)
         return worker_leases_names;
     case SEAL_ACTUATOR:
         return actuator_names;
+    case SEAL_DPDK:
+        return dpdk_names;
     default:
         return control_names;
     }

@@ -14,7 +14,9 @@ enum seal_profile {
     SEAL_WORKER_LEASES =
         3, /* the same, and map the leases of gating readers: read-only, over what is mapped there */
     SEAL_CONTROL_GPIO = 4, /* as SEAL_CONTROL, and the one ioctl that sets GPIO lines */
-    SEAL_ACTUATOR = 5      /* IPv4 sockets, sleep, clock, leave */
+    SEAL_ACTUATOR = 5,     /* IPv4 sockets, sleep, clock, leave */
+    SEAL_DPDK = 6 /* the polling thread alone (DPDK's threads for links and connections are there before): what port
+                     drivers call while they are polled, sleep, clock, leases, leave */
 };
 
 /* Every descriptor, thread and byte of memory must exist before. If wanted is false only tells the test hook. On

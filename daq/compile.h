@@ -63,6 +63,14 @@ struct compile {
 uint64_t compile_bounded(struct compile *c, const char *where, const uint32_t *given, uint64_t standard,
                          uint64_t min, uint64_t max, const char *unit);
 
+/* The path of a key, such as sources[1].channels[0].name, for one complaint. Returns `path`. */
+#define COMPILE_PATH_BYTES 128
+__attribute__((format(printf, 2, 3))) const char *compile_path(char path[COMPILE_PATH_BYTES], const char *format,
+                                                               ...);
+
+/* ADDRESS, or ADDRESS:PORT (needed if port_needed; port NULL: there must be none). */
+bool compile_address(const char *text, uint32_t *address, uint16_t *port, bool port_needed);
+
 /* Complains unless the name has 1..31 letters, digits, '_', '-', '.'. */
 void compile_name(struct compile *c, const char *where, const char *name, char to[RING_NAME_BYTES]);
 
@@ -72,6 +80,12 @@ void compile_thread(struct compile *c, const char *where, const int *core, const
 
 /* compile_sources.c: rings, workers, sources, channels. */
 void compile_sources(struct compile *c);
+
+/* compile_packets.c: source i takes packets: its port and filter; how its frames are numbered. */
+void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_stream(struct compile *c, uint32_t i, const struct config_stream *from, struct source_plan *to);
+/* Worker i has all its sources, which must be of one program. */
+void compile_worker_kind(struct compile *c, uint32_t i, const struct config_worker *from);
 
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
 void compile_gating(struct compile *c);

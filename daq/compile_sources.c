@@ -9,18 +9,16 @@
 
 #include "daq/compile.h"
 #include "daq/serial.h"
+#include "net/dpdk.h"
 #include "net/udp.h"
 #include "ring/channel.h"
 #include "ring/clock.h"
 
-#define PATH_BYTES 128
-
-/* The path of a key, such as sources[1].channels[0].name, for one complaint. */
-__attribute__((format(printf, 2, 3))) static const char *path_of(char path[PATH_BYTES], const char *format, ...)
+const char *compile_path(char path[COMPILE_PATH_BYTES], const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(path, PATH_BYTES, format, args);
+    vsnprintf(path, COMPILE_PATH_BYTES, format, args);
     va_end(args);
     return path;
 }
@@ -44,19 +42,19 @@ static void compile_workers(struct compile *c)
     for (uint32_t i = 0; i < count; i++) {
         const struct config_worker *from = config->workers_count > 0 ? &config->workers[i] : &standard;
         struct worker_plan *worker = &c->plan->worker[i];
-        char path[PATH_BYTES];
+        char path[COMPILE_PATH_BYTES];
         worker->magic = PLAN_MAGIC;
         worker->version = PLAN_VERSION;
         memcpy(worker->instance, c->plan->instance, sizeof(worker->instance));
-        compile_name(c, path_of(path, "workers[%u].name", i), from->name, worker->name);
+        compile_name(c, compile_path(path, "workers[%u].name", i), from->name, worker->name);
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(c->plan->worker[j].name, worker->name) == 0) {
                 config_complain(c->file, c->errors, path, "a second worker named '%s'; names must differ",
                                 worker->name);
             }
         }
-        compile_thread(c, path_of(path, "workers[%u]", i), from->core, from->policy, from->priority, from->idle,
-                       from->spin_us, from->sleep_us, IDLE_WAIT, &worker->thread);
+        compile_thread(c, compile_path(path, "workers[%u]", i), from->core, from->policy, from->priority,
+                       from->idle, from->spin_us, from->sleep_us, IDLE_WAIT, &worker->thread);
     }
     c->plan->workers = count;
 }
@@ -72,8 +70,8 @@ static void compile_rings(struct compile *c)
     for (uint32_t i = 0; i < count; i++) {
         const struct config_ring *from = &c->config->rings[i];
         struct ring_plan *ring = &c->plan->ring[i];
-        char path[PATH_BYTES];
-        compile_name(c, path_of(path, "rings[%u].name", i), from->name, ring->name);
+        char path[COMPILE_PATH_BYTES];
+        compile_name(c, compile_path(path, "rings[%u].name", i), from->name, ring->name);
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(c->plan->ring[j].name, ring->name) == 0) {
                 config_complain(c->file, c->errors, path, "a second ring named '%s'; names must differ",
@@ -82,7 +80,7 @@ static void compile_rings(struct compile *c)
         }
         ring->slots = from->slots != NULL ? *from->slots : 8192;
         if (!power_of_two(ring->slots) || ring->slots < RING_SLOTS_MIN || ring->slots > RING_SLOTS_MAX) {
-            config_complain(c->file, c->errors, path_of(path, "rings[%u].slots", i),
+            config_complain(c->file, c->errors, compile_path(path, "rings[%u].slots", i),
                             "expected a power of two from %u to %" PRIu64 " slots, found %" PRIu64, RING_SLOTS_MIN,
                             RING_SLOTS_MAX, ring->slots);
             ring->slots = RING_SLOTS_MIN;
@@ -91,7 +89,7 @@ static void compile_rings(struct compile *c)
         ring->slot_bytes = from->slot_bytes != NULL ? *from->slot_bytes : 0;
         if (from->slot_bytes != NULL && (ring->slot_bytes < RING_SLOT_BYTES_MIN ||
                                          ring->slot_bytes > RING_SLOT_BYTES_MAX || ring->slot_bytes % 64 != 0)) {
-            config_complain(c->file, c->errors, path_of(path, "rings[%u].slot_bytes", i),
+            config_complain(c->file, c->errors, compile_path(path, "rings[%u].slot_bytes", i),
                             "expected a multiple of 64 from %u to %u bytes, found %u", RING_SLOT_BYTES_MIN,
                             RING_SLOT_BYTES_MAX, ring->slot_bytes);
             ring->slot_bytes = 0;
@@ -100,8 +98,7 @@ static void compile_rings(struct compile *c)
     c->plan->rings = count;
 }
 
-/* port NULL: there must be none. */
-static bool parse_address(const char *text, uint32_t *address, uint16_t *port, bool port_needed)
+bool compile_address(const char *text, uint32_t *address, uint16_t *port, bool port_needed)
 {
     char host[64];
     struct in_addr in;
@@ -125,35 +122,62 @@ static bool parse_address(const char *text, uint32_t *address, uint16_t *port, b
     return true;
 }
 
+static void refuse_serial_keys(struct compile *c, uint32_t i, const struct config_source *from)
+{
+    char path[COMPILE_PATH_BYTES];
+    if (from->device != NULL || from->baud != NULL || from->format != NULL || from->sync != NULL ||
+        from->fields != NULL) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
+                        "device, baud, format, sync and fields belong to kind: serial");
+    }
+}
+
+static void refuse_udp_keys(struct compile *c, uint32_t i, const struct config_source *from)
+{
+    char path[COMPILE_PATH_BYTES];
+    if (from->listen != NULL || from->group != NULL || from->interface != NULL || from->from != NULL ||
+        from->receive_buffer_kb != NULL || from->gro != NULL) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
+                        "listen, group, interface, from, receive_buffer_kb and gro belong to kind: udp");
+    }
+}
+
+static void refuse_dpdk_keys(struct compile *c, uint32_t i, const struct config_source *from)
+{
+    char path[COMPILE_PATH_BYTES];
+    if (from->port != NULL || from->descriptors != NULL || from->packet != NULL) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
+                        "port, descriptors and packet belong to kind: dpdk");
+    }
+}
+
 static void compile_udp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
-    char path[PATH_BYTES];
-    if (from->listen == NULL || !parse_address(from->listen, &to->udp.listen_address, &to->udp.port, true)) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].listen", i),
+    char path[COMPILE_PATH_BYTES];
+    if (from->listen == NULL || !compile_address(from->listen, &to->udp.listen_address, &to->udp.port, true)) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].listen", i),
                         "expected ADDRESS:PORT such as 0.0.0.0:5000, found '%s'",
                         from->listen != NULL ? from->listen : "nothing");
     }
-    if (from->group != NULL && (!parse_address(from->group, &to->udp.multicast_address, NULL, false) ||
+    if (from->group != NULL && (!compile_address(from->group, &to->udp.multicast_address, NULL, false) ||
                                 !IN_MULTICAST(ntohl(to->udp.multicast_address)))) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].group", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].group", i),
                         "expected a multicast address, 224.0.0.0 to 239.255.255.255, found '%s'", from->group);
     }
-    if (from->interface != NULL && !parse_address(from->interface, &to->udp.interface_address, NULL, false)) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].interface", i),
+    if (from->interface != NULL && !compile_address(from->interface, &to->udp.interface_address, NULL, false)) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].interface", i),
                         "expected the IPv4 address of an interface, found '%s'", from->interface);
     }
-    if (from->from != NULL && !parse_address(from->from, &to->udp.from_address, &to->udp.from_port, false)) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].from", i),
+    if (from->from != NULL && !compile_address(from->from, &to->udp.from_address, &to->udp.from_port, false)) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].from", i),
                         "expected ADDRESS or ADDRESS:PORT of the one sender, found '%s'", from->from);
     }
     to->udp.receive_buffer_bytes =
-        1024u * (uint32_t)compile_bounded(c, path_of(path, "sources[%u].receive_buffer_kb", i),
+        1024u * (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].receive_buffer_kb", i),
                                           from->receive_buffer_kb, 4096, 4, 1048576, "KiB");
-    if (from->device != NULL || from->baud != NULL || from->format != NULL || from->sync != NULL ||
-        from->fields != NULL) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u]", i),
-                        "device, baud, format, sync and fields belong to kind: serial");
-    }
+    to->udp.gro = from->gro != NULL && *from->gro;
+    refuse_serial_keys(c, i, from);
+    refuse_dpdk_keys(c, i, from);
 }
 
 static bool parse_hex(const char *text, uint8_t *bytes, uint32_t *count)
@@ -173,29 +197,29 @@ static bool parse_hex(const char *text, uint8_t *bytes, uint32_t *count)
 static void compile_serial_text(struct compile *c, uint32_t i, const struct config_source *from,
                                 struct source_plan *to)
 {
-    char path[PATH_BYTES];
-    to->serial.fields = (uint32_t)compile_bounded(c, path_of(path, "sources[%u].fields", i), from->fields, 1, 1,
-                                                  PLAN_FIELDS_MAX, "numbers per line");
+    char path[COMPILE_PATH_BYTES];
+    to->serial.fields = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].fields", i), from->fields, 1,
+                                                  1, PLAN_FIELDS_MAX, "numbers per line");
     to->frame_bytes = to->serial.fields * 8;
     if (from->frame_bytes != NULL || from->sync != NULL || from->sequence != NULL || from->checksum != NULL) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u]", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
                         "frame_bytes, sync, sequence and checksum belong to format: binary");
     }
 }
 
 static void compile_serial(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     uint32_t baud = from->baud != NULL ? *from->baud : 115200;
     if (from->device == NULL || from->device[0] == 0 || strlen(from->device) >= PLAN_PATH_BYTES) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].device", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].device", i),
                         "expected the path of a tty of at most %u characters, found %s", PLAN_PATH_BYTES - 1,
                         from->device != NULL && from->device[0] != 0 ? "a longer one" : "nothing");
     } else {
         snprintf(to->serial.device, sizeof(to->serial.device), "%s", from->device);
     }
     if (serial_speed(baud) == 0) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].baud", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].baud", i),
                         "expected a standard rate from 1200 to 4000000, found %u", baud);
     }
     to->serial.baud = baud;
@@ -203,27 +227,28 @@ static void compile_serial(struct compile *c, uint32_t i, const struct config_so
     if (to->serial.format == SERIAL_TEXT) {
         compile_serial_text(c, i, from, to);
     } else if (from->fields != NULL) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].fields", i), "belongs to format: text");
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].fields", i), "belongs to format: text");
     } else if (from->sync != NULL && !parse_hex(from->sync, to->serial.sync, &to->serial.sync_bytes)) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].sync", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].sync", i),
                         "expected 1 to %u bytes as hex digits such as a55a, found '%s'", PLAN_SYNC_BYTES,
                         from->sync);
     } else if (to->frame_bytes == 0 || to->frame_bytes < to->serial.sync_bytes) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].frame_bytes", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].frame_bytes", i),
                         "a binary serial source needs its frame's length, at least the sync's, found %u",
                         to->frame_bytes);
     }
-    if (from->listen != NULL || from->group != NULL || from->interface != NULL || from->from != NULL ||
-        from->receive_buffer_kb != NULL) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u]", i),
-                        "listen, group, interface, from and receive_buffer_kb belong to kind: udp");
+    refuse_udp_keys(c, i, from);
+    refuse_dpdk_keys(c, i, from);
+    if (from->stream != NULL) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].stream", i),
+                        "belongs to packets, kind: udp or dpdk");
     }
 }
 
 static void compile_sequence(struct compile *c, uint32_t i, const struct config_sequence *from,
                              struct source_plan *to)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     uint32_t width = from->width_bytes;
     uint32_t limit = to->frame_bytes != 0 ? to->frame_bytes : RING_SLOT_BYTES_MAX;
     to->sequence = (struct sequence_spec){
@@ -232,17 +257,17 @@ static void compile_sequence(struct compile *c, uint32_t i, const struct config_
         .byte_order = (uint32_t)(from->byte_order != NULL ? *from->byte_order : RING_BIG_ENDIAN),
         .step = from->step != NULL ? *from->step : 1};
     if (width != 1 && width != 2 && width != 4 && width != 8) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].sequence.width_bytes", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].sequence.width_bytes", i),
                         "expected 1, 2, 4 or 8, found %u", width);
     } else if (from->at_byte > limit || limit - from->at_byte < width) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].sequence.at_byte", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].sequence.at_byte", i),
                         "bytes %u to %" PRIu64 " lie beyond the frame of %u bytes", from->at_byte,
                         (uint64_t)from->at_byte + width - 1, limit);
     }
     /* The tracker looks 64 frames back: the numbers must not come round sooner. */
     uint64_t step_max = width >= 4 ? UINT32_MAX / 256 : (UINT64_C(1) << (8 * width)) / 256;
     if (to->sequence.step == 0 || to->sequence.step > step_max) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].sequence.step", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].sequence.step", i),
                         "expected 1 to %" PRIu64 " with a number of %u bytes, found %u", step_max, width,
                         to->sequence.step);
         to->sequence.step = 1;
@@ -252,11 +277,11 @@ static void compile_sequence(struct compile *c, uint32_t i, const struct config_
 static void compile_checksum(struct compile *c, uint32_t i, const struct config_checksum *from,
                              struct source_plan *to)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     if (from->kind == CHECKSUM_NONE) {
         to->checksum.kind = CHECKSUM_NONE; /* said on purpose */
         if (from->from_byte != 0 || from->at_byte != 0) {
-            config_complain(c->file, c->errors, path_of(path, "sources[%u].checksum", i),
+            config_complain(c->file, c->errors, compile_path(path, "sources[%u].checksum", i),
                             "kind: none has no from_byte and no at_byte");
         }
         return;
@@ -266,7 +291,7 @@ static void compile_checksum(struct compile *c, uint32_t i, const struct config_
     if (from->from_byte >= from->at_byte || from->at_byte > to->frame_bytes ||
         to->frame_bytes - from->at_byte < 2) {
         config_complain(
-            c->file, c->errors, path_of(path, "sources[%u].checksum", i),
+            c->file, c->errors, compile_path(path, "sources[%u].checksum", i),
             "expected from_byte < at_byte and two bytes at at_byte inside the frame of %u bytes (a fixed "
             "frame_bytes is needed), found from_byte %u, at_byte %u",
             to->frame_bytes, from->from_byte, from->at_byte);
@@ -290,10 +315,10 @@ static void check_range(struct compile *c, const char *where, const struct ring_
 static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const struct source_plan *source,
                             const struct config_channel *from, struct ring_channel *to)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     bool text = source->kind == SOURCE_SERIAL && source->serial.format == SERIAL_TEXT;
-    compile_name(c, path_of(path, "sources[%u].channels[%u].name", i, j), from->name, to->name);
-    path_of(path, "sources[%u].channels[%u]", i, j);
+    compile_name(c, compile_path(path, "sources[%u].channels[%u].name", i, j), from->name, to->name);
+    compile_path(path, "sources[%u].channels[%u]", i, j);
     if (strlen(from->unit) >= RING_UNIT_BYTES) {
         config_complain(c->file, c->errors, path, "expected a unit of at most %u characters, found '%s'",
                         RING_UNIT_BYTES - 1, from->unit);
@@ -339,8 +364,8 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
 
 static void check_channel_pair(struct compile *c, uint32_t i, uint32_t j, const struct ring_channel *channels)
 {
-    char path[PATH_BYTES];
-    path_of(path, "sources[%u].channels[%u]", i, j);
+    char path[COMPILE_PATH_BYTES];
+    compile_path(path, "sources[%u].channels[%u]", i, j);
     for (uint32_t k = 0; k < j; k++) {
         const struct ring_channel *a = &channels[k];
         const struct ring_channel *b = &channels[j];
@@ -355,11 +380,11 @@ static void check_channel_pair(struct compile *c, uint32_t i, uint32_t j, const 
 /* A channel's name is unique in the whole server: rules go by it. */
 static void check_channel_name(struct compile *c, uint32_t i, uint32_t j, const char *name)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     for (uint32_t s = 0; s <= i; s++) {
         for (uint32_t k = 0; k < (s < i ? c->config->sources[s].channels_count : j); k++) {
             if (strcmp(c->config->sources[s].channels[k].name, name) == 0) {
-                config_complain(c->file, c->errors, path_of(path, "sources[%u].channels[%u].name", i, j),
+                config_complain(c->file, c->errors, compile_path(path, "sources[%u].channels[%u].name", i, j),
                                 "a second channel named '%s'; names must differ in the whole file", name);
                 return;
             }
@@ -372,10 +397,10 @@ static void compile_channels(struct compile *c, uint32_t i, const struct source_
 {
     const struct config_source *from = &c->config->sources[i];
     struct control_table *table = &c->plan->table;
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     uint32_t count = from->channels_count;
     if (count > RING_CHANNELS_MAX || table->channels + count > CONTROL_CHANNELS_MAX) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].channels", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].channels", i),
                         "expected at most %u channels in all, found more", CONTROL_CHANNELS_MAX);
         return;
     }
@@ -394,7 +419,7 @@ static void compile_channels(struct compile *c, uint32_t i, const struct source_
             .decode = ring->channel[j],
             .ring = table->rings,
             .stale_ns =
-                CLOCK_NS_PER_MS * compile_bounded(c, path_of(path, "sources[%u].channels[%u].stale_ms", i, j),
+                CLOCK_NS_PER_MS * compile_bounded(c, compile_path(path, "sources[%u].channels[%u].stale_ms", i, j),
                                                   from->channels[j].stale_ms, 100, 1, 3600000, "ms")};
     }
     ring->channel_count = count;
@@ -403,8 +428,8 @@ static void compile_channels(struct compile *c, uint32_t i, const struct source_
 
 static struct ring_plan *find_ring(struct compile *c, uint32_t i, const char *name)
 {
-    char path[PATH_BYTES];
-    path_of(path, "sources[%u].ring", i);
+    char path[COMPILE_PATH_BYTES];
+    compile_path(path, "sources[%u].ring", i);
     for (uint32_t r = 0; r < c->plan->rings; r++) {
         struct ring_plan *ring = &c->plan->ring[r];
         if (strcmp(ring->name, name) == 0) {
@@ -423,8 +448,8 @@ static struct ring_plan *find_ring(struct compile *c, uint32_t i, const char *na
 
 static struct worker_plan *find_worker(struct compile *c, uint32_t i, const char *name)
 {
-    char path[PATH_BYTES];
-    path_of(path, "sources[%u].worker", i);
+    char path[COMPILE_PATH_BYTES];
+    compile_path(path, "sources[%u].worker", i);
     struct worker_plan *found = name == NULL ? &c->plan->worker[0] : NULL;
     for (uint32_t w = 0; w < c->plan->workers && found == NULL; w++) {
         found = strcmp(c->plan->worker[w].name, name) == 0 ? &c->plan->worker[w] : NULL;
@@ -439,18 +464,42 @@ static struct worker_plan *find_worker(struct compile *c, uint32_t i, const char
     return found;
 }
 
+static uint32_t payload_offset_of(const struct source_plan *source)
+{
+    switch (source->kind) {
+    case SOURCE_UDP:
+        return UDP_PAYLOAD_OFFSET;
+    case SOURCE_DPDK:
+        return source->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
+    default:
+        return RING_DESCRIPTOR_BYTES;
+    }
+}
+
+static const char *kind_name(uint32_t kind)
+{
+    switch (kind) {
+    case SOURCE_UDP:
+        return "udp";
+    case SOURCE_DPDK:
+        return "dpdk";
+    default:
+        return "serial";
+    }
+}
+
 /* Slots as large as the frame wants, unless the file says larger. */
 static void size_slots(struct compile *c, uint32_t i, const struct source_plan *source, struct ring_plan *ring)
 {
-    char path[PATH_BYTES];
-    ring->payload_offset = source->kind == SOURCE_UDP ? UDP_PAYLOAD_OFFSET : RING_DESCRIPTOR_BYTES;
+    char path[COMPILE_PATH_BYTES];
+    ring->payload_offset = payload_offset_of(source);
     uint32_t payload = source->frame_bytes != 0 ? source->frame_bytes : 1472;
     payload = payload < sizeof(struct ring_gap) ? (uint32_t)sizeof(struct ring_gap) : payload;
     uint32_t need = (ring->payload_offset + payload + 63) / 64 * 64;
     if (ring->slot_bytes == 0 && need <= RING_SLOT_BYTES_MAX) {
         ring->slot_bytes = need;
     } else if (need > RING_SLOT_BYTES_MAX || ring->slot_bytes < need) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].frame_bytes", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].frame_bytes", i),
                         "frames of %u bytes need slots of %u bytes, ring '%s' has %u (at most %u)", payload, need,
                         ring->name, ring->slot_bytes, RING_SLOT_BYTES_MAX);
         ring->slot_bytes = RING_SLOT_BYTES_MIN;
@@ -460,15 +509,15 @@ static void size_slots(struct compile *c, uint32_t i, const struct source_plan *
 /* A byte lost on a line shifts every later frame: without a mark, shifted bytes would pass for samples. */
 static void check_framing(struct compile *c, uint32_t i, const struct source_plan *source)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     if (source->kind != SOURCE_SERIAL || source->serial.format != SERIAL_BINARY) {
         return;
     }
     if (source->serial.sync_bytes == 0 && source->checksum.kind != CHECKSUM_CRC16_CCITT) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].sync", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].sync", i),
                         "a binary serial source needs a sync or a checksum to find its frames by");
     } else if (source->checksum.kind == 0 && c->config->sources[i].channels_count > 0) {
-        config_complain(c->file, c->errors, path_of(path, "sources[%u].checksum", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].checksum", i),
                         "channels from a line without a checksum can be a mix of two frames; give one, or say "
                         "checksum: {kind: none} on purpose");
     }
@@ -483,13 +532,13 @@ static void describe_stream(const struct source_plan *source, struct ring_stream
                                    .sequence_byte_order = source->sequence.byte_order,
                                    .sequence_step = source->sequence.step};
     memcpy(stream->name, source->name, sizeof(stream->name));
-    snprintf(stream->source, sizeof(stream->source), "%s", source->kind == SOURCE_UDP ? "udp" : "serial");
+    snprintf(stream->source, sizeof(stream->source), "%s", kind_name(source->kind));
 }
 
 static void compile_source(struct compile *c, uint32_t i)
 {
     const struct config_source *from = &c->config->sources[i];
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     struct ring_plan *ring = find_ring(c, i, from->ring);
     struct worker_plan *worker = find_worker(c, i, from->worker);
     if (ring == NULL || worker == NULL) {
@@ -498,21 +547,29 @@ static void compile_source(struct compile *c, uint32_t i)
     struct source_plan *to = &worker->source[worker->sources++];
     to->kind = (uint32_t)from->kind;
     memcpy(to->ring, ring->name, sizeof(to->ring));
-    compile_name(c, path_of(path, "sources[%u].name", i), from->name, to->name);
+    compile_name(c, compile_path(path, "sources[%u].name", i), from->name, to->name);
     for (uint32_t j = 0; j < i; j++) {
         if (strcmp(c->config->sources[j].name, from->name) == 0) {
             config_complain(c->file, c->errors, path, "a second source named '%s'; names must differ", from->name);
         }
     }
-    to->frame_bytes = (uint32_t)compile_bounded(c, path_of(path, "sources[%u].frame_bytes", i), from->frame_bytes,
-                                                0, 1, RING_SLOT_BYTES_MAX - UDP_PAYLOAD_OFFSET, "bytes");
+    to->frame_bytes =
+        (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].frame_bytes", i), from->frame_bytes, 0, 1,
+                                  RING_SLOT_BYTES_MAX - UDP_PAYLOAD_OFFSET, "bytes");
     if (to->kind == SOURCE_UDP) {
         compile_udp(c, i, from, to);
+    } else if (to->kind == SOURCE_DPDK) {
+        refuse_udp_keys(c, i, from);
+        refuse_serial_keys(c, i, from);
+        compile_dpdk(c, i, from, to);
     } else {
         compile_serial(c, i, from, to);
     }
     if (from->sequence != NULL) {
         compile_sequence(c, i, from->sequence, to);
+    }
+    if (from->stream != NULL) {
+        compile_stream(c, i, from->stream, to);
     }
     if (from->checksum != NULL) {
         compile_checksum(c, i, from->checksum, to);
@@ -530,10 +587,13 @@ void compile_sources(struct compile *c)
     for (uint32_t i = 0; i < c->config->sources_count; i++) {
         compile_source(c, i);
     }
+    for (uint32_t w = 0; w < c->plan->workers; w++) {
+        compile_worker_kind(c, w, c->config->workers_count > w ? &c->config->workers[w] : NULL);
+    }
     for (uint32_t r = 0; r < c->plan->rings; r++) {
-        char path[PATH_BYTES];
+        char path[COMPILE_PATH_BYTES];
         if (c->plan->ring[r].stream.name[0] == 0) {
-            config_complain(c->file, c->errors, path_of(path, "rings[%u].name", r),
+            config_complain(c->file, c->errors, compile_path(path, "rings[%u].name", r),
                             "no source writes ring '%s'; remove it or name it in a source", c->plan->ring[r].name);
         }
     }

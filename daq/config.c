@@ -36,7 +36,11 @@ static const cyaml_strval_t role_words[] = {
 static const cyaml_strval_t when_full_words[] = {{"wait", WHEN_FULL_WAIT}, {"drop", WHEN_FULL_DROP}};
 static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"big", RING_BIG_ENDIAN}};
 static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
-static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}};
+static const cyaml_strval_t source_words[] = {
+    {"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK}};
+static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
+static const cyaml_strval_t stream_words[] = {
+    {"vdif", FORMAT_VDIF}, {"vrt", FORMAT_VRT}, {"spead", FORMAT_SPEAD}, {"sluice", FORMAT_SLUICE}};
 static const cyaml_strval_t format_words[] = {{"binary", SERIAL_BINARY}, {"text", SERIAL_TEXT}};
 static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
                                               {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
@@ -124,6 +128,8 @@ static const cyaml_schema_field_t worker_fields[] = {
     WORD_OPTIONAL("idle", struct config_worker, idle, idle_words),
     CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, struct config_worker, spin_us),
     CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_worker, sleep_us),
+    CYAML_FIELD_UINT_PTR("dpdk_memory_mb", OPTIONAL, struct config_worker, dpdk_memory_mb),
+    CYAML_FIELD_SEQUENCE("eal", OPTIONAL, struct config_worker, eal, &a_name, 1, PLAN_EAL_MAX),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t gating_fields[] = {
@@ -154,6 +160,27 @@ static const cyaml_schema_field_t checksum_fields[] = {
 
 static const cyaml_schema_value_t number = {CYAML_VALUE_FLOAT(CYAML_FLAG_DEFAULT, double)};
 
+static const cyaml_schema_field_t packet_fields[] = {
+    WORD_OPTIONAL("payload", struct config_packet, payload, payload_words),
+    TEXT_OPTIONAL("to", struct config_packet, to),
+    TEXT_OPTIONAL("from", struct config_packet, from),
+    TEXT_OPTIONAL("mac", struct config_packet, mac),
+    CYAML_FIELD_UINT_PTR("vlan", OPTIONAL, struct config_packet, vlan),
+    CYAML_FIELD_UINT_PTR("ethertype", OPTIONAL, struct config_packet, ethertype),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_value_t thread_id = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
+
+static const cyaml_schema_field_t stream_fields[] = {
+    WORD("format", struct config_stream, format, stream_words),
+    CYAML_FIELD_UINT_PTR("at_byte", OPTIONAL, struct config_stream, at_byte),
+    CYAML_FIELD_UINT_PTR("frames_per_second", OPTIONAL, struct config_stream, frames_per_second),
+    CYAML_FIELD_SEQUENCE("threads", OPTIONAL, struct config_stream, threads, &thread_id, 1, FORMAT_THREADS_MAX),
+    CYAML_FIELD_UINT_PTR("heap_bytes", OPTIONAL, struct config_stream, heap_bytes),
+    CYAML_FIELD_UINT_PTR("packet_bytes", OPTIONAL, struct config_stream, packet_bytes),
+    CYAML_FIELD_UINT_PTR("id", OPTIONAL, struct config_stream, id),
+    CYAML_FIELD_END};
+
 static const cyaml_schema_field_t channel_fields[] = {
     TEXT("name", struct config_channel, name),
     CYAML_FIELD_UINT_PTR("at_byte", OPTIONAL, struct config_channel, at_byte),
@@ -180,6 +207,11 @@ static const cyaml_schema_field_t source_fields[] = {
     TEXT_OPTIONAL("interface", struct config_source, interface),
     TEXT_OPTIONAL("from", struct config_source, from),
     CYAML_FIELD_UINT_PTR("receive_buffer_kb", OPTIONAL, struct config_source, receive_buffer_kb),
+    CYAML_FIELD_BOOL_PTR("gro", OPTIONAL, struct config_source, gro),
+    TEXT_OPTIONAL("port", struct config_source, port),
+    CYAML_FIELD_UINT_PTR("descriptors", OPTIONAL, struct config_source, descriptors),
+    CYAML_FIELD_MAPPING_PTR("packet", OPTIONAL, struct config_source, packet, packet_fields),
+    CYAML_FIELD_MAPPING_PTR("stream", OPTIONAL, struct config_source, stream, stream_fields),
     TEXT_OPTIONAL("device", struct config_source, device),
     CYAML_FIELD_UINT_PTR("baud", OPTIONAL, struct config_source, baud),
     WORD_OPTIONAL("format", struct config_source, format, format_words),
@@ -296,10 +328,10 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    arming_fields,   names_fields,    authority_fields, audit_fields,    bypass_fields, alarms_fields,
-    top_fields,      memory_fields,   control_fields,   worker_fields,   ring_fields,   source_fields,
-    gating_fields,   sequence_fields, checksum_fields,  channel_fields,  rule_fields,   output_fields,
-    watchdog_fields, register_fields, feedback_fields,  black_box_fields};
+    arming_fields,   names_fields,    authority_fields, audit_fields,     bypass_fields, alarms_fields,
+    top_fields,      memory_fields,   control_fields,   worker_fields,    ring_fields,   source_fields,
+    gating_fields,   sequence_fields, checksum_fields,  channel_fields,   rule_fields,   output_fields,
+    watchdog_fields, register_fields, feedback_fields,  black_box_fields, packet_fields, stream_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

@@ -90,6 +90,9 @@ struct config_worker {
     int *idle;
     uint32_t *spin_us;
     uint32_t *sleep_us;
+    uint32_t *dpdk_memory_mb;
+    char **eal; /* further arguments of DPDK's EAL */
+    uint32_t eal_count;
 };
 
 struct config_gating {
@@ -121,6 +124,28 @@ struct config_checksum {
     uint32_t at_byte;
 };
 
+/* dpdk: what of a port's frames is the stream's. */
+struct config_packet {
+    int *payload; /* enum packet_form */
+    char *to;     /* ADDRESS, ADDRESS:PORT or :PORT */
+    char *from;
+    char *mac; /* destination, six hex bytes with colons */
+    uint32_t *vlan;
+    uint32_t *ethertype;
+};
+
+/* How the stream's frames say which they are. */
+struct config_stream {
+    int format; /* enum stream_format */
+    uint32_t *at_byte;
+    uint32_t *frames_per_second; /* vdif */
+    uint32_t *threads;           /* vdif: ids in the order in which they are sent */
+    uint32_t threads_count;
+    uint32_t *heap_bytes;   /* spead */
+    uint32_t *packet_bytes; /* spead */
+    uint32_t *id;           /* vrt, sluice */
+};
+
 struct config_channel {
     char *name;
     uint32_t *at_byte;
@@ -146,6 +171,11 @@ struct config_source {
     char *interface; /* udp: address of the interface for the group */
     char *from;      /* udp: ADDRESS or ADDRESS:PORT */
     uint32_t *receive_buffer_kb;
+    bool *gro;  /* udp */
+    char *port; /* dpdk: a virtual device's arguments, or a PCI address */
+    uint32_t *descriptors;
+    struct config_packet *packet;
+    struct config_stream *stream;
     char *device; /* serial */
     uint32_t *baud;
     int *format; /* enum serial_format */

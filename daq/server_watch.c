@@ -110,7 +110,7 @@ static int hand_worker(struct server *server, uint32_t index, struct launch *lau
     const struct worker_plan *plan = &server->plan.worker[index];
     struct error err = {{0}};
     uint32_t gates = 0;
-    launch->program = "sluice-worker";
+    launch->program = plan->sources > 0 && plan->source[0].kind == SOURCE_DPDK ? "sluice-dpdk" : "sluice-worker";
     launch_add(launch, server->worker_plan[index].read_only_fd, 3, "plan");
     launch_add(launch, server->worker_board[index].segment.fd, 4, "board");
     for (uint32_t s = 0; s < plan->sources; s++) {

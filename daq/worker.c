@@ -1,69 +1,23 @@
 #include "daq/worker.h"
 
-#include <errno.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "daq/leases.h"
-#include "net/sequence.h"
 #include "ring/clock.h"
-#include "ring/segment.h"
 
 #define URING_ENTRIES    64u
 #define EVENTS_PER_ROUND 1024u
 #define WAIT_NS          (5 * CLOCK_NS_PER_MS)
 
-static int open_ring(struct worker *worker, uint32_t i, struct error *err)
-{
-    const struct source_plan *plan = &worker->plan->source[i];
-    struct worker_source *source = &worker->source[i];
-    void *base;
-    void *orders;
-    size_t bytes;
-    size_t orders_bytes;
-    int code = segment_map((int)plan->orders_fd, false, RING_ORDERS_BYTES, &orders, &orders_bytes, err);
-    if (code == 0) {
-        code = ring_orders_check(orders, orders_bytes, err);
-    }
-    if (code == 0) {
-        code = segment_map((int)plan->ring_fd, true, RING_HEADER_BYTES, &base, &bytes, err);
-    }
-    if (code == 0) {
-        code = leases_open(&source->gates, orders, plan->gates, err);
-    }
-    if (code == 0) {
-        code = ring_writer_attach(&source->writer, base, bytes, (uint64_t)getpid(), &source->gates, err);
-    }
-    return code;
-}
-
 static int open_source(struct worker *worker, uint32_t i, struct error *err)
 {
     const struct source_plan *plan = &worker->plan->source[i];
     struct worker_source *source = &worker->source[i];
-    struct ring_writer *writer = &source->writer;
-    ring_writer_look(writer, clock_monotonic_ns());
-    if (writer->epoch > 1) {
-        /* We follow one that died: what came meanwhile is missing, and readers are told in the ring itself. */
-        net_sequence_interrupted(&plan->sequence, &writer->view.header->ledger);
-        ring_writer_owe_gap(writer, RING_LOSS_RESTART, 0, 0);
-        (void)ring_writer_pay_gap(writer, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
-    }
-    ring_count_set(&writer->view.header->ledger.is_open, 0);
+    struct ring_writer *writer = &source->ring.writer;
+    worker_ring_begin(&source->ring, plan, worker->plan->tai_minus_monotonic_ns);
     if (plan->kind == SOURCE_UDP) {
         return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
     }
     return serial_init(&source->u.serial, plan, writer, worker->uring, i, err);
-}
-
-static void take_leases(struct worker *worker)
-{
-    struct ring_gates *gates[PLAN_SOURCES_MAX];
-    for (uint32_t i = 0; i < worker->plan->sources; i++) {
-        gates[i] = &worker->source[i].gates;
-    }
-    leases_take(worker->leases_fd, gates, worker->plan->sources);
 }
 
 int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, int leases_fd,
@@ -76,12 +30,14 @@ int worker_init(struct worker *worker, const struct worker_plan *plan, struct bo
     worker->bell_fd = bell_fd;
     for (uint32_t i = 0; i < PLAN_SOURCES_MAX; i++) {
         worker->source[i].u.udp.fd = -1;
+        worker->ring[i] = &worker->source[i].ring;
     }
     int code = uring_create(&worker->uring, URING_ENTRIES, err);
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
-        code = open_ring(worker, i, err);
+        code = worker_ring_open(worker->ring[i], &plan->source[i], err);
     }
-    take_leases(worker); /* the gates that stand, before the first slot is claimed */
+    /* The gates that stand, before the first slot is claimed. */
+    worker_rings_take_leases(worker->ring, plan->sources, leases_fd);
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
         code = open_source(worker, i, err);
     }
@@ -95,7 +51,7 @@ void worker_fini(struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         struct worker_source *source = &worker->source[i];
-        if (source->writer.view.header == NULL) {
+        if (source->ring.writer.view.header == NULL) {
             continue;
         }
         if (worker->plan->source[i].kind == SOURCE_UDP) {
@@ -145,41 +101,6 @@ static uint32_t complete(struct worker *worker, uint64_t tai_ns)
     return frames;
 }
 
-/* Orders, and with them leases; demotions that are due. */
-static void look_at_gates(struct worker *worker, uint64_t monotonic_ns)
-{
-    bool ordered = false;
-    for (uint32_t i = 0; i < worker->plan->sources; i++) {
-        ordered = ordered || ring_gates_ordered(&worker->source[i].gates);
-    }
-    if (ordered) {
-        take_leases(worker);
-    }
-    for (uint32_t i = 0; i < worker->plan->sources; i++) {
-        ring_writer_look(&worker->source[i].writer, monotonic_ns);
-    }
-}
-
-/* Somebody sleeps until there is something new: one system call, however many they are, and none while nobody does.
- */
-static void ring_bells(struct worker *worker)
-{
-    const uint64_t one = 1;
-    bool ring = false;
-    for (uint32_t i = 0; i < worker->plan->sources; i++) {
-        struct worker_source *source = &worker->source[i];
-        uint64_t bell = __atomic_load_n(&source->gates.orders->bell, __ATOMIC_ACQUIRE);
-        if (bell != source->rung && source->writer.published != source->seen_published) {
-            source->rung = bell;
-            ring = true;
-        }
-        source->seen_published = source->writer.published;
-    }
-    if (ring && worker->bell_fd >= 0) {
-        (void)!write(worker->bell_fd, &one, sizeof(one));
-    }
-}
-
 /* How long the wait may sleep: a duty-cycled worker spins for spin_us, then sleeps for sleep_us. */
 static uint64_t wait_for_ns(struct worker *worker)
 {
@@ -200,11 +121,11 @@ static uint64_t wait_for_ns(struct worker *worker)
 
 uint32_t worker_cycle(struct worker *worker)
 {
-    look_at_gates(worker, clock_monotonic_ns());
+    worker_rings_look(worker->ring, worker->plan->sources, worker->leases_fd, clock_monotonic_ns());
     arm(worker);
     (void)uring_wait(worker->uring, wait_for_ns(worker));
     uint32_t frames = complete(worker, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
-    ring_bells(worker);
+    worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
     board_beat(worker->board, clock_monotonic_ns());
     return frames;
 }

@@ -5,14 +5,12 @@
 #include <signal.h>
 
 #include "daq/serial.h"
+#include "daq/worker_ring.h"
 #include "net/udp.h"
 #include "ring/board.h"
 
 struct worker_source {
-    struct ring_writer writer;
-    struct ring_gates gates;
-    uint64_t rung;           /* the bell as last rung */
-    uint64_t seen_published; /* when it was */
+    struct worker_ring ring;
     union {
         struct udp_source udp;
         struct serial_source serial;
@@ -27,6 +25,7 @@ struct worker {
     int leases_fd; /* where the leases of gating readers come from; -1: none */
     int bell_fd;   /* an eventfd: somebody sleeps until something is published; -1: none */
     struct worker_source source[PLAN_SOURCES_MAX];
+    struct worker_ring *ring[PLAN_SOURCES_MAX]; /* those of the sources */
 };
 
 /* Attaches to the rings (descriptors as in the plan), takes over the gating readers that stand, notes a restart in

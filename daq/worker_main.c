@@ -1,79 +1,32 @@
-/* sluice-worker: one acquisition process with one pinned thread. Started by sluiced; everything it needs is handed
- * over as descriptors (`plan=3 board=4 ..`). */
-#include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
-#include "control/realtime.h"
-#include "control/seal.h"
+/* sluice-worker: one acquisition process with one pinned thread, sources over io_uring. Started by sluiced;
+ * everything it needs is handed over as descriptors (`plan=3 board=4 ..`). */
 #include "daq/worker.h"
-#include "ring/clock.h"
-#include "ring/segment.h"
+#include "daq/worker_process.h"
 
-static volatile sig_atomic_t stop;
+static struct worker worker;
 
-static void on_stop(int signal_number)
+static int init(const struct worker_plan *plan, struct board *board, int leases_fd, int bell_fd, struct error *err)
 {
-    (void)signal_number;
-    stop = 1;
+    return worker_init(&worker, plan, board, leases_fd, bell_fd, err);
 }
 
-static int fail(const struct error *err)
+static void fini(void)
 {
-    fprintf(stderr, "sluice-worker: %s\n", err->text);
-    return 2;
+    worker_fini(&worker);
 }
 
-/* Only a worker one of whose rings takes gating readers may map their leases. */
-static bool takes_leases(const struct worker_plan *plan)
+static void run(const volatile sig_atomic_t *stop)
 {
-    bool any = false;
-    for (uint32_t i = 0; i < plan->sources; i++) {
-        any = any || plan->source[i].gates > 0;
-    }
-    return any;
+    worker_run(&worker, stop);
 }
 
 int main(int argc, char **argv)
 {
-    static struct worker worker;
-    struct error err = {{0}};
-    struct sigaction action = {.sa_handler = on_stop};
-    void *plan_base;
-    void *board_base;
-
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGINT, SIG_IGN); /* Ctrl-C is for sluiced, which stops us */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGTSTP, SIG_IGN);
-    signal(SIGTTIN, SIG_IGN);
-    signal(SIGTTOU, SIG_IGN);
-    prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
-    if (segment_map_handover(argc, argv, "plan", false, sizeof(struct worker_plan), &plan_base, &err) != 0 ||
-        segment_map_handover(argc, argv, "board", true, sizeof(struct board), &board_base, &err) != 0) {
-        return fail(&err);
-    }
-    const struct worker_plan *plan = plan_base;
-    struct board *board = board_base;
-    if (plan->magic != PLAN_MAGIC || plan->version != PLAN_VERSION || plan->sources > PLAN_SOURCES_MAX) {
-        error_set(&err, -EPROTO, "expected a worker plan of version %u; sluiced is another release", PLAN_VERSION);
-        return fail(&err);
-    }
-    board->pid = (uint64_t)getpid();
-    board->started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
-    if (worker_init(&worker, plan, board, handover_fd(argc, argv, "leases"), handover_fd(argc, argv, "bell"),
-                    &err) != 0) {
-        worker_fini(&worker);
-        return fail(&err);
-    }
-    realtime_enter(&plan->thread, board); /* last: what is locked is what there is */
-    if (getppid() != plan->supervisor_pid) {
-        return 0; /* it died before the kernel could tell us */
-    }
-    fflush(NULL);
-    seal_process(takes_leases(plan) ? SEAL_WORKER_LEASES : SEAL_WORKER, plan->thread.seal != 0, board);
-    worker_run(&worker, &stop);
-    _exit(0);
+    static const struct worker_program program = {.name = "sluice-worker",
+                                                  .profile = SEAL_WORKER,
+                                                  .profile_leases = SEAL_WORKER_LEASES,
+                                                  .init = init,
+                                                  .fini = fini,
+                                                  .run = run};
+    return worker_process(argc, argv, &program);
 }

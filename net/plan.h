@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "net/format.h"
+#include "net/packet.h"
 #include "ring/layout.h"
 #include "ring/thread.h"
 
@@ -18,8 +19,11 @@
 #define PLAN_SYNC_BYTES  8u
 #define PLAN_LINE_BYTES  512u /* longest text line of a serial source */
 #define PLAN_FIELDS_MAX  32u
+#define PLAN_PORT_BYTES  256u
+#define PLAN_EAL_MAX     8u
+#define PLAN_EAL_BYTES   128u
 
-enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2 };
+enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2, SOURCE_DPDK = 3 };
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
     WHEN_FULL_WAIT = 1, /* take nothing more from the kernel, whose buffers fill */
@@ -65,6 +69,12 @@ struct serial_plan {
     uint32_t fields;     /* text: numbers per line, each an f64 of the host's order in the payload */
 };
 
+struct dpdk_plan {
+    char port[PLAN_PORT_BYTES]; /* PCI address, or a virtual device with its arguments */
+    uint32_t descriptors;
+    uint32_t reserved;
+};
+
 struct source_plan {
     char name[RING_NAME_BYTES];
     char ring[RING_NAME_BYTES];
@@ -80,6 +90,8 @@ struct source_plan {
     struct format_spec format;
     struct udp_plan udp;
     struct serial_plan serial;
+    struct packet_filter packet; /* of sources that see whole frames */
+    struct dpdk_plan dpdk;
 };
 
 struct worker_plan {
@@ -90,8 +102,9 @@ struct worker_plan {
     char name[RING_NAME_BYTES];
     int64_t tai_minus_monotonic_ns;
     int32_t supervisor_pid;
-    uint32_t reserved;
+    uint32_t dpdk_memory_mb; /* of DPDK's own */
     struct thread_plan thread;
+    char eal[PLAN_EAL_MAX][PLAN_EAL_BYTES]; /* further arguments of EAL; empty: none from here on */
     struct source_plan source[PLAN_SOURCES_MAX];
 };
 

@@ -451,24 +451,35 @@ static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
                                                FIELD(udp_plan, from_address),
                                                FIELD(udp_plan, port),
                                                FIELD(udp_plan, from_port),
-                                               FIELD(udp_plan, receive_buffer_bytes),
-                                               FIELD(udp_plan, gro)};
+                                               FIELD(udp_plan, receive_buffer_bytes)};
 
 static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),     FIELD(serial_plan, baud),
                                                   FIELD(serial_plan, format),     FIELD(serial_plan, sync),
                                                   FIELD(serial_plan, sync_bytes), FIELD(serial_plan, fields)};
+
+static const struct field packet_filter_fields[] = {
+    FIELD(packet_filter, form),        FIELD(packet_filter, match),     FIELD(packet_filter, mac),
+    FIELD(packet_filter, vlan),        FIELD(packet_filter, ethertype), FIELD(packet_filter, to_port),
+    FIELD(packet_filter, from_port),   FIELD(packet_filter, reserved),  FIELD(packet_filter, to_address),
+    FIELD(packet_filter, from_address)};
+
+static const struct field dpdk_plan_fields[] = {FIELD(dpdk_plan, port), FIELD(dpdk_plan, descriptors),
+                                                FIELD(dpdk_plan, reserved)};
 
 static const struct field source_plan_fields[] = {
     FIELD(source_plan, name),        FIELD(source_plan, ring),      FIELD(source_plan, kind),
     FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),   FIELD(source_plan, orders_fd),
     FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, reserved),
     FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, format),
-    FIELD(source_plan, udp),         FIELD(source_plan, serial)};
+    FIELD(source_plan, udp),         FIELD(source_plan, serial),    FIELD(source_plan, packet),
+    FIELD(source_plan, dpdk)};
 
 static const struct field worker_plan_fields[] = {
-    FIELD(worker_plan, magic),          FIELD(worker_plan, version),  FIELD(worker_plan, sources),
-    FIELD(worker_plan, instance),       FIELD(worker_plan, name),     FIELD(worker_plan, tai_minus_monotonic_ns),
-    FIELD(worker_plan, supervisor_pid), FIELD(worker_plan, reserved), FIELD(worker_plan, thread),
+    FIELD(worker_plan, magic),          FIELD(worker_plan, version),
+    FIELD(worker_plan, sources),        FIELD(worker_plan, instance),
+    FIELD(worker_plan, name),           FIELD(worker_plan, tai_minus_monotonic_ns),
+    FIELD(worker_plan, supervisor_pid), FIELD(worker_plan, dpdk_memory_mb),
+    FIELD(worker_plan, thread),         FIELD(worker_plan, eal),
     FIELD(worker_plan, source)};
 
 static const struct field supervisor_process_fields[] = {
@@ -584,6 +595,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(format_spec),
                                     SHARED(udp_plan),
                                     SHARED(serial_plan),
+                                    SHARED(packet_filter),
+                                    SHARED(dpdk_plan),
                                     SHARED(source_plan),
                                     SHARED(worker_plan),
                                     SHARED(supervisor_process),

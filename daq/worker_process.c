@@ -1,0 +1,79 @@
+#include "daq/worker_process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "control/realtime.h"
+#include "ring/clock.h"
+#include "ring/segment.h"
+
+static volatile sig_atomic_t stop;
+
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    stop = 1;
+}
+
+static void set_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_stop};
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGINT, SIG_IGN); /* Ctrl-C is for sluiced, which stops us */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTSTP, SIG_IGN);
+    signal(SIGTTIN, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+}
+
+static int fail(const struct worker_program *program, const struct error *err)
+{
+    fprintf(stderr, "%s: %s\n", program->name, err->text);
+    return 2;
+}
+
+/* Only a worker one of whose rings takes gating readers may map their leases. */
+static bool takes_leases(const struct worker_plan *plan)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < plan->sources; i++) {
+        any = any || plan->source[i].gates > 0;
+    }
+    return any;
+}
+
+int worker_process(int argc, char **argv, const struct worker_program *program)
+{
+    struct error err = {{0}};
+    void *plan_base;
+    void *board_base;
+
+    set_signals();
+    if (segment_map_handover(argc, argv, "plan", false, sizeof(struct worker_plan), &plan_base, &err) != 0 ||
+        segment_map_handover(argc, argv, "board", true, sizeof(struct board), &board_base, &err) != 0) {
+        return fail(program, &err);
+    }
+    const struct worker_plan *plan = plan_base;
+    struct board *board = board_base;
+    if (plan->magic != PLAN_MAGIC || plan->version != PLAN_VERSION || plan->sources > PLAN_SOURCES_MAX) {
+        error_set(&err, -EPROTO, "expected a worker plan of version %u; sluiced is another release", PLAN_VERSION);
+        return fail(program, &err);
+    }
+    board->pid = (uint64_t)getpid();
+    board->started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
+    if (program->init(plan, board, handover_fd(argc, argv, "leases"), handover_fd(argc, argv, "bell"), &err) != 0) {
+        program->fini();
+        return fail(program, &err);
+    }
+    realtime_enter(&plan->thread, board); /* last: what is locked is what there is */
+    if (getppid() != plan->supervisor_pid) {
+        return 0; /* it died before the kernel could tell us */
+    }
+    fflush(NULL);
+    seal_process(takes_leases(plan) ? program->profile_leases : program->profile, plan->thread.seal != 0, board);
+    program->run(&stop);
+    _exit(0);
+}

@@ -1,0 +1,27 @@
+/* What every acquisition program's main does: signals, the hand-over, the plan's version, real time, the seal, the
+ * loop. Cold. */
+#ifndef DAQ_WORKER_PROCESS_H
+#define DAQ_WORKER_PROCESS_H
+
+#include <signal.h>
+
+#include "control/seal.h"
+#include "net/plan.h"
+#include "ring/board.h"
+#include "ring/error.h"
+
+struct worker_program {
+    const char *name;
+    enum seal_profile profile;        /* if no ring takes gating readers */
+    enum seal_profile profile_leases; /* else: it maps their leases */
+    /* Opens everything that must be open before the seal. 0 or -errno. */
+    int (*init)(const struct worker_plan *plan, struct board *board, int leases_fd, int bell_fd, struct error *err);
+    void (*fini)(void);
+    /* Until *stop, and then what has been received already. */
+    void (*run)(const volatile sig_atomic_t *stop);
+};
+
+/* The program's whole life: its exit code, 2 if it cannot start. Does not return from a run. */
+int worker_process(int argc, char **argv, const struct worker_program *program);
+
+#endif

@@ -1,0 +1,302 @@
+#include "net/dpdk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "net/intake.h"
+#include "net/sequence.h"
+#include "ring/clock.h"
+
+#define LOOK_NS          CLOCK_NS_PER_MS
+#define UDP_HEADERS      42u /* Ethernet, IPv4 without options, UDP */
+#define VLAN_TAG_BYTES   4u
+#define SEND_DESCRIPTORS 64u
+
+static uint32_t shift_of(const struct source_plan *plan)
+{
+    if (plan->packet.form == PACKET_ETHERNET) {
+        return DPDK_PAYLOAD_OFFSET_ETHERNET;
+    }
+    return DPDK_PAYLOAD_OFFSET_UDP - UDP_HEADERS -
+           ((plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0);
+}
+
+static int find_port(const struct source_plan *plan, uint16_t *port, struct error *err)
+{
+    char name[RTE_DEV_NAME_MAX_LEN];
+    size_t n = strcspn(plan->dpdk.port, ",");
+    n = n < sizeof(name) ? n : sizeof(name) - 1;
+    memcpy(name, plan->dpdk.port, n);
+    name[n] = 0;
+    return rte_eth_dev_get_port_by_name(name, port) == 0
+               ? 0
+               : error_set(err, -ENODEV, "source %s: no DPDK port '%s'", plan->name, name);
+}
+
+static uint16_t queues_of(const struct worker_plan *plan, const char *port)
+{
+    uint16_t queues = 0;
+    for (uint32_t i = 0; i < plan->sources; i++) {
+        queues = (uint16_t)(queues + (strcmp(plan->source[i].dpdk.port, port) == 0));
+    }
+    return queues;
+}
+
+/* The first source of a port configures it for all. */
+static int configure(const struct worker_plan *plan, uint32_t i, uint16_t port, struct error *err)
+{
+    const struct source_plan *source = &plan->source[i];
+    struct rte_eth_conf conf = {.rxmode = {.mq_mode = RTE_ETH_MQ_RX_NONE}};
+    uint16_t queues = queues_of(plan, source->dpdk.port);
+    struct rte_eth_dev_info info;
+    int code = rte_eth_dev_info_get(port, &info);
+    if (code != 0) {
+        return error_set(err, code, "source %s: the port does not tell what it is: %s", source->name,
+                         rte_strerror(-code));
+    }
+    if (queues > info.max_rx_queues) {
+        return error_set(err, -EINVAL, "source %s: %u sources read port %s, which has %u queues; use fewer",
+                         source->name, queues, source->dpdk.port, info.max_rx_queues);
+    }
+    if (queues > 1 && info.flow_type_rss_offloads != 0) {
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
+    }
+    uint64_t checksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+    conf.rxmode.offloads = info.rx_offload_capa & checksums;
+    uint16_t senders = info.max_tx_queues > 0 ? 1 : 0; /* some drivers do not start without */
+    code = rte_eth_dev_configure(port, queues, senders, &conf);
+    if (code == 0 && senders > 0) {
+        code = rte_eth_tx_queue_setup(port, 0, SEND_DESCRIPTORS, SOCKET_ID_ANY, NULL);
+    }
+    return code == 0 ? 0
+                     : error_set(err, code, "source %s: port %s cannot be configured with %u queues: %s",
+                                 source->name, source->dpdk.port, queues, rte_strerror(-code));
+}
+
+static int set_up_queue(struct dpdk_source *s, struct error *err)
+{
+    const struct source_plan *plan = s->plan;
+    uint16_t count = (uint16_t)plan->dpdk.descriptors;
+    uint16_t senders = 0;
+    int code = rte_eth_dev_adjust_nb_rx_tx_desc(s->port, &count, &senders);
+    if (code == 0) {
+        code = rte_eth_rx_queue_setup(s->port, s->queue, count, SOCKET_ID_ANY, NULL, s->pool.pool);
+    }
+    return code == 0 ? 0
+                     : error_set(err, code, "source %s: port %s refuses a queue of %u descriptors: %s", plan->name,
+                                 plan->dpdk.port, count, rte_strerror(-code));
+}
+
+int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, struct dpdk_source *source,
+              struct ring_writer *writer, struct error *err)
+{
+    const struct source_plan *from = &plan->source[i];
+    uint32_t offset = from->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
+    char name[16];
+    *source = (struct dpdk_source){.plan = from, .writer = writer};
+    if (writer->view.payload_offset != offset) {
+        return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", from->name,
+                         writer->view.payload_offset, offset);
+    }
+    int code = find_port(from, &source->port, err);
+    for (uint32_t j = 0; j < i; j++) {
+        source->queue = (uint16_t)(source->queue + (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0));
+    }
+    if (code == 0 && source->queue == 0) {
+        code = configure(plan, i, source->port, err);
+    }
+    ring_writer_take_back(writer);
+    snprintf(name, sizeof(name), "ring%u", i);
+    if (code == 0) {
+        code =
+            dpdk_pool_create(&source->pool, name, writer, shift_of(from), from->dpdk.descriptors + 2 * DPDK_BURST,
+                             from->gates > 0 && from->when_full == WHEN_FULL_DROP, err);
+    }
+    if (code == 0) {
+        code = set_up_queue(source, err);
+    }
+    if (code == 0) {
+        dpdk->source[dpdk->sources++] = source;
+    }
+    return code;
+}
+
+int dpdk_run_ports(struct dpdk *dpdk, struct error *err)
+{
+    for (uint32_t i = 0; i < dpdk->sources; i++) {
+        const struct dpdk_source *s = dpdk->source[i];
+        if (s->queue != 0) {
+            continue;
+        }
+        int code = rte_eth_dev_start(s->port);
+        if (code != 0) {
+            return error_set(err, code, "source %s: port %s does not start: %s", s->plan->name, s->plan->dpdk.port,
+                             rte_strerror(-code));
+        }
+        if ((s->plan->packet.match & PACKET_MATCH_MAC) == 0) {
+            (void)rte_eth_promiscuous_enable(s->port); /* a virtual port knows of no addresses */
+        }
+    }
+    return 0;
+}
+
+void dpdk_stop(struct dpdk *dpdk)
+{
+    for (uint32_t i = 0; i < dpdk->sources; i++) {
+        struct dpdk_source *s = dpdk->source[i];
+        if (s->queue == 0) {
+            (void)rte_eth_dev_stop(s->port);
+            (void)rte_eth_dev_close(s->port);
+        }
+        ring_count_set(&s->writer->view.header->ledger.is_open, 0);
+    }
+    for (uint32_t i = 0; i < dpdk->sources; i++) {
+        ring_writer_take_back(dpdk->source[i]->writer);
+        dpdk_pool_destroy(&dpdk->source[i]->pool);
+    }
+    dpdk->sources = 0;
+}
+
+/* What the device has verified already. */
+static uint32_t checks_of(const struct rte_mbuf *mbuf)
+{
+    uint32_t checks = 0;
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD) {
+        checks |= PACKET_IP_CHECKED;
+    }
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
+        checks |= PACKET_UDP_CHECKED;
+    }
+    return checks;
+}
+
+/* Of a frame that lies in a slot the payload is then where the ring has it: it was put there if the headers are as
+ * long as was to be expected, else (IP options, a VLAN tag more) it is moved, within its slot. `payload` NULL: it
+ * lies in scratch, as it came. */
+static enum ring_refusal judge(const struct dpdk_source *s, const struct rte_mbuf *mbuf, uint8_t *payload,
+                               struct packet_place *place, struct format_frame *said)
+{
+    uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+    if (mbuf->nb_segs > 1) {
+        return RING_REFUSED_LONG; /* it did not fit one slot */
+    }
+    enum ring_refusal refusal = packet_judge(&s->plan->packet, frame, mbuf->data_len, checks_of(mbuf), place);
+    if (refusal != RING_REFUSALS) {
+        return refusal;
+    }
+    uint8_t *lies = frame + place->payload_offset;
+    uint32_t room = s->writer->view.payload_bytes;
+    if (payload != NULL && __builtin_expect(lies != payload, 0)) {
+        memmove(payload, lies, place->payload_bytes < room ? place->payload_bytes : room);
+        lies = payload;
+    }
+    return intake_judge(s->plan, lies, place->payload_bytes, room, said);
+}
+
+/* What is left of a refused or dropped frame: each piece took a slot, or scratch. false: the device breaks the
+ * order.
+ */
+static bool give_up(struct dpdk_source *s, struct rte_mbuf *piece, enum ring_loss cause, uint64_t lost,
+                    uint64_t tai_ns)
+{
+    for (; piece != NULL; piece = piece->next) {
+        if (dpdk_pool_is_scratch(&s->pool, piece)) {
+            dpdk_pool_scratch_back(&s->pool, piece);
+        } else if (dpdk_pool_slot_is_next(&s->pool, piece)) {
+            (void)ring_writer_commit_gap(s->writer, cause, lost, 0, tai_ns);
+            lost = 0;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One received frame. false: the device breaks the order. */
+static bool take(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
+{
+    struct ring_writer *writer = s->writer;
+    struct packet_place place;
+    struct format_frame said;
+    enum ring_refusal refusal;
+    if (__builtin_expect(!dpdk_pool_slot_is_next(&s->pool, mbuf), 0)) {
+        if (!dpdk_pool_is_scratch(&s->pool, mbuf)) {
+            return false;
+        }
+        refusal = judge(s, mbuf, NULL, &place, &said);
+        intake_drop(s->plan, writer, refusal, &said);
+        return give_up(s, mbuf, RING_LOSS_RING_FULL, 0, tai_ns);
+    }
+    refusal = judge(s, mbuf, ring_payload_at(&writer->view, writer->next), &place, &said);
+    if (__builtin_expect(mbuf->nb_segs > 1, 0)) {
+        return give_up(s, mbuf, intake_loss(refusal), intake_refuse(s->plan, writer, refusal), tai_ns);
+    }
+    intake_commit(s->plan, writer, refusal, &said, place.payload_bytes, tai_ns, false);
+    return true;
+}
+
+uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
+{
+    struct rte_mbuf *mbufs[DPDK_BURST];
+    struct dpdk_source *s = source;
+    if (__builtin_expect(s->disordered != 0, 0)) {
+        return 0;
+    }
+    if (__builtin_expect(s->writer->owes, 0)) {
+        (void)ring_writer_pay_gap(s->writer, tai_ns);
+    }
+    uint16_t count = rte_eth_rx_burst(s->port, s->queue, mbufs, DPDK_BURST);
+    for (uint16_t i = 0; i < count; i++) {
+        if (__builtin_expect(!take(s, mbufs[i], tai_ns), 0)) {
+            s->disordered = 1;
+            ring_count_set(&s->writer->view.header->ledger.is_open, 0);
+            break;
+        }
+    }
+    if (count > 0) {
+        ring_writer_publish(s->writer);
+    }
+    return count;
+}
+
+static void look_at_link(struct dpdk_source *s)
+{
+    struct ring_ledger *ledger = &s->writer->view.header->ledger;
+    struct rte_eth_link link;
+    if (rte_eth_link_get_nowait(s->port, &link) != 0 || (link.link_status == RTE_ETH_LINK_UP) == s->is_up) {
+        return;
+    }
+    s->is_up = !s->is_up;
+    ring_count_set(&ledger->is_open, s->is_up);
+    if (s->is_up) {
+        ring_count_add(&ledger->connects, 1);
+    } else {
+        ring_count_add(&ledger->disconnects, 1);
+        net_sequence_interrupted(&s->plan->sequence, ledger);
+        ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, 0);
+    }
+}
+
+void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns)
+{
+    struct dpdk_source *s = source;
+    struct rte_eth_stats stats;
+    if (monotonic_ns - s->looked_ns < LOOK_NS) {
+        return;
+    }
+    s->looked_ns = monotonic_ns;
+    look_at_link(s);
+    if (rte_eth_stats_get(s->port, &stats) == 0 && stats.imissed != s->missed) {
+        /* A port's count is of all its queues: it is put down to the first. */
+        uint64_t more = stats.imissed > s->missed ? stats.imissed - s->missed : 0;
+        s->missed = stats.imissed;
+        if (s->queue == 0) {
+            net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_NIC, more);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+/* Packets straight into ring slots by DPDK's poll mode: each queue of a port into a ring of its own, which is the
+ * queue's packet pool (net/dpdk_pool.h). One process, one polling thread, any number of ports and queues; the ports
+ * may be physical or virtual. rte_* stays inside net/dpdk*.c.
+ *
+ * EAL and several port drivers keep threads of their own for connecting and for link changes: they are not on the
+ * polling thread's core, and touch no ring.
+ */
+#ifndef NET_DPDK_H
+#define NET_DPDK_H
+
+#include "net/dpdk_pool.h"
+#include "net/plan.h"
+
+#define DPDK_BURST 64u
+/* A ring for such a source has its payload here: descriptor, then room for what virtio writes in front of a frame
+ * and, where the payload is UDP's, for the headers up to it (50 bytes with two VLAN tags). */
+#define DPDK_PAYLOAD_OFFSET_ETHERNET 64u
+#define DPDK_PAYLOAD_OFFSET_UDP      128u
+
+struct dpdk_source {
+    const struct source_plan *plan;
+    struct ring_writer *writer;
+    struct dpdk_pool pool;
+    uint16_t port;
+    uint16_t queue;
+    bool is_up;          /* the link, as last seen */
+    uint64_t missed;     /* the device's own count of what it dropped, as last seen */
+    uint64_t looked_ns;  /* when link and counts were last looked at */
+    uint64_t disordered; /* 1: the device does not keep the order of its buffers: it is not polled any more */
+};
+
+struct dpdk {
+    struct dpdk_source *source[PLAN_SOURCES_MAX];
+    uint32_t sources;
+    bool started; /* EAL is */
+};
+
+/* Starts EAL with this worker's ports (their virtual devices, or their PCI addresses and no others). Once in a
+ * process. 0, -EINVAL, -ENODEV (a port did not come up) or -errno. Cold. */
+int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *err);
+
+/* Opens source i of the plan on its ring; dpdk_run_ports starts the ports when all are open. 0 or -errno. Cold. */
+int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, struct dpdk_source *source,
+              struct ring_writer *writer, struct error *err);
+int dpdk_run_ports(struct dpdk *dpdk, struct error *err);
+void dpdk_stop(struct dpdk *dpdk);
+
+/* Takes up to DPDK_BURST frames, checks each where it lies, commits and publishes. The number of frames taken, 0:
+ * there was nothing. Hot. */
+uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns);
+
+/* Link and the device's own counters, at most once in a millisecond. No system call on memif, vhost and virtio. */
+void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns);
+
+/* What EAL was told, or why there are no huge pages for it: for the board. Cold. */
+const char *dpdk_memory_note(void);
+
+#endif
