@@ -493,7 +493,8 @@ static void size_slots(struct compile *c, uint32_t i, const struct source_plan *
 {
     char path[COMPILE_PATH_BYTES];
     ring->payload_offset = payload_offset_of(source);
-    uint32_t payload = source->frame_bytes != 0 ? source->frame_bytes : 1472;
+    /* Frames of any length: as the ring's slots have room for, or as Ethernet has. */
+    uint32_t payload = source->frame_bytes != 0 ? source->frame_bytes : ring->slot_bytes != 0 ? 0 : 1472;
     payload = payload < sizeof(struct ring_gap) ? (uint32_t)sizeof(struct ring_gap) : payload;
     uint32_t need = (ring->payload_offset + payload + 63) / 64 * 64;
     if (ring->slot_bytes == 0 && need <= RING_SLOT_BYTES_MAX) {

@@ -2,6 +2,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -124,6 +127,50 @@ static const char *device_name(const char *port, char name[RTE_DEV_NAME_MAX_LEN]
     return name;
 }
 
+/* The socket that a port will listen on, if it is a file: memif's `socket` (unless it is abstract, which is its default)
+ * or vhost's `iface`. false: none. */
+static bool listens_on(const char *port, char path[PLAN_PORT_BYTES])
+{
+    bool memif = strncmp(port, "net_memif", 9) == 0 && strstr(port, "role=server") != NULL &&
+                 strstr(port, "socket-abstract=no") != NULL;
+    const char *key = memif ? ",socket=" : ",iface=";
+    const char *at = strstr(port, key);
+    if (at == NULL || (!memif && strncmp(port, "net_vhost", 9) != 0) || strstr(port, "client=1") != NULL) {
+        return false;
+    }
+    at += strlen(key);
+    snprintf(path, PLAN_PORT_BYTES, "%.*s", (int)strcspn(at, ","), at);
+    return true;
+}
+
+/* What a killed process left behind keeps the next one from listening there. */
+static int clear_socket(const struct source_plan *source, struct error *err)
+{
+    char path[PLAN_PORT_BYTES];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat about;
+    if (!listens_on(source->dpdk.port, path) || lstat(path, &about) != 0) {
+        return 0;
+    }
+    if (!S_ISSOCK(about.st_mode) || strlen(path) >= sizeof(address.sun_path)) {
+        return error_set(err, -EEXIST, "source %s: port %s is to listen on %s, which is there and no socket; remove it",
+                         source->name, source->dpdk.port, path);
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    bool taken = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno == EPROTOTYPE ||
+                 errno == EAGAIN;
+    close(fd);
+    if (taken) {
+        return error_set(err, -EADDRINUSE,
+                         "source %s: another process listens on %s; end it, or choose another socket for port %s",
+                         source->name, path, source->dpdk.port);
+    }
+    return unlink(path) == 0 ? 0
+                             : error_set(err, -errno, "source %s: cannot remove %s, which a killed process left: %s",
+                                         source->name, path, strerror(errno));
+}
+
 /* A virtual device that fails does not make EAL fail. */
 static int find_ports(const struct worker_plan *plan, struct error *err)
 {
@@ -148,8 +195,15 @@ static int find_ports(const struct worker_plan *plan, struct error *err)
 int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *err)
 {
     static struct arguments a;
+    int code = 0;
     a.argc = 0;
     memset(dpdk, 0, sizeof(*dpdk));
+    for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
+        code = named_before(plan, i) ? 0 : clear_socket(&plan->source[i], err);
+    }
+    if (code != 0) {
+        return code;
+    }
     add(&a, "sluice-dpdk");
     add(&a, "--no-telemetry");
     add(&a, "--iova-mode=va");
