@@ -82,12 +82,9 @@ static uint32_t room_bytes(const struct dpdk_send_spec *spec)
 /* A memif ring has its own size, whatever its queue is asked for. */
 static uint32_t depth_of(const struct dpdk_send_spec *spec)
 {
-    unsigned bits = 0;
     const char *at = strstr(spec->port, ",rsize=");
-    if (at != NULL && sscanf(at, ",rsize=%2u", &bits) == 1 && bits <= 15 && 1u << bits > spec->descriptors) {
-        return 1u << bits;
-    }
-    return spec->descriptors;
+    unsigned long bits = at != NULL ? strtoul(at + strlen(",rsize="), NULL, 10) : 0;
+    return bits <= 15 && 1u << bits > spec->descriptors ? 1u << bits : spec->descriptors;
 }
 
 /* What the port may hold, what lies in our hand, and what the pool's cache keeps back. */
@@ -118,9 +115,9 @@ static bool fill_arguments(struct arguments *a, const struct dpdk_send_spec *spe
     }
     add(a, "-m");
     add(a, "%u", memory_mb(spec));
+    add(a, "--single-file-segments"); /* memif's zero copy wants it */
     if (huge) {
         add(a, "--in-memory");
-        add(a, "--single-file-segments");
     } else {
         add(a, "--no-huge"); /* with --in-memory it is refused: this comes nearest */
         add(a, "--no-shconf");
@@ -199,9 +196,7 @@ static int init_eal(struct arguments *a)
     }
     close(out);
     close(nowhere);
-    if (code >= 0) {
-        rmdir(rte_eal_get_runtime_dir()); /* an empty one, made without --in-memory */
-    }
+    rmdir(rte_eal_get_runtime_dir()); /* an empty one, made without --in-memory */
     return code;
 }
 

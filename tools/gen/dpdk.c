@@ -8,6 +8,8 @@
 #include "ring/clock.h"
 #include "tools/gen/transport.h"
 
+#define INSIST_NS CLOCK_NS_PER_S
+
 struct dpdk {
     struct transport transport; /* first: the one is cast to the other */
     struct dpdk_send *port;
@@ -30,6 +32,17 @@ static int stuck(struct dpdk *d, uint64_t *since_ns, struct error *err)
             TRANSPORT_STUCK_S);
     }
     return *d->transport.stop != 0 ? -EINTR : 0;
+}
+
+/* What the port does not take at once is dropped, unless it is insisted on for a while. */
+static bool give_up(struct dpdk *d, uint64_t *since_ns)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (*since_ns == 0) {
+        *since_ns = now_ns;
+    }
+    dpdk_send_revive(d->port, now_ns);
+    return !d->transport.insists || *d->transport.stop != 0 || clock_elapsed_ns(*since_ns, now_ns) > INSIST_NS;
 }
 
 static int dpdk_reserve(struct transport *t, const uint32_t *bytes, uint8_t **room, uint32_t count,
@@ -62,12 +75,11 @@ static int dpdk_send_all(struct transport *t, const uint32_t *bytes, uint32_t co
         if (done == count) {
             break;
         }
-        if (d->drop_when_full) {
-            dpdk_send_revive(d->port, clock_monotonic_ns());
+        if (d->drop_when_full && give_up(d, &since_ns)) {
             break;
         }
         since_ns = n > 0 ? 0 : since_ns;
-        failed = n > 0 ? 0 : stuck(d, &since_ns, err);
+        failed = n > 0 || d->drop_when_full ? 0 : stuck(d, &since_ns, err);
     }
     dpdk_send_release(d->port, done, count);
     const struct dpdk_send_counts *counts = dpdk_send_counts(d->port);

@@ -1,6 +1,7 @@
 #include "tools/gen/options.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -121,15 +122,18 @@ static int own_full(struct options *options, const char *text, struct error *err
 
 static int mac(uint8_t to[6], const char *text, struct error *err)
 {
-    unsigned b[6];
-    int used = 0;
-    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &used) != 6 ||
-        text[used] != 0) {
-        return error_set(err, -EINVAL, "expected an address such as 02:00:00:00:00:01, found '%s'", text);
+    const char *at = text;
+    uint8_t bytes[6];
+    for (uint32_t i = 0; i < sizeof(bytes); i++) {
+        char *end;
+        unsigned long byte = strtoul(at, &end, 16);
+        if (!isxdigit((unsigned char)at[0]) || end - at > 2 || *end != (i < 5 ? ':' : 0)) {
+            return error_set(err, -EINVAL, "expected an address such as 02:00:00:00:00:01, found '%s'", text);
+        }
+        bytes[i] = (uint8_t)byte;
+        at = end + 1;
     }
-    for (uint32_t i = 0; i < 6; i++) {
-        to[i] = (uint8_t)b[i];
-    }
+    memcpy(to, bytes, sizeof(bytes));
     return 0;
 }
 

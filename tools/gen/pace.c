@@ -6,6 +6,7 @@
 
 #include "ring/clock.h"
 
+#define NS_PER_1000_S   (UINT64_C(1000) * CLOCK_NS_PER_S)
 #define UNITS_PER_S_MAX 1e12 /* 1 Tbit/s */
 
 static double multiple(const char **text)
@@ -52,7 +53,7 @@ uint64_t pace_due_ns(const struct pace *pace, uint64_t units)
     if (pace->rate.per_1000_s == 0) {
         return from_ns;
     }
-    return from_ns + (uint64_t)((unsigned __int128)units * (1000 * CLOCK_NS_PER_S) / pace->rate.per_1000_s);
+    return from_ns + (uint64_t)((unsigned __int128)units * NS_PER_1000_S / pace->rate.per_1000_s);
 }
 
 void pace_begun(struct pace *pace, uint64_t due_ns, uint64_t next_ns, uint64_t now_ns)

@@ -266,7 +266,9 @@ int generator_run(struct generator *generator, const struct options *options, st
     }
     finish(&run, &before);
     if (failed == 0 && generator->writer.spec.format == WRITER_SLUICE && !options->no_end) {
+        generator->transport->insists = true;
         failed = send_heartbeat(&run, true, clock_monotonic_ns(), err);
+        generator->transport->insists = false;
         result->sent = generator->transport->counts;
         subtract(&result->sent, &before);
     }

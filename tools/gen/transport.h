@@ -38,6 +38,7 @@ struct transport {
     const struct transport_ops *ops;
     struct transport_counts counts;
     const volatile sig_atomic_t *stop;
+    bool insists;       /* on the frame that is the end: it is not dropped at once, whatever drop_when_full says */
     char about[128];    /* one line on what was found, for the report */
     uint8_t own_mac[6]; /* packet: of the interface */
     bool keeps_content; /* rooms still hold what was written before */
