@@ -1,7 +1,6 @@
 #include "net/dpdk_send.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -184,18 +183,16 @@ static int find_port(struct dpdk_send *p, const char *name, struct error *err)
 static int init_eal(struct arguments *a)
 {
     int out = dup(STDOUT_FILENO);
-    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     fflush(stdout);
-    if (out >= 0 && nowhere >= 0) {
-        dup2(nowhere, STDOUT_FILENO);
+    if (out >= 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO);
     }
     int code = rte_eal_init(a->argc, a->argv);
     fflush(stdout);
-    if (out >= 0 && nowhere >= 0) {
+    if (out >= 0) {
         dup2(out, STDOUT_FILENO);
+        close(out);
     }
-    close(out);
-    close(nowhere);
     rmdir(rte_eal_get_runtime_dir()); /* an empty one, made without --in-memory */
     return code;
 }

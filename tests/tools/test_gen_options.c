@@ -13,7 +13,8 @@ static int parse(struct options *options, const char *line, struct error *err)
     char *words[WORDS_MAX] = {strdup("sluice-gen")};
     int n = 1;
     char *text = strdup(line);
-    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+    char *rest = NULL;
+    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         words[n++] = word;
     }
     return options_parse(options, n, words, err);
