@@ -7,11 +7,12 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "net/format.h"
 #include "ring/layout.h"
 #include "ring/thread.h"
 
 #define PLAN_MAGIC       UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION     2u
+#define PLAN_VERSION     3u
 #define PLAN_SOURCES_MAX 16u
 #define PLAN_PATH_BYTES  128u
 #define PLAN_SYNC_BYTES  8u
@@ -33,6 +34,7 @@ struct sequence_spec {
     uint32_t at_byte;
     uint32_t byte_order; /* enum ring_byte_order */
     uint32_t step;       /* the number grows by this per frame */
+    uint32_t width_bits; /* 0: all of width_bytes; below 8: the number counts modulo 2^width_bits, and step is 1 */
 };
 
 /* A checksum over bytes from .. at_byte - 1, stored at at_byte, big-endian. */
@@ -51,6 +53,7 @@ struct udp_plan {
     uint16_t port;              /* host order */
     uint16_t from_port;         /* host order; 0: any */
     uint32_t receive_buffer_bytes;
+    uint32_t gro; /* 1: take several datagrams at a time from the kernel, at the price of a copy (net/udp_gro.h) */
 };
 
 struct serial_plan {
@@ -72,8 +75,9 @@ struct source_plan {
     uint32_t gates;       /* gating readers that the ring takes at a time, 0 .. RING_GATES_MAX */
     uint32_t when_full;   /* enum when_full */
     uint32_t reserved;
-    struct sequence_spec sequence;
+    struct sequence_spec sequence; /* as format_sequence has it, unless the format is FORMAT_FIELD */
     struct checksum_spec checksum;
+    struct format_spec format;
     struct udp_plan udp;
     struct serial_plan serial;
 };

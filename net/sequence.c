@@ -1,12 +1,17 @@
 #include "net/sequence.h"
 
-#define WINDOW_FRAMES 64u
+#define WINDOW_FRAMES UINT64_C(64)
 /* After an interruption frames that were still buffered somewhere come first, in order; the gap follows them. */
 #define RESTART_FRAMES 4096u
 
-static uint64_t width_mask(uint32_t width_bytes)
+/* Repeats in a row, each the next number of the one before, after which narrow numbers are believed to have jumped.
+ */
+#define REPEATS_MAX 3u
+
+static uint64_t width_mask(const struct sequence_spec *spec)
 {
-    return width_bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * width_bytes)) - 1;
+    uint32_t bits = spec->width_bits != 0 ? spec->width_bits : 8 * spec->width_bytes;
+    return bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
 }
 
 static bool dropped_here(enum ring_loss cause)
@@ -104,27 +109,39 @@ static void start_at(struct ring_ledger *ledger, uint64_t number)
     ledger->tracker_late_run = 0;
 }
 
+/* Within the window: it fills a hole, or is a repeat. */
+static void look_into_window(struct ring_ledger *ledger, uint64_t behind, struct sequence_result *result)
+{
+    uint64_t bit = UINT64_C(1) << (behind - 1);
+    if ((ledger->tracker_window & bit) == 0 && unlose(ledger)) {
+        ledger->tracker_window |= bit;
+        ring_count_add(&ledger->reordered, 1);
+        ring_count_add(&ledger->delivered, 1);
+        result->verdict = SEQUENCE_REORDERED;
+    } else {
+        ring_count_add(&ledger->duplicated, 1);
+        result->verdict = SEQUENCE_DUPLICATE;
+    }
+}
+
+/* How many frames in a row have come from behind, each the next of the one before. */
+static uint64_t count_run(struct ring_ledger *ledger, uint64_t raw, uint64_t next_raw)
+{
+    ledger->tracker_late_run = raw == ledger->tracker_late_next ? ledger->tracker_late_run + 1 : 1;
+    ledger->tracker_late_next = next_raw;
+    return ledger->tracker_late_run;
+}
+
 /* Older than the next one expected. */
 static void look_back(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t raw, uint64_t behind,
                       struct sequence_result *result)
 {
     if (behind <= WINDOW_FRAMES) {
-        uint64_t bit = UINT64_C(1) << (behind - 1);
-        if ((ledger->tracker_window & bit) == 0 && unlose(ledger)) {
-            ledger->tracker_window |= bit;
-            ring_count_add(&ledger->reordered, 1);
-            ring_count_add(&ledger->delivered, 1);
-            result->verdict = SEQUENCE_REORDERED;
-        } else {
-            ring_count_add(&ledger->duplicated, 1);
-            result->verdict = SEQUENCE_DUPLICATE;
-        }
+        look_into_window(ledger, behind, result);
         return;
     }
     /* Far behind: one straggler, or a sender that started again. Three in a row are a sender. */
-    ledger->tracker_late_run = raw == ledger->tracker_late_next ? ledger->tracker_late_run + 1 : 1;
-    ledger->tracker_late_next = (raw + spec->step) & width_mask(spec->width_bytes);
-    if (ledger->tracker_late_run >= 3) {
+    if (count_run(ledger, raw, (raw + spec->step) & width_mask(spec)) >= 3) {
         start_at(ledger, raw / spec->step);
         result->number = ledger->tracker_next;
         settle_drops(ledger, result);
@@ -139,15 +156,65 @@ static void look_back(const struct sequence_spec *spec, struct ring_ledger *ledg
     result->verdict = SEQUENCE_LATE;
 }
 
+/* What looked like repeats were frames behind a gap of more than half the numbers. Those before this one bear the
+ * mark of repeats, which readers ignore; the counts are set right. */
+static void jump_ahead(struct ring_ledger *ledger, uint64_t gap, struct sequence_result *result)
+{
+    const uint64_t taken = REPEATS_MAX - 1;
+    ring_count_set(&ledger->duplicated, ring_count_read(&ledger->duplicated) - REPEATS_MAX);
+    result->verdict = SEQUENCE_NEXT;
+    result->number = ledger->tracker_next + gap;
+    advance(ledger, gap, result);
+    for (uint64_t i = 0; i < taken && unlose(ledger); i++) {
+        ring_count_add(&ledger->delivered, 1);
+        ledger->tracker_window |= UINT64_C(2) << i;
+        result->lost_before--;
+    }
+    ledger->tracker_late_run = 0;
+}
+
+/* Numbers of a few bits (the 4 of VRT): half of them are the window, nothing is ever far behind. What this host
+ * dropped is known, so the number is looked for around there. Of what is lost elsewhere, with 4 bits: up to 8 in a
+ * row are seen at once; 9 to 13 look like repeats until REPEATS_MAX of them have come in a row (a network that
+ * repeats as many in order is taken for a gap); 14 and 15 cannot be told from repeats, 16 in a row cannot be seen
+ * at all, and 17 are one. */
+static void track_narrow(struct ring_ledger *ledger, uint64_t raw, uint64_t mask, struct sequence_result *result)
+{
+    uint64_t dropped = 0;
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        dropped += dropped_here(cause) ? ledger->tracker_pending[cause] : 0;
+    }
+    uint64_t window = mask / 2;
+    uint64_t ahead = (raw - ledger->tracker_next - dropped) & mask;
+    uint64_t back = ahead <= mask - window ? 0 : mask + 1 - ahead;
+    if (back <= dropped) {
+        uint64_t gap = back > 0 ? dropped - back : dropped + ahead;
+        ledger->tracker_late_run = 0;
+        result->number = ledger->tracker_next + gap;
+        advance(ledger, gap, result);
+        return;
+    }
+    uint64_t behind = back - dropped;
+    result->number = ledger->tracker_next - behind;
+    look_into_window(ledger, behind, result);
+    if (result->verdict == SEQUENCE_DUPLICATE && count_run(ledger, raw, (raw + 1) & mask) >= REPEATS_MAX) {
+        jump_ahead(ledger, mask + 1 - behind, result);
+    }
+}
+
 void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t raw,
                         struct sequence_result *result)
 {
     uint64_t step = spec->step;
+    uint64_t mask = width_mask(spec);
     *result = (struct sequence_result){.verdict = SEQUENCE_NEXT};
     if (ledger->tracker_started == 0) {
         start_at(ledger, raw / step);
     }
-    uint64_t mask = width_mask(spec->width_bytes);
+    if (mask < 2 * WINDOW_FRAMES) {
+        track_narrow(ledger, raw, mask, result);
+        return;
+    }
     uint64_t expected_raw = (ledger->tracker_next * step) & mask;
     uint64_t ahead = (raw - expected_raw) & mask;
     if (ahead <= mask / 2) {
@@ -160,6 +227,30 @@ void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *le
         result->number = ledger->tracker_next - behind;
         look_back(spec, ledger, raw, behind, result);
     }
+}
+
+void net_sequence_heartbeat(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t next,
+                            struct sequence_result *result)
+{
+    uint64_t mask = width_mask(spec);
+    *result = (struct sequence_result){.verdict = SEQUENCE_NEXT, .cause = RING_LOSS_SENDER};
+    if (spec->width_bytes == 0) {
+        return;
+    }
+    if (ledger->tracker_started == 0) {
+        start_at(ledger, (next & mask) / spec->step);
+    }
+    uint64_t ahead = (next - ledger->tracker_next * spec->step) & mask;
+    uint64_t gap = ahead <= mask / 2 ? ahead / spec->step : 0;
+    if (gap > 0) {
+        result->lost_before = gap;
+        result->cause = attribute_gap(ledger, gap);
+        ring_count_add(&ledger->sent, gap);
+        ledger->tracker_window = gap >= WINDOW_FRAMES ? 0 : ledger->tracker_window << gap;
+        ledger->tracker_next += gap;
+        ledger->tracker_late_run = 0;
+    }
+    result->number = ledger->tracker_next;
 }
 
 uint32_t net_sequence_flags(const struct sequence_result *result)

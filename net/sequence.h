@@ -27,6 +27,12 @@ struct sequence_result {
 void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t raw,
                         struct sequence_result *result);
 
+/* The sender says how many it has sent, without a frame: `next` is the raw number of the next one. What is missing
+ * up to there is counted as lost; result->lost_before frames, to be told by a gap record. The first word of a
+ * stream may be a heartbeat: it counts from there. One that is older than what has come says nothing. */
+void net_sequence_heartbeat(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t next,
+                            struct sequence_result *result);
+
 /* The descriptor flags and cause that a result stands for. Pure. */
 uint32_t net_sequence_flags(const struct sequence_result *result);
 

@@ -3,21 +3,20 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "net/sequence.h"
+#include "net/intake.h"
+#include "net/udp_head.h"
 
 /* In front of the payload the kernel writes its head, the sender's address and the drop counter; all of it inside
  * the slot's headroom, behind the descriptor whose sequence word readers watch. */
-#define NAME_BYTES    32u
-#define CONTROL_BYTES 24u /* CMSG_SPACE(sizeof(uint32_t)) */
-#define HEAD_BYTES    (URING_RECVMSG_HEAD_BYTES + NAME_BYTES + CONTROL_BYTES)
-#define AHEAD_MAX     4096u
+#define HEAD_BYTES UDP_HEAD_BYTES(UDP_TOLD_BYTES)
+#define AHEAD_MAX  4096u
 static_assert(RING_DESCRIPTOR_BYTES + HEAD_BYTES <= UDP_PAYLOAD_OFFSET, "the headroom holds both");
-static_assert(CMSG_SPACE(sizeof(uint32_t)) == CONTROL_BYTES, "one counter");
 
 static int bind_patiently(int fd, const struct sockaddr_in *address)
 {
@@ -41,11 +40,25 @@ static int join_group(int fd, const struct udp_plan *plan)
     return setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof(request)) == 0 ? 0 : -errno;
 }
 
+static int set_options(int fd, const struct udp_plan *udp)
+{
+    const int on = 1;
+    int bytes = (int)udp->receive_buffer_bytes;
+    if ((udp->multicast_address != 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) ||
+        (udp->gro != 0 && setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) != 0) ||
+        setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)) != 0) {
+        return -errno;
+    }
+    /* FORCE goes beyond net.core.rmem_max where we may; the plain one is the fallback. */
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    }
+    return 0;
+}
+
 static int open_socket(const struct source_plan *plan, struct error *err)
 {
     const struct udp_plan *udp = &plan->udp;
-    int on = 1;
-    int bytes = (int)udp->receive_buffer_bytes;
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(udp->port),
                                   .sin_addr.s_addr =
@@ -56,17 +69,7 @@ static int open_socket(const struct source_plan *plan, struct error *err)
     if (fd < 0) {
         return error_set(err, -errno, "source %s: cannot open a UDP socket: %s", plan->name, strerror(errno));
     }
-    int code = 0;
-    if (udp->multicast_address != 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
-        code = -errno;
-    }
-    if (code == 0 && setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)) != 0) {
-        code = -errno;
-    }
-    /* FORCE goes beyond net.core.rmem_max where we may; the plain one is the fallback. */
-    if (code == 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-    }
+    int code = set_options(fd, udp);
     if (code == 0) {
         code = bind_patiently(fd, &address);
     }
@@ -111,7 +114,7 @@ static void hand_scratch(struct udp_source *s, uint16_t id)
 /* Only a source that is to drop what finds no slot needs a place to put it. */
 static int open_scratch(struct udp_source *s, struct error *err)
 {
-    if (s->plan->gates == 0 || s->plan->when_full != WHEN_FULL_DROP) {
+    if (!s->drops) {
         return 0;
     }
     s->scratch_bytes = HEAD_BYTES + s->writer->view.payload_bytes;
@@ -127,6 +130,47 @@ static int open_scratch(struct udp_source *s, struct error *err)
     return code;
 }
 
+/* Every page is touched: the receive must not be the first to. */
+static int open_gro(struct udp_source *s, struct error *err)
+{
+    const size_t bytes = (size_t)UDP_GRO_BUFFERS * UDP_GRO_STRIDE_BYTES;
+    int code = uring_buffers_create(s->uring, s->group, UDP_GRO_BUFFERS, err);
+    if (code != 0) {
+        return code;
+    }
+    s->gro.buffers = aligned_alloc(4096, bytes);
+    if (s->gro.buffers == NULL) {
+        return error_set(err, -ENOMEM, "source %s: no memory for the %zu bytes that gro needs", s->plan->name,
+                         bytes);
+    }
+    memset(s->gro.buffers, 0, bytes);
+    s->gro.publish_at =
+        (uint32_t)(s->writer->view.slot_count / 4 < AHEAD_MAX ? s->writer->view.slot_count / 4 : AHEAD_MAX);
+    s->gro.reported = s->writer->next;
+    s->message.msg_controllen = UDP_GRO_TOLD_BYTES;
+    for (uint16_t i = 0; i < UDP_GRO_BUFFERS; i++) {
+        udp_gro_hand(s, i);
+    }
+    return 0;
+}
+
+/* The kernel gets the slots themselves. */
+static int open_slots(struct udp_source *s, struct error *err)
+{
+    int code = uring_buffers_create(s->uring, s->group, s->ahead, err);
+    if (code == 0) {
+        code = open_scratch(s, err);
+    }
+    if (code != 0) {
+        return code;
+    }
+    ring_writer_take_back(s->writer);
+    if (!s->writer->owes) {
+        hand_out(s);
+    }
+    return 0;
+}
+
 int udp_open(struct udp_source *source, const struct source_plan *plan, struct ring_writer *writer,
              struct uring *uring, uint16_t group, uint64_t user, struct error *err)
 {
@@ -136,7 +180,8 @@ int udp_open(struct udp_source *source, const struct source_plan *plan, struct r
                                   .user = user,
                                   .fd = -1,
                                   .group = group,
-                                  .message = {.msg_namelen = NAME_BYTES, .msg_controllen = CONTROL_BYTES}};
+                                  .drops = plan->gates != 0 && plan->when_full == WHEN_FULL_DROP,
+                                  .message = {.msg_namelen = UDP_NAME_BYTES, .msg_controllen = UDP_TOLD_BYTES}};
     if (writer->view.payload_offset != UDP_PAYLOAD_OFFSET) {
         return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, a UDP source needs %u",
                          plan->name, writer->view.payload_offset, UDP_PAYLOAD_OFFSET);
@@ -147,17 +192,10 @@ int udp_open(struct udp_source *source, const struct source_plan *plan, struct r
     if (source->fd < 0) {
         return source->fd;
     }
-    int code = uring_buffers_create(uring, group, source->ahead, err);
-    if (code == 0) {
-        code = open_scratch(source, err);
-    }
+    int code = plan->udp.gro != 0 ? open_gro(source, err) : open_slots(source, err);
     if (code != 0) {
         udp_close(source);
         return code;
-    }
-    ring_writer_take_back(writer);
-    if (!writer->owes) {
-        hand_out(source);
     }
     ring_count_add(&writer->view.header->ledger.connects, 1);
     ring_count_set(&writer->view.header->ledger.is_open, 1);
@@ -173,11 +211,17 @@ void udp_close(struct udp_source *source)
     }
     free(source->scratch);
     source->scratch = NULL;
+    free(source->gro.buffers);
+    source->gro.buffers = NULL;
 }
 
 void udp_arm(struct udp_source *source, uint64_t tai_ns)
 {
     struct udp_source *s = source;
+    if (s->gro.buffers != NULL) {
+        udp_gro_arm(s, tai_ns);
+        return;
+    }
     if (s->armed || s->scratch_armed) {
         return;
     }
@@ -194,119 +238,46 @@ void udp_arm(struct udp_source *source, uint64_t tai_ns)
     } /* else what comes waits in the socket's buffer */
 }
 
-static bool from_stranger(const struct udp_plan *plan, const uint8_t *name, uint32_t name_bytes)
-{
-    struct sockaddr_in from;
-    if (plan->from_address == 0 && plan->from_port == 0) {
-        return false;
-    }
-    if (name_bytes < sizeof(from)) {
-        return true;
-    }
-    memcpy(&from, name, sizeof(from));
-    return from.sin_family != AF_INET || (plan->from_address != 0 && from.sin_addr.s_addr != plan->from_address) ||
-           (plan->from_port != 0 && ntohs(from.sin_port) != plan->from_port);
-}
-
-/* The kernel counts what it dropped for want of socket buffer and tells with the next datagram. */
-static void take_kernel_drops(struct udp_source *s, const uint8_t *control, uint32_t control_bytes)
-{
-    struct cmsghdr head;
-    uint32_t drops;
-    if (control_bytes < CMSG_LEN(sizeof(drops))) {
-        return;
-    }
-    memcpy(&head, control, sizeof(head));
-    if (head.cmsg_level != SOL_SOCKET || head.cmsg_type != SO_RXQ_OVFL) {
-        return;
-    }
-    memcpy(&drops, control + CMSG_LEN(0), sizeof(drops));
-    uint32_t more = drops - s->kernel_drops;
-    s->kernel_drops = drops;
-    if (more > 0) {
-        net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_KERNEL, more);
-    }
-}
-
-static void accept_frame(struct udp_source *s, const uint8_t *payload, uint32_t bytes, uint64_t tai_ns)
-{
-    struct ring_ledger *ledger = &s->writer->view.header->ledger;
-    struct sequence_result seq;
-    net_sequence_take(&s->plan->sequence, ledger, payload, s->writer->next, &seq);
-    if (seq.verdict == SEQUENCE_LATE) {
-        ring_writer_commit_gap(s->writer, RING_LOSS_LATE, 0, 0, tai_ns);
-        return;
-    }
-    ring_count_add(&ledger->bytes, bytes);
-    ring_writer_commit(s->writer, bytes, tai_ns, seq.number, net_sequence_flags(&seq), seq.lost_before);
-}
-
-/* What is wrong with a datagram: RING_REFUSALS if nothing is. */
+/* What is wrong with a datagram behind its head: RING_REFUSALS if nothing is. *bytes: of its payload. */
 static enum ring_refusal judge(struct udp_source *s, const uint8_t *head, int32_t result,
-                               struct uring_recvmsg_head *out)
+                               struct format_frame *frame, uint32_t *bytes)
 {
-    const struct source_plan *plan = s->plan;
-    uint32_t need_bytes = plan->sequence.at_byte + plan->sequence.width_bytes;
-    *out = (struct uring_recvmsg_head){0};
-    if (result >= (int32_t)HEAD_BYTES) {
-        memcpy(out, head, sizeof(*out));
-    }
-    take_kernel_drops(s, head + URING_RECVMSG_HEAD_BYTES + NAME_BYTES, out->control_bytes);
-    if (from_stranger(&plan->udp, head + URING_RECVMSG_HEAD_BYTES, out->name_bytes)) {
+    struct udp_head told;
+    udp_head_read(&s->plan->udp, head, result, UDP_TOLD_BYTES, &told);
+    udp_head_explain(&told, &s->plan->sequence, &s->writer->view.header->ledger, 1, &s->kernel_drops);
+    *frame = (struct format_frame){0};
+    *bytes = told.cut ? INTAKE_CUT : told.payload_bytes;
+    if (told.stranger) {
         return RING_REFUSED_STRANGER;
     }
-    if ((out->flags & MSG_TRUNC) != 0 || (plan->frame_bytes != 0 && out->payload_bytes > plan->frame_bytes)) {
-        return RING_REFUSED_LONG;
-    }
-    if (out->payload_bytes < plan->frame_bytes || out->payload_bytes < need_bytes ||
-        out->payload_bytes > s->writer->view.payload_bytes) {
-        return RING_REFUSED_SHORT;
-    }
-    return net_checksum_ok(&plan->checksum, head + HEAD_BYTES) ? RING_REFUSALS : RING_REFUSED_CHECKSUM;
-}
-
-static enum ring_loss loss_by(enum ring_refusal refusal)
-{
-    return refusal == RING_REFUSED_SHORT || refusal == RING_REFUSED_LONG ? RING_LOSS_TRUNCATED
-                                                                         : RING_LOSS_MALFORMED;
-}
-
-/* Counts a refused datagram; what a stranger sent is not lost. The frames lost by it. */
-static uint64_t refuse(struct udp_source *s, enum ring_refusal refusal)
-{
-    struct ring_ledger *ledger = &s->writer->view.header->ledger;
-    uint64_t lost = refusal != RING_REFUSED_STRANGER;
-    ring_count_add(&ledger->refused[refusal], 1);
-    if (lost > 0) {
-        net_sequence_explain(&s->plan->sequence, ledger, loss_by(refusal), lost);
-    }
-    return lost;
+    return intake_judge(s->plan, head + HEAD_BYTES, *bytes, s->writer->view.payload_bytes, frame);
 }
 
 /* No slot was free: it lies in scratch. */
 static void complete_scratch(struct udp_source *s, const struct uring_event *event)
 {
-    struct uring_recvmsg_head out;
+    struct format_frame frame;
+    uint32_t bytes;
     s->scratch_armed = s->scratch_armed && event->more;
     s->cancelling = s->cancelling && s->scratch_armed;
     if (event->buffer == URING_NO_BUFFER || event->buffer >= UDP_SCRATCH) {
         return;
     }
-    enum ring_refusal refusal =
-        judge(s, s->scratch + (size_t)event->buffer * s->scratch_bytes, event->result, &out);
-    if (refusal != RING_REFUSALS) {
-        (void)refuse(s, refusal);
-    } else {
-        net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_RING_FULL, 1);
-        ring_writer_owe_gap(s->writer, RING_LOSS_RING_FULL, 1, 0);
-    }
+    const uint8_t *head = s->scratch + (size_t)event->buffer * s->scratch_bytes;
+    enum ring_refusal refusal = judge(s, head, event->result, &frame, &bytes);
+    intake_drop(s->plan, s->writer, refusal, &frame);
     hand_scratch(s, (uint16_t)event->buffer);
 }
 
 void udp_complete(struct udp_source *source, const struct uring_event *event, uint64_t tai_ns)
 {
     struct udp_source *s = source;
-    struct uring_recvmsg_head out;
+    struct format_frame frame;
+    uint32_t bytes;
+    if (s->gro.buffers != NULL) {
+        udp_gro_complete(s, event, tai_ns);
+        return;
+    }
     if (event->user != s->user) {
         complete_scratch(s, event);
         return;
@@ -319,19 +290,16 @@ void udp_complete(struct udp_source *source, const struct uring_event *event, ui
      */
     assert(event->buffer == (s->writer->next & (s->ahead - 1)));
     const uint8_t *payload = ring_payload_at(&s->writer->view, s->writer->next);
-    enum ring_refusal refusal = judge(s, payload - HEAD_BYTES, event->result, &out);
-    if (refusal == RING_REFUSALS) {
-        accept_frame(s, payload, out.payload_bytes, tai_ns);
-    } else {
-        /* The slot holds nothing usable: it becomes a gap record, so that readers' positions stay dense. */
-        uint64_t lost = refuse(s, refusal);
-        (void)ring_writer_commit_gap(s->writer, loss_by(refusal), lost, 0, tai_ns);
-    }
+    enum ring_refusal refusal = judge(s, payload - HEAD_BYTES, event->result, &frame, &bytes);
+    intake_commit(s->plan, s->writer, refusal, &frame, bytes, tai_ns, false);
 }
 
 uint32_t udp_flush(struct udp_source *source, uint64_t tai_ns)
 {
     struct udp_source *s = source;
+    if (s->gro.buffers != NULL) {
+        return udp_gro_flush(s, tai_ns);
+    }
     uint32_t frames = (uint32_t)(s->writer->next - s->writer->published);
     ring_writer_publish(s->writer);
     if (s->scratch_armed) {

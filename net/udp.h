@@ -1,5 +1,6 @@
 /* UDP datagrams straight into ring slots: multishot recvmsg over provided buffers that are the slots themselves, in
- * ring order. One source, one socket, one ring; one thread.
+ * ring order. Or, if the plan says `gro`, several at a time and copied (net/udp_gro.h). One source, one socket, one
+ * ring; one thread.
  */
 #ifndef NET_UDP_H
 #define NET_UDP_H
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "net/plan.h"
+#include "net/udp_gro.h"
 #include "net/uring.h"
 #include "ring/writer.h"
 
@@ -23,10 +25,12 @@ struct udp_source {
     bool armed;            /* the multishot receive is running */
     bool scratch_armed;    /* the same into scratch: no slot is free, what comes is dropped */
     bool cancelling;       /* the receive into scratch is being ended */
+    bool drops;            /* what finds no slot is dropped; else it waits */
     uint32_t ahead;        /* slots in the kernel's hands, at most */
     uint32_t kernel_drops; /* SO_RXQ_OVFL as last seen */
     uint8_t *scratch;      /* UDP_SCRATCH buffers; NULL: this source waits when the ring is full */
     uint32_t scratch_bytes;
+    struct udp_gro gro;
     struct msghdr message;
 };
 #define UDP_SCRATCH 8u

@@ -9,7 +9,7 @@ const char *ring_loss_name(uint32_t cause)
 
 const char *ring_refusal_name(uint32_t reason)
 {
-    static const char *const names[] = {"short", "long", "stranger", "checksum", "syntax"};
+    static const char *const names[] = {"short", "long", "stranger", "checksum", "syntax", "fragment"};
     return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "unknown";
 }
 

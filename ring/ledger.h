@@ -27,6 +27,7 @@ enum ring_refusal {
     RING_REFUSED_STRANGER = 2,
     RING_REFUSED_CHECKSUM = 3,
     RING_REFUSED_SYNTAX = 4,
+    RING_REFUSED_FRAGMENT = 5, /* a piece of an IP datagram */
     RING_REFUSALS = 8
 };
 

@@ -171,7 +171,7 @@ static json_t *causes_lost(const struct ring_ledger *ledger)
 static json_t *reasons_refused(const struct ring_ledger *ledger)
 {
     json_t *refused = json_object();
-    for (uint32_t i = 0; i <= RING_REFUSED_SYNTAX; i++) {
+    for (uint32_t i = 0; i <= RING_REFUSED_FRAGMENT; i++) {
         json_object_set_new(refused, ring_refusal_name(i), integer(ring_count_read(&ledger->refused[i])));
     }
     return refused;

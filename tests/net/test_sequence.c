@@ -402,6 +402,182 @@ Test(sequence, without_numbers_the_next_frame_tells_what_was_dropped_here)
     cr_assert_eq(ring_ledger_residual(&ledger), 0);
 }
 
+static const struct sequence_spec narrow = {
+    .width_bytes = 1, .byte_order = RING_BIG_ENDIAN, .step = 1, .width_bits = 4};
+
+static struct sequence_result track_narrow(uint64_t number)
+{
+    struct sequence_result result;
+    net_sequence_track(&narrow, &ledger, number & 15, &result);
+    cr_assert_eq(ring_ledger_residual(&ledger), 0);
+    return result;
+}
+
+Test(sequence, four_bits_every_distance)
+{
+    for (uint64_t start = 0; start < 16; start++) {
+        for (uint64_t gap = 0; gap < 9; gap++) {
+            memset(&ledger, 0, sizeof(ledger));
+            (void)track_narrow(start);
+            struct sequence_result r = track_narrow(start + 1 + gap);
+            cr_assert_eq(r.verdict, SEQUENCE_NEXT);
+            cr_assert_eq(r.lost_before, gap, "up to half of the numbers are seen at once");
+            cr_assert_eq(r.number, start + 1 + gap);
+            cr_assert_eq(ledger.lost[RING_LOSS_SENDER], gap);
+        }
+    }
+}
+
+Test(sequence, four_bits_the_window)
+{
+    for (uint64_t number = 20; number <= 30; number++) {
+        (void)track_narrow(number);
+    }
+    for (uint64_t number = 24; number <= 30; number += 2) {
+        cr_assert_eq(track_narrow(number).verdict, SEQUENCE_DUPLICATE);
+    }
+    cr_assert_eq(ledger.duplicated, 4);
+    (void)track_narrow(36); /* 31 .. 35 */
+    for (uint64_t number = 35; number >= 31; number--) {
+        struct sequence_result r = track_narrow(number);
+        cr_assert_eq(r.verdict, SEQUENCE_REORDERED);
+        cr_assert_eq(r.number % 16, number % 16);
+    }
+    cr_assert_eq(ledger.reordered, 5);
+    cr_assert_eq(ring_ledger_lost(&ledger), 0);
+    cr_assert_eq(ledger.sent, 17);
+}
+
+/* More than half the numbers missing in a row look like repeats, until they go on. */
+Test(sequence, four_bits_a_long_gap_is_seen_after_three_frames)
+{
+    for (uint64_t gap = 9; gap <= 13; gap++) {
+        memset(&ledger, 0, sizeof(ledger));
+        for (uint64_t number = 0; number < 40; number++) {
+            (void)track_narrow(number);
+        }
+        cr_assert_eq(track_narrow(40 + gap).verdict, SEQUENCE_DUPLICATE);
+        cr_assert_eq(track_narrow(41 + gap).verdict, SEQUENCE_DUPLICATE);
+        struct sequence_result r = track_narrow(42 + gap);
+        cr_assert_eq(r.verdict, SEQUENCE_NEXT);
+        cr_assert_eq(r.lost_before, gap);
+        cr_assert_eq(r.number, 42 + gap);
+        cr_assert_eq(track_narrow(41 + gap).verdict, SEQUENCE_DUPLICATE, "it has come");
+        cr_assert_eq(track_narrow(43 + gap).lost_before, 0);
+        cr_assert_eq(ledger.sent, 44 + gap);
+        cr_assert_eq(ledger.delivered, 44);
+        cr_assert_eq(ledger.duplicated, 1);
+        cr_assert_eq(ledger.lost[RING_LOSS_SENDER], gap);
+    }
+}
+
+Test(sequence, four_bits_cannot_tell_sixteen_from_none)
+{
+    (void)track_narrow(0);
+    cr_assert_eq(track_narrow(17).lost_before, 0);
+    cr_assert_eq(track_narrow(35).lost_before, 1, "nor seventeen from one");
+}
+
+Test(sequence, four_bits_and_what_this_host_dropped)
+{
+    for (uint64_t dropped = 1; dropped < 100; dropped++) {
+        memset(&ledger, 0, sizeof(ledger));
+        (void)track_narrow(3);
+        net_sequence_explain(&narrow, &ledger, RING_LOSS_RING_FULL, dropped);
+        struct sequence_result r = track_narrow(4 + dropped);
+        cr_assert_eq(r.lost_before, dropped);
+        cr_assert_eq(r.cause, RING_LOSS_RING_FULL);
+        net_sequence_explain(&narrow, &ledger, RING_LOSS_KERNEL, dropped);
+        r = track_narrow(5 + 2 * dropped + 2);
+        cr_assert_eq(r.lost_before, dropped + 2, "two more were lost elsewhere");
+        cr_assert_eq(ledger.lost[RING_LOSS_KERNEL], dropped);
+        cr_assert_eq(ledger.lost[RING_LOSS_SENDER], 2);
+    }
+}
+
+Test(sequence, few_bits_of_any_width_keep_the_balance)
+{
+    struct test_random random = {9};
+    for (uint32_t bits = 1; bits < 8; bits++) {
+        struct sequence_spec spec = narrow;
+        spec.width_bits = bits;
+        memset(&ledger, 0, sizeof(ledger));
+        for (int i = 0; i < 20000; i++) {
+            struct sequence_result result;
+            uint64_t raw = test_random_chance(&random, 300) ? test_random_next(&random) : (uint64_t)i;
+            if (test_random_chance(&random, 50)) {
+                net_sequence_explain(&spec, &ledger, RING_LOSS_KERNEL, test_random_below(&random, 50));
+            }
+            net_sequence_track(&spec, &ledger, raw & ((1u << bits) - 1), &result);
+            cr_assert_neq(result.verdict, SEQUENCE_LATE, "nothing is ever far behind");
+            cr_assert_eq(ring_ledger_residual(&ledger), 0);
+            cr_assert_leq(ledger.duplicated, 20000);
+        }
+    }
+}
+
+static struct sequence_result heartbeat(uint64_t next)
+{
+    struct sequence_result result;
+    net_sequence_heartbeat(&four, &ledger, next, &result);
+    cr_assert_eq(ring_ledger_residual(&ledger), 0);
+    return result;
+}
+
+Test(sequence, a_heartbeat_tells_a_lost_tail)
+{
+    (void)track(10);
+    cr_assert_eq(heartbeat(11).lost_before, 0);
+    struct sequence_result r = heartbeat(15);
+    cr_assert_eq(r.lost_before, 4);
+    cr_assert_eq(r.cause, RING_LOSS_SENDER);
+    cr_assert_eq(ledger.sent, 5);
+    cr_assert_eq(ledger.lost[RING_LOSS_SENDER], 4);
+    cr_assert_eq(heartbeat(15).lost_before, 0, "once");
+    cr_assert_eq(heartbeat(12).lost_before, 0, "one that is late says nothing");
+    cr_assert_eq(track(12).verdict, SEQUENCE_REORDERED, "it was only slow");
+    cr_assert_eq(track(10).verdict, SEQUENCE_DUPLICATE);
+    cr_assert_eq(track(15).lost_before, 0);
+    net_sequence_explain(&four, &ledger, RING_LOSS_RING_FULL, 2);
+    r = heartbeat(19);
+    cr_assert_eq(r.lost_before, 3);
+    cr_assert_eq(r.cause, RING_LOSS_RING_FULL, "the interlock goes by it");
+    cr_assert_eq(ledger.lost[RING_LOSS_RING_FULL], 2);
+    cr_assert_eq(track(19).lost_before, 0);
+}
+
+Test(sequence, a_heartbeat_may_be_the_first_word)
+{
+    cr_assert_eq(heartbeat(1000).lost_before, 0);
+    cr_assert_eq(ledger.sent, 0);
+    struct sequence_result r = track(1003);
+    cr_assert_eq(r.lost_before, 3);
+    cr_assert_eq(r.number, 1003);
+    cr_assert_eq(ledger.sent, 4);
+}
+
+Test(sequence, a_heartbeat_across_wrap_and_window)
+{
+    (void)track(UINT32_MAX - 1);
+    cr_assert_eq(heartbeat(9).lost_before, 10);
+    cr_assert_eq(track(9).lost_before, 0);
+    cr_assert_eq(heartbeat(10 + 64).lost_before, 64);
+    cr_assert_eq(track(9).verdict, SEQUENCE_LATE, "its place in the window is gone");
+    cr_assert_eq(track(10).verdict, SEQUENCE_REORDERED);
+}
+
+Test(sequence, a_heartbeat_of_a_stream_that_counts_by_more_than_one)
+{
+    struct sequence_spec spec = {.width_bytes = 4, .byte_order = RING_BIG_ENDIAN, .step = 100};
+    struct sequence_result r;
+    net_sequence_track(&spec, &ledger, 500, &r);
+    net_sequence_heartbeat(&spec, &ledger, 900, &r);
+    cr_assert_eq(r.lost_before, 3);
+    spec.width_bytes = 0;
+    net_sequence_heartbeat(&spec, &ledger, 2000, &r);
+    cr_assert_eq(r.lost_before, 0, "without numbers there is nothing to tell");
+}
+
 Test(sequence, reading_the_number)
 {
     static const uint8_t payload[] = {0xee, 1, 2, 3, 4, 5, 6, 7, 8};

@@ -1,64 +1,7 @@
 /* A gating reader leaves a UDP source no slot: it waits, or it drops, counts and records. */
-#include "tests/net/udp_rig.h"
-#include "tests/support/gates.h"
+#include "tests/net/udp_gated.h"
 
 TestSuite(udp_full, .init = open_rig, .fini = close_rig);
-
-static struct test_gates server;
-static struct ring_gates gates;
-static struct ring_reader holder; /* the gating reader */
-
-static void start_gated(enum when_full when_full)
-{
-    test_gates_create(&server, 1);
-    test_gates_attach(&server, &gates);
-    rig.ring.writer.gates = &gates;
-    rig.ring.writer.limit = 0;
-    rig.plan.gates = 1;
-    rig.plan.when_full = when_full;
-    uint64_t generation = test_gates_open(&server, &gates, 0, 0, UINT64_MAX);
-    ring_writer_look(&rig.ring.writer, 1);
-    holder = rig.reader;
-    test_gates_join(&server, &holder, 0, generation);
-    start();
-}
-
-/* Lets the source run on although nothing can be published: some rounds of a millisecond each. */
-static void pump_in_vain(void)
-{
-    uint64_t published = rig.ring.writer.published;
-    for (int i = 0; i < 20; i++) {
-        pump_once();
-    }
-    cr_assert_eq(rig.ring.writer.published, published, "there was no room");
-}
-
-/* Takes what is there, as the gating reader, and releases it. Returns frames; gap records are added up. */
-static uint64_t take_all(uint64_t *number, struct ring_gap *gaps, uint64_t *records)
-{
-    struct sluice_frame frame;
-    uint64_t frames = 0;
-    while (ring_reader_next(&holder, &frame) == 1) {
-        cr_assert(ring_reader_valid(&holder, frame.position));
-        if ((frame.flags & SLUICE_FRAME_GAP) != 0) {
-            struct ring_gap gap;
-            memcpy(&gap, frame.payload, sizeof(gap));
-            cr_assert_eq(gap.cause, RING_LOSS_RING_FULL);
-            cr_assert_eq(frame.cause, RING_LOSS_RING_FULL);
-            gaps->count += gap.count;
-            *number += gap.count; /* exactly these are missing here */
-            ++*records;
-            continue;
-        }
-        cr_assert_eq(frame.source_sequence, *number, "%lu instead of %lu", frame.source_sequence, *number);
-        cr_assert(pattern_matches(frame.payload + 8, SEED, *number, frame.length_bytes / 8 - 1));
-        ++*number;
-        frames++;
-    }
-    cr_assert_eq(holder.lost, 0);
-    ring_reader_release(&holder);
-    return frames;
-}
 
 static void send_some(uint64_t from, uint64_t count)
 {
@@ -163,12 +106,6 @@ Test(udp_full, what_is_refused_in_scratch_is_refused_not_dropped)
     }
     cr_assert_eq(rig.ring.writer.owed_count, 1);
     cr_assert_eq(ledger()->refused[RING_REFUSED_LONG], 1);
-}
-
-static uint64_t arrived(void)
-{
-    return ledger()->delivered + ledger()->lost[RING_LOSS_RING_FULL] +
-           ledger()->tracker_pending[RING_LOSS_RING_FULL];
 }
 
 /* A reader that takes and releases at random while frames keep coming: whatever is dropped is recorded where it is

@@ -434,10 +434,16 @@ static const struct field control_journal_fields[] = {FIELD(control_journal, mag
 
 static const struct field sequence_spec_fields[] = {FIELD(sequence_spec, width_bytes),
                                                     FIELD(sequence_spec, at_byte), FIELD(sequence_spec, byte_order),
-                                                    FIELD(sequence_spec, step)};
+                                                    FIELD(sequence_spec, step), FIELD(sequence_spec, width_bits)};
 
 static const struct field checksum_spec_fields[] = {FIELD(checksum_spec, kind), FIELD(checksum_spec, from),
                                                     FIELD(checksum_spec, at_byte), FIELD(checksum_spec, reserved)};
+
+static const struct field format_spec_fields[] = {
+    FIELD(format_spec, kind),         FIELD(format_spec, at_byte),      FIELD(format_spec, frames_per_second),
+    FIELD(format_spec, threads),      FIELD(format_spec, thread_order), FIELD(format_spec, heap_bytes),
+    FIELD(format_spec, packet_bytes), FIELD(format_spec, match_stream), FIELD(format_spec, stream_id),
+    FIELD(format_spec, reserved)};
 
 static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
                                                FIELD(udp_plan, multicast_address),
@@ -445,7 +451,8 @@ static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
                                                FIELD(udp_plan, from_address),
                                                FIELD(udp_plan, port),
                                                FIELD(udp_plan, from_port),
-                                               FIELD(udp_plan, receive_buffer_bytes)};
+                                               FIELD(udp_plan, receive_buffer_bytes),
+                                               FIELD(udp_plan, gro)};
 
 static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),     FIELD(serial_plan, baud),
                                                   FIELD(serial_plan, format),     FIELD(serial_plan, sync),
@@ -455,8 +462,8 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, name),        FIELD(source_plan, ring),      FIELD(source_plan, kind),
     FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),   FIELD(source_plan, orders_fd),
     FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, reserved),
-    FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, udp),
-    FIELD(source_plan, serial)};
+    FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, format),
+    FIELD(source_plan, udp),         FIELD(source_plan, serial)};
 
 static const struct field worker_plan_fields[] = {
     FIELD(worker_plan, magic),          FIELD(worker_plan, version),  FIELD(worker_plan, sources),
@@ -574,6 +581,7 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(control_journal),
                                     SHARED(sequence_spec),
                                     SHARED(checksum_spec),
+                                    SHARED(format_spec),
                                     SHARED(udp_plan),
                                     SHARED(serial_plan),
                                     SHARED(source_plan),

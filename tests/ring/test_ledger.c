@@ -27,7 +27,7 @@ Test(ledger, every_cause_and_reason_has_a_name_of_its_own)
             cr_assert_str_neq(ring_loss_name(a), ring_loss_name(b));
         }
     }
-    for (uint32_t a = RING_REFUSED_SHORT; a <= RING_REFUSED_SYNTAX; a++) {
+    for (uint32_t a = RING_REFUSED_SHORT; a <= RING_REFUSED_FRAGMENT; a++) {
         cr_assert_str_neq(ring_refusal_name(a), "unknown");
     }
     cr_assert_str_eq(ring_loss_name(RING_LOSSES), "unknown");
