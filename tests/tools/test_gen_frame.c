@@ -3,8 +3,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "net/format.h"
+#include "net/packet.h"
 #include "net/payload.h"
-#include "tools/gen/header.h"
 #include "tools/gen/writer.h"
 
 #define SEED 42
@@ -88,7 +89,7 @@ Test(gen_frame, every_size_has_right_lengths_checksums_and_content)
     cr_assert_eq(head.count, 42);
     for (int same = 0; same < 2; same++) {
         struct writer writer = writer_of(&head, WRITER_SLUICE, same ? WRITER_SAME : WRITER_EACH);
-        for (uint32_t bytes = HEADER_BYTES; bytes < 65000; bytes += bytes < 300 ? 1 : 997) {
+        for (uint32_t bytes = FORMAT_SLUICE_BYTES; bytes < 65000; bytes += bytes < 300 ? 1 : 997) {
             struct plan_item item = {.number = 1000 + bytes, .bytes = bytes};
             memset(room, 0xa5, sizeof(room));
             writer_frame(&writer, &item, UINT64_C(0x1122334455667788), room);
@@ -96,7 +97,7 @@ Test(gen_frame, every_size_has_right_lengths_checksums_and_content)
             cr_assert_eq(big(room + 6, 6), 0x0708090a0b0c);
             cr_assert_eq(big(room + 12, 2), 0x0800);
             check_ip(room + 14, bytes, true);
-            check_content(room + 42 + HEADER_BYTES, bytes - HEADER_BYTES, same ? 0 : item.number);
+            check_content(room + 42 + FORMAT_SLUICE_BYTES, bytes - FORMAT_SLUICE_BYTES, same ? 0 : item.number);
             cr_assert_eq(room[42 + bytes], 0xa5, "nothing behind it");
         }
     }
@@ -141,6 +142,66 @@ Test(gen_frame, heartbeats)
         cr_assert_eq(big(room + 42 + 6, 2), end ? 3 : 1);
         cr_assert_eq(big(room + 42 + 8, 8), 77);
         cr_assert_eq(big(room + 42 + 28, 4), 0);
+    }
+}
+
+/* The receiving side's own eyes. */
+static enum ring_refusal judge(uint32_t bytes, struct packet_place *place)
+{
+    struct packet_filter filter = {.form = PACKET_UDP,
+                                   .match = PACKET_MATCH_TO | PACKET_MATCH_FROM | PACKET_MATCH_TO_PORT |
+                                            PACKET_MATCH_FROM_PORT | PACKET_MATCH_MAC,
+                                   .mac = {1, 2, 3, 4, 5, 6},
+                                   .to_port = 4000,
+                                   .from_port = 40000,
+                                   .to_address = inet_addr("192.0.2.2"),
+                                   .from_address = inet_addr("192.0.2.1")};
+    return packet_judge(&filter, room, bytes, 0, place);
+}
+
+Test(gen_frame, a_receiver_takes_them_and_refuses_the_corrupted)
+{
+    struct frame_spec spec = spec_of();
+    struct frame_head head;
+    struct format_spec format = {.kind = FORMAT_SLUICE};
+    frame_head_init(&head, &spec);
+    struct writer writer = writer_of(&head, WRITER_SLUICE, WRITER_EACH);
+    for (uint64_t number = 0; number < 3000; number++) {
+        struct plan_item item = {.number = number << 33, .bytes = 33 + (uint32_t)number, .corrupt = number % 2};
+        struct packet_place place;
+        struct format_frame frame;
+        writer_frame(&writer, &item, 99, room);
+        enum ring_refusal refusal = judge(42 + item.bytes, &place);
+        cr_assert_eq(refusal, item.corrupt ? RING_REFUSED_CHECKSUM : RING_REFUSALS, "%lu: %d", number, refusal);
+        if (!item.corrupt) {
+            cr_assert_eq(place.payload_offset, 42);
+            cr_assert_eq(place.payload_bytes, item.bytes);
+            cr_assert(format_read(&format, NULL, room + 42, item.bytes, &frame));
+            cr_assert_eq(frame.number, number << 33);
+            cr_assert_eq(frame.sender_tai_ns, 99);
+            cr_assert_not(frame.heartbeat);
+        }
+    }
+}
+
+Test(gen_frame, a_receiver_reads_heartbeats_and_vdif)
+{
+    struct format_spec sluice = {.kind = FORMAT_SLUICE};
+    struct format_spec vdif = {
+        .kind = FORMAT_VDIF, .frames_per_second = 1000, .threads = 4, .thread_order = {0, 1, 2, 3}};
+    struct format_frame frame;
+    struct writer writer = writer_of(NULL, WRITER_SLUICE, WRITER_EACH);
+    uint32_t bytes = writer_heartbeat(&writer, 77, true, 5, room);
+    cr_assert(format_read(&sluice, NULL, room, bytes, &frame));
+    cr_assert(frame.heartbeat && frame.end && frame.number == 77);
+    writer = writer_of(NULL, WRITER_VDIF, WRITER_EACH);
+    writer.spec.frames_per_second = 1000;
+    writer.spec.threads = 4;
+    for (uint64_t number = 0; number < 10000; number++) {
+        struct plan_item item = {.number = number, .bytes = 64};
+        writer_frame(&writer, &item, 0, room);
+        cr_assert(format_read(&vdif, NULL, room, 64, &frame));
+        cr_assert_eq(frame.number, number);
     }
 }
 

@@ -115,7 +115,7 @@ Test(gen_options, bad_ones_get_a_sentence)
         {"udp h:1 --format vdif", "--format vdif: expected --file"},
         {"udp h:1 --format vdif --frames-per-second 5 --size 1001", "expected a multiple of 8 bytes"},
         {"udp h:1 --format vdif --frames-per-second 5 --size 24", "expected at least 32 bytes"},
-        {"udp h:1 --threads 0", "--threads: expected a whole number from 1 to 1024"},
+        {"udp h:1 --threads 0", "--threads: expected a whole number from 1 to 32"},
         {"udp h:1 --content none", "expected one of each, same"},
         {"udp h:1 --full never", "expected one of wait, drop"},
         {"udp h:1 --heartbeat-ms 5 --format raw", "expected --format sluice"},

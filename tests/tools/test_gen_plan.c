@@ -166,6 +166,10 @@ Test(gen_plan, a_lost_tail_is_counted_and_not_sent)
     cr_assert_eq(told.fate[PLAN_LOST], 17);
     cr_assert_eq(plan.next, 1005, "what a heartbeat says comes next");
     assert_as_told(&told, &ledger, 17);
+    struct sequence_result result;
+    net_sequence_heartbeat(&numbers, &ledger, plan.next, &result);
+    cr_assert_eq(result.lost_before, 17);
+    assert_as_told(&told, &ledger, 0);
 }
 
 Test(gen_plan, sizes_come_as_often_as_their_weights_say)

@@ -3,8 +3,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "net/format.h"
 #include "net/payload.h"
-#include "tools/gen/header.h"
 
 #define CORRUPT_SALT   UINT64_C(0xc0de0badc0de0bad)
 #define FIELD_BYTES    8u
@@ -18,7 +18,7 @@ uint32_t writer_bytes_min(enum writer_format format)
 {
     switch (format) {
     case WRITER_SLUICE:
-        return HEADER_BYTES;
+        return FORMAT_SLUICE_BYTES;
     case WRITER_FIELD:
         return FIELD_BYTES;
     case WRITER_VDIF:
@@ -56,11 +56,11 @@ static void write_front(const struct writer *writer, const struct plan_item *ite
                         uint8_t *payload)
 {
     if (writer->spec.format == WRITER_SLUICE) {
-        struct header header = {.sequence = item->number,
-                                .tai_ns = tai_ns,
-                                .stream = writer->spec.stream,
-                                .payload_bytes = item->bytes - HEADER_BYTES};
-        header_write(payload, &header);
+        struct format_sluice header = {.sequence = item->number,
+                                       .sender_tai_ns = tai_ns,
+                                       .stream_id = writer->spec.stream,
+                                       .payload_bytes = item->bytes - FORMAT_SLUICE_BYTES};
+        format_write_sluice(payload, &header);
     } else if (writer->spec.format == WRITER_FIELD) {
         uint64_t number = htobe64(item->number);
         memcpy(payload, &number, sizeof(number));
@@ -137,16 +137,17 @@ void writer_frame(struct writer *writer, const struct plan_item *item, uint64_t 
 
 uint32_t writer_heartbeat(const struct writer *writer, uint64_t number, bool end, uint64_t tai_ns, uint8_t *room)
 {
-    struct header header = {.sequence = number,
-                            .tai_ns = tai_ns,
-                            .stream = writer->spec.stream,
-                            .flags = HEADER_HEARTBEAT | (end ? HEADER_END : 0)};
+    struct format_sluice header = {.sequence = number,
+                                   .sender_tai_ns = tai_ns,
+                                   .stream_id = writer->spec.stream,
+                                   .flags = FORMAT_SLUICE_HEARTBEAT | (end ? FORMAT_SLUICE_END : 0)};
     uint32_t head_bytes = writer_head_bytes(writer);
-    header_write(room + head_bytes, &header);
+    format_write_sluice(room + head_bytes, &header);
     if (writer->spec.head != NULL) {
-        frame_head_write(writer->spec.head, room, HEADER_BYTES, frame_sum(room + head_bytes, HEADER_BYTES));
+        frame_head_write(writer->spec.head, room, FORMAT_SLUICE_BYTES,
+                         frame_sum(room + head_bytes, FORMAT_SLUICE_BYTES));
     }
-    return head_bytes + HEADER_BYTES;
+    return head_bytes + FORMAT_SLUICE_BYTES;
 }
 
 void writer_prepare(const struct writer *writer, uint8_t *room, uint32_t room_bytes)

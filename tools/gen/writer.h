@@ -10,7 +10,7 @@
 #include "tools/gen/recording.h"
 
 enum writer_format {
-    WRITER_SLUICE = 1, /* header.h, then content */
+    WRITER_SLUICE = 1, /* the header of net/format.h, then content */
     WRITER_FIELD = 2,  /* the number as big-endian u64, then content */
     WRITER_RAW = 3,    /* content alone */
     WRITER_VDIF = 4,   /* a VDIF header that says the number, then content */
