@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/payload.h"
+#include "net/payload.h"
 #include "ring/error.h"
 #include "ring/segment.h"
 

@@ -10,6 +10,7 @@
 
 #include "ring/sluice.h"
 #include "tools/duration.h"
+#include "tools/gen.h"
 #include "tools/replay.h"
 #include "tools/session.h"
 
@@ -54,8 +55,8 @@ static int usage(FILE *to, int code)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         fprintf(to, "  %s\n", commands[i].help);
     }
-    fprintf(to,
-            "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n");
+    fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
+                "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
     fprintf(to, "  status and latency: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
                 "Exit: 0 done, 1 it is not so, 2 bad usage or configuration, 3 cannot reach the server.\n");
@@ -218,6 +219,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
         return command_replay(argc - 1, argv + 1); /* its options are its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "gen") == 0) {
+        return command_gen(argc - 1, argv + 1); /* a program of its own */
     }
     for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {

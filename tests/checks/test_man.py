@@ -347,6 +347,33 @@ class Server(Man):
             self.assertIn(f".It Pa {name}\n", section(self.page, "FILES"))
 
 
+class Gen(Man):
+    """sluice-gen(1) against tools/gen/."""
+
+    page = page("sluice-gen.1")
+
+    def test_options(self):
+        """Every row of the table, with its default and its bounds where they are written out."""
+        rows = re.findall(r'^    \{"([\w-]+)",', source("tools/gen/options.c"), re.M)
+        text = section(self.page, "DESCRIPTION")
+        told = re.findall(r"^\.It Fl -([\w-]+)(?:.* , Fl -([\w-]+))?", text, re.M)
+        self.same([name for pair in told for name in pair if name], rows, "options")
+        for name, least, most, default in re.findall(
+                r'^    \{"([\w-]+)",[^{}]*?KIND_COUNT,\s*(?:RUN|PORT),\s*(\d+),\s*(\w+),\s*(\d+)\}', source("tools/gen/options.c"),
+                re.M):
+            said = re.search(rf"^\.It (?:Fl -\S+ Ar n , )?Fl -{name}\b.*?(?=^\.It|^\.El)", text, re.M | re.S).group(0)
+            if default != "0":
+                self.assertIn(default, re.findall(r"\d+", said) or ["0"], f"the default of {name}")
+            if re.search(r"\d to \d", said):
+                self.assertIn(f"{least} to {most}", said)
+
+    def test_json(self):
+        words = set(re.findall(r'put\(object, "(\w+)"|json_object_set_new\(object, "(\w+)"|"s:s[^"]*"|"(event|transport|target|about)"',
+                               source("tools/gen/report.c")))
+        words = {w for found in words for w in found if w}
+        self.same(tags(section(self.page, "JSON"), "Ic"), words, "keys")
+
+
 class Bench(Man):
     """sluice-bench(1) against bench/."""
 

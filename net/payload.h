@@ -1,9 +1,10 @@
-/* What every frame of the bench holds, and the two things that are done to it: all its bytes are written, and all
- * are read. Word i of frame `number` is base + i * PAYLOAD_STEP with a base of its own for each number, so that the
- * sum of the words tells whether the frame is the right one and whole. The same code for each ring under test.
+/* What every frame of the bench and of sluice-gen holds, and the two things that are done to it: all its bytes are
+ * written, and all are read. Word i (little-endian, the last one cut off where the frame ends) of frame `number` is
+ * base + i * PAYLOAD_STEP with a base of its own for each number, so that the sum of the words tells whether the
+ * frame is the right one and whole. A shorter frame is the beginning of a longer one of the same base.
  */
-#ifndef BENCH_PAYLOAD_H
-#define BENCH_PAYLOAD_H
+#ifndef NET_PAYLOAD_H
+#define NET_PAYLOAD_H
 
 #include <stdint.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static inline uint64_t payload_base(uint64_t seed, uint64_t number)
 static inline uint64_t payload_expected(uint32_t bytes, uint64_t base)
 {
     uint64_t words = bytes / 8;
-    uint64_t tail = bytes % 8 != 0 ? (uint32_t)base : 0;
+    uint64_t tail = (base + words * PAYLOAD_STEP) & ((UINT64_C(1) << 8 * (bytes % 8)) - 1);
     return words * base + PAYLOAD_STEP * (words * (words - 1) / 2) + tail;
 }
 
@@ -31,7 +32,7 @@ void payload_init(void);
 extern void (*payload_fill_long)(uint8_t *payload, uint32_t bytes, uint64_t base);
 extern uint64_t (*payload_sum_long)(const uint8_t *payload, uint32_t bytes);
 
-/* Writes every byte. `bytes` is a multiple of 4 and at least 8. */
+/* Writes every byte. */
 static inline void payload_fill(uint8_t *payload, uint32_t bytes, uint64_t base)
 {
     if (bytes != PAYLOAD_SMALL_BYTES) {

@@ -1,11 +1,11 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "bench/payload.h"
+#include "net/payload.h"
 
 #define SEED UINT64_C(0x1234567)
 
-static const uint32_t sizes[] = {8, 12, 60, 64, 68, 100, 1500, 9000, 65472, 65536};
+static const uint32_t sizes[] = {0, 1, 7, 8, 9, 12, 60, 63, 64, 68, 100, 1500, 9000, 65472, 65536};
 
 Test(payload, every_byte_is_written_and_adds_up)
 {
@@ -47,5 +47,18 @@ Test(payload, another_frame_has_another_sum)
                       payload_expected(64, payload_base(SEED, number + 1)));
         cr_assert_neq(payload_expected(64, payload_base(SEED, number)),
                       payload_expected(64, payload_base(SEED + 1, number)));
+    }
+}
+
+/* The generator fills a room once and sends frames of many sizes from it. */
+Test(payload, a_shorter_frame_is_the_beginning_of_a_longer_one)
+{
+    uint8_t longest[200];
+    uint8_t frame[200];
+    uint64_t base = payload_base(SEED, 3);
+    payload_fill(longest, sizeof(longest), base);
+    for (uint32_t bytes = 0; bytes < sizeof(frame); bytes++) {
+        payload_fill(frame, bytes, base);
+        cr_assert_eq(memcmp(frame, longest, bytes), 0, "%u bytes", bytes);
     }
 }

@@ -1,0 +1,433 @@
+#include "net/dpdk_send.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+
+#include "ring/clock.h"
+
+#define ARGUMENTS_MAX   20
+#define LOG_LINES       12 /* of EAL, when it fails */
+#define ARGUMENT_BYTES  512
+#define HUGE_PAGE_KB    2048u
+#define EAL_MB          64u  /* EAL's and the drivers' own */
+#define POOL_CACHE      256u /* buffers that come back are the next to go: they are still in the core's cache */
+#define RECEIVE_BUFFERS 512u /* some drivers want a queue for that, too; nothing is taken out of it */
+#define RECEIVE_DEPTH   64u
+#define LOOK_NS         (20 * CLOCK_NS_PER_MS)
+#define RETRY_NS        (50 * CLOCK_NS_PER_MS)
+#define SAY_AFTER_NS    (500 * CLOCK_NS_PER_MS)
+
+struct dpdk_send {
+    uint16_t id;
+    bool started;
+    struct rte_mempool *pool, *receive_pool;
+    struct rte_mbuf *batch[DPDK_SEND_BATCH_MAX];
+    uint64_t looked_ns;
+    struct dpdk_send_counts counts;
+    struct dpdk_send_spec spec;
+    char about[128];
+};
+
+struct arguments {
+    char text[ARGUMENTS_MAX][ARGUMENT_BYTES];
+    char *argv[ARGUMENTS_MAX + 1];
+    int argc;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct arguments *a, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(a->text[a->argc], ARGUMENT_BYTES, format, args);
+    va_end(args);
+    a->argv[a->argc] = a->text[a->argc];
+    a->argc++;
+}
+
+static uint64_t free_huge_kb(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%llu", &pages) != 1) { // NOLINT(cert-err34-c): the kernel's own number
+            pages = 0;
+        }
+        fclose(file);
+    }
+    return pages * HUGE_PAGE_KB;
+}
+
+static bool is_pci(const char *port)
+{
+    unsigned part[4];
+    return sscanf(port, "%4x:%2x:%2x.%1x", &part[0], &part[1], &part[2], &part[3]) == 4; // NOLINT(cert-err34-c)
+}
+
+static uint32_t room_bytes(const struct dpdk_send_spec *spec)
+{
+    return (spec->frame_bytes_max + RTE_PKTMBUF_HEADROOM + 63) / 64 * 64;
+}
+
+/* A memif ring has its own size, whatever its queue is asked for. */
+static uint32_t depth_of(const struct dpdk_send_spec *spec)
+{
+    const char *at = strstr(spec->port, ",rsize=");
+    unsigned long bits = at != NULL ? strtoul(at + strlen(",rsize="), NULL, 10) : 0;
+    return bits <= 15 && 1u << bits > spec->descriptors ? 1u << bits : spec->descriptors;
+}
+
+/* What the port may hold, what lies in our hand, and what the pool's cache keeps back. */
+static uint32_t buffers_of(const struct dpdk_send_spec *spec)
+{
+    return 2 * depth_of(spec) + 2 * DPDK_SEND_BATCH_MAX + 2 * POOL_CACHE;
+}
+
+static uint32_t memory_mb(const struct dpdk_send_spec *spec)
+{
+    uint64_t bytes = (uint64_t)buffers_of(spec) * (room_bytes(spec) + 256);
+    return EAL_MB + (uint32_t)(bytes >> 20);
+}
+
+/* False: on pages of 4 KiB. */
+static bool fill_arguments(struct arguments *a, const struct dpdk_send_spec *spec)
+{
+    bool huge = free_huge_kb() / 1024 >= memory_mb(spec);
+    long cores = sysconf(_SC_NPROCESSORS_CONF);
+    add(a, "sluice-gen");
+    add(a, "--no-telemetry");
+    add(a, "--iova-mode=va");
+    add(a, "--log-level=*:4"); /* warnings */
+    if (spec->core >= 0) {
+        add(a, "--lcores=0@%d", spec->core);
+    } else {
+        add(a, "--lcores=0@(0-%ld)", cores - 1); /* one thread, and the kernel places it */
+    }
+    add(a, "-m");
+    add(a, "%u", memory_mb(spec));
+    add(a, "--single-file-segments"); /* memif's zero copy wants it */
+    if (huge) {
+        add(a, "--in-memory");
+    } else {
+        add(a, "--no-huge"); /* with --in-memory it is refused: this comes nearest */
+        add(a, "--no-shconf");
+        add(a, "--file-prefix=sluice-gen-%d", getpid());
+    }
+    if (is_pci(spec->port)) {
+        add(a, "--allow=%s", spec->port);
+    } else {
+        add(a, "--no-pci"); /* else EAL would take this machine's own network card */
+        add(a, "--vdev=%s", spec->port);
+    }
+    return huge;
+}
+
+/* EAL and its drivers say why in their own log: into memory, so that it is shown if it is wanted. */
+static FILE *open_log(char **text, size_t *bytes)
+{
+    FILE *log = open_memstream(text, bytes);
+    if (log != NULL) {
+        rte_openlog_stream(log);
+    }
+    return log;
+}
+
+/* The last lines of it, if any are wanted: each vain try says the same again. */
+static void close_log(FILE *log, char **text, uint32_t lines)
+{
+    rte_openlog_stream(stderr);
+    if (log != NULL) {
+        fclose(log);
+    }
+    if (*text != NULL && lines > 0) {
+        const char *from = *text + strlen(*text);
+        while (from > *text && (from[-1] != '\n' || from[0] == 0 || lines-- > 1)) {
+            from--;
+        }
+        fputs(from, stderr);
+    }
+    free(*text);
+    *text = NULL;
+}
+
+static int no_port(const char *name, struct error *err)
+{
+    return error_set(err, -ENODEV,
+                     is_pci(name)
+                         ? "no DPDK port at PCI %s: is it there (lspci), bound to vfio-pci or uio_pci_generic "
+                           "(dpdk-devbind.py -s), and no other process's?"
+                         : "DPDK made no port '%s': expected a virtual device such as "
+                           "net_memif0,role=client,socket=/run/x.sock; the lines above say what it did not like",
+                     name);
+}
+
+/* A virtual device that fails does not make EAL fail. */
+static int find_port(struct dpdk_send *p, const char *name, struct error *err)
+{
+    if (rte_eth_dev_count_avail() == 0 || rte_eth_dev_get_port_by_name(name, &p->id) != 0) {
+        return no_port(name, err);
+    }
+    return 0;
+}
+
+/* What EAL does not like it answers with its whole usage on standard output, where our report goes. */
+static int init_eal(struct arguments *a)
+{
+    int out = dup(STDOUT_FILENO);
+    fflush(stdout);
+    if (out >= 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+    }
+    int code = rte_eal_init(a->argc, a->argv);
+    fflush(stdout);
+    if (out >= 0) {
+        dup2(out, STDOUT_FILENO);
+        close(out);
+    }
+    rmdir(rte_eal_get_runtime_dir()); /* an empty one, made without --in-memory */
+    return code;
+}
+
+static int start_eal(struct dpdk_send *p, struct error *err)
+{
+    static struct arguments a;
+    char name[RTE_DEV_NAME_MAX_LEN];
+    char *text = NULL;
+    size_t bytes = 0;
+    if (strlen(p->spec.port) + sizeof("--allow=") > ARGUMENT_BYTES) {
+        return error_set(err, -EINVAL, "expected a port's arguments of at most %u bytes, found more",
+                         ARGUMENT_BYTES - 16);
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(p->spec.port, ","), p->spec.port);
+    bool huge = fill_arguments(&a, &p->spec);
+    FILE *log = open_log(&text, &bytes);
+    int failed = init_eal(&a) >= 0 ? find_port(p, name, err)
+                 : rte_errno == ENODEV
+                     ? no_port(name, err)
+                     : error_set(err, rte_errno != 0 ? -rte_errno : -EIO,
+                                 "DPDK does not start: %s; the lines above say why", rte_strerror(rte_errno));
+    close_log(log, &text, failed != 0 ? LOG_LINES : 0);
+    if (failed == 0 && !huge) {
+        snprintf(p->about, sizeof(p->about),
+                 "no %u MB of huge pages free: on pages of 4 KiB, which cost TLB misses", memory_mb(&p->spec));
+    }
+    return failed;
+}
+
+static int make_pools(struct dpdk_send *p, struct error *err)
+{
+    uint32_t bytes = room_bytes(&p->spec);
+    if (bytes > UINT16_MAX) {
+        return error_set(err, -EINVAL, "expected frames of at most %u bytes on a DPDK port, found %u",
+                         UINT16_MAX - RTE_PKTMBUF_HEADROOM - 63, p->spec.frame_bytes_max);
+    }
+    p->pool = rte_pktmbuf_pool_create("send", buffers_of(&p->spec), POOL_CACHE, 0, (uint16_t)bytes, SOCKET_ID_ANY);
+    p->receive_pool =
+        rte_pktmbuf_pool_create("receive", RECEIVE_BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (p->pool == NULL || p->receive_pool == NULL) {
+        return error_set(err, -ENOMEM,
+                         "DPDK has no memory for %u frames of %u bytes: %s; fewer --descriptors, or more "
+                         "huge pages (/proc/sys/vm/nr_hugepages)",
+                         buffers_of(&p->spec), bytes, rte_strerror(rte_errno));
+    }
+    return 0;
+}
+
+static int configure(struct dpdk_send *p, struct error *err)
+{
+    struct rte_eth_conf conf = {0};
+    uint16_t receive = RECEIVE_DEPTH;
+    uint16_t send = (uint16_t)p->spec.descriptors;
+    int failed = rte_eth_dev_configure(p->id, 1, 1, &conf);
+    if (failed == 0) {
+        rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &receive, &send);
+        failed = rte_eth_rx_queue_setup(p->id, 0, receive, SOCKET_ID_ANY, NULL, p->receive_pool);
+    }
+    if (failed == 0) {
+        failed = rte_eth_tx_queue_setup(p->id, 0, send, SOCKET_ID_ANY, NULL);
+    }
+    return failed == 0 ? 0
+                       : error_set(err, failed, "the port %s refuses a queue of %u descriptors each way: %s",
+                                   p->spec.port, send, rte_strerror(-failed));
+}
+
+static bool is_up(const struct dpdk_send *p)
+{
+    struct rte_eth_link link = {0};
+    return rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+static void rest(void)
+{
+    struct timespec pause = {.tv_nsec = (long)RETRY_NS};
+    nanosleep(&pause, NULL);
+}
+
+/* A memif client cannot be started before its server listens, a vhost server waits for its client: both are asked
+ * again, patiently. */
+static int start_and_wait(struct dpdk_send *p, struct error *err)
+{
+    uint64_t begun_ns = clock_monotonic_ns();
+    bool said = false;
+    while (*p->spec.stop == 0) {
+        p->started = p->started || rte_eth_dev_start(p->id) == 0;
+        if (p->started && is_up(p)) {
+            return 0;
+        }
+        uint64_t waited_ns = clock_elapsed_ns(begun_ns, clock_monotonic_ns());
+        if (waited_ns >= p->spec.wait_s * CLOCK_NS_PER_S) {
+            break;
+        }
+        if (waited_ns >= SAY_AFTER_NS && !said) {
+            fprintf(stderr, "sluice-gen: waits for the other end of %s, at most %u s\n", p->spec.port,
+                    p->spec.wait_s);
+            said = true;
+        }
+        rest();
+    }
+    if (*p->spec.stop != 0) {
+        return error_set(err, -EINTR, "stopped before the other end of %s was there", p->spec.port);
+    }
+    return error_set(err, -ENOTCONN,
+                     "the port %s %s after %u s: expected its other end; start it first, or --wait for longer",
+                     p->spec.port, p->started ? "has no link" : "does not start", p->spec.wait_s);
+}
+
+static int connect_port(struct dpdk_send *p, struct error *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *log = open_log(&text, &bytes); /* each vain try is an error to the driver */
+    int failed = start_and_wait(p, err);
+    close_log(log, &text, failed != 0 && failed != -EINTR && !p->started ? 1 : 0);
+    return failed;
+}
+
+static void describe(struct dpdk_send *p, uint64_t begun_ns)
+{
+    struct rte_eth_dev_info info = {0};
+    char memory[sizeof(p->about)];
+    snprintf(memory, sizeof(memory), "%s", p->about);
+    snprintf(p->about, sizeof(p->about), "%s after %.0f ms%s%.80s",
+             rte_eth_dev_info_get(p->id, &info) == 0 && info.driver_name != NULL ? info.driver_name : "?",
+             (double)clock_elapsed_ns(begun_ns, clock_monotonic_ns()) * 1e-6, memory[0] != 0 ? "; " : "", memory);
+}
+
+struct dpdk_send *dpdk_send_open(const struct dpdk_send_spec *spec, struct error *err)
+{
+    struct dpdk_send *p = calloc(1, sizeof(*p));
+    uint64_t begun_ns = clock_monotonic_ns();
+    if (p == NULL) {
+        error_set(err, -ENOMEM, "expected memory for a port, got none; free some");
+        return NULL;
+    }
+    p->spec = *spec;
+    if (start_eal(p, err) != 0) {
+        free(p);
+        return NULL;
+    }
+    if (make_pools(p, err) != 0 || configure(p, err) != 0 || connect_port(p, err) != 0) {
+        dpdk_send_close(p);
+        return NULL;
+    }
+    describe(p, begun_ns);
+    return p;
+}
+
+void dpdk_send_close(struct dpdk_send *port)
+{
+    if (port->started) {
+        rte_eth_dev_stop(port->id);
+    }
+    rte_eth_dev_close(port->id);
+    rte_eal_cleanup();
+    free(port);
+}
+
+const char *dpdk_send_about(const struct dpdk_send *port)
+{
+    return port->about;
+}
+
+const struct dpdk_send_counts *dpdk_send_counts(const struct dpdk_send *port)
+{
+    return &port->counts;
+}
+
+struct visit {
+    void (*visit)(void *context, uint8_t *room, uint32_t bytes);
+    void *context;
+};
+
+static void visit_one(struct rte_mempool *pool, void *opaque, void *object, unsigned index)
+{
+    const struct visit *v = opaque;
+    struct rte_mbuf *m = object;
+    (void)pool;
+    (void)index;
+    v->visit(v->context, (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM,
+             (uint32_t)m->buf_len - RTE_PKTMBUF_HEADROOM);
+}
+
+void dpdk_send_rooms(struct dpdk_send *port, void (*visit)(void *context, uint8_t *room, uint32_t bytes),
+                     void *context)
+{
+    struct visit v = {.visit = visit, .context = context};
+    rte_mempool_obj_iter(port->pool, visit_one, &v);
+}
+
+bool dpdk_send_reserve(struct dpdk_send *port, uint8_t **room, uint32_t count)
+{
+    if (rte_pktmbuf_alloc_bulk(port->pool, port->batch, count) != 0) {
+        if (port->started) {
+            rte_eth_tx_burst(port->id, 0, port->batch, 0); /* some drivers give back what was sent only here */
+        }
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        room[i] = rte_pktmbuf_mtod(port->batch[i], uint8_t *);
+    }
+    return true;
+}
+
+uint32_t dpdk_send_burst(struct dpdk_send *port, const uint32_t *bytes, uint32_t from, uint32_t count)
+{
+    for (uint32_t i = from; i < count; i++) {
+        port->batch[i]->data_len = (uint16_t)bytes[i];
+        port->batch[i]->pkt_len = bytes[i];
+    }
+    uint16_t n = port->started ? rte_eth_tx_burst(port->id, 0, port->batch + from, (uint16_t)(count - from)) : 0;
+    port->counts.sent += n;
+    port->counts.full += n == 0;
+    return n;
+}
+
+void dpdk_send_release(struct dpdk_send *port, uint32_t from, uint32_t count)
+{
+    rte_pktmbuf_free_bulk(port->batch + from, count - from);
+}
+
+void dpdk_send_revive(struct dpdk_send *port, uint64_t now_ns)
+{
+    if (clock_elapsed_ns(port->looked_ns, now_ns) < LOOK_NS) {
+        return;
+    }
+    port->looked_ns = now_ns;
+    if (is_up(port)) {
+        return;
+    }
+    if (port->started) {
+        rte_eth_dev_stop(port->id);
+    }
+    port->started = rte_eth_dev_start(port->id) == 0;
+    port->counts.reconnects += port->started;
+}
