@@ -15,6 +15,8 @@ enum seal_profile {
         3, /* the same, and map the leases of gating readers: read-only, over what is mapped there */
     SEAL_CONTROL_GPIO = 4, /* as SEAL_CONTROL, and the one ioctl that sets GPIO lines */
     SEAL_ACTUATOR = 5,     /* IPv4 sockets, sleep, clock, leave */
+    SEAL_WORKER_XDP = 7, /* as SEAL_WORKER_LEASES, and open AF_XDP sockets and attach the XDP program that is loaded
+                            already, when an interface comes back */
     SEAL_DPDK = 6 /* the polling thread alone (DPDK's threads for links and connections are there before): what port
                      drivers call while they are polled, sleep, clock, leases, leave */
 };

@@ -83,12 +83,20 @@ void compile_sources(struct compile *c);
 
 /* compile_packets.c: source i takes packets: its port and filter; how its frames are numbered. */
 void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_packet(struct compile *c, uint32_t i, const struct config_packet *from, struct packet_filter *to);
 void compile_stream(struct compile *c, uint32_t i, const struct config_stream *from, struct source_plan *to);
 /* The ring of source i is large enough for its port. */
 void compile_dpdk_ring(struct compile *c, uint32_t i, const struct source_plan *source,
                        const struct ring_plan *ring);
 /* Worker i has all its sources, which must be of one program. */
 void compile_worker_kind(struct compile *c, uint32_t i, const struct config_worker *from);
+
+/* compile_afxdp.c: the same for a kernel's interface; what a slot for frames that need so much must have; and, when
+ * all sources are there, that each queue is read once. */
+void compile_afxdp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+uint32_t compile_afxdp_slot(struct compile *c, uint32_t i, const struct source_plan *source,
+                            const struct ring_plan *ring, uint32_t need);
+void compile_afxdp_queues(struct compile *c);
 
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
 void compile_gating(struct compile *c);

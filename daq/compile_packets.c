@@ -50,8 +50,7 @@ static bool parse_mac(const char *text, uint8_t mac[6])
     return true;
 }
 
-static void compile_packet(struct compile *c, uint32_t i, const struct config_packet *from,
-                           struct packet_filter *to)
+void compile_packet(struct compile *c, uint32_t i, const struct config_packet *from, struct packet_filter *to)
 {
     static const struct config_packet every = {.payload = NULL};
     char path[COMPILE_PATH_BYTES];
@@ -102,6 +101,10 @@ void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *fro
     }
     to->dpdk.descriptors = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].descriptors", i),
                                                      from->descriptors, 1024, 64, 32768, "descriptors");
+    if (from->queue != NULL) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].queue", i),
+                        "belongs to kind: afxdp; the sources of a port of DPDK get a queue each");
+    }
     compile_packet(c, i, from->packet, &to->packet);
 }
 

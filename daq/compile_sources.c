@@ -9,6 +9,7 @@
 
 #include "daq/compile.h"
 #include "daq/serial.h"
+#include "net/afxdp.h"
 #include "net/dpdk.h"
 #include "net/udp.h"
 #include "ring/channel.h"
@@ -145,9 +146,9 @@ static void refuse_udp_keys(struct compile *c, uint32_t i, const struct config_s
 static void refuse_dpdk_keys(struct compile *c, uint32_t i, const struct config_source *from)
 {
     char path[COMPILE_PATH_BYTES];
-    if (from->port != NULL || from->descriptors != NULL || from->packet != NULL) {
+    if (from->port != NULL || from->queue != NULL || from->descriptors != NULL || from->packet != NULL) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
-                        "port, descriptors and packet belong to kind: dpdk");
+                        "port (dpdk), queue (afxdp), descriptors and packet belong to kind: dpdk or afxdp");
     }
 }
 
@@ -241,7 +242,7 @@ static void compile_serial(struct compile *c, uint32_t i, const struct config_so
     refuse_dpdk_keys(c, i, from);
     if (from->stream != NULL) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].stream", i),
-                        "belongs to packets, kind: udp or dpdk");
+                        "belongs to packets, kind: udp, dpdk or afxdp");
     }
 }
 
@@ -471,6 +472,8 @@ static uint32_t payload_offset_of(const struct source_plan *source)
         return UDP_PAYLOAD_OFFSET;
     case SOURCE_DPDK:
         return source->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
+    case SOURCE_AFXDP:
+        return source->packet.form == PACKET_UDP ? AFXDP_PAYLOAD_OFFSET_UDP : AFXDP_PAYLOAD_OFFSET_ETHERNET;
     default:
         return RING_DESCRIPTOR_BYTES;
     }
@@ -483,6 +486,8 @@ static const char *kind_name(uint32_t kind)
         return "udp";
     case SOURCE_DPDK:
         return "dpdk";
+    case SOURCE_AFXDP:
+        return "afxdp";
     default:
         return "serial";
     }
@@ -497,6 +502,9 @@ static void size_slots(struct compile *c, uint32_t i, const struct source_plan *
     uint32_t payload = source->frame_bytes != 0 ? source->frame_bytes : ring->slot_bytes != 0 ? 0 : 1472;
     payload = payload < sizeof(struct ring_gap) ? (uint32_t)sizeof(struct ring_gap) : payload;
     uint32_t need = (ring->payload_offset + payload + 63) / 64 * 64;
+    if (source->kind == SOURCE_AFXDP) {
+        need = compile_afxdp_slot(c, i, source, ring, need);
+    }
     if (ring->slot_bytes == 0 && need <= RING_SLOT_BYTES_MAX) {
         ring->slot_bytes = need;
     } else if (need > RING_SLOT_BYTES_MAX || ring->slot_bytes < need) {
@@ -563,6 +571,9 @@ static void compile_source(struct compile *c, uint32_t i)
         refuse_udp_keys(c, i, from);
         refuse_serial_keys(c, i, from);
         compile_dpdk(c, i, from, to);
+    } else if (to->kind == SOURCE_AFXDP) {
+        refuse_serial_keys(c, i, from);
+        compile_afxdp(c, i, from, to);
     } else {
         compile_serial(c, i, from, to);
     }
@@ -591,6 +602,7 @@ void compile_sources(struct compile *c)
     for (uint32_t i = 0; i < c->config->sources_count; i++) {
         compile_source(c, i);
     }
+    compile_afxdp_queues(c);
     for (uint32_t w = 0; w < c->plan->workers; w++) {
         compile_worker_kind(c, w, c->config->workers_count > w ? &c->config->workers[w] : NULL);
     }

@@ -37,7 +37,7 @@ static const cyaml_strval_t when_full_words[] = {{"wait", WHEN_FULL_WAIT}, {"dro
 static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"big", RING_BIG_ENDIAN}};
 static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
 static const cyaml_strval_t source_words[] = {
-    {"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK}};
+    {"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK}, {"afxdp", SOURCE_AFXDP}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
 static const cyaml_strval_t stream_words[] = {
     {"vdif", FORMAT_VDIF}, {"vrt", FORMAT_VRT}, {"spead", FORMAT_SPEAD}, {"sluice", FORMAT_SLUICE}};
@@ -209,6 +209,7 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_UINT_PTR("receive_buffer_kb", OPTIONAL, struct config_source, receive_buffer_kb),
     CYAML_FIELD_BOOL_PTR("gro", OPTIONAL, struct config_source, gro),
     TEXT_OPTIONAL("port", struct config_source, port),
+    CYAML_FIELD_UINT_PTR("queue", OPTIONAL, struct config_source, queue),
     CYAML_FIELD_UINT_PTR("descriptors", OPTIONAL, struct config_source, descriptors),
     CYAML_FIELD_MAPPING_PTR("packet", OPTIONAL, struct config_source, packet, packet_fields),
     CYAML_FIELD_MAPPING_PTR("stream", OPTIONAL, struct config_source, stream, stream_fields),

@@ -124,7 +124,7 @@ struct config_checksum {
     uint32_t at_byte;
 };
 
-/* dpdk: what of a port's frames is the stream's. */
+/* dpdk, afxdp: what of a port's frames is the stream's. */
 struct config_packet {
     int *payload; /* enum packet_form */
     char *to;     /* ADDRESS, ADDRESS:PORT or :PORT */
@@ -168,11 +168,12 @@ struct config_source {
     uint32_t *frame_bytes;
     char *listen;    /* udp: ADDRESS:PORT */
     char *group;     /* udp: multicast address */
-    char *interface; /* udp: address of the interface for the group */
+    char *interface; /* udp: address of the interface for the group; afxdp: its name */
     char *from;      /* udp: ADDRESS or ADDRESS:PORT */
     uint32_t *receive_buffer_kb;
-    bool *gro;  /* udp */
-    char *port; /* dpdk: a virtual device's arguments, or a PCI address */
+    bool *gro;       /* udp */
+    char *port;      /* dpdk: a virtual device's arguments, or a PCI address */
+    uint32_t *queue; /* afxdp */
     uint32_t *descriptors;
     struct config_packet *packet;
     struct config_stream *stream;

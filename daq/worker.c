@@ -8,16 +8,31 @@
 #define EVENTS_PER_ROUND 1024u
 #define WAIT_NS          (5 * CLOCK_NS_PER_MS)
 
+static int open_afxdp(struct worker *worker, uint32_t i, struct error *err)
+{
+    struct worker_source *source = &worker->source[i];
+    int code = afxdp_init(&source->u.afxdp, &worker->plan->source[i], &source->ring.writer, worker->uring, i,
+                          worker->steers, worker->plan->thread.idle != IDLE_BUSY, err);
+    if (code == 0 && source->u.afxdp.note.text[0] != 0) {
+        board_refuse(worker->board, "%s", source->u.afxdp.note.text);
+    }
+    return code;
+}
+
 static int open_source(struct worker *worker, uint32_t i, struct error *err)
 {
     const struct source_plan *plan = &worker->plan->source[i];
     struct worker_source *source = &worker->source[i];
     struct ring_writer *writer = &source->ring.writer;
     worker_ring_begin(&source->ring, plan, worker->plan->tai_minus_monotonic_ns);
-    if (plan->kind == SOURCE_UDP) {
+    switch (plan->kind) {
+    case SOURCE_UDP:
         return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
+    case SOURCE_AFXDP:
+        return open_afxdp(worker, i, err);
+    default:
+        return serial_init(&source->u.serial, plan, writer, worker->uring, i, err);
     }
-    return serial_init(&source->u.serial, plan, writer, worker->uring, i, err);
 }
 
 int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, int leases_fd,
@@ -54,11 +69,20 @@ void worker_fini(struct worker *worker)
         if (source->ring.writer.view.header == NULL) {
             continue;
         }
-        if (worker->plan->source[i].kind == SOURCE_UDP) {
+        switch (worker->plan->source[i].kind) {
+        case SOURCE_UDP:
             udp_close(&source->u.udp);
-        } else {
+            break;
+        case SOURCE_AFXDP:
+            afxdp_fini(&source->u.afxdp);
+            break;
+        default:
             serial_fini(&source->u.serial);
+            break;
         }
+    }
+    for (uint32_t i = 0; i < PLAN_SOURCES_MAX && worker->steers[i].queue != NULL; i++) {
+        steer_unload(&worker->steers[i]);
     }
     uring_destroy(worker->uring);
     worker->uring = NULL;
@@ -69,11 +93,37 @@ static void arm(struct worker *worker)
     uint64_t monotonic_ns = clock_monotonic_ns();
     uint64_t tai_ns = monotonic_ns + (uint64_t)worker->plan->tai_minus_monotonic_ns;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
-        if (worker->plan->source[i].kind == SOURCE_UDP) {
-            udp_arm(&worker->source[i].u.udp, tai_ns);
-        } else {
-            serial_arm(&worker->source[i].u.serial, monotonic_ns, tai_ns);
+        struct worker_source *source = &worker->source[i];
+        switch (worker->plan->source[i].kind) {
+        case SOURCE_UDP:
+            udp_arm(&source->u.udp, tai_ns);
+            break;
+        case SOURCE_AFXDP:
+            afxdp_arm(&source->u.afxdp, monotonic_ns, tai_ns);
+            break;
+        default:
+            serial_arm(&source->u.serial, monotonic_ns, tai_ns);
+            break;
         }
+    }
+}
+
+static uint32_t complete_one(struct worker *worker, const struct uring_event *event, uint64_t tai_ns)
+{
+    uint64_t i = event->user & ~UDP_SCRATCH_USER;
+    if (i >= worker->plan->sources) {
+        return 0;
+    }
+    struct worker_source *source = &worker->source[i];
+    switch (worker->plan->source[i].kind) {
+    case SOURCE_UDP:
+        udp_complete(&source->u.udp, event, tai_ns);
+        return 0;
+    case SOURCE_AFXDP:
+        afxdp_complete(&source->u.afxdp, event, tai_ns);
+        return 0;
+    default:
+        return serial_complete(&source->u.serial, event, tai_ns);
     }
 }
 
@@ -82,20 +132,16 @@ static uint32_t complete(struct worker *worker, uint64_t tai_ns)
     struct uring_event event;
     uint32_t frames = 0;
     for (uint32_t n = 0; n < EVENTS_PER_ROUND && uring_next(worker->uring, &event); n++) {
-        uint64_t i = event.user & ~UDP_SCRATCH_USER;
-        if (i >= worker->plan->sources) {
-            continue;
-        }
-        struct worker_source *source = &worker->source[i];
-        if (worker->plan->source[i].kind == SOURCE_UDP) {
-            udp_complete(&source->u.udp, &event, tai_ns);
-        } else {
-            frames += serial_complete(&source->u.serial, &event, tai_ns);
-        }
+        frames += complete_one(worker, &event, tai_ns);
     }
+    worker->more = false;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         if (worker->plan->source[i].kind == SOURCE_UDP) {
             frames += udp_flush(&worker->source[i].u.udp, tai_ns);
+        } else if (worker->plan->source[i].kind == SOURCE_AFXDP) {
+            bool more;
+            frames += afxdp_take(&worker->source[i].u.afxdp, tai_ns, &more);
+            worker->more = worker->more || more;
         }
     }
     return frames;
@@ -105,11 +151,11 @@ static uint32_t complete(struct worker *worker, uint64_t tai_ns)
 static uint64_t wait_for_ns(struct worker *worker)
 {
     const struct thread_plan *thread = &worker->plan->thread;
+    if (thread->idle == IDLE_BUSY || worker->more) {
+        return 0;
+    }
     if (thread->idle == IDLE_WAIT) {
         return WAIT_NS;
-    }
-    if (thread->idle == IDLE_BUSY) {
-        return 0;
     }
     uint64_t now_ns = clock_monotonic_ns();
     if (now_ns - worker->spin_since_ns < thread->spin_us * CLOCK_NS_PER_US) {

@@ -6,6 +6,7 @@
 
 #include "daq/serial.h"
 #include "daq/worker_ring.h"
+#include "net/afxdp.h"
 #include "net/udp.h"
 #include "ring/board.h"
 
@@ -13,6 +14,7 @@ struct worker_source {
     struct worker_ring ring;
     union {
         struct udp_source udp;
+        struct afxdp_source afxdp;
         struct serial_source serial;
     } u;
 };
@@ -22,8 +24,10 @@ struct worker {
     struct board *board;
     struct uring *uring;
     uint64_t spin_since_ns;
-    int leases_fd; /* where the leases of gating readers come from; -1: none */
-    int bell_fd;   /* an eventfd: somebody sleeps until something is published; -1: none */
+    bool more;                             /* a source has more than a round should take: no sleep before it */
+    int leases_fd;                         /* where the leases of gating readers come from; -1: none */
+    int bell_fd;                           /* an eventfd: somebody sleeps until something is published; -1: none */
+    struct steer steers[PLAN_SOURCES_MAX]; /* XDP programs, one per interface of its sources */
     struct worker_source source[PLAN_SOURCES_MAX];
     struct worker_ring *ring[PLAN_SOURCES_MAX]; /* those of the sources */
 };

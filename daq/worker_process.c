@@ -45,6 +45,17 @@ static bool takes_leases(const struct worker_plan *plan)
     return any;
 }
 
+/* The least that the plan's sources need. */
+static enum seal_profile profile_of(const struct worker_program *program, const struct worker_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->sources; i++) {
+        if (plan->source[i].kind == SOURCE_AFXDP) {
+            return SEAL_WORKER_XDP;
+        }
+    }
+    return takes_leases(plan) ? program->profile_leases : program->profile;
+}
+
 int worker_process(int argc, char **argv, const struct worker_program *program)
 {
     struct error err = {{0}};
@@ -73,7 +84,7 @@ int worker_process(int argc, char **argv, const struct worker_program *program)
         return 0; /* it died before the kernel could tell us */
     }
     fflush(NULL);
-    seal_process(takes_leases(plan) ? program->profile_leases : program->profile, plan->thread.seal != 0, board);
+    seal_process(profile_of(program, plan), plan->thread.seal != 0, board);
     program->run(&stop);
     _exit(0);
 }

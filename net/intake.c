@@ -1,5 +1,7 @@
 #include "net/intake.h"
 
+#include <string.h>
+
 #include "net/sequence.h"
 
 enum ring_refusal intake_judge(const struct source_plan *plan, const uint8_t *payload, uint32_t bytes,
@@ -22,6 +24,24 @@ enum ring_refusal intake_judge(const struct source_plan *plan, const uint8_t *pa
         return RING_REFUSED_SYNTAX;
     }
     return net_checksum_ok(&plan->checksum, payload) ? RING_REFUSALS : RING_REFUSED_CHECKSUM;
+}
+
+enum ring_refusal intake_judge_packet(const struct source_plan *plan, struct intake_packet *packet)
+{
+    struct packet_place place;
+    packet->payload_bytes = 0;
+    packet->said = (struct format_frame){0};
+    enum ring_refusal refusal =
+        packet_judge(&plan->packet, packet->frame, packet->frame_bytes, packet->checks, &place);
+    if (__builtin_expect(refusal != RING_REFUSALS, 0)) {
+        return refusal;
+    }
+    packet->payload_bytes = place.payload_bytes;
+    if (__builtin_expect(packet->frame + place.payload_offset != packet->payload, 0)) {
+        memmove(packet->payload, packet->frame + place.payload_offset,
+                place.payload_bytes < packet->room ? place.payload_bytes : packet->room);
+    }
+    return intake_judge(plan, packet->payload, place.payload_bytes, packet->room, &packet->said);
 }
 
 enum ring_loss intake_loss(enum ring_refusal refusal)

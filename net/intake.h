@@ -4,6 +4,8 @@
 #ifndef NET_INTAKE_H
 #define NET_INTAKE_H
 
+#include "net/format.h"
+#include "net/packet.h"
 #include "net/plan.h"
 #include "ring/writer.h"
 
@@ -13,6 +15,23 @@
  * *frame is what its header says. */
 enum ring_refusal intake_judge(const struct source_plan *plan, const uint8_t *payload, uint32_t bytes,
                                uint32_t room, struct format_frame *frame);
+
+/* A whole frame as a device delivers it, somewhere in its slot. */
+struct intake_packet {
+    uint8_t *frame;
+    uint32_t frame_bytes;
+    uint32_t checks;  /* enum packet_checks, or-ed */
+    uint8_t *payload; /* where the slot has its payload; the headers are in front of it */
+    uint32_t room;    /* bytes there */
+    /* What intake_judge_packet finds out. */
+    uint32_t payload_bytes;
+    struct format_frame said;
+};
+
+/* What is wrong with a frame and its payload: RING_REFUSALS if nothing is. The payload lies in its place then: it
+ * was received there if the headers are as long as was to be expected, else (IP options, a VLAN tag more) it is
+ * moved. */
+enum ring_refusal intake_judge_packet(const struct source_plan *plan, struct intake_packet *packet);
 
 /* The slot at writer->next, which is the writer's to fill and holds the payload at its place, becomes a frame; or a
  * gap record, if the payload is refused, too late, or a heartbeat. post: readers see a frame at once

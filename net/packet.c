@@ -62,22 +62,30 @@ static uint64_t sum_words(const uint8_t *at, uint32_t bytes)
     return a + b + c + d;
 }
 
-/* True if a sum that includes its checksum is all ones. */
-static bool sum_is_right(uint64_t sum)
+static uint16_t fold(uint64_t sum)
 {
     while (sum >> 16 != 0) {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    return sum == 0xffff;
+    return (uint16_t)sum;
 }
 
-static bool udp_sum_is_right(const uint8_t *ip, const uint8_t *udp, uint32_t udp_bytes)
+/* True if a sum that includes its checksum is all ones. */
+static bool sum_is_right(uint64_t sum)
+{
+    return fold(sum) == 0xffff;
+}
+
+static bool udp_sum_is_right(const uint8_t *ip, const uint8_t *udp, uint32_t udp_bytes, uint32_t checks)
 {
     /* The pseudo header: both addresses, the protocol and the length as UDP's own header has it. */
     uint16_t length;
+    uint16_t found;
     memcpy(&length, udp + 4, sizeof(length));
+    memcpy(&found, udp + 6, sizeof(found));
     uint64_t pseudo = sum_words(ip + 12, 8) + __builtin_bswap16(PROTOCOL_UDP) + length;
-    return sum_is_right(pseudo + sum_words(udp, udp_bytes));
+    return sum_is_right(pseudo + sum_words(udp, udp_bytes)) ||
+           ((checks & PACKET_UDP_LEFT_OUT) != 0 && found == fold(pseudo));
 }
 
 /* The addresses decide before anything is called broken: a stranger's broken frame is no loss of ours. */
@@ -105,7 +113,7 @@ static enum ring_refusal judge_udp(const uint8_t *ip, const uint8_t *udp, uint32
         return RING_REFUSED_SYNTAX;
     }
     bool summed = load16(udp + 6) != 0; /* 0: the sender has computed none */
-    if (summed && (checks & PACKET_UDP_CHECKED) == 0 && !udp_sum_is_right(ip, udp, udp_bytes)) {
+    if (summed && (checks & PACKET_UDP_CHECKED) == 0 && !udp_sum_is_right(ip, udp, udp_bytes, checks)) {
         return RING_REFUSED_CHECKSUM;
     }
     return RING_REFUSALS;

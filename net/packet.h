@@ -39,7 +39,14 @@ struct packet_filter {
 };
 
 /* What the device has verified already: it is not computed again. */
-enum packet_checks { PACKET_IP_CHECKED = 1, PACKET_UDP_CHECKED = 2 };
+enum packet_checks {
+    PACKET_IP_CHECKED = 1,
+    PACKET_UDP_CHECKED = 2,
+    /* A sender on this machine, or in a virtual one's host, leaves the sum over the payload to the device; where
+     * the device is virtual nobody adds it up. The checksum is then that of the pseudo header alone: taken as
+     * right. */
+    PACKET_UDP_LEFT_OUT = 4
+};
 
 struct packet_place {
     uint32_t payload_offset; /* from the start of the frame */

@@ -23,7 +23,7 @@
 #define PLAN_EAL_MAX     8u
 #define PLAN_EAL_BYTES   128u
 
-enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2, SOURCE_DPDK = 3 };
+enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2, SOURCE_DPDK = 3, SOURCE_AFXDP = 4 };
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
     WHEN_FULL_WAIT = 1, /* take nothing more from the kernel, whose buffers fill */
@@ -75,6 +75,12 @@ struct dpdk_plan {
     uint32_t reserved;
 };
 
+struct afxdp_plan {
+    char interface[16]; /* its name, as long as the kernel allows */
+    uint32_t queue;
+    uint32_t descriptors; /* places of the kernel's rings; a power of two */
+};
+
 struct source_plan {
     char name[RING_NAME_BYTES];
     char ring[RING_NAME_BYTES];
@@ -92,6 +98,7 @@ struct source_plan {
     struct serial_plan serial;
     struct packet_filter packet; /* of sources that see whole frames */
     struct dpdk_plan dpdk;
+    struct afxdp_plan afxdp;
 };
 
 struct worker_plan {

@@ -231,6 +231,19 @@ void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *le
     }
 }
 
+uint64_t net_sequence_gap(const struct sequence_spec *spec, const struct ring_ledger *ledger, uint64_t raw)
+{
+    uint64_t mask = width_mask(spec);
+    uint64_t ahead = (raw - ledger->tracker_next * spec->step) & mask;
+    if (ledger->tracker_started == 0 || ahead == 0) {
+        return 0;
+    }
+    if (mask < 2 * WINDOW_FRAMES) {
+        return UINT64_MAX;
+    }
+    return ahead <= mask / 2 ? ahead / spec->step : 0;
+}
+
 void net_sequence_heartbeat(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t next,
                             struct sequence_result *result)
 {

@@ -33,6 +33,11 @@ void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *le
 void net_sequence_heartbeat(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t next,
                             struct sequence_result *result);
 
+/* How many numbers lie between the one that is expected and this raw one: what is missing if it is tracked now. 0:
+ * none, or it is an older one. Numbers of a few bits cannot tell: UINT64_MAX unless it is the one expected. Pure.
+ */
+uint64_t net_sequence_gap(const struct sequence_spec *spec, const struct ring_ledger *ledger, uint64_t raw);
+
 /* The descriptor flags and cause that a result stands for. Pure. */
 uint32_t net_sequence_flags(const struct sequence_result *result);
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 static_assert(sizeof(struct io_uring_recvmsg_out) == URING_RECVMSG_HEAD_BYTES, "the kernel's head");
+static_assert((POLLERR | POLLHUP) == URING_POLL_FAILED, "the kernel's bits");
 static_assert(sizeof(struct io_uring_recvmsg_out) == sizeof(struct uring_recvmsg_head), "the kernel's head");
 
 struct buffer_group {
@@ -35,6 +37,7 @@ static int restrict_ring(struct io_uring *io)
     struct io_uring_restriction allowed[] = {
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_RECVMSG},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_POLL_ADD},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_ASYNC_CANCEL},
         {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_BUFFER_SELECT},
         {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_ENABLE_RINGS},
@@ -144,6 +147,17 @@ bool uring_recvmsg_multishot(struct uring *uring, int fd, struct msghdr *message
     io_uring_prep_recvmsg_multishot(sqe, fd, message, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = group;
+    sqe->user_data = user;
+    return true;
+}
+
+bool uring_poll_multishot(struct uring *uring, int fd, uint64_t user)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->io);
+    if (sqe == NULL) {
+        return false;
+    }
+    io_uring_prep_poll_multishot(sqe, fd, POLLIN);
     sqe->user_data = user;
     return true;
 }

@@ -40,6 +40,9 @@ void uring_buffers_publish(struct uring *uring, uint16_t group, uint32_t added);
 /* Queue requests; they start with the next wait. false: the submission queue is full (try after the next wait). */
 bool uring_read(struct uring *uring, int fd, void *to, uint32_t bytes, uint64_t user);
 bool uring_recvmsg_multishot(struct uring *uring, int fd, struct msghdr *message, uint16_t group, uint64_t user);
+/* Completes with the events (poll(2)) each time there is something to be read, until it fails or is cancelled. */
+bool uring_poll_multishot(struct uring *uring, int fd, uint64_t user);
+#define URING_POLL_FAILED 0x18 /* in such a result: POLLERR | POLLHUP */
 bool uring_cancel(struct uring *uring, uint64_t user);
 
 /* Enables the ring, in the thread that will use it; the first wait does it otherwise. 0 or -errno. */

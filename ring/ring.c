@@ -10,12 +10,19 @@ static bool power_of_two(uint64_t n)
     return n != 0 && (n & (n - 1)) == 0;
 }
 
+/* Behind the descriptor, or on a cache line of its own: as far behind as a device's headroom wants it. */
+static bool payload_offset_ok(uint32_t payload_offset)
+{
+    return payload_offset == RING_DESCRIPTOR_BYTES ||
+           (payload_offset != 0 && payload_offset % RING_CACHE_LINE_BYTES == 0 &&
+            payload_offset <= RING_PAYLOAD_OFFSET_MAX);
+}
+
 static bool geometry_ok(uint64_t slots, uint32_t slot_bytes, uint32_t payload_offset, uint32_t channels)
 {
     return power_of_two(slots) && slots >= RING_SLOTS_MIN && slots <= RING_SLOTS_MAX &&
            slot_bytes >= RING_SLOT_BYTES_MIN && slot_bytes <= RING_SLOT_BYTES_MAX &&
-           slot_bytes % RING_CACHE_LINE_BYTES == 0 && power_of_two(payload_offset) &&
-           payload_offset >= RING_DESCRIPTOR_BYTES && payload_offset <= 256 &&
+           slot_bytes % RING_CACHE_LINE_BYTES == 0 && payload_offset_ok(payload_offset) &&
            payload_offset + sizeof(struct ring_gap) <= slot_bytes && channels <= RING_CHANNELS_MAX;
 }
 

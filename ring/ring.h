@@ -9,6 +9,8 @@
 #include "ring/error.h"
 #include "ring/layout.h"
 
+#define RING_PAYLOAD_OFFSET_MAX 512u /* AF_XDP wants 320 */
+
 struct ring_spec {
     const char *instance;
     const char *name;
@@ -16,7 +18,7 @@ struct ring_spec {
     uint32_t stream_count;
     uint64_t slots;          /* power of two, RING_SLOTS_MIN .. RING_SLOTS_MAX */
     uint32_t slot_bytes;     /* multiple of 64, RING_SLOT_BYTES_MIN .. RING_SLOT_BYTES_MAX */
-    uint32_t payload_offset; /* 32, 64, 128 or 256 */
+    uint32_t payload_offset; /* 32, or a multiple of 64 up to RING_PAYLOAD_OFFSET_MAX */
     const struct ring_channel *channels;
     uint32_t channel_count; /* 0 .. RING_CHANNELS_MAX */
     uint64_t page_bytes;    /* what the segment got */

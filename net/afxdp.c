@@ -1,0 +1,355 @@
+#include "net/afxdp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "net/sequence.h"
+#include "ring/clock.h"
+
+#define LOOK_NS        (10 * CLOCK_NS_PER_MS)
+#define RETRY_NS       (50 * CLOCK_NS_PER_MS) /* opening takes the kernel some work: it pins the ring's pages */
+#define HEADERS_BYTES  42u                    /* of Ethernet, IPv4 without options and UDP */
+#define VLAN_TAG_BYTES 4u
+
+static struct ring_ledger *ledger_of(const struct afxdp_source *s)
+{
+    return &s->writer->view.header->ledger;
+}
+
+/* In front of a frame, behind the kernel's own: what puts its payload where the ring has it. */
+static uint32_t headroom_of(const struct source_plan *plan)
+{
+    if (plan->packet.form == PACKET_ETHERNET) {
+        return AFXDP_PAYLOAD_OFFSET_ETHERNET - XSK_HEADROOM_BYTES;
+    }
+    uint32_t tag = (plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0;
+    return AFXDP_PAYLOAD_OFFSET_UDP - XSK_HEADROOM_BYTES - HEADERS_BYTES - tag;
+}
+
+static uint32_t places_of(const struct afxdp_source *s)
+{
+    uint64_t half = s->writer->view.slot_count / 2;
+    return half < s->plan->afxdp.descriptors ? (uint32_t)half : s->plan->afxdp.descriptors;
+}
+
+static bool drops_when_full(const struct afxdp_source *s)
+{
+    return s->plan->gates > 0 && s->plan->when_full == WHEN_FULL_DROP;
+}
+
+void afxdp_hand_out(struct afxdp_source *source, uint64_t tai_ns)
+{
+    struct afxdp_source *s = source;
+    const struct ring_view *view = &s->writer->view;
+    uint64_t first;
+    if (s->is_full && drops_when_full(s) && s->writer->handed <= s->writer->next) {
+        afxdp_count_drops(s); /* their record goes before what comes now */
+    }
+    if (!ring_writer_pay_gap(s->writer, tai_ns)) {
+        return;
+    }
+    uint32_t count = ring_writer_hand_out(s->writer, s->ahead, &first);
+    s->is_full = s->is_full || s->writer->handed - s->writer->next < s->ahead;
+    if (count > 0) {
+        for (uint64_t p = first; p < first + count; p++) {
+            xsk_fill(&s->xsk, (uint64_t)((const uint8_t *)ring_descriptor_at(view, p) - view->slots));
+        }
+        xsk_fill_publish(&s->xsk);
+    }
+    if (xsk_needs_wakeup(&s->xsk)) {
+        xsk_wake(&s->xsk);
+    }
+}
+
+/* How a count of others has grown since it was last seen; it may have begun anew. */
+static uint64_t grown(uint64_t *seen, uint64_t now)
+{
+    uint64_t more = now > *seen ? now - *seen : 0;
+    *seen = now;
+    return more;
+}
+
+static uint64_t too_long(const struct afxdp_source *s)
+{
+    return __atomic_load_n(&s->steer->queue[s->plan->afxdp.queue].too_long, __ATOMIC_RELAXED);
+}
+
+void afxdp_count_drops(struct afxdp_source *source)
+{
+    struct afxdp_source *s = source;
+    uint64_t dropped = grown(&s->seen_dropped, xsk_dropped(&s->xsk));
+    uint64_t missed = grown(&s->seen_missed, interface_missed(&s->interface));
+    uint64_t cut = grown(&s->seen_too_long, too_long(s));
+    /* With no slot free the kernel drops what is to be dropped without a detour through us. */
+    bool by_us = s->is_full && drops_when_full(s);
+    bool empty = s->writer->handed <= s->writer->next;
+    s->is_full = s->writer->handed - s->writer->next < s->ahead;
+    if (dropped + missed + cut == 0) {
+        return;
+    }
+    ring_count_add(&ledger_of(s)->refused[RING_REFUSED_LONG], cut);
+    s->untold[by_us ? RING_LOSS_RING_FULL : RING_LOSS_KERNEL] += dropped;
+    s->untold[RING_LOSS_NIC] += missed;
+    s->untold[RING_LOSS_TRUNCATED] += cut;
+    s->untold_before = s->xsk.receive.next + xsk_waiting(&s->xsk);
+    s->is_untold = true;
+    if (by_us && empty && dropped > 0) {
+        ring_writer_owe_gap(s->writer, RING_LOSS_RING_FULL, dropped, 0);
+    }
+    for (uint32_t cause = 0; cause < RING_LOSSES && s->plan->sequence.width_bytes == 0; cause++) {
+        /* No number will ever show it. */
+        net_sequence_explain(&s->plan->sequence, ledger_of(s), (enum ring_loss)cause, s->untold[cause]);
+        s->untold[cause] = 0;
+    }
+}
+
+static int open_on(struct afxdp_source *s, unsigned ifindex)
+{
+    const struct packet_filter *filter = &s->plan->packet;
+    struct ring_memory memory;
+    struct xsk_spec spec = {.ifindex = ifindex,
+                            .queue = s->plan->afxdp.queue,
+                            .headroom_bytes = headroom_of(s->plan),
+                            .descriptors = s->ahead};
+    int code = steer_attach(s->steer, ifindex);
+    if (code == 0 && (filter->match & PACKET_MATCH_TO) != 0 && IN_MULTICAST(ntohl(filter->to_address))) {
+        code = interface_join(&s->interface, ifindex, filter->to_address);
+    }
+    if (code != 0) {
+        return code;
+    }
+    spec.copy = s->steer->generic;
+    ring_writer_memory(s->writer, &memory);
+    code = xsk_open(&s->xsk, &memory, &spec);
+    if (code == 0) {
+        interface_watch(&s->interface, ifindex);
+        s->ifindex = ifindex;
+        s->seen_dropped = 0;
+        s->seen_missed = interface_missed(&s->interface);
+        s->seen_too_long = too_long(s);
+        steer_set_flow(s->steer, spec.queue, filter, xsk_frame_bytes_max(memory.slot_bytes, spec.headroom_bytes));
+    }
+    return code;
+}
+
+/* What came while it was closed is missing; then the slots; only then frames may come. */
+static int begin(struct afxdp_source *s, uint64_t tai_ns)
+{
+    s->untold_before = s->xsk.receive.next; /* indices begin anew */
+    if (s->was_open) {
+        net_sequence_interrupted(&s->plan->sequence, ledger_of(s));
+        ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
+    }
+    afxdp_hand_out(s, tai_ns);
+    int code = steer_to_socket(s->steer, s->plan->afxdp.queue, s->xsk.fd);
+    if (code != 0) {
+        xsk_close(&s->xsk);
+        ring_writer_take_back(s->writer);
+        return code;
+    }
+    s->was_open = true;
+    ring_count_add(&ledger_of(s)->connects, 1);
+    ring_count_set(&ledger_of(s)->is_open, 1);
+    return 0;
+}
+
+static int try_open(struct afxdp_source *s, uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    unsigned ifindex = 0;
+    int code = interface_find(&s->interface, &ifindex);
+    if (code == 0) {
+        code = open_on(s, ifindex);
+        if (code == 0) {
+            code = begin(s, tai_ns);
+        }
+        if (code != 0) {
+            s->looked_ns = monotonic_ns + RETRY_NS - LOOK_NS;
+        }
+    }
+    ring_count_set(&ledger_of(s)->open_errno, (uint64_t)-code);
+    return code;
+}
+
+/* Why it could not be opened, for the operator. */
+static void note_why(struct afxdp_source *s, int code)
+{
+    const char *name = s->interface.name;
+    uint32_t queue = s->plan->afxdp.queue;
+    switch (code) {
+    case -ENODEV:
+        error_set(&s->note, code, "source %s: there is no interface %s; waiting for it", s->plan->name, name);
+        break;
+    case -ENETDOWN:
+        error_set(&s->note, code,
+                  "source %s: interface %s is down or has no carrier (ip link set %s up); waiting for it",
+                  s->plan->name, name, name);
+        break;
+    case -EBUSY:
+        error_set(
+            &s->note, code,
+            "source %s: another program has an XDP program on interface %s, or its queue %u (ip link show %s; "
+            "bpftool net); waiting for it to let go",
+            s->plan->name, name, queue, name);
+        break;
+    case -EINVAL:
+        error_set(&s->note, code,
+                  "source %s: interface %s does not take an AF_XDP socket: has it a queue %u "
+                  "(ethtool -l %s)?",
+                  s->plan->name, name, queue, name);
+        break;
+    default:
+        error_set(&s->note, code, "source %s: interface %s, queue %u: %s; trying again", s->plan->name, name, queue,
+                  strerror(-code));
+        break;
+    }
+}
+
+static int check_ring(const struct source_plan *plan, const struct ring_view *view, struct error *err)
+{
+    uint32_t offset =
+        plan->packet.form == PACKET_ETHERNET ? AFXDP_PAYLOAD_OFFSET_ETHERNET : AFXDP_PAYLOAD_OFFSET_UDP;
+    if (view->payload_offset != offset) {
+        return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", plan->name,
+                         view->payload_offset, offset);
+    }
+    if (xsk_chunk_bytes(view->slot_bytes) == 0) {
+        return error_set(err, -EINVAL, "source %s: its ring has slots of %u bytes; AF_XDP needs at least %u",
+                         plan->name, view->slot_bytes, XSK_CHUNK_BYTES_MIN);
+    }
+    return 0;
+}
+
+int afxdp_init(struct afxdp_source *source, const struct source_plan *plan, struct ring_writer *writer,
+               struct uring *uring, uint64_t user, struct steer *steers, bool sleeps, struct error *err)
+{
+    struct afxdp_source *s = source;
+    *s = (struct afxdp_source){.plan = plan,
+                               .writer = writer,
+                               .uring = uring,
+                               .user = user,
+                               .interface = {.socket_fd = -1, .missed_fd = -1},
+                               .xsk = {.fd = -1},
+                               .sleeps = sleeps};
+    int code = check_ring(plan, &writer->view, err);
+    if (code == 0) {
+        code = interface_open(&s->interface, plan->afxdp.interface, err);
+    }
+    if (code != 0) {
+        return code;
+    }
+    s->steer = steer_for(steers, PLAN_SOURCES_MAX, plan->afxdp.interface, err);
+    if (s->steer == NULL) {
+        return -EPERM;
+    }
+    s->ahead = places_of(s);
+    ring_writer_take_back(writer);
+    uint64_t monotonic_ns = clock_monotonic_ns();
+    code = try_open(s, monotonic_ns, clock_tai_ns(writer->view.header->identity.tai_minus_monotonic_ns));
+    if (code == -EPERM || code == -EACCES) {
+        return error_set(err, code,
+                         "source %s: not allowed to open an AF_XDP socket on interface %s: run as root, or with "
+                         "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF",
+                         plan->name, plan->afxdp.interface);
+    }
+    if (code != 0) {
+        note_why(s, code);
+    } else if (s->steer->generic) {
+        error_set(
+            &s->note, 0,
+            "source %s: the driver of interface %s has no XDP, or not with this MTU: the kernel's generic one "
+            "works, for more time per frame",
+            plan->name, plan->afxdp.interface);
+    }
+    return 0;
+}
+
+/* Whatever is in the receive ring has been taken. */
+static void shut(struct afxdp_source *s, uint64_t tai_ns)
+{
+    s->ending = false;
+    if (s->xsk.fd < 0) {
+        return;
+    }
+    afxdp_count_drops(s);
+    xsk_close(&s->xsk);
+    ring_writer_take_back(s->writer);
+    s->closed_tai_ns = tai_ns;
+    ring_count_set(&ledger_of(s)->is_open, 0);
+}
+
+void afxdp_fini(struct afxdp_source *source)
+{
+    if (source->plan != NULL) {
+        shut(source, 0);
+        interface_close(&source->interface);
+    }
+}
+
+static void take_all(struct afxdp_source *s, uint64_t tai_ns)
+{
+    bool more = true;
+    for (uint32_t n = 0; n < 2 && more; n++) {
+        (void)afxdp_take(s, tai_ns, &more);
+    }
+}
+
+/* The interface is gone or down. The request on the socket holds it: it is ended first, see afxdp_complete. */
+static void end(struct afxdp_source *s, uint64_t tai_ns)
+{
+    take_all(s, tai_ns);
+    if (s->polling) {
+        s->ending = s->ending || uring_cancel(s->uring, s->user);
+        return;
+    }
+    ring_count_add(&ledger_of(s)->disconnects, 1);
+    shut(s, tai_ns);
+}
+
+void afxdp_break(struct afxdp_source *source)
+{
+    source->broken = true;
+    ring_count_set(&ledger_of(source)->open_errno, EPROTO);
+}
+
+static void look(struct afxdp_source *s, uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    unsigned ifindex = 0;
+    if (s->xsk.fd < 0) {
+        if (!s->broken) {
+            (void)try_open(s, monotonic_ns, tai_ns);
+        }
+    } else if (s->broken || interface_find(&s->interface, &ifindex) != 0 || ifindex != s->ifindex) {
+        end(s, tai_ns);
+    } else {
+        afxdp_count_drops(s);
+    }
+}
+
+void afxdp_arm(struct afxdp_source *source, uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    struct afxdp_source *s = source;
+    if (clock_elapsed_ns(s->looked_ns, monotonic_ns) >= LOOK_NS) {
+        s->looked_ns = monotonic_ns;
+        look(s, monotonic_ns, tai_ns);
+    }
+    if (s->xsk.fd < 0 || s->broken) {
+        return;
+    }
+    afxdp_hand_out(s, tai_ns); /* what gating readers have released meanwhile */
+    if (s->sleeps && !s->polling) {
+        s->polling = uring_poll_multishot(s->uring, s->xsk.fd, s->user);
+    }
+}
+
+void afxdp_complete(struct afxdp_source *source, const struct uring_event *event, uint64_t tai_ns)
+{
+    struct afxdp_source *s = source;
+    s->polling = s->polling && event->more;
+    if (s->ending && !s->polling) {
+        end(s, tai_ns);
+    } else if (event->result < 0 || (event->result & URING_POLL_FAILED) != 0) {
+        s->looked_ns = 0; /* its interface may be gone: look at once */
+    }
+}

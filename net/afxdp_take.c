@@ -1,0 +1,104 @@
+#include "net/afxdp.h"
+#include "net/intake.h"
+#include "net/sequence.h"
+
+#define BURST         64u
+#define BURSTS_A_TAKE 64u
+
+struct burst {
+    uint64_t tai_ns;
+    uint32_t index; /* of the frame under way, in the receive ring */
+    bool counted;   /* what was dropped has been looked at since the burst began */
+};
+
+/* Explains up to `frames` frames that are missing. */
+static void tell(struct afxdp_source *s, uint64_t frames)
+{
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        uint64_t n = s->untold[cause] < frames ? s->untold[cause] : frames;
+        if (n > 0) {
+            net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, (enum ring_loss)cause, n);
+            s->untold[cause] -= n;
+            frames -= n;
+        }
+    }
+}
+
+/* The kernel says how many it has dropped, not where. The numbers say where: a gap is explained by what was
+ * dropped, as far as it goes, and the next one by what is left over. (Which of two gaps it was is a guess if frames
+ * were lost elsewhere too; the sums are exact.) Only a frame that certainly came later and shows no gap proves that
+ * those were none of the stream's numbers. */
+static void tell_drops(struct afxdp_source *s, struct burst *burst, uint64_t number)
+{
+    uint64_t gap = net_sequence_gap(&s->plan->sequence, &s->writer->view.header->ledger, number);
+    if (__builtin_expect(gap > 0, 0)) {
+        if (!burst->counted) {
+            afxdp_count_drops(s);
+            burst->counted = true;
+        }
+        tell(s, gap);
+    } else if (__builtin_expect(s->is_untold, 0) && (int32_t)(burst->index - s->untold_before) >= 0) {
+        tell(s, UINT64_MAX);
+        s->is_untold = false;
+    }
+}
+
+/* One frame, in the slot that is next. false: it is not there. */
+static bool take(struct afxdp_source *s, const struct xdp_desc *place, struct burst *burst)
+{
+    const struct ring_view *view = &s->writer->view;
+    uint64_t slot = (uint64_t)((const uint8_t *)ring_descriptor_at(view, s->writer->next) - view->slots);
+    uint64_t at = xsk_offset(&s->xsk, place) - slot;
+    if (at < XSK_HEADROOM_BYTES || at > s->xsk.chunk_bytes || place->len > s->xsk.chunk_bytes - at) {
+        return false;
+    }
+    struct intake_packet packet = {.frame = view->slots + slot + at,
+                                   .frame_bytes = place->len,
+                                   .checks = PACKET_UDP_LEFT_OUT,
+                                   .payload = ring_payload_at(view, s->writer->next),
+                                   .room = view->payload_bytes};
+    enum ring_refusal refusal = intake_judge_packet(s->plan, &packet);
+    if (__builtin_expect(refusal == RING_REFUSALS, 1) && s->plan->sequence.width_bytes != 0) {
+        tell_drops(s, burst, packet.said.number);
+    }
+    intake_commit(s->plan, s->writer, refusal, &packet.said, packet.payload_bytes, burst->tai_ns, false);
+    return true;
+}
+
+static uint32_t take_burst(struct afxdp_source *s, uint64_t tai_ns)
+{
+    struct burst burst = {.tai_ns = tai_ns, .index = s->xsk.receive.next};
+    uint32_t count = xsk_waiting(&s->xsk);
+    count = count < BURST ? count : BURST;
+    for (uint32_t i = 0; i < count; i++, burst.index++) {
+        if (__builtin_expect(!take(s, xsk_frame(&s->xsk, i), &burst), 0)) {
+            afxdp_break(s);
+            break;
+        }
+    }
+    if (count > 0) {
+        xsk_release(&s->xsk, count);
+        ring_writer_publish(s->writer);
+    }
+    return count;
+}
+
+uint32_t afxdp_take(struct afxdp_source *source, uint64_t tai_ns, bool *more)
+{
+    struct afxdp_source *s = source;
+    uint32_t taken = 0;
+    uint32_t count = BURST;
+    *more = false;
+    if (s->xsk.fd < 0 || s->broken) {
+        return 0;
+    }
+    for (uint32_t n = 0; n < BURSTS_A_TAKE && count == BURST && !s->broken; n++) {
+        count = take_burst(s, tai_ns);
+        taken += count;
+        if (count > 0) {
+            afxdp_hand_out(s, tai_ns);
+        }
+    }
+    *more = count == BURST && !s->broken;
+    return taken;
+}
