@@ -331,6 +331,10 @@ class Server(Man):
         array = re.search(r"worker_leases_names\[\] = \{(.*?)\};", code, re.S).group(1)
         more = tags(section(self.page, "Sealed worker, gating readers", "Ss"), "Ic")
         self.same(plain + more, re.findall(r'"(\w+)"', array), "system calls of a worker that takes leases")
+        leases = plain + more
+        array = re.search(r"worker_xdp_names\[\] = \{(.*?)\};", code, re.S).group(1)
+        more = tags(section(self.page, "Sealed worker, AF_XDP", "Ss"), "Ic")
+        self.same(set(leases + more), set(re.findall(r'"(\w+)"', array)), "system calls of a worker with AF_XDP")
 
     def test_options(self):
         options = re.findall(r'argv\[1\], "--(\w+)"', source("daq/sluiced.c"))
