@@ -85,6 +85,9 @@ void compile_sources(struct compile *c);
 void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_packet(struct compile *c, uint32_t i, const struct config_packet *from, struct packet_filter *to);
 void compile_stream(struct compile *c, uint32_t i, const struct config_stream *from, struct source_plan *to);
+/* The ring of source i is large enough for its port. */
+void compile_dpdk_ring(struct compile *c, uint32_t i, const struct source_plan *source,
+                       const struct ring_plan *ring);
 /* Worker i has all its sources, which must be of one program. */
 void compile_worker_kind(struct compile *c, uint32_t i, const struct config_worker *from);
 

@@ -100,12 +100,24 @@ void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *fro
         snprintf(to->dpdk.port, sizeof(to->dpdk.port), "%s", from->port);
     }
     to->dpdk.descriptors = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].descriptors", i),
-                                                     from->descriptors, 4096, 64, 32768, "descriptors");
+                                                     from->descriptors, 1024, 64, 32768, "descriptors");
     if (from->queue != NULL) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].queue", i),
                         "belongs to kind: afxdp; the sources of a port of DPDK get a queue each");
     }
     compile_packet(c, i, from->packet, &to->packet);
+}
+
+void compile_dpdk_ring(struct compile *c, uint32_t i, const struct source_plan *source,
+                       const struct ring_plan *ring)
+{
+    char path[COMPILE_PATH_BYTES];
+    uint64_t needed = dpdk_slots_needed(source->dpdk.descriptors);
+    if (ring->slots < needed) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].descriptors", i),
+                        "a port of %u descriptors needs a ring of %" PRIu64 " slots, '%s' has %" PRIu64,
+                        source->dpdk.descriptors, needed, ring->name, ring->slots);
+    }
 }
 
 static void compile_vdif(struct compile *c, uint32_t i, const struct config_stream *from, struct format_spec *to)

@@ -589,6 +589,9 @@ static void compile_source(struct compile *c, uint32_t i)
     describe_stream(to, &ring->stream);
     check_framing(c, i, to);
     size_slots(c, i, to, ring);
+    if (to->kind == SOURCE_DPDK) {
+        compile_dpdk_ring(c, i, to, ring);
+    }
     compile_channels(c, i, to, ring);
 }
 

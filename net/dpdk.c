@@ -113,9 +113,8 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     ring_writer_take_back(writer);
     snprintf(name, sizeof(name), "ring%u", i);
     if (code == 0) {
-        code =
-            dpdk_pool_create(&source->pool, name, writer, shift_of(from), from->dpdk.descriptors + 2 * DPDK_BURST,
-                             from->gates > 0 && from->when_full == WHEN_FULL_DROP, err);
+        code = dpdk_pool_create(&source->pool, name, writer, shift_of(from), from->dpdk.descriptors,
+                                from->gates > 0 && from->when_full == WHEN_FULL_DROP, err);
     }
     if (code == 0) {
         code = set_up_queue(source, err);

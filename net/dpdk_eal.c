@@ -127,8 +127,8 @@ static const char *device_name(const char *port, char name[RTE_DEV_NAME_MAX_LEN]
     return name;
 }
 
-/* The socket that a port will listen on, if it is a file: memif's `socket` (unless it is abstract, which is its default)
- * or vhost's `iface`. false: none. */
+/* The socket that a port will listen on, if it is a file: memif's `socket` (unless it is abstract, which is its
+ * default) or vhost's `iface`. false: none. */
 static bool listens_on(const char *port, char path[PLAN_PORT_BYTES])
 {
     bool memif = strncmp(port, "net_memif", 9) == 0 && strstr(port, "role=server") != NULL &&
@@ -153,7 +153,8 @@ static int clear_socket(const struct source_plan *source, struct error *err)
         return 0;
     }
     if (!S_ISSOCK(about.st_mode) || strlen(path) >= sizeof(address.sun_path)) {
-        return error_set(err, -EEXIST, "source %s: port %s is to listen on %s, which is there and no socket; remove it",
+        return error_set(err, -EEXIST,
+                         "source %s: port %s is to listen on %s, which is there and no socket; remove it",
                          source->name, source->dpdk.port, path);
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
@@ -166,9 +167,10 @@ static int clear_socket(const struct source_plan *source, struct error *err)
                          "source %s: another process listens on %s; end it, or choose another socket for port %s",
                          source->name, path, source->dpdk.port);
     }
-    return unlink(path) == 0 ? 0
-                             : error_set(err, -errno, "source %s: cannot remove %s, which a killed process left: %s",
-                                         source->name, path, strerror(errno));
+    return unlink(path) == 0
+               ? 0
+               : error_set(err, -errno, "source %s: cannot remove %s, which a killed process left: %s",
+                           source->name, path, strerror(errno));
 }
 
 /* A virtual device that fails does not make EAL fail. */

@@ -189,18 +189,16 @@ static int make(struct dpdk_pool *pool, const char *name, uint32_t count, struct
 }
 
 int dpdk_pool_create(struct dpdk_pool *pool, const char *name, struct ring_writer *writer, uint32_t shift,
-                     uint32_t device_buffers, bool drop, struct error *err)
+                     uint32_t descriptors, bool drop, struct error *err)
 {
     uint32_t room = writer->view.slot_bytes - shift;
-    uint64_t positions = 64;
+    uint64_t positions = dpdk_slots_needed(descriptors) / 4;
     *pool = (struct dpdk_pool){.writer = writer, .shift = shift};
     pool->frame_bytes = room > UINT16_MAX - RTE_PKTMBUF_HEADROOM ? UINT16_MAX - RTE_PKTMBUF_HEADROOM : room;
-    while (positions < device_buffers) {
-        positions *= 2;
-    }
-    if (positions > writer->view.slot_count / 4) {
-        return error_set(err, -EINVAL, "a ring of %llu slots is too small for %u buffers in the device's hands",
-                         (unsigned long long)writer->view.slot_count, device_buffers);
+    if (4 * positions > writer->view.slot_count) {
+        return error_set(
+            err, -EINVAL, "a ring of %llu slots is too small for a port of %u descriptors, which needs %llu",
+            (unsigned long long)writer->view.slot_count, descriptors, (unsigned long long)(4 * positions));
     }
     pool->mask = positions - 1;
     pool->ahead = positions;

@@ -13,7 +13,8 @@
 struct rte_mbuf;
 struct rte_mempool;
 
-#define DPDK_SCRATCH 256u
+#define DPDK_SCRATCH    256u
+#define DPDK_POOL_SPARE 128u /* buffers beside a port's descriptors: what it takes and gives back in a burst */
 
 struct dpdk_pool {
     struct ring_writer *writer;
@@ -30,12 +31,22 @@ struct dpdk_pool {
     uint32_t registered; /* mbufs that DPDK has put into the pool so far, while it is made */
 };
 
+/* How many slots a ring needs for a port with so many descriptors. Pure. */
+static inline uint64_t dpdk_slots_needed(uint32_t descriptors)
+{
+    uint64_t positions = 64;
+    while (positions < descriptors + DPDK_POOL_SPARE) {
+        positions *= 2;
+    }
+    return 4 * positions;
+}
+
 /* Makes the pool: `name` unique in the process; a frame's first byte is to lie `shift` bytes behind a slot's start
  * (at least RING_DESCRIPTOR_BYTES + 12: virtio writes its header in front of the frame). `device_buffers`: how many
  * a device may hold, a quarter of the slots at most. `drop`: frames that find no slot go to scratch memory. 0 or
  * -errno. Cold. */
 int dpdk_pool_create(struct dpdk_pool *pool, const char *name, struct ring_writer *writer, uint32_t shift,
-                     uint32_t device_buffers, bool drop, struct error *err);
+                     uint32_t descriptors, bool drop, struct error *err);
 void dpdk_pool_destroy(struct dpdk_pool *pool);
 
 /* True if this mbuf lies in the slot that the writer commits next. */

@@ -1,5 +1,7 @@
 #include "net/sequence.h"
 
+#include <string.h>
+
 #define WINDOW_FRAMES UINT64_C(64)
 /* After an interruption frames that were still buffered somewhere come first, in order; the gap follows them. */
 #define RESTART_FRAMES 4096u
@@ -332,12 +334,26 @@ void net_sequence_interrupted(const struct sequence_spec *spec, struct ring_ledg
 
 uint64_t net_sequence_read(const struct sequence_spec *spec, const uint8_t *payload)
 {
-    uint64_t raw = 0;
-    for (uint32_t i = 0; i < spec->width_bytes; i++) {
-        uint32_t from = spec->byte_order == RING_BIG_ENDIAN ? spec->width_bytes - 1 - i : i;
-        raw |= (uint64_t)payload[spec->at_byte + from] << (8 * i);
+    const uint8_t *from = payload + spec->at_byte;
+    uint64_t word = 0;
+    uint32_t half;
+    uint16_t quarter;
+    bool big = spec->byte_order == RING_BIG_ENDIAN;
+    switch (spec->width_bytes) {
+    case 8:
+        memcpy(&word, from, 8);
+        return big ? __builtin_bswap64(word) : word;
+    case 4:
+        memcpy(&half, from, 4);
+        return big ? __builtin_bswap32(half) : half;
+    case 2:
+        memcpy(&quarter, from, 2);
+        return big ? __builtin_bswap16(quarter) : quarter;
+    case 1:
+        return from[0];
+    default:
+        return 0;
     }
-    return raw;
 }
 
 uint16_t net_crc16_ccitt(const uint8_t *bytes, uint32_t count)
