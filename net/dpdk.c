@@ -174,17 +174,27 @@ static uint32_t checks_of(const struct rte_mbuf *mbuf)
     return checks;
 }
 
-/* `payload` NULL: it lies in scratch, and stays there as it came. */
+/* Of a frame that lies in a slot the payload is then where the ring has it: it was put there if the headers are as
+ * long as was to be expected, else (IP options, a VLAN tag more) it is moved, within its slot. `payload` NULL: it
+ * lies in scratch, as it came. */
 static enum ring_refusal judge(const struct dpdk_source *s, const struct rte_mbuf *mbuf, uint8_t *payload,
-                               struct intake_packet *packet)
+                               struct packet_place *place, struct format_frame *said)
 {
-    *packet = (struct intake_packet){.frame = rte_pktmbuf_mtod(mbuf, uint8_t *),
-                                     .frame_bytes = mbuf->data_len,
-                                     .checks = checks_of(mbuf),
-                                     .payload = payload,
-                                     .room = s->writer->view.payload_bytes};
-    /* Several pieces: it did not fit one slot. */
-    return mbuf->nb_segs > 1 ? RING_REFUSED_LONG : intake_judge_packet(s->plan, packet);
+    uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+    if (mbuf->nb_segs > 1) {
+        return RING_REFUSED_LONG; /* it did not fit one slot */
+    }
+    enum ring_refusal refusal = packet_judge(&s->plan->packet, frame, mbuf->data_len, checks_of(mbuf), place);
+    if (refusal != RING_REFUSALS) {
+        return refusal;
+    }
+    uint8_t *lies = frame + place->payload_offset;
+    uint32_t room = s->writer->view.payload_bytes;
+    if (payload != NULL && __builtin_expect(lies != payload, 0)) {
+        memmove(payload, lies, place->payload_bytes < room ? place->payload_bytes : room);
+        lies = payload;
+    }
+    return intake_judge(s->plan, lies, place->payload_bytes, room, said);
 }
 
 /* What is left of a refused or dropped frame: each piece took a slot, or scratch. false: the device breaks the
@@ -210,21 +220,22 @@ static bool give_up(struct dpdk_source *s, struct rte_mbuf *piece, enum ring_los
 static bool take(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
 {
     struct ring_writer *writer = s->writer;
-    struct intake_packet packet;
+    struct packet_place place;
+    struct format_frame said;
     enum ring_refusal refusal;
     if (__builtin_expect(!dpdk_pool_slot_is_next(&s->pool, mbuf), 0)) {
         if (!dpdk_pool_is_scratch(&s->pool, mbuf)) {
             return false;
         }
-        refusal = judge(s, mbuf, NULL, &packet);
-        intake_drop(s->plan, writer, refusal, &packet.said);
+        refusal = judge(s, mbuf, NULL, &place, &said);
+        intake_drop(s->plan, writer, refusal, &said);
         return give_up(s, mbuf, RING_LOSS_RING_FULL, 0, tai_ns);
     }
-    refusal = judge(s, mbuf, ring_payload_at(&writer->view, writer->next), &packet);
+    refusal = judge(s, mbuf, ring_payload_at(&writer->view, writer->next), &place, &said);
     if (__builtin_expect(mbuf->nb_segs > 1, 0)) {
         return give_up(s, mbuf, intake_loss(refusal), intake_refuse(s->plan, writer, refusal), tai_ns);
     }
-    intake_commit(s->plan, writer, refusal, &packet.said, packet.payload_bytes, tai_ns, false);
+    intake_commit(s->plan, writer, refusal, &said, place.payload_bytes, tai_ns, false);
     return true;
 }
 

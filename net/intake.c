@@ -36,13 +36,12 @@ enum ring_refusal intake_judge_packet(const struct source_plan *plan, struct int
     if (__builtin_expect(refusal != RING_REFUSALS, 0)) {
         return refusal;
     }
-    uint8_t *lies = packet->frame + place.payload_offset;
     packet->payload_bytes = place.payload_bytes;
-    if (__builtin_expect(lies != packet->payload, 0) && packet->payload != NULL) {
-        memmove(packet->payload, lies, place.payload_bytes < packet->room ? place.payload_bytes : packet->room);
-        lies = packet->payload;
+    if (__builtin_expect(packet->frame + place.payload_offset != packet->payload, 0)) {
+        memmove(packet->payload, packet->frame + place.payload_offset,
+                place.payload_bytes < packet->room ? place.payload_bytes : packet->room);
     }
-    return intake_judge(plan, lies, place.payload_bytes, packet->room, &packet->said);
+    return intake_judge(plan, packet->payload, place.payload_bytes, packet->room, &packet->said);
 }
 
 enum ring_loss intake_loss(enum ring_refusal refusal)

@@ -16,12 +16,12 @@
 enum ring_refusal intake_judge(const struct source_plan *plan, const uint8_t *payload, uint32_t bytes,
                                uint32_t room, struct format_frame *frame);
 
-/* A whole frame as a device delivers it. */
+/* A whole frame as a device delivers it, somewhere in its slot. */
 struct intake_packet {
     uint8_t *frame;
     uint32_t frame_bytes;
     uint32_t checks;  /* enum packet_checks, or-ed */
-    uint8_t *payload; /* where the slot has its payload; NULL: it lies in no slot, and stays where it is */
+    uint8_t *payload; /* where the slot has its payload; the headers are in front of it */
     uint32_t room;    /* bytes there */
     /* What intake_judge_packet finds out. */
     uint32_t payload_bytes;
