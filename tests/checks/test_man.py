@@ -100,7 +100,7 @@ class Config(Man):
         gating = source("daq/compile_gating.c")
         code = source(*sorted("daq/" + name for name in os.listdir(os.path.join(ROOT, "daq"))
                               if re.fullmatch(r"compile\w*\.c", name)))
-        headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + code
+        headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "net/steer_flow.h", "daq/board.h") + code
         macros = dict(re.findall(r"^#define (\w+)\s+\(?(\d[\du *+-]*)", headers, re.M))
 
         def value(text):
