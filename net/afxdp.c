@@ -34,35 +34,6 @@ static uint32_t places_of(const struct afxdp_source *s)
     return half < s->plan->afxdp.descriptors ? (uint32_t)half : s->plan->afxdp.descriptors;
 }
 
-static bool drops_when_full(const struct afxdp_source *s)
-{
-    return s->plan->gates > 0 && s->plan->when_full == WHEN_FULL_DROP;
-}
-
-void afxdp_hand_out(struct afxdp_source *source, uint64_t tai_ns)
-{
-    struct afxdp_source *s = source;
-    const struct ring_view *view = &s->writer->view;
-    uint64_t first;
-    if (s->is_full && drops_when_full(s) && s->writer->handed <= s->writer->next) {
-        afxdp_count_drops(s); /* their record goes before what comes now */
-    }
-    if (!ring_writer_pay_gap(s->writer, tai_ns)) {
-        return;
-    }
-    uint32_t count = ring_writer_hand_out(s->writer, s->ahead, &first);
-    s->is_full = s->is_full || s->writer->handed - s->writer->next < s->ahead;
-    if (count > 0) {
-        for (uint64_t p = first; p < first + count; p++) {
-            xsk_fill(&s->xsk, (uint64_t)((const uint8_t *)ring_descriptor_at(view, p) - view->slots));
-        }
-        xsk_fill_publish(&s->xsk);
-    }
-    if (xsk_needs_wakeup(&s->xsk)) {
-        xsk_wake(&s->xsk);
-    }
-}
-
 /* How a count of others has grown since it was last seen; it may have begun anew. */
 static uint64_t grown(uint64_t *seen, uint64_t now)
 {
@@ -83,7 +54,7 @@ void afxdp_count_drops(struct afxdp_source *source)
     uint64_t missed = grown(&s->seen_missed, interface_missed(&s->interface));
     uint64_t cut = grown(&s->seen_too_long, too_long(s));
     /* With no slot free the kernel drops what is to be dropped without a detour through us. */
-    bool by_us = s->is_full && drops_when_full(s);
+    bool by_us = s->is_full && s->drops;
     bool empty = s->writer->handed <= s->writer->next;
     s->is_full = s->writer->handed - s->writer->next < s->ahead;
     if (dropped + missed + cut == 0) {
@@ -231,7 +202,8 @@ int afxdp_init(struct afxdp_source *source, const struct source_plan *plan, stru
                                .user = user,
                                .interface = {.socket_fd = -1, .missed_fd = -1},
                                .xsk = {.fd = -1},
-                               .sleeps = sleeps};
+                               .sleeps = sleeps,
+                               .drops = plan->gates > 0 && plan->when_full == WHEN_FULL_DROP};
     int code = check_ring(plan, &writer->view, err);
     if (code == 0) {
         code = interface_open(&s->interface, plan->afxdp.interface, err);

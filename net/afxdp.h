@@ -29,6 +29,7 @@ struct afxdp_source {
     struct xsk xsk; /* fd -1: closed */
     unsigned ifindex;
     uint32_t ahead;     /* slots in the kernel's hands, at most: places of its rings */
+    bool drops;         /* what finds no slot is dropped on purpose; else it is the kernel's loss */
     bool sleeps;        /* the worker may sleep: completions tell of frames */
     bool polling;       /* the request for that is running */
     bool ending;        /* it is being ended, then the socket is closed */
@@ -64,11 +65,15 @@ void afxdp_complete(struct afxdp_source *source, const struct uring_event *event
  * records published. *more: there is more than a loop should take, do not sleep before it. */
 uint32_t afxdp_take(struct afxdp_source *source, uint64_t tai_ns, bool *more);
 
-/* Between the two files. Slots for the kernel, in ring order, if no record is owed first. */
+/* Between the two files: slots for the kernel, in ring order, if no record is owed first. */
 void afxdp_hand_out(struct afxdp_source *source, uint64_t tai_ns);
-/* What was dropped on this host since the last look; not told to the ledger yet. System calls. */
+
+/* What was dropped on this host since the last look, to be told to the ledger when the numbers show it. System
+ * calls.
+ */
 void afxdp_count_drops(struct afxdp_source *source);
-/* The device breaks the order. */
+
+/* The device breaks the order: it is shut, for good. */
 void afxdp_break(struct afxdp_source *source);
 
 #endif

@@ -11,6 +11,30 @@ struct burst {
     bool counted;   /* what was dropped has been looked at since the burst began */
 };
 
+void afxdp_hand_out(struct afxdp_source *source, uint64_t tai_ns)
+{
+    struct afxdp_source *s = source;
+    const struct ring_view *view = &s->writer->view;
+    uint64_t first;
+    if (s->is_full && s->drops && s->writer->handed <= s->writer->next) {
+        afxdp_count_drops(s); /* their record goes before what comes now */
+    }
+    if (!ring_writer_pay_gap(s->writer, tai_ns)) {
+        return;
+    }
+    uint32_t count = ring_writer_hand_out(s->writer, s->ahead, &first);
+    s->is_full = s->is_full || s->writer->handed - s->writer->next < s->ahead;
+    if (count > 0) {
+        for (uint64_t p = first; p < first + count; p++) {
+            xsk_fill(&s->xsk, (uint64_t)((const uint8_t *)ring_descriptor_at(view, p) - view->slots));
+        }
+        xsk_fill_publish(&s->xsk);
+    }
+    if (xsk_needs_wakeup(&s->xsk)) {
+        xsk_wake(&s->xsk);
+    }
+}
+
 /* Explains up to `frames` frames that are missing. */
 static void tell(struct afxdp_source *s, uint64_t frames)
 {

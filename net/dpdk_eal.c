@@ -109,6 +109,7 @@ static void add_memory(struct arguments *a, const struct worker_plan *plan)
     if (free_huge_pages() * HUGE_PAGE_KB < (uint64_t)memory_mb * 1024) {
         add(a, "--no-huge");
         add(a, "--no-shconf");
+        add(a, "--file-prefix=sluice-%d", (int)getpid());
         memory_note =
             "no huge pages free for DPDK's own memory: it lies on 4 KiB pages, which costs TLB misses; frames "
             "are not concerned (raise /proc/sys/vm/nr_hugepages)";
@@ -229,6 +230,7 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
             "worker %s)",
             rte_strerror(rte_errno), plan->name);
     }
+    (void)rmdir(rte_eal_get_runtime_dir()); /* empty: EAL makes it even if it keeps nothing there */
     dpdk->started = true;
     return find_ports(plan, err);
 }

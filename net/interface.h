@@ -5,14 +5,14 @@
 #ifndef NET_INTERFACE_H
 #define NET_INTERFACE_H
 
-#include <net/if.h>
+#include <linux/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "ring/error.h"
 
 struct interface {
-    char name[IF_NAMESIZE];
+    char name[IFNAMSIZ];
     int socket_fd; /* for questions and for groups; -1: closed */
     int missed_fd; /* the device's count of frames for which it had no buffer; -1: it does not tell */
 };

@@ -8,7 +8,7 @@
 #ifndef NET_STEER_H
 #define NET_STEER_H
 
-#include <net/if.h>
+#include <linux/if.h>
 #include <stdbool.h>
 
 #include "net/packet.h"
@@ -19,7 +19,7 @@ struct bpf_object;
 
 /* One per interface. All zero: free. */
 struct steer {
-    char interface[IF_NAMESIZE];
+    char interface[IFNAMSIZ];
     struct bpf_object *object;
     struct steer_queue *queue; /* STEER_QUEUES_MAX of them, mapped; NULL: not loaded */
     int program_fd;

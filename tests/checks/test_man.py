@@ -100,7 +100,7 @@ class Config(Man):
         gating = source("daq/compile_gating.c")
         code = source(*sorted("daq/" + name for name in os.listdir(os.path.join(ROOT, "daq"))
                               if re.fullmatch(r"compile\w*\.c", name)))
-        headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "daq/board.h") + code
+        headers = source("ring/layout.h", "net/plan.h", "net/udp.h", "net/steer_flow.h", "daq/board.h") + code
         macros = dict(re.findall(r"^#define (\w+)\s+\(?(\d[\du *+-]*)", headers, re.M))
 
         def value(text):
@@ -331,6 +331,10 @@ class Server(Man):
         array = re.search(r"worker_leases_names\[\] = \{(.*?)\};", code, re.S).group(1)
         more = tags(section(self.page, "Sealed worker, gating readers", "Ss"), "Ic")
         self.same(plain + more, re.findall(r'"(\w+)"', array), "system calls of a worker that takes leases")
+        leases = plain + more
+        array = re.search(r"worker_xdp_names\[\] = \{(.*?)\};", code, re.S).group(1)
+        more = tags(section(self.page, "Sealed worker, AF_XDP", "Ss"), "Ic")
+        self.same(set(leases + more), set(re.findall(r'"(\w+)"', array)), "system calls of a worker with AF_XDP")
 
     def test_options(self):
         options = re.findall(r'argv\[1\], "--(\w+)"', source("daq/sluiced.c"))

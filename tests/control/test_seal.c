@@ -3,13 +3,16 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/gpio.h>
+#include <linux/if_xdp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -300,6 +303,81 @@ Test(seal, a_worker_is_killed_by_any_other_map)
     expect_killed(SEAL_WORKER_LEASES, open_socket, "socket");
     expect_killed(SEAL_WORKER_LEASES, put_outputs, "an output");
     expect_killed(SEAL_WORKER_LEASES, start_a_process, "fork");
+}
+
+/* ---- AF_XDP: an interface that comes back is opened again. */
+
+static bool open_an_xdp_socket(void)
+{
+    const uint32_t places = 64;
+    struct xdp_mmap_offsets at;
+    socklen_t bytes = sizeof(at);
+    struct sockaddr_xdp address = {.sxdp_family = AF_XDP};
+    int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno == EPERM || errno == EAFNOSUPPORT; /* the kernel's word, not the seal's */
+    }
+    bool opened = setsockopt(fd, SOL_XDP, XDP_RX_RING, &places, sizeof(places)) == 0 &&
+                  getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &at, &bytes) == 0;
+    size_t ring_bytes = at.rx.desc + places * sizeof(struct xdp_desc);
+    void *ring = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, XDP_PGOFF_RX_RING);
+    return opened && ring != MAP_FAILED && munmap(ring, ring_bytes) == 0 &&
+           bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 &&
+           recvfrom(fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) <= 0 && close(fd) == 0;
+}
+
+static long call_bpf(enum bpf_cmd command)
+{
+    union bpf_attr attributes = {0};
+    return syscall(SYS_bpf, command, &attributes, sizeof(attributes));
+}
+
+static bool attach_a_program(void)
+{
+    return call_bpf(BPF_LINK_CREATE) < 0 && call_bpf(BPF_MAP_UPDATE_ELEM) < 0;
+}
+
+static bool load_a_program(void)
+{
+    return call_bpf(BPF_PROG_LOAD) < 0;
+}
+
+static bool read_a_map(void)
+{
+    return call_bpf(BPF_MAP_LOOKUP_ELEM) < 0;
+}
+
+static bool set_any_option(void)
+{
+    const int on = 1;
+    return setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0;
+}
+
+static bool map_shared_memory_to_write(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) != MAP_FAILED;
+}
+
+Test(seal, a_worker_of_an_interface_may_open_it_again)
+{
+    reserve_a_place();
+    expect_works(SEAL_WORKER_XDP, open_an_xdp_socket, "an AF_XDP socket");
+    expect_works(SEAL_WORKER_XDP, attach_a_program, "a program that there is");
+    expect_works(SEAL_WORKER_XDP, map_a_lease, "a lease");
+    expect_works(SEAL_WORKER_XDP, receive_a_message, "recvmsg");
+    expect_works(SEAL_WORKER_XDP, sleep_and_clock, "sleep and clock");
+    expect_works(SEAL_WORKER_XDP, open_a_device, "opening a device again");
+    expect_killed(SEAL_WORKER_XDP, load_a_program, "another program");
+    expect_killed(SEAL_WORKER_XDP, read_a_map, "a map's content");
+    expect_killed(SEAL_WORKER_XDP, open_socket, "another socket");
+    expect_killed(SEAL_WORKER_XDP, set_any_option, "another option");
+    expect_killed(SEAL_WORKER_XDP, map_memory, "memory of its own");
+    expect_killed(SEAL_WORKER_XDP, map_shared_memory_to_write, "memory to share");
+    expect_killed(SEAL_WORKER_XDP, map_executable, "an executable map");
+    expect_killed(SEAL_WORKER_XDP, large_allocation, "a large malloc");
+    expect_killed(SEAL_WORKER_XDP, start_a_process, "fork");
+    expect_killed(SEAL_WORKER, open_an_xdp_socket, "an AF_XDP socket without such a source");
+    expect_killed(SEAL_WORKER_LEASES, attach_a_program, "a program without such a source");
 }
 
 Test(seal, not_wanted_is_not_sealed)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daq/compile.h"
+#include "net/afxdp.h"
 
 static const char good[] =
     "instance: test\n"                                                                   /* 1 */
@@ -485,6 +486,81 @@ Test(compile, gating_and_its_defaults)
     cr_assert_eq(ring->gates, 16);
     cr_assert_eq(ring->gate_deadline_ns, 60000000000);
     cr_assert_eq(ring->gate_evict_ns, 1000000);
+}
+
+/* ---- AF_XDP. */
+
+#define AFXDP_HEAD                                                                                                 \
+    "instance: test\nworkers: [{name: a}, {name: b}]\n"                                                            \
+    "rings: [{name: one, slots: 1024}, {name: two, slots: 1024, slot_bytes: 2112}]\nsources:\n"
+
+static int compile_afxdp_sources(const char *first, const char *second)
+{
+    char text[2048];
+    char path[32];
+    snprintf(
+        text, sizeof(text), "%s  - {name: x, kind: afxdp, worker: a, ring: one, %s}\n%s%s%s", AFXDP_HEAD, first,
+        second[0] != 0 ? "  - {name: y, ring: two, " : "  - {name: u, kind: udp, ring: two, listen: \":5000\", ",
+        second, second[0] != 0 ? "}\n" : "frame_bytes: 64}\n");
+    return compile_text(text, path);
+}
+
+Test(compile, afxdp_and_its_defaults)
+{
+    const struct source_plan *source = &plan.worker[0].source[0];
+    cr_assert_eq(compile_afxdp_sources("interface: eth0", "kind: afxdp, worker: a, interface: eth0, queue: 3, "
+                                                          "descriptors: 64, packet: {payload: ethernet, vlan: 5}"),
+                 0, "%s", errors.text);
+    cr_assert_eq(source[0].kind, SOURCE_AFXDP);
+    cr_assert_str_eq(source[0].afxdp.interface, "eth0");
+    cr_assert_eq(source[0].afxdp.queue, 0);
+    cr_assert_eq(source[0].afxdp.descriptors, 4096);
+    cr_assert_eq(source[0].packet.form, PACKET_UDP);
+    cr_assert_eq(source[0].packet.match, 0);
+    cr_assert_eq(plan.ring[0].payload_offset, AFXDP_PAYLOAD_OFFSET_UDP);
+    cr_assert_eq(plan.ring[0].slot_bytes, 2048, "a chunk of the kernel's");
+    cr_assert_str_eq(plan.ring[0].stream.source, "afxdp");
+    cr_assert_eq(source[1].afxdp.queue, 3);
+    cr_assert_eq(source[1].afxdp.descriptors, 64);
+    cr_assert_eq(source[1].packet.form, PACKET_ETHERNET);
+    cr_assert_eq(source[1].packet.vlan, 5);
+    cr_assert_eq(plan.ring[1].payload_offset, AFXDP_PAYLOAD_OFFSET_ETHERNET);
+    cr_assert_eq(plan.ring[1].slot_bytes, 2112, "as it was said");
+    cr_assert_eq(compile_afxdp_sources("interface: eth0, frame_bytes: 3776",
+                                       "kind: afxdp, worker: b, interface: eth1, frame_bytes: 1728"),
+                 0, "%s", errors.text);
+    cr_assert_eq(plan.ring[0].slot_bytes, 4096);
+}
+
+Test(compile, what_afxdp_cannot_do)
+{
+    static const struct {
+        const char *first;
+        const char *second;
+        const char *piece;
+    } cases[] = {
+        {"queue: 0", "", "expected the name of a network interface"},
+        {"interface: a-name-that-is-too-long", "", "1 to 15 letters"},
+        {"interface: \"a/b\"", "", "expected the name of a network interface"},
+        {"interface: eth0, queue: 64", "", "queue"},
+        {"interface: eth0, descriptors: 100", "", "power of two, found 100"},
+        {"interface: eth0, descriptors: 32", "", "64"},
+        {"interface: eth0, listen: \"0.0.0.0:1\"", "", "belong to kind: udp"},
+        {"interface: eth0, port: x", "", "belongs to kind: dpdk"},
+        {"interface: eth0, device: /dev/ttyS0", "", "belong to kind: serial"},
+        {"interface: eth0, frame_bytes: 3777", "", "at most 3776 bytes"},
+        {"interface: eth0, frame_bytes: 8972", "", "kind: udp and dpdk take longer ones"},
+        {"interface: eth0", "kind: afxdp, worker: a, interface: eth0", "a queue has one reader"},
+        {"interface: eth0", "kind: afxdp, worker: b, interface: eth0, queue: 1", "one XDP program"},
+        {"interface: eth0", "kind: udp, listen: \"0.0.0.0:5000\", queue: 1", "belong to kind: dpdk or afxdp"},
+        {"interface: eth0", "kind: dpdk, worker: b, port: net_null0, queue: 1", "belongs to kind: afxdp"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cr_assert_lt(compile_afxdp_sources(cases[i].first, cases[i].second), 0, "'%s' was accepted",
+                     cases[i].first);
+        cr_assert_not_null(strstr(errors.text, cases[i].piece), "'%s': expected '%s' in\n%s", cases[i].first,
+                           cases[i].piece, errors.text);
+    }
 }
 
 /* Without channels the interlock does not look at it: then a reader may hold it up. */

@@ -8,9 +8,8 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <net/ethernet.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -56,10 +55,24 @@ __attribute__((format(printf, 1, 2))) static inline void ip(const char *format, 
     cr_assert_eq(system(command), 0, "%s", command);
 }
 
+static inline unsigned index_of(const char *name)
+{
+    struct interface interface;
+    struct error err = {{0}};
+    unsigned ifindex = 0;
+    uint64_t since_ns = clock_monotonic_ns();
+    cr_assert_eq(interface_open(&interface, name, &err), 0, "%s", err.text);
+    while (interface_find(&interface, &ifindex) != 0) {
+        cr_assert(test_still_patient(since_ns), "no interface %s that is up", name);
+    }
+    interface_close(&interface);
+    return ifindex;
+}
+
 static inline int raw_socket(const char *interface, uint16_t protocol)
 {
     struct sockaddr_ll address = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(protocol), .sll_ifindex = (int)if_nametoindex(interface)};
+        .sll_family = AF_PACKET, .sll_protocol = htons(protocol), .sll_ifindex = (int)index_of(interface)};
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(protocol));
     cr_assert_geq(fd, 0);
     cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);

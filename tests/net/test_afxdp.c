@@ -223,3 +223,110 @@ Test(afxdp, a_checksum_that_was_left_to_a_device_is_taken)
     pump_to(1);
     expect_frame(0, 8);
 }
+
+/* ---- Interfaces of other kinds. */
+
+Test(afxdp, jumbo_frames_on_the_interface_do_not_hurt)
+{
+    uint8_t jumbo[9000];
+    struct test_frame f;
+    ip("link set wire mtu 9000");
+    ip("link set taken mtu 9000");
+    start();
+    cr_assert_eq(rig.source.note.text[0], 0, "%s", rig.source.note.text);
+    send_number(0);
+    build(&f, 1, (struct test_frame_spec){.payload_bytes = 64});
+    memcpy(jumbo, f.bytes, f.count);
+    memset(jumbo + f.count, 0x55, sizeof(jumbo) - f.count);
+    cr_assert_eq(send(rig.wire, jumbo, sizeof(jumbo), 0), (ssize_t)sizeof(jumbo));
+    send_number(2);
+    build(&f, 3, (struct test_frame_spec){.payload_bytes = 1600});
+    send_frame(&f);
+    pump_to(3);
+    expect_frame(0, WORDS);
+    cr_assert_eq(expect_frame(2, WORDS).lost_before, 1);
+    expect_frame(3, 200);
+    cr_assert_eq(ledger()->refused[RING_REFUSED_LONG], 1);
+    cr_assert_eq(ledger()->lost[RING_LOSS_TRUNCATED], 1);
+}
+
+Test(afxdp, a_multicast_group_is_joined)
+{
+    struct test_frame f;
+    rig.plan.packet.to_address = inet_addr("239.1.2.3");
+    ip("addr add 10.99.0.2/24 dev taken");
+    start();
+    cr_assert_eq(system("ip maddr show dev taken | grep -q 239.1.2.3"), 0, "the device and the switches know");
+    for (uint64_t n = 0; n < 5; n++) {
+        build(&f, n, (struct test_frame_spec){.payload_bytes = 64});
+        frame_put32(f.bytes + f.ip + 16, 0xef010203);
+        frame_sum_ip(&f);
+        frame_sum_udp(&f);
+        send_frame(&f);
+    }
+    pump_to(5);
+    expect_frame(0, 8);
+}
+
+Test(afxdp, a_worker_that_never_sleeps_needs_no_word_of_the_kernels)
+{
+    struct error err = {{0}};
+    bool more;
+    uint64_t since_ns = clock_monotonic_ns();
+    cr_assert_eq(afxdp_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, USER, rig.steers, false, &err), 0);
+    for (uint64_t n = 0; n < 3 * SLOTS; n++) {
+        send_number(n);
+        while (rig.ring.writer.published <= n && test_still_patient(since_ns)) {
+            afxdp_arm(&rig.source, clock_monotonic_ns(), 12345);
+            (void)afxdp_take(&rig.source, 12345, &more);
+        }
+        expect_frame(n, WORDS);
+    }
+    cr_assert_not(rig.source.polling);
+}
+
+/* Two queues of one interface, each into its own ring, by one program. */
+Test(afxdp, two_queues_of_one_interface)
+{
+    const uint64_t frames = 200;
+    struct afxdp_source other;
+    struct source_plan other_plan;
+    struct temporary_ring other_ring;
+    struct test_frame f;
+    struct error err = {{0}};
+    bool more;
+    unmake_wire();
+    ip("link add wire numtxqueues 2 numrxqueues 2 type veth peer name taken numtxqueues 2 numrxqueues 2");
+    ip("link set wire up");
+    ip("link set taken up");
+    rig.wire = raw_socket("wire", 0);
+    rig.plan.sequence.width_bytes = 0;
+    rig.plan.afxdp.descriptors = 128;
+    start();
+    other_plan = rig.plan;
+    other_plan.afxdp.queue = 1;
+    struct ring_spec spec = temporary_spec(SLOTS * 2, 2048, AFXDP_PAYLOAD_OFFSET_UDP);
+    temporary_ring_create(&other_ring, &spec);
+    cr_assert_eq(afxdp_init(&other, &other_plan, &other_ring.writer, rig.uring, USER + 1, rig.steers, false, &err),
+                 0, "%s", err.text);
+    cr_assert_eq(other.note.text[0], 0, "%s", other.note.text);
+    cr_assert_null(rig.steers[1].queue, "one program");
+    const struct ring_ledger *others = &temporary_header(&other_ring)->ledger;
+    uint64_t since_ns = clock_monotonic_ns();
+    for (uint64_t n = 0; n < frames; n++) {
+        build(&f, n, (struct test_frame_spec){.payload_bytes = 64});
+        frame_put16(f.bytes + f.udp, (uint32_t)(1000 + n)); /* the sender spreads its flows over the queues */
+        frame_sum_udp(&f);
+        send_frame(&f);
+        while (ledger()->delivered + others->delivered <= n && test_still_patient(since_ns)) {
+            pump_once();
+            (void)afxdp_take(&other, 12345, &more);
+            afxdp_arm(&other, clock_monotonic_ns(), 12345);
+        }
+    }
+    cr_assert_eq(ledger()->delivered + others->delivered, frames);
+    cr_assert_gt(ledger()->delivered, 0);
+    cr_assert_gt(others->delivered, 0);
+    afxdp_fini(&other);
+    temporary_ring_destroy(&other_ring);
+}

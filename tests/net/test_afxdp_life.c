@@ -277,7 +277,7 @@ Test(afxdp_life, somebody_elses_program)
     struct error err = {{0}};
     struct steer *theirs = steer_for(other, 1, "taken", &err);
     cr_assert_not_null(theirs, "%s", err.text);
-    cr_assert_eq(steer_attach(theirs, if_nametoindex("taken")), 0);
+    cr_assert_eq(steer_attach(theirs, index_of("taken")), 0);
     start();
     cr_assert_not_null(strstr(rig.source.note.text, "another program"), "%s", rig.source.note.text);
     cr_assert_eq(ledger()->open_errno, EBUSY);

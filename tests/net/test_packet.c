@@ -381,3 +381,24 @@ Test(packet, anything)
     }
     cr_assert_gt(good, 1000);
 }
+
+/* A sender on this machine leaves the sum over the payload to a device; a virtual one does not add it up. */
+Test(packet, a_checksum_that_was_left_out_is_taken_where_that_is_allowed)
+{
+    for (uint32_t bytes = 0; bytes < 100; bytes++) {
+        uint8_t pseudo[12];
+        build(bytes);
+        memcpy(pseudo, f.bytes + f.ip + 12, 8);
+        frame_put16(pseudo + 8, 17);
+        frame_put16(pseudo + 10, 8 + bytes);
+        uint32_t left = frame_sum(0, pseudo, sizeof(pseudo));
+        cr_assert_eq(judge(&all, f.count, PACKET_UDP_LEFT_OUT), RING_REFUSALS, "a whole one");
+        f.bytes[f.udp + 1] ^= 1;
+        cr_assert_eq(judge(&all, f.count, PACKET_UDP_LEFT_OUT), RING_REFUSED_CHECKSUM, "a bit flipped");
+        frame_put16(f.bytes + f.udp + 6, left);
+        cr_assert_eq(judge(&all, f.count, PACKET_UDP_LEFT_OUT), RING_REFUSALS, "left out");
+        cr_assert_eq(judge(&all, f.count, 0), RING_REFUSED_CHECKSUM, "not allowed");
+        frame_put16(f.bytes + f.udp + 6, left ^ 0x100);
+        cr_assert_eq(judge(&all, f.count, PACKET_UDP_LEFT_OUT), RING_REFUSED_CHECKSUM, "neither");
+    }
+}

@@ -611,3 +611,29 @@ Test(sequence, the_checksum_is_the_catalogue_s)
     frame[3] ^= 1;
     cr_assert(net_checksum_ok(&spec, frame), "none is declared");
 }
+
+/* ---- What is missing, before it is tracked. */
+
+Test(sequence, a_gap_is_told_before_it_is_tracked)
+{
+    struct sequence_result result;
+    const struct sequence_spec spec = {.width_bytes = 2, .byte_order = RING_BIG_ENDIAN, .step = 4};
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 1000), 0, "nothing is expected yet");
+    net_sequence_track(&spec, &ledger, 65528, &result);
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 65532), 0, "the next");
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 0), 1, "over the end of the numbers");
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 400), 101);
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 65528), 0, "a repeat");
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 60000), 0, "an older one");
+    net_sequence_track(&spec, &ledger, 400, &result);
+    cr_assert_eq(result.lost_before, 101);
+}
+
+Test(sequence, a_gap_of_narrow_numbers_is_not_told)
+{
+    struct sequence_result result;
+    const struct sequence_spec spec = {.width_bytes = 1, .width_bits = 4, .byte_order = RING_BIG_ENDIAN, .step = 1};
+    net_sequence_track(&spec, &ledger, 15, &result);
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 0), 0, "the next");
+    cr_assert_eq(net_sequence_gap(&spec, &ledger, 1), UINT64_MAX, "one is missing, or 17");
+}

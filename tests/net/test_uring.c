@@ -90,6 +90,45 @@ Test(uring, a_cancelled_read_ends_with_its_own_event)
     cr_assert(ended);
 }
 
+Test(uring, a_poll_tells_again_and_again_until_it_is_cancelled)
+{
+    int fds[2];
+    char to[4];
+    bool ended = false;
+    cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+    cr_assert(uring_poll_multishot(uring, fds[0], 31));
+    cr_assert_eq(uring_wait(uring, 0), 0);
+    for (int round = 0; round < 3; round++) {
+        cr_assert_eq(write(fds[1], "x", 1), 1);
+        struct uring_event event = next_event();
+        cr_assert_eq(event.user, 31);
+        cr_assert_eq(event.result & URING_POLL_FAILED, 0);
+        cr_assert(event.more);
+        cr_assert_eq(read(fds[0], to, sizeof(to)), 1);
+    }
+    cr_assert(uring_cancel(uring, 31));
+    for (int i = 0; i < 2; i++) {
+        struct uring_event event = next_event();
+        ended = ended || (event.user == 31 && event.result == -ECANCELED && !event.more);
+    }
+    cr_assert(ended);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+Test(uring, a_poll_tells_that_the_other_end_has_gone)
+{
+    int fds[2];
+    cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+    cr_assert(uring_poll_multishot(uring, fds[0], 32));
+    cr_assert_eq(uring_wait(uring, 0), 0);
+    close(fds[1]);
+    struct uring_event event = next_event();
+    cr_assert_eq(event.user, 32);
+    cr_assert_neq(event.result & URING_POLL_FAILED, 0);
+    close(fds[0]);
+}
+
 Test(uring, a_bad_descriptor_is_an_event)
 {
     char to[4];

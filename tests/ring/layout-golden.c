@@ -463,6 +463,8 @@ static const struct field packet_filter_fields[] = {
     FIELD(packet_filter, from_port),   FIELD(packet_filter, reserved),  FIELD(packet_filter, to_address),
     FIELD(packet_filter, from_address)};
 
+static const struct field afxdp_plan_fields[] = {FIELD(afxdp_plan, interface), FIELD(afxdp_plan, queue),
+                                                 FIELD(afxdp_plan, descriptors)};
 static const struct field dpdk_plan_fields[] = {FIELD(dpdk_plan, port), FIELD(dpdk_plan, descriptors),
                                                 FIELD(dpdk_plan, reserved)};
 
@@ -472,7 +474,7 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, reserved),
     FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, format),
     FIELD(source_plan, udp),         FIELD(source_plan, serial),    FIELD(source_plan, packet),
-    FIELD(source_plan, dpdk)};
+    FIELD(source_plan, dpdk),        FIELD(source_plan, afxdp)};
 
 static const struct field worker_plan_fields[] = {
     FIELD(worker_plan, magic),          FIELD(worker_plan, version),
@@ -597,6 +599,7 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(serial_plan),
                                     SHARED(packet_filter),
                                     SHARED(dpdk_plan),
+                                    SHARED(afxdp_plan),
                                     SHARED(source_plan),
                                     SHARED(worker_plan),
                                     SHARED(supervisor_process),
