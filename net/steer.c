@@ -28,7 +28,8 @@ static_assert(STEER_QUEUES_MAX * sizeof(struct steer_queue) <= QUEUES_BYTES, "on
 
 static char complaint[256]; /* the last that libbpf said */
 
-static int hear(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int hear(enum libbpf_print_level level, const char *format,
+                                                      va_list args)
 {
     if (level == LIBBPF_WARN) {
         vsnprintf(complaint, sizeof(complaint), format, args);

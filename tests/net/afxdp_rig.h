@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net/afxdp.h"
@@ -26,7 +27,7 @@
 #include "tests/support/temporary_ring.h"
 #include "tests/support/wait.h"
 
-#define SLOTS 256u
+#define SLOTS UINT64_C(256)
 #define WORDS 16u
 #define SEED  11u
 #define USER  5u
@@ -44,7 +45,18 @@ struct rig {
 
 static struct rig rig;
 
-/* iproute2, as an operator would type it. */
+/* As an operator would type it. True if it succeeds. */
+static inline bool shell(const char *command)
+{
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 __attribute__((format(printf, 1, 2))) static inline void ip(const char *format, ...)
 {
     char command[256] = "ip ";
@@ -52,7 +64,7 @@ __attribute__((format(printf, 1, 2))) static inline void ip(const char *format, 
     va_start(args, format);
     vsnprintf(command + 3, sizeof(command) - 3, format, args);
     va_end(args);
-    cr_assert_eq(system(command), 0, "%s", command);
+    cr_assert(shell(command), "%s", command);
 }
 
 static inline unsigned index_of(const char *name)
@@ -101,7 +113,7 @@ static inline void enter_namespace(void)
     if (unshare(CLONE_NEWNET) != 0) {
         cr_skip_test("SKIPPED: no network namespace (%s): AF_XDP WAS NOT TESTED; run as root", strerror(errno));
     }
-    if (system("command -v ip > /dev/null") != 0) {
+    if (!shell("command -v ip > /dev/null")) {
         cr_skip_test("SKIPPED: no program ip (iproute2): AF_XDP WAS NOT TESTED");
     }
 }
@@ -237,9 +249,9 @@ static inline struct sluice_frame expect_frame(uint64_t number, uint32_t words)
     cr_assert_eq(frame.source_sequence, number, "%lu instead of %lu", frame.source_sequence, number);
     cr_assert_eq(frame.length_bytes, words * 8);
     cr_assert_eq((uintptr_t)frame.payload % 64, 0, "on a cache line");
-    cr_assert_eq((const uint8_t *)frame.payload, slot + AFXDP_PAYLOAD_OFFSET_UDP, "where it was received");
+    cr_assert_eq(frame.payload, slot + AFXDP_PAYLOAD_OFFSET_UDP, "where it was received");
     cr_assert_eq(memcmp(frame.payload, &number, 8), 0);
-    cr_assert(pattern_matches((uint8_t *)(uintptr_t)frame.payload + 8, SEED, number, words - 1));
+    cr_assert(pattern_matches(frame.payload + 8, SEED, number, words - 1));
     cr_assert(ring_reader_valid(&rig.reader, frame.position));
     return frame;
 }
