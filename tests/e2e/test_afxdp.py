@@ -2,6 +2,7 @@
 """AF_XDP end to end: a whole server in a network namespace, its interface one end of a veth pair, senders at the other
 end in a second namespace. Both go with this process."""
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -286,6 +287,52 @@ class Afxdp(support.Case):
         follower = self.follow()
         self.send_many(0, 50, server, 50)
         self.assert_read(follower, 50, missing=0, gaps=[])
+        self.assert_no_restart(server)
+
+    def generate(self, *options):
+        """What sluice-gen says at its end."""
+        with self.at_the_other_end():
+            done = subprocess.run([os.path.join(support.BIN, "sluice-gen"), "packet", "wire", "--json", "--to-mac",
+                                   "02:00:00:00:00:02", "--to-ip", HERE, "--to-port", str(PORT), *options], check=False,
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=4 * PATIENCE_S)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_generator(self):
+        """Everything that it injects, and a tail that only its last word tells of."""
+        server = self.start_server(sequence=None, frame_bytes=None, descriptors=2048, stream={"format": "sluice"})
+        self.open(server)
+        sent = self.generate("--rate", "2kpps", "--count", "5000", "--size", "200", "--lose", "0.01", "--duplicate", "0.01",
+                             "--reorder", "0.01", "--corrupt", "0.01", "--lose-tail", "7", "--seed", "3")
+        status = server.wait_status(lambda s: server.stream("data", s)["sent"] >= 5000, "the last word")
+        stream = server.stream("data", status)
+        self.assert_balanced(stream)
+        self.assertEqual(stream["sent"], 5000, (stream, sent))
+        self.assertEqual(stream["lost"]["sender"], sent["lost"], (stream, sent))
+        self.assertEqual(stream["duplicated"], sent["duplicated"], (stream, sent))
+        self.assertEqual(stream["reordered"], sent["reordered"], (stream, sent))
+        self.assertEqual(stream["refused"]["checksum"], sent["corrupted"], (stream, sent))
+        self.assert_no_restart(server)
+
+    def test_more_than_it_can_take(self):
+        """Every frame is delivered or lost by a cause, and of those that this host dropped none is the sender's."""
+        count = 200000
+        server = self.start_server(sequence=None, frame_bytes=None, descriptors=64, stream={"format": "sluice"})
+        self.open(server)
+        self.generate("--max", "--count", str(count), "--size", "64")
+        last = []
+
+        def told():
+            """Whatever was dropped at the end is known when a later frame has come through."""
+            self.generate("--rate", "1kpps", "--first", str(count + 20 * len(last)), "--count", "20", "--size", "64")
+            last.append(server.stream("data"))
+            return last[-1] if last[-1]["sent"] == count + 20 * len(last) else None
+
+        stream = wait_until(told, lambda: f"the last frames: {last[-1]}", pause_s=0.2)
+        print(f"delivered {stream['delivered']}, lost {stream['lost']}")
+        self.assert_balanced(stream)
+        self.assertEqual(stream["delivered"] + stream["lost"]["kernel"], stream["sent"], stream)
+        self.assertEqual((stream["duplicated"], stream["reordered"], sum(stream["refused"].values())), (0, 0, 0), stream)
         self.assert_no_restart(server)
 
     def recording(self, name):
