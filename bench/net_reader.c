@@ -61,7 +61,7 @@ static uint32_t read_some(struct net_reader *r)
 {
     enum { RIGHT = 1, WRONG = 2, NONE = 3 };
     struct sluice_batch batch;
-    uint8_t verdict[BATCH];
+    uint8_t verdict[BATCH] = {0};
     uint32_t n = ring_reader_batch(&r->reader, BATCH, &batch);
     for (uint32_t i = 0; i < n; i++) {
         bool gap = (sluice_batch_descriptor(&batch, i)->flags & SLUICE_FRAME_GAP) != 0;
