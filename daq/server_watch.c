@@ -14,6 +14,7 @@
 #include "daq/launch.h"
 #include "daq/log.h"
 #include "daq/server.h"
+#include "net/port_socket.h"
 #include "ring/clock.h"
 #include "ring/ring.h"
 
@@ -181,6 +182,21 @@ void server_start_due(struct server *server)
     }
 }
 
+/* A port's socket outlives its process. */
+static void clear_sockets(const struct server *server, const struct server_process *process)
+{
+    struct error err = {{0}};
+    if (process->role != ROLE_WORKER) {
+        return;
+    }
+    const struct worker_plan *worker = &server->plan.worker[process->index];
+    for (uint32_t i = 0; i < worker->sources; i++) {
+        if (worker->source[i].kind == SOURCE_DPDK) {
+            (void)port_socket_clear(&worker->source[i], &err); /* what is another's stays */
+        }
+    }
+}
+
 static void describe_end(int status, char *text, size_t bytes)
 {
     if (WIFSIGNALED(status)) {
@@ -245,6 +261,7 @@ static void bury(struct server *server, struct server_process *process, int stat
              process->role == ROLE_CONTROL ? "; outputs driven safe" : "",
              server->failed ? "" : "; starting it again");
     process->pid = 0;
+    clear_sockets(server, process);
     process->restarts++;
     process->start_at_ns = now_ns + process->backoff_ns;
 }
@@ -374,6 +391,7 @@ static void stop_one(struct server *server, struct server_process *process)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     process->pid = 0;
+    clear_sockets(server, process);
 }
 
 void server_stop_all(struct server *server)

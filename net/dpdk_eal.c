@@ -3,9 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -15,9 +12,10 @@
 #include <rte_log.h>
 
 #include "net/dpdk.h"
+#include "net/dpdk_memory.h"
+#include "net/port_socket.h"
 
 #define ARGUMENTS_MAX (24 + 2 * PLAN_SOURCES_MAX + PLAN_EAL_MAX)
-#define HUGE_PAGE_KB  2048
 
 static const char *memory_note;
 
@@ -43,18 +41,6 @@ __attribute__((format(printf, 2, 3))) static void add(struct arguments *a, const
     va_end(args);
     a->argv[a->argc] = a->text[a->argc];
     a->argc++;
-}
-
-static uint64_t free_huge_pages(void)
-{
-    char text[32] = "";
-    FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
-    if (file == NULL) {
-        return 0;
-    }
-    char *line = fgets(text, sizeof(text), file);
-    fclose(file);
-    return line != NULL ? strtoull(line, NULL, 10) : 0;
 }
 
 /* "0000:03:00.0": a device by its place on the PCI bus; everything else is a virtual device's arguments. */
@@ -107,7 +93,7 @@ static void add_memory(struct arguments *a, const struct worker_plan *plan)
     uint32_t memory_mb = plan->dpdk_memory_mb;
     add(a, "-m");
     add(a, "%u", memory_mb);
-    if (free_huge_pages() * HUGE_PAGE_KB < (uint64_t)memory_mb * 1024) {
+    if (!dpdk_huge_pages_for(memory_mb)) {
         add(a, "--no-huge");
         add(a, "--no-shconf");
         add(a, "--file-prefix=sluice-%d", (int)getpid());
@@ -127,52 +113,6 @@ static const char *device_name(const char *port, char name[RTE_DEV_NAME_MAX_LEN]
     memcpy(name, port, n);
     name[n] = 0;
     return name;
-}
-
-/* The socket that a port will listen on, if it is a file: memif's `socket` (unless it is abstract, which is its
- * default) or vhost's `iface`. false: none. */
-static bool listens_on(const char *port, char path[PLAN_PORT_BYTES])
-{
-    bool memif = strncmp(port, "net_memif", 9) == 0 && strstr(port, "role=server") != NULL &&
-                 strstr(port, "socket-abstract=no") != NULL;
-    const char *key = memif ? ",socket=" : ",iface=";
-    const char *at = strstr(port, key);
-    if (at == NULL || (!memif && strncmp(port, "net_vhost", 9) != 0) || strstr(port, "client=1") != NULL) {
-        return false;
-    }
-    at += strlen(key);
-    snprintf(path, PLAN_PORT_BYTES, "%.*s", (int)strcspn(at, ","), at);
-    return true;
-}
-
-/* What a killed process left behind keeps the next one from listening there. */
-static int clear_socket(const struct source_plan *source, struct error *err)
-{
-    char path[PLAN_PORT_BYTES];
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat about;
-    if (!listens_on(source->dpdk.port, path) || lstat(path, &about) != 0) {
-        return 0;
-    }
-    if (!S_ISSOCK(about.st_mode) || strlen(path) >= sizeof(address.sun_path)) {
-        return error_set(err, -EEXIST,
-                         "source %s: port %s is to listen on %s, which is there and no socket; remove it",
-                         source->name, source->dpdk.port, path);
-    }
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    bool taken = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno == EPROTOTYPE ||
-                 errno == EAGAIN;
-    close(fd);
-    if (taken) {
-        return error_set(err, -EADDRINUSE,
-                         "source %s: another process listens on %s; end it, or choose another socket for port %s",
-                         source->name, path, source->dpdk.port);
-    }
-    return unlink(path) == 0
-               ? 0
-               : error_set(err, -errno, "source %s: cannot remove %s, which a killed process left: %s",
-                           source->name, path, strerror(errno));
 }
 
 /* A virtual device that fails does not make EAL fail. */
@@ -203,7 +143,7 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
     a.argc = 0;
     memset(dpdk, 0, sizeof(*dpdk));
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
-        code = named_before(plan, i) ? 0 : clear_socket(&plan->source[i], err);
+        code = named_before(plan, i) ? 0 : port_socket_clear(&plan->source[i], err);
     }
     if (code != 0) {
         return code;

@@ -13,12 +13,12 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 
+#include "net/dpdk_memory.h"
 #include "ring/clock.h"
 
 #define ARGUMENTS_MAX   20
 #define LOG_LINES       12 /* of EAL, when it fails */
 #define ARGUMENT_BYTES  512
-#define HUGE_PAGE_KB    2048u
 #define EAL_MB          64u  /* EAL's and the drivers' own */
 #define POOL_CACHE      256u /* buffers that come back are the next to go: they are still in the core's cache */
 #define RECEIVE_BUFFERS 512u /* some drivers want a queue for that, too; nothing is taken out of it */
@@ -56,19 +56,6 @@ __attribute__((format(printf, 2, 3))) static void add(struct arguments *a, const
     a->argc++;
 }
 
-static uint64_t free_huge_kb(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%llu", &pages) != 1) { // NOLINT(cert-err34-c): the kernel's own number
-            pages = 0;
-        }
-        fclose(file);
-    }
-    return pages * HUGE_PAGE_KB;
-}
-
 static bool is_pci(const char *port)
 {
     unsigned part[4];
@@ -103,7 +90,7 @@ static uint32_t memory_mb(const struct dpdk_send_spec *spec)
 /* False: on pages of 4 KiB. */
 static bool fill_arguments(struct arguments *a, const struct dpdk_send_spec *spec)
 {
-    bool huge = free_huge_kb() / 1024 >= memory_mb(spec);
+    bool huge = dpdk_huge_pages_for(memory_mb(spec));
     long cores = sysconf(_SC_NPROCESSORS_CONF);
     add(a, "sluice-gen");
     add(a, "--no-telemetry");

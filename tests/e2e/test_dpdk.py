@@ -205,8 +205,10 @@ class Life(Dpdk):
         server = self.start()
         self.gen("--count", "10", "--size", "100")
         pid = self.worker_pid()
+        self.assertTrue(os.path.exists(self.sock))
         self.assertEqual(server.end(), 0, server.log())
         self.assertFalse(exists(pid))
+        self.assertFalse(os.path.exists(self.sock), "the port's socket")
 
 
 class Refusals(Dpdk):
