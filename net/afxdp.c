@@ -287,12 +287,19 @@ void afxdp_break(struct afxdp_source *source)
 
 static void look(struct afxdp_source *s, uint64_t monotonic_ns, uint64_t tai_ns)
 {
-    unsigned ifindex = 0;
+    unsigned ifindex = s->ifindex;
     if (s->xsk.fd < 0) {
         if (!s->broken) {
             (void)try_open(s, monotonic_ns, tai_ns);
         }
-    } else if (s->broken || interface_find(&s->interface, &ifindex) != 0 || ifindex != s->ifindex) {
+        return;
+    }
+    int code = interface_find(&s->interface, &ifindex);
+    bool gone = !xsk_is_bound(&s->xsk);
+    if (gone) {
+        steer_detach(s->steer, s->ifindex);
+    }
+    if (s->broken || gone || code != 0 || ifindex != s->ifindex) {
         end(s, tai_ns);
     } else {
         afxdp_count_drops(s);
@@ -319,9 +326,10 @@ void afxdp_complete(struct afxdp_source *source, const struct uring_event *event
 {
     struct afxdp_source *s = source;
     s->polling = s->polling && event->more;
-    if (s->ending && !s->polling) {
+    if (event->result > 0 && (event->result & URING_POLL_FAILED) != 0) {
+        steer_detach(s->steer, s->ifindex); /* the kernel has taken the interface from the socket: it is gone */
         end(s, tai_ns);
-    } else if (event->result < 0 || (event->result & URING_POLL_FAILED) != 0) {
-        s->looked_ns = 0; /* its interface may be gone: look at once */
+    } else if (s->ending && !s->polling) {
+        end(s, tai_ns);
     }
 }

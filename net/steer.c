@@ -162,6 +162,13 @@ int steer_attach(struct steer *steer, unsigned ifindex)
     return 0;
 }
 
+void steer_detach(struct steer *steer, unsigned ifindex)
+{
+    if (steer->ifindex == ifindex) {
+        detach(steer);
+    }
+}
+
 int steer_to_socket(const struct steer *steer, uint32_t queue, int socket_fd)
 {
     return bpf_map_update_elem(steer->sockets_fd, &queue, &socket_fd, BPF_ANY);

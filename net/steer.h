@@ -42,6 +42,9 @@ void steer_set_flow(struct steer *steer, uint32_t queue, const struct packet_fil
  * -EBUSY: somebody else's XDP program is there. 0 or -errno. No heap. */
 int steer_attach(struct steer *steer, unsigned ifindex);
 
+/* The interface that had this index is gone, and the attachment with it: another one may get the same index. */
+void steer_detach(struct steer *steer, unsigned ifindex);
+
 /* From here on the flow of this queue goes to an AF_XDP socket bound to it. Closing the socket takes it out. 0 or
  * -errno. No heap. */
 int steer_to_socket(const struct steer *steer, uint32_t queue, int socket_fd);
