@@ -11,5 +11,6 @@ enum bench_exit {
 /* `argv[0]` is the subcommand. enum bench_exit. */
 int bench_ring(int argc, char **argv);
 int bench_control(int argc, char **argv);
+int bench_net(int argc, char **argv);
 
 #endif

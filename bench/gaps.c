@@ -10,6 +10,7 @@ void gaps_begin(struct gaps *gaps, double limit_us)
 {
     gaps->limit = (uint64_t)(limit_us * 1e3 * tsc_per_ns());
     gaps->count = 0;
+    gaps->kept = 0;
     gaps->ticks = 0;
     gaps->longest = 0;
     gaps->last = tsc_now();
@@ -17,8 +18,9 @@ void gaps_begin(struct gaps *gaps, double limit_us)
 
 void gaps_note(struct gaps *gaps, uint64_t from, uint64_t to)
 {
-    if (gaps->count < GAPS_MAX) {
-        gaps->gap[gaps->count] = (struct gap){from, to};
+    if (gaps->kept < GAPS_MAX / 2 || (gaps->kept < GAPS_MAX && to - from > GAPS_LONG * gaps->limit)) {
+        gaps->gap[gaps->kept] = (struct gap){from, to};
+        gaps->kept++;
     }
     gaps->count++;
     gaps->ticks += to - from;
@@ -35,7 +37,7 @@ static int compare(const void *a, const void *b)
 /* Those of one record that touch from .. to, cut to it. */
 static uint32_t clip(const struct gaps *gaps, uint64_t from, uint64_t to, struct gap *found, uint32_t n)
 {
-    for (uint64_t i = 0; i < gaps->count && i < GAPS_MAX && n < COVER_MAX; i++) {
+    for (uint64_t i = 0; i < gaps->kept && n < COVER_MAX; i++) {
         const struct gap *g = &gaps->gap[i];
         if (g->to > from && g->from < to) {
             found[n++] = (struct gap){g->from > from ? g->from : from, g->to < to ? g->to : to};
@@ -67,7 +69,10 @@ uint64_t gaps_longer(const struct gaps *gaps, double us)
 {
     uint64_t limit = (uint64_t)(us * 1e3 * tsc_per_ns());
     uint64_t n = 0;
-    for (uint64_t i = 0; i < gaps->count && i < GAPS_MAX; i++) {
+    if (limit <= gaps->limit) {
+        return gaps->count;
+    }
+    for (uint64_t i = 0; i < gaps->kept; i++) {
         n += gaps->gap[i].to - gaps->gap[i].from > limit;
     }
     return n;

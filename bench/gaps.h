@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #define GAPS_MAX 262144u
+#define GAPS_LONG                                                                                                  \
+    8u /* limits: once the record is half full, only gaps so long are kept; they are what makes late */
 
 struct gap {
     uint64_t from; /* ticks of the TSC */
@@ -16,7 +18,8 @@ struct gap {
 struct gaps {
     uint64_t last;  /* when the clock was read last; 0: never */
     uint64_t limit; /* a longer time between two looks is a gap, in ticks */
-    uint64_t count; /* of all gaps; the first GAPS_MAX are kept */
+    uint64_t count; /* of all gaps */
+    uint64_t kept;  /* entries of gap[] */
     uint64_t ticks; /* all gaps together */
     uint64_t longest;
     struct gap gap[GAPS_MAX];
@@ -38,7 +41,7 @@ static inline void gaps_look(struct gaps *gaps, uint64_t now)
 /* Ticks of from .. to that lie in gaps of any of the records (where two overlap, once). Cold, one thread. */
 uint64_t gaps_cover(const struct gaps *const *records, uint32_t count, uint64_t from, uint64_t to);
 
-/* Gaps longer than so many us. Cold. */
+/* Gaps longer than so many us; from GAPS_LONG limits on exact however many there were. Cold. */
 uint64_t gaps_longer(const struct gaps *gaps, double us);
 
 #endif

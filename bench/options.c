@@ -18,6 +18,11 @@
 #define RUNS_DEFAULT    5u
 #define DECISIONS_MAX   1000000000u
 
+static uint32_t runs_default(const struct bench_question *question)
+{
+    return question->runs != 0 ? question->runs : RUNS_DEFAULT;
+}
+
 static int usage(const struct bench_question *question, FILE *to, int code)
 {
     fprintf(to,
@@ -25,7 +30,7 @@ static int usage(const struct bench_question *question, FILE *to, int code)
             "  --seconds N    of each measurement, %g to %g; default %g\n"
             "  --runs N       rounds, 1 to %u; default %u. The value is the median\n",
             question->name, question->has_decisions ? " [--decisions N]" : "", SECONDS_MIN, SECONDS_MAX,
-            SECONDS_DEFAULT, ROW_RUNS_MAX, RUNS_DEFAULT);
+            SECONDS_DEFAULT, ROW_RUNS_MAX, runs_default(question));
     if (question->has_decisions) {
         fprintf(to, "  --decisions N  of each variant, all rounds together, 1 to %u, however long they take\n",
                 DECISIONS_MAX);
@@ -109,7 +114,7 @@ static bool parse(const struct bench_question *question, int argc, char **argv, 
                                             {"help", no_argument, NULL, 'h'},
                                             {"decisions", required_argument, NULL, 'd'},
                                             {NULL, 0, NULL, 0}};
-    *o = (struct bench_options){.seconds = SECONDS_DEFAULT, .runs = RUNS_DEFAULT};
+    *o = (struct bench_options){.seconds = SECONDS_DEFAULT, .runs = runs_default(question)};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {
@@ -185,6 +190,7 @@ static int report_all(const struct bench_question *question, const struct plan *
                             .rows = plan->rows,
                             .row_count = plan->row_count,
                             .question = question->name,
+                            .ends = question->ends,
                             .real_time = plan->real_time};
     bool json_only = o->json != NULL && o->json[0] == '-' && o->json[1] == 0;
     if (!json_only) {

@@ -17,6 +17,8 @@ struct bench_options {
 struct bench_question {
     const char *name;
     bool has_decisions; /* knows --decisions */
+    uint32_t runs;      /* default of --runs; 0: RUNS_DEFAULT */
+    const char *ends;   /* who ran where; NULL: as in report.h */
     void (*fill)(struct plan *plan, const struct environment *environment, const struct bench_options *options);
     void (*finish)(struct plan *plan); /* NULL: nothing to do */
     void (*table)(const struct plan *plan, const struct report *report, FILE *to);

@@ -33,6 +33,9 @@ void plan_ring(struct plan *plan, const struct environment *environment, double 
 void plan_control(struct plan *plan, const struct environment *environment, double seconds, uint64_t decisions,
                   const char *only);
 
+/* The same of the receiving paths. */
+void plan_net(struct plan *plan, const struct environment *environment, double seconds, const char *only);
+
 /* What only all rounds together say. Before rows_finish. */
 void plan_control_finish(struct plan *plan);
 

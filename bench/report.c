@@ -20,7 +20,7 @@ static json_t *text(const char *value)
     return value != NULL && value[0] != 0 ? json_string(value) : json_null();
 }
 
-static json_t *environment_json(const struct environment *e)
+static json_t *environment_json(const struct environment *e, const char *ends)
 {
     json_t *cores = json_array();
     for (uint32_t i = 0; i < e->core_count; i++) {
@@ -34,7 +34,7 @@ static json_t *environment_json(const struct environment *e)
     json_object_set_new(o, "page_bytes", json_integer((json_int_t)e->page_bytes));
     json_object_set_new(o, "cores", cores);
     json_object_set_new(o, "siblings", json_boolean(e->siblings));
-    json_object_set_new(o, "ends", json_string(ENDS));
+    json_object_set_new(o, "ends", json_string(ends != NULL ? ends : ENDS));
     json_object_set_new(o, "tsc_mhz", number(e->tsc_mhz));
     json_object_set_new(o, "watched_s", number(e->watched_s));
     json_object_set_new(o, "gaps_over_10us", json_integer((json_int_t)e->gaps));
@@ -97,7 +97,7 @@ int report_json(const struct report *report, const char *path, struct error *err
                                                      "size_bytes", (int)r->size_bytes, "why", text(r->note)));
         }
     }
-    json_t *environment = environment_json(report->environment);
+    json_t *environment = environment_json(report->environment, report->ends);
     if (report->real_time != NULL) {
         json_object_set_new(environment, "real_time", real_time_json(report->real_time));
     }

@@ -22,6 +22,7 @@ struct report {
     uint32_t row_count;
     const char *question;              /* the subcommand */
     const struct real_time *real_time; /* NULL: nothing runs in real time */
+    const char *ends;                  /* what writer and reader are; NULL: two threads of one process */
 };
 
 /* The lines about the machine in front of a table. */

@@ -14,6 +14,8 @@ static const struct subcommand subcommands[] = {
     {"ring", bench_ring, "ring     frames from one core to another: ours, the floor, the peers"},
     {"control", bench_control,
      "control  from a sample to the valve's output: ours, the floor, what was late and why"},
+    {"net", bench_net,
+     "net      from a wire into a ring: the highest rate without loss, ours, the floors, the peers"},
 };
 
 static int usage(FILE *to, int code)

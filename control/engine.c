@@ -239,10 +239,19 @@ static uint32_t answer(uint32_t before, uint32_t after, uint32_t pressed, const 
     return ANSWER_ALREADY;
 }
 
+/* What a step needs to know of the state across a call that writes much of it: the sum of the frame conditions of
+ * all that it calls, said in one line, because the sum itself is more than the provers carry. */
+/*@ predicate same_step{L1, L2}(struct engine_state *state) = \at(state->code, L1) == \at(state->code, L2) &&
+            \at(state->previous_command, L1) == \at(state->previous_command, L2) && \at(state->last_now_ns, L1) ==
+            \at(state->last_now_ns, L2);
+    predicate same_findings{L1, L2}(struct engine_state *state) = same_step{L1, L2}(state) &&
+            \at(state->gate_missing, L1) == \at(state->gate_missing, L2) && \at(state->cause_count, L1) ==
+            \at(state->cause_count, L2) && \at(state->demand_count, L1) == \at(state->demand_count, L2); */
+
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
     requires \separated(table, state, inputs, outputs);
-    assigns state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses, outputs->changed, outputs->events,
-            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1]; */
+    assigns *state, *outputs;
+    ensures as_it_was: same_findings{Pre, Post}(state); */
 static uint32_t carry_out(const struct control_table *table, struct engine_state *state,
                           const struct engine_inputs *inputs, uint32_t pressed, struct engine_outputs *outputs)
 {
@@ -266,13 +275,32 @@ struct findings {
     bool self_test_bad;
 };
 
+/* What stands in the way of a permit. */
+/*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid(found);
+    requires \separated(table, state, inputs, outputs, found);
+    assigns *state, *found, *outputs;
+    ensures as_it_was: same_step{Pre, Post}(state) && state->gate_missing == \old(state->gate_missing);
+    ensures found_as_it_was: found->pressed == \old(found->pressed) && found->self_test_bad ==
+            \old(found->self_test_bad);
+    ensures counts: state->cause_count <= ENGINE_CAUSES_MAX;
+    ensures listed: state->demand_count > 0 ==> found->causes.demand != 0;
+    ensures own: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || found->pressed == COMMAND_TRIP
+            || inputs->output_fault != 0 ==> found->causes.demand != 0; */
+static void find(const struct control_table *table, struct engine_state *state, const struct engine_inputs *inputs,
+                 struct findings *found, struct engine_outputs *outputs)
+{
+    readback_judge(table, state, inputs, outputs, &found->readback);
+    causes_collect(table, state, inputs, &found->readback, found->self_test_bad, found->pressed == COMMAND_TRIP,
+                   &found->causes);
+}
+
 /* The next state. Whatever of it is not about the outputs is done already. */
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid(found);
     requires \separated(table, state, inputs, outputs, found);
-    assigns state->output[0 .. CONTROL_OUTPUTS_MAX - 1], state->cause[0 .. ENGINE_CAUSES_MAX - 1],
-            state->cause_count, state->demand_count, state->rule[0 .. CONTROL_RULES_MAX - 1], state->bypasses,
-            state->test, found->readback, found->causes, outputs->answer, outputs->changed, outputs->events,
-            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    assigns *state, *found, *outputs;
+    ensures as_it_was: same_step{Pre, Post}(state) && state->gate_missing == \old(state->gate_missing);
+    ensures found_as_it_was: found->pressed == \old(found->pressed) && found->self_test_bad ==
+            \old(found->self_test_bad);
     ensures counts: state->cause_count <= ENGINE_CAUSES_MAX;
     ensures legal: legal(\result);
     ensures fault_absorbs: state->code == ENGINE_FAULT ==> \result == ENGINE_FAULT;
@@ -290,10 +318,13 @@ static uint32_t choose(const struct control_table *table, struct engine_state *s
 {
     const struct causes *causes = &found->causes;
     uint32_t pressed = found->pressed;
-    readback_judge(table, state, inputs, outputs, &found->readback);
-    causes_collect(table, state, inputs, &found->readback, found->self_test_bad, pressed == COMMAND_TRIP,
-                   &found->causes);
+    find(table, state, inputs, found, outputs);
+    bool demand = causes->demand;
+    /*@ assert own: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || pressed == COMMAND_TRIP ||
+                inputs->output_fault != 0 ==> demand != 0; */
     uint32_t answered = carry_out(table, state, inputs, pressed, outputs);
+    /*@ assert own_still: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || pressed == COMMAND_TRIP
+                || inputs->output_fault != 0 ==> demand != 0; */
     uint32_t kept_safe = state->latched | causes->partial | causes->held;
     struct machine_inputs in = {.reset_edge = pressed == COMMAND_RESET,
                                 .arm_edge = pressed == COMMAND_ARM,
@@ -302,26 +333,29 @@ static uint32_t choose(const struct control_table *table, struct engine_state *s
                                              (kept_safe >> inputs->command_index & 1) == 0,
                                 .self_test_bad = found->self_test_bad,
                                 .blocked = causes->blocked,
-                                .demand = causes->demand,
+                                .demand = demand,
                                 .gate_passed = state->gate_missing == 0,
                                 .followed = found->readback.astray == 0,
                                 .feedback_late = found->readback.late != 0,
                                 .test_done = 0};
-    if (!found->self_test_bad && !causes->demand) {
+    if (!found->self_test_bad && !demand) {
         in.test_done = proof_test_done(state, kept_safe, inputs->now_ns, outputs);
     }
+    /*@ assert asked: in.arm_edge != 0 ==> pressed == COMMAND_ARM; */
+    /*@ assert gate: in.gate_passed != 0 ==> state->gate_missing == 0; */
+    /*@ assert own_demanded: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || pressed ==
+                COMMAND_TRIP || inputs->output_fault != 0 ==> in.demand != 0; */
     uint32_t next = machine_next(state->code, &in);
+    /*@ assert demand_is_safe: in.demand != 0 ==> !permits(next); */
+    /*@ assert own_is_safe: inputs->deadline_missed != 0 || inputs->supervisor_silent != 0 || pressed ==
+                COMMAND_TRIP || inputs->output_fault != 0 ==> !permits(next); */
     outputs->answer = answered != ANSWER_NONE ? answered : answer(state->code, next, pressed, &in);
     return next;
 }
 
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs) && \valid_read(found);
     requires \separated(table, state, inputs, outputs, found) && state->cause_count <= ENGINE_CAUSES_MAX;
-    assigns state->code, state->cause[0 .. ENGINE_CAUSES_MAX - 1], state->cause_count, state->demand_count,
-            state->trips, state->first_out[0 .. ENGINE_CAUSES_MAX - 1], state->first_out_count,
-            state->first_out_open, state->test, state->bypasses, state->rule[0 .. CONTROL_RULES_MAX - 1],
-            state->latched, state->held, outputs->tripped, outputs->trip_cause, outputs->changed, outputs->events,
-            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
+    assigns *state, *outputs;
     ensures moved: state->code == next;
     ensures permits(next) ==> state->demand_count == \old(state->demand_count); */
 static void move_to(const struct control_table *table, struct engine_state *state,
@@ -347,11 +381,9 @@ static void move_to(const struct control_table *table, struct engine_state *stat
 
 /*@ requires \valid_read(table) && \valid(state) && \valid_read(inputs) && \valid(outputs);
     requires \separated(table, state, inputs, outputs);
-    assigns state->why[0 .. CONTROL_CHANNELS_MAX - 1], state->quality[0 .. CONTROL_CHANNELS_MAX - 1], state->rule[0
-            .. CONTROL_RULES_MAX - 1], state->bypasses, state->gate_missing, outputs->changed, outputs->events,
-            outputs->events_lost, outputs->event[0 .. ENGINE_EVENTS_MAX - 1];
-    ensures state->gate_missing == (table->gate_required & (uint32_t)(~inputs->gate_passed));
-    ensures code_as_it_was: state->code == \old(state->code); */
+    assigns *state, *outputs;
+    ensures gate: state->gate_missing == (table->gate_required & (uint32_t)(~inputs->gate_passed));
+    ensures as_it_was: same_step{Pre, Post}(state); */
 static void judge_all(const struct control_table *table, struct engine_state *state,
                       const struct engine_inputs *inputs, struct engine_outputs *outputs)
 {
@@ -386,6 +418,10 @@ void engine_step(const struct control_table *table, struct engine_state *state, 
 {
     struct findings found;
     found.pressed = press(inputs->command & ~state->previous_command);
+    /*@ assert arm_edge: found.pressed == COMMAND_ARM ==> (inputs->command &
+                (uint32_t)(~state->previous_command) & COMMAND_ARM) != 0; */
+    /*@ assert reset_edge: found.pressed == COMMAND_RESET ==> (inputs->command &
+                (uint32_t)(~state->previous_command) & COMMAND_RESET) != 0; */
     found.self_test_bad = inputs->self_test_bad != 0 || inputs->now_ns < state->last_now_ns;
     outputs->tripped = 0;
     outputs->trip_cause = 0;
@@ -394,6 +430,9 @@ void engine_step(const struct control_table *table, struct engine_state *state, 
     outputs->events_lost = 0;
     judge_all(table, state, inputs, outputs);
     uint32_t next = choose(table, state, inputs, &found, outputs);
+    /*@ assert own_trouble: inputs->self_test_bad != 0 || inputs->deadline_missed != 0 ||
+                inputs->supervisor_silent != 0 || inputs->output_fault != 0 || inputs->now_ns <
+                \at(state->last_now_ns, Pre) ==> !permits(next); */
     move_to(table, state, inputs, &found, next, outputs);
     energise(table, state, inputs->now_ns, outputs);
     state->previous_command = inputs->command;

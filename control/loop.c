@@ -23,11 +23,6 @@ static uint64_t tai_of(const struct control_loop *loop, uint64_t monotonic_ns)
     return monotonic_ns + (uint64_t)loop->table->tai_minus_monotonic_ns;
 }
 
-static uint64_t elapsed_ns(uint64_t from_ns, uint64_t to_ns)
-{
-    return to_ns > from_ns ? to_ns - from_ns : 0;
-}
-
 /* A permit is looked at once more with nothing between it and the system call. What is stopped even then, in the
  * last instructions before the kernel has the datagram, carries the time of its decision: control/output.h says
  * what a receiver does with it. */
@@ -47,7 +42,7 @@ static void send_device(struct control_loop *loop, uint32_t index, uint64_t now_
     if (message.energised != 0 && loop->cycle_ns != 0) {
         /* As old as what it saw, so that two stops too short to be noticed here add up at the receiver. */
         message.decided_tai_ns = tai_of(loop, loop->cycle_ns);
-        if (elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) > loop->table->stall_trip_ns) {
+        if (clock_elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) > loop->table->stall_trip_ns) {
             message.energised = 0; /* stopped since it decided, however short before this line: the trip follows */
         }
     }
@@ -91,10 +86,10 @@ static bool send_due(struct control_loop *loop, uint64_t now_ns)
     for (uint32_t i = 0; i < loop->table->devices; i++) {
         const struct control_device *plan = &loop->table->device[i];
         struct loop_device *device = &loop->device[i];
-        uint64_t since_ns = elapsed_ns(device->last_sent_ns, now_ns);
+        uint64_t since_ns = clock_elapsed_ns(device->last_sent_ns, now_ns);
         bool news = plan->acknowledge_ring != 0 &&
                     loop->watch.ring[plan->acknowledge_ring - 1].evaluated != device->told &&
-                    elapsed_ns(device->last_told_ns, now_ns) >= loop->table->acknowledge_ns;
+                    clock_elapsed_ns(device->last_told_ns, now_ns) >= loop->table->acknowledge_ns;
         bool again = device->failed && since_ns >= RETRY_NS;
         if (news || again || since_ns >= loop->table->refresh_ns) {
             send_device(loop, i, now_ns);
@@ -107,7 +102,7 @@ static bool send_due(struct control_loop *loop, uint64_t now_ns)
 static uint32_t faulty_output(const struct control_loop *loop, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < loop->table->devices; i++) {
-        if (elapsed_ns(loop->device[i].last_ok_ns, now_ns) > loop->table->output_fault_ns) {
+        if (clock_elapsed_ns(loop->device[i].last_ok_ns, now_ns) > loop->table->output_fault_ns) {
             return i + 1;
         }
     }
@@ -169,7 +164,7 @@ static void decide(struct control_loop *loop, enum journal_kind kind, uint32_t r
     if (loop->outputs.energised != loop->energised) {
         uint64_t now_ns = clock_monotonic_ns();
         if ((loop->outputs.energised & ~loop->energised) != 0 &&
-            elapsed_ns(loop->cycle_ns, now_ns) > loop->table->stall_trip_ns) {
+            clock_elapsed_ns(loop->cycle_ns, now_ns) > loop->table->stall_trip_ns) {
             /* Stopped since it looked: never energise on what it saw then. */
             tell(loop);
             loop->inputs.deadline_missed = 1;
@@ -204,7 +199,7 @@ static uint32_t take_ring(struct control_loop *loop, uint32_t ring, struct arriv
                                      : JOURNAL_OVERRUN,
                ring);
         if (result == WATCH_FRAME) {
-            hist_record(&loop->board->hop[HOP_ARRIVAL_TO_SEEN], elapsed_ns(arrival_ns, now_tai_ns));
+            hist_record(&loop->board->hop[HOP_ARRIVAL_TO_SEEN], clock_elapsed_ns(arrival_ns, now_tai_ns));
             arrivals->tai_ns[arrivals->count++] = arrival_ns;
         }
     }
@@ -216,7 +211,7 @@ static void account(struct control_loop *loop, const struct arrivals *arrivals, 
 {
     uint64_t now_tai_ns = tai_of(loop, now_ns);
     for (uint32_t i = 0; i < arrivals->count; i++) {
-        hist_record(&loop->board->hop[hop], elapsed_ns(arrivals->tai_ns[i], now_tai_ns));
+        hist_record(&loop->board->hop[hop], clock_elapsed_ns(arrivals->tai_ns[i], now_tai_ns));
     }
 }
 
@@ -237,7 +232,7 @@ static void scrub(struct control_loop *loop)
 /* The loop measures its own gap by the clock, not by a nominal period. */
 static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
 {
-    uint64_t gap_ns = loop->cycle_ns != 0 ? elapsed_ns(loop->cycle_ns, now_ns) : 0;
+    uint64_t gap_ns = loop->cycle_ns != 0 ? clock_elapsed_ns(loop->cycle_ns, now_ns) : 0;
     bool missed = gap_ns > loop->table->cycle_budget_ns;
     loop->inputs.deadline_missed = (missed && loop->table->miss_trips != 0) || gap_ns > loop->table->stall_trip_ns;
     if (loop->cycle_ns != 0) {
@@ -260,7 +255,7 @@ static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
 /* Stopped in the middle of the cycle: what was decided is old, and must not go out as if it were new. */
 static void look_inside_cycle(struct control_loop *loop, uint64_t decided_ns)
 {
-    uint64_t took_ns = elapsed_ns(loop->cycle_ns, decided_ns);
+    uint64_t took_ns = clock_elapsed_ns(loop->cycle_ns, decided_ns);
     if (took_ns > loop->table->stall_trip_ns ||
         (took_ns > loop->table->cycle_budget_ns && loop->table->miss_trips != 0)) {
         loop->inputs.deadline_missed = 1;
@@ -275,7 +270,8 @@ static void look_at_supervisor(struct control_loop *loop, uint64_t word)
 {
     uint64_t said_ns = word >> MAILBOX_GATE_BITS << MAILBOX_GATE_BITS;
     uint64_t heard_ns = said_ns > loop->started_ns ? said_ns : loop->started_ns;
-    loop->inputs.supervisor_silent = elapsed_ns(heard_ns, loop->cycle_ns) > loop->table->supervisor_silence_ns;
+    loop->inputs.supervisor_silent =
+        clock_elapsed_ns(heard_ns, loop->cycle_ns) > loop->table->supervisor_silence_ns;
 }
 
 /* Of the gate's checks one is ours: how the loop itself has kept time. The others are the supervisor's word, which
@@ -296,7 +292,7 @@ static void look_at_gate(struct control_loop *loop)
     } else {
         loop->others_fresh = false;
     }
-    if (elapsed_ns(since_ns, loop->cycle_ns) >= loop->table->gate_latency_ns) {
+    if (clock_elapsed_ns(since_ns, loop->cycle_ns) >= loop->table->gate_latency_ns) {
         passed |= GATE_LATENCY;
     }
     loop->inputs.gate_passed = passed;
@@ -369,7 +365,7 @@ uint32_t loop_cycle(struct control_loop *loop)
     if (send_due(loop, decided_ns)) {
         account(loop, &arrivals, HOP_ARRIVAL_TO_OUTPUT, clock_monotonic_ns());
     }
-    if (asked || elapsed_ns(loop->board_ns, loop->cycle_ns) >= BOARD_PERIOD_NS) {
+    if (asked || clock_elapsed_ns(loop->board_ns, loop->cycle_ns) >= BOARD_PERIOD_NS) {
         evidence_snapshot(&loop->evidence, loop->table, &loop->inputs, &loop->state, loop->watch.overruns);
         loop->board_ns = loop->cycle_ns;
         scrub(loop);
@@ -379,7 +375,7 @@ uint32_t loop_cycle(struct control_loop *loop)
         __atomic_store_n(&loop->board->answered_ticket, ticket, __ATOMIC_RELEASE);
     }
     evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, loop->cycle_ns);
-    bool in_time = elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) <= loop->table->cycle_budget_ns &&
+    bool in_time = clock_elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) <= loop->table->cycle_budget_ns &&
                    loop->inputs.deadline_missed == 0;
     beat(loop, in_time);
     watchdog_pet(&loop->watchdog, decided_ns, in_time && loop->others_fresh);
@@ -396,7 +392,7 @@ void loop_idle(struct control_loop *loop)
     }
     if (plan->idle == IDLE_DUTY) {
         uint64_t now_ns = clock_monotonic_ns();
-        if (elapsed_ns(loop->spin_since_ns, now_ns) < plan->spin_us * CLOCK_NS_PER_US) {
+        if (clock_elapsed_ns(loop->spin_since_ns, now_ns) < plan->spin_us * CLOCK_NS_PER_US) {
             return;
         }
         clock_nanosleep(CLOCK_MONOTONIC, 0, &sleep, NULL);
@@ -412,7 +408,8 @@ void loop_safe(struct control_loop *loop)
     uint64_t from_ns = clock_monotonic_ns();
     loop->energised = 0;
     loop->levels = 0;
-    while (!send_all(loop, clock_monotonic_ns()) && elapsed_ns(from_ns, clock_monotonic_ns()) < SAFE_PATIENCE_NS) {
+    while (!send_all(loop, clock_monotonic_ns()) &&
+           clock_elapsed_ns(from_ns, clock_monotonic_ns()) < SAFE_PATIENCE_NS) {
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
     }
 }

@@ -1,12 +1,7 @@
 #include "control/proof_test.h"
 
 #include "control/events.h"
-
-/*@ assigns \nothing; */
-static uint64_t since(uint64_t from_ns, uint64_t to_ns)
-{
-    return to_ns > from_ns ? to_ns - from_ns : 0;
-}
+#include "ring/clock.h"
 
 bool proof_test_possible(const struct control_table *table, const struct engine_state *state, uint32_t output)
 {
@@ -46,11 +41,11 @@ bool proof_test_done(struct engine_state *state, uint32_t kept_safe, uint64_t no
         return true;
     }
     if (state->test.phase == 1 && output->followed != 0 && output->position == POSITION_SAFE) {
-        state->test.safe_ns = since(state->test.from_ns, now_ns);
+        state->test.safe_ns = clock_elapsed_ns(state->test.from_ns, now_ns);
         state->test.phase = 2;
         outputs->changed = 1;
     } else if (state->test.phase == 2 && output->position == POSITION_ENERGISED) {
-        state->test.back_ns = since(output->changed_ns, now_ns);
+        state->test.back_ns = clock_elapsed_ns(output->changed_ns, now_ns);
         end(state, TEST_PASSED, now_ns, outputs);
         return true;
     }

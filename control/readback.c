@@ -1,6 +1,7 @@
 #include "control/readback.h"
 
 #include "control/rules.h"
+#include "ring/clock.h"
 
 /*@ requires \valid_read(feedback);
     assigns \nothing; */
@@ -79,7 +80,7 @@ static void judge_output(struct engine_output_state *output, uint32_t position, 
     }
     uint64_t from_ns = output->changed_ns > output->left_ns ? output->changed_ns : output->left_ns;
     result->astray |= bit;
-    if (now_ns > from_ns && now_ns - from_ns > feedback->time_ns) {
+    if (clock_elapsed_ns(from_ns, now_ns) > feedback->time_ns) {
         result->late |= bit;
     }
     if (wanted == POSITION_ENERGISED && output->followed != 0 && position == POSITION_SAFE) {

@@ -2,6 +2,7 @@
 
 #include "control/events.h"
 #include "ring/channel.h"
+#include "ring/clock.h"
 
 #define WHOLE_MAX 9007199254740992.0 /* 2^53: every whole number up to it is exact */
 #define NS_PER_S  1e9
@@ -19,12 +20,6 @@ struct look {
     bool partial;  /* RATE: the window is not over: what is inside so far proves nothing */
     uint32_t why;
 };
-
-/*@ assigns \nothing; */
-static uint64_t since(uint64_t from_ns, uint64_t to_ns)
-{
-    return to_ns > from_ns ? to_ns - from_ns : 0;
-}
 
 /* Why a sample is not GOOD, CAUSE_NONE if it is. Whatever is unknown is not good. */
 /*@ requires \valid_read(table) && \valid_read(channel) && \valid_read(sample);
@@ -152,7 +147,7 @@ static void look_at_rate(const struct control_rule *rule, struct engine_rule_sta
     if (take_anchor(memory, look)) {
         return;
     }
-    uint64_t dt_ns = since(memory->anchor_ns, look->t_ns);
+    uint64_t dt_ns = clock_elapsed_ns(memory->anchor_ns, look->t_ns);
     uint64_t over_ns = dt_ns > rule->window_ns ? dt_ns : rule->window_ns;
     look->value = (value - memory->anchor) / ((double)over_ns / NS_PER_S);
     compare(rule, look);
@@ -181,7 +176,7 @@ static void look_at_stuck(const struct control_rule *rule, struct engine_rule_st
         memory->anchor_ns = look->t_ns;
         memory->settled = 1;
     }
-    uint64_t still_ns = since(memory->anchor_ns, look->t_ns);
+    uint64_t still_ns = clock_elapsed_ns(memory->anchor_ns, look->t_ns);
     look->value = (double)still_ns / NS_PER_S;
     look->out = still_ns >= rule->window_ns;
     look->back = !look->out;
@@ -275,7 +270,7 @@ static void judge_heartbeat(const struct control_rule *rule, struct engine_rule_
             memory->anchor_ns = sample->tai_ns;
         }
     }
-    uint64_t gone_ns = since(memory->anchor_ns, now_ns);
+    uint64_t gone_ns = clock_elapsed_ns(memory->anchor_ns, now_ns);
     if (memory->has_anchor == 0 || memory->settled == 0) {
         set_truth(memory, TRUTH_UNKNOWN, CAUSE_HISTORY, outputs);
     } else if (gone_ns > rule->window_ns) {

@@ -37,15 +37,15 @@ static void compile_end(struct compile *c, uint32_t i, const char *key, const ch
 
 static bool parse_mac(const char *text, uint8_t mac[6])
 {
-    unsigned byte[6];
-    int n = 0;
-    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4], &byte[5], &n) !=
-            6 ||
-        n != (int)strlen(text) || n != 17) {
+    if (strlen(text) != 17) {
         return false;
     }
     for (int k = 0; k < 6; k++) {
-        mac[k] = (uint8_t)byte[k];
+        char two[3] = {text[3 * k], text[3 * k + 1], 0};
+        if (strspn(two, "0123456789abcdefABCDEF") != 2 || (k < 5 && text[3 * k + 2] != ':')) {
+            return false;
+        }
+        mac[k] = (uint8_t)strtoul(two, NULL, 16);
     }
     return true;
 }

@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include <rte_ethdev.h>
-#include <rte_mbuf.h>
 
-#include "net/intake.h"
 #include "net/sequence.h"
 #include "ring/clock.h"
 
@@ -16,13 +14,13 @@
 #define VLAN_TAG_BYTES   4u
 #define SEND_DESCRIPTORS 64u
 
-static uint32_t shift_of(const struct source_plan *plan)
+/* What is expected in front of the payload. */
+static uint32_t headers_of(const struct source_plan *plan)
 {
     if (plan->packet.form == PACKET_ETHERNET) {
-        return DPDK_PAYLOAD_OFFSET_ETHERNET;
+        return 0;
     }
-    return DPDK_PAYLOAD_OFFSET_UDP - UDP_HEADERS -
-           ((plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0);
+    return UDP_HEADERS + ((plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0);
 }
 
 static int find_port(const struct source_plan *plan, uint16_t *port, struct error *err)
@@ -98,7 +96,7 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     const struct source_plan *from = &plan->source[i];
     uint32_t offset = from->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
     char name[16];
-    *source = (struct dpdk_source){.plan = from, .writer = writer};
+    *source = (struct dpdk_source){.plan = from, .writer = writer, .headers = headers_of(from)};
     if (writer->view.payload_offset != offset) {
         return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", from->name,
                          writer->view.payload_offset, offset);
@@ -113,7 +111,7 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     ring_writer_take_back(writer);
     snprintf(name, sizeof(name), "ring%u", i);
     if (code == 0) {
-        code = dpdk_pool_create(&source->pool, name, writer, shift_of(from), from->dpdk.descriptors,
+        code = dpdk_pool_create(&source->pool, name, writer, offset - source->headers, from->dpdk.descriptors,
                                 from->gates > 0 && from->when_full == WHEN_FULL_DROP, err);
     }
     if (code == 0) {
@@ -159,108 +157,6 @@ void dpdk_stop(struct dpdk *dpdk)
         dpdk_pool_destroy(&dpdk->source[i]->pool);
     }
     dpdk->sources = 0;
-}
-
-/* What the device has verified already. */
-static uint32_t checks_of(const struct rte_mbuf *mbuf)
-{
-    uint32_t checks = 0;
-    if ((mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD) {
-        checks |= PACKET_IP_CHECKED;
-    }
-    if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
-        checks |= PACKET_UDP_CHECKED;
-    }
-    return checks;
-}
-
-/* Of a frame that lies in a slot the payload is then where the ring has it: it was put there if the headers are as
- * long as was to be expected, else (IP options, a VLAN tag more) it is moved, within its slot. `payload` NULL: it
- * lies in scratch, as it came. */
-static enum ring_refusal judge(const struct dpdk_source *s, const struct rte_mbuf *mbuf, uint8_t *payload,
-                               struct packet_place *place, struct format_frame *said)
-{
-    uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
-    if (mbuf->nb_segs > 1) {
-        return RING_REFUSED_LONG; /* it did not fit one slot */
-    }
-    enum ring_refusal refusal = packet_judge(&s->plan->packet, frame, mbuf->data_len, checks_of(mbuf), place);
-    if (refusal != RING_REFUSALS) {
-        return refusal;
-    }
-    uint8_t *lies = frame + place->payload_offset;
-    uint32_t room = s->writer->view.payload_bytes;
-    if (payload != NULL && __builtin_expect(lies != payload, 0)) {
-        memmove(payload, lies, place->payload_bytes < room ? place->payload_bytes : room);
-        lies = payload;
-    }
-    return intake_judge(s->plan, lies, place->payload_bytes, room, said);
-}
-
-/* What is left of a refused or dropped frame: each piece took a slot, or scratch. false: the device breaks the
- * order.
- */
-static bool give_up(struct dpdk_source *s, struct rte_mbuf *piece, enum ring_loss cause, uint64_t lost,
-                    uint64_t tai_ns)
-{
-    for (; piece != NULL; piece = piece->next) {
-        if (dpdk_pool_is_scratch(&s->pool, piece)) {
-            dpdk_pool_scratch_back(&s->pool, piece);
-        } else if (dpdk_pool_slot_is_next(&s->pool, piece)) {
-            (void)ring_writer_commit_gap(s->writer, cause, lost, 0, tai_ns);
-            lost = 0;
-        } else {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* One received frame. false: the device breaks the order. */
-static bool take(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
-{
-    struct ring_writer *writer = s->writer;
-    struct packet_place place;
-    struct format_frame said;
-    enum ring_refusal refusal;
-    if (__builtin_expect(!dpdk_pool_slot_is_next(&s->pool, mbuf), 0)) {
-        if (!dpdk_pool_is_scratch(&s->pool, mbuf)) {
-            return false;
-        }
-        refusal = judge(s, mbuf, NULL, &place, &said);
-        intake_drop(s->plan, writer, refusal, &said);
-        return give_up(s, mbuf, RING_LOSS_RING_FULL, 0, tai_ns);
-    }
-    refusal = judge(s, mbuf, ring_payload_at(&writer->view, writer->next), &place, &said);
-    if (__builtin_expect(mbuf->nb_segs > 1, 0)) {
-        return give_up(s, mbuf, intake_loss(refusal), intake_refuse(s->plan, writer, refusal), tai_ns);
-    }
-    intake_commit(s->plan, writer, refusal, &said, place.payload_bytes, tai_ns, false);
-    return true;
-}
-
-uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
-{
-    struct rte_mbuf *mbufs[DPDK_BURST];
-    struct dpdk_source *s = source;
-    if (__builtin_expect(s->disordered != 0, 0)) {
-        return 0;
-    }
-    if (__builtin_expect(s->writer->owes, 0)) {
-        (void)ring_writer_pay_gap(s->writer, tai_ns);
-    }
-    uint16_t count = rte_eth_rx_burst(s->port, s->queue, mbufs, DPDK_BURST);
-    for (uint16_t i = 0; i < count; i++) {
-        if (__builtin_expect(!take(s, mbufs[i], tai_ns), 0)) {
-            s->disordered = 1;
-            ring_count_set(&s->writer->view.header->ledger.is_open, 0);
-            break;
-        }
-    }
-    if (count > 0) {
-        ring_writer_publish(s->writer);
-    }
-    return count;
 }
 
 static void look_at_link(struct dpdk_source *s)

@@ -21,6 +21,7 @@ struct dpdk_source {
     const struct source_plan *plan;
     struct ring_writer *writer;
     struct dpdk_pool pool;
+    uint32_t headers; /* bytes expected in front of the payload */
     uint16_t port;
     uint16_t queue;
     bool is_up;          /* the link, as last seen */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -46,27 +47,27 @@ __attribute__((format(printf, 2, 3))) static void add(struct arguments *a, const
 
 static uint64_t free_huge_pages(void)
 {
-    unsigned long long pages = 0;
+    char text[32] = "";
     FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%llu", &pages) != 1) {
-            pages = 0;
-        }
-        fclose(file);
+    if (file == NULL) {
+        return 0;
     }
-    return pages;
+    char *line = fgets(text, sizeof(text), file);
+    fclose(file);
+    return line != NULL ? strtoull(line, NULL, 10) : 0;
 }
 
 /* "0000:03:00.0": a device by its place on the PCI bus; everything else is a virtual device's arguments. */
 static bool is_pci(const char *port)
 {
-    unsigned domain;
-    unsigned bus;
-    unsigned slot;
-    unsigned function;
-    int n = 0;
-    return sscanf(port, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &n) == 4 &&
-           (port[n] == 0 || port[n] == ',');
+    const char *digits = "0123456789abcdefABCDEF";
+    const char *pattern = "hhhh:hh:hh.h";
+    for (; *pattern != 0; pattern++, port++) {
+        if (*port == 0 || (*pattern == 'h' ? strchr(digits, *port) == NULL : *port != *pattern)) {
+            return false;
+        }
+    }
+    return *port == 0 || *port == ',';
 }
 
 /* A port that several sources name is one port. */
@@ -109,6 +110,7 @@ static void add_memory(struct arguments *a, const struct worker_plan *plan)
     if (free_huge_pages() * HUGE_PAGE_KB < (uint64_t)memory_mb * 1024) {
         add(a, "--no-huge");
         add(a, "--no-shconf");
+        add(a, "--file-prefix=sluice-%d", (int)getpid());
         memory_note =
             "no huge pages free for DPDK's own memory: it lies on 4 KiB pages, which costs TLB misses; frames "
             "are not concerned (raise /proc/sys/vm/nr_hugepages)";
@@ -229,6 +231,7 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
             "worker %s)",
             rte_strerror(rte_errno), plan->name);
     }
+    (void)rmdir(rte_eal_get_runtime_dir()); /* empty: EAL makes it even if it keeps nothing there */
     dpdk->started = true;
     return find_ports(plan, err);
 }

@@ -1,6 +1,7 @@
 #include "net/dpdk_pool.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,9 +197,10 @@ int dpdk_pool_create(struct dpdk_pool *pool, const char *name, struct ring_write
     *pool = (struct dpdk_pool){.writer = writer, .shift = shift};
     pool->frame_bytes = room > UINT16_MAX - RTE_PKTMBUF_HEADROOM ? UINT16_MAX - RTE_PKTMBUF_HEADROOM : room;
     if (4 * positions > writer->view.slot_count) {
-        return error_set(
-            err, -EINVAL, "a ring of %llu slots is too small for a port of %u descriptors, which needs %llu",
-            (unsigned long long)writer->view.slot_count, descriptors, (unsigned long long)(4 * positions));
+        return error_set(err, -EINVAL,
+                         "a ring of %" PRIu64
+                         " slots is too small for a port of %u descriptors, which needs %" PRIu64,
+                         writer->view.slot_count, descriptors, 4 * positions);
     }
     pool->mask = positions - 1;
     pool->ahead = positions;

@@ -25,14 +25,16 @@
 #define RECEIVE_DEPTH   64u
 #define LOOK_NS         (20 * CLOCK_NS_PER_MS)
 #define RETRY_NS        (50 * CLOCK_NS_PER_MS)
+#define REVIVE_NS       (300 * CLOCK_NS_PER_MS) /* a vain try takes some 50 ms, in which nothing is sent */
 #define SAY_AFTER_NS    (500 * CLOCK_NS_PER_MS)
 
 struct dpdk_send {
     uint16_t id;
     bool started;
+    bool was_down; /* until a frame is taken again */
     struct rte_mempool *pool, *receive_pool;
     struct rte_mbuf *batch[DPDK_SEND_BATCH_MAX];
-    uint64_t looked_ns;
+    uint64_t look_ns; /* when the link is looked at again */
     struct dpdk_send_counts counts;
     struct dpdk_send_spec spec;
     char about[128];
@@ -408,6 +410,10 @@ uint32_t dpdk_send_burst(struct dpdk_send *port, const uint32_t *bytes, uint32_t
     uint16_t n = port->started ? rte_eth_tx_burst(port->id, 0, port->batch + from, (uint16_t)(count - from)) : 0;
     port->counts.sent += n;
     port->counts.full += n == 0;
+    if (n > 0 && port->was_down) {
+        port->was_down = false;
+        port->counts.reconnects++;
+    }
     return n;
 }
 
@@ -418,16 +424,21 @@ void dpdk_send_release(struct dpdk_send *port, uint32_t from, uint32_t count)
 
 void dpdk_send_revive(struct dpdk_send *port, uint64_t now_ns)
 {
-    if (clock_elapsed_ns(port->looked_ns, now_ns) < LOOK_NS) {
+    char *text = NULL;
+    size_t bytes = 0;
+    if (now_ns < port->look_ns) {
         return;
     }
-    port->looked_ns = now_ns;
-    if (is_up(port)) {
+    port->look_ns = now_ns + LOOK_NS;
+    if (port->started && is_up(port)) {
         return;
     }
+    FILE *log = open_log(&text, &bytes); /* each vain try is an error to the driver */
     if (port->started) {
         rte_eth_dev_stop(port->id);
     }
     port->started = rte_eth_dev_start(port->id) == 0;
-    port->counts.reconnects += port->started;
+    port->was_down = true;
+    close_log(log, &text, 0);
+    port->look_ns = now_ns + REVIVE_NS;
 }

@@ -180,8 +180,7 @@ static bool number_spead(const struct format_spec *format, const struct spead_it
                          struct format_frame *frame)
 {
     uint32_t heap = format->heap_bytes;
-    if (items->offset >= heap || items->payload == 0 || items->payload > heap - items->offset ||
-        (items->length != 0 && items->length != heap)) {
+    if (items->offset >= heap || items->payload == 0 || (items->length != 0 && items->length != heap)) {
         return false;
     }
     uint32_t offset = (uint32_t)items->offset;

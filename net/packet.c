@@ -102,12 +102,10 @@ static bool ports_match(const struct packet_filter *filter, const uint8_t *udp)
            ((filter->match & PACKET_MATCH_FROM_PORT) == 0 || load16(udp) == filter->from_port);
 }
 
-/* Everything behind the IP header, which is whole and right. `bytes`: what IP says it carries. */
+/* Everything behind the IP header, which is whole and right; the UDP header is there. `bytes`: what IP says it
+ * carries. */
 static enum ring_refusal judge_udp(const uint8_t *ip, const uint8_t *udp, uint32_t bytes, uint32_t checks)
 {
-    if (unlikely(bytes < UDP_BYTES)) {
-        return RING_REFUSED_SYNTAX;
-    }
     uint32_t udp_bytes = load16(udp + 4);
     if (unlikely(udp_bytes < UDP_BYTES || udp_bytes > bytes)) {
         return RING_REFUSED_SYNTAX;

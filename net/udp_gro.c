@@ -72,9 +72,8 @@ static bool take_one(struct udp_source *s, const struct udp_head *head, const ui
 
 /* The kernel counts pieces that it dropped, not datagrams: each is taken for one as large as the largest so far, or
  * the sender would be blamed for what was lost here. */
-static void begin_piece(struct udp_source *s, const struct udp_head *head, uint32_t datagrams)
+static void count_drops(struct udp_source *s, const struct udp_head *head, uint32_t datagrams)
 {
-    s->gro.begun = true;
     s->gro.largest = s->gro.largest > datagrams ? s->gro.largest : datagrams;
     udp_head_explain(head, &s->plan->sequence, &s->writer->view.header->ledger, s->gro.largest, &s->kernel_drops);
 }
@@ -89,9 +88,7 @@ static bool take_piece(struct udp_source *s, uint64_t tai_ns)
     udp_head_read(&s->plan->udp, at, piece->result, UDP_GRO_TOLD_BYTES, &head);
     uint32_t total = head.payload_bytes < UDP_GRO_PAYLOAD_BYTES ? head.payload_bytes : UDP_GRO_PAYLOAD_BYTES;
     uint32_t each = head.segment_bytes != 0 && head.segment_bytes < total ? head.segment_bytes : total;
-    if (!gro->begun) {
-        begin_piece(s, &head, each != 0 ? (total - 1) / each + 1 : 1);
-    }
+    count_drops(s, &head, each != 0 ? (total - 1) / each + 1 : 1);
     do {
         uint32_t left = total - gro->taken_bytes;
         uint32_t bytes = left < each ? left : each;
@@ -112,7 +109,6 @@ static void take_pieces(struct udp_source *s, uint64_t tai_ns)
         gro->first = (gro->first + 1) % UDP_GRO_BUFFERS;
         gro->count--;
         gro->taken_bytes = 0;
-        gro->begun = false;
     }
 }
 

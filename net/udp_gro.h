@@ -37,7 +37,6 @@ struct udp_gro {
     uint32_t first;
     uint32_t count;
     uint32_t taken_bytes; /* of the first one */
-    bool begun;           /* the first one's head has been looked at */
     uint32_t largest;     /* datagrams of the largest piece so far */
     uint32_t publish_at;  /* frames committed before they are published, at most */
     uint64_t reported;    /* position up to which frames were reported by udp_flush */

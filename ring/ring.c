@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define POSITION_MAX (UINT64_C(1) << 62) /* at 1e9 frames/s after 146 years */
+
 static bool power_of_two(uint64_t n)
 {
     return n != 0 && (n & (n - 1)) == 0;
@@ -154,6 +156,19 @@ void ring_orders_create(void *base, uint32_t gates)
     orders->version = RING_LAYOUT_VERSION;
     orders->gates = gates;
     __atomic_store_n(&orders->magic, RING_ORDERS_MAGIC, __ATOMIC_RELEASE);
+}
+
+int ring_check_progress(const struct ring_view *view, uint64_t published, uint64_t position, uint64_t claimed,
+                        struct error *err)
+{
+    if (published <= POSITION_MAX && (claimed <= position || claimed - position <= view->slot_count)) {
+        return 0;
+    }
+    return error_set(err, -EPROTO,
+                     "ring was left at position %" PRIu64 " with claims up to %" PRIu64
+                     ", where no writer can have come to (%" PRIu64
+                     " slots); it was overwritten: restart the server",
+                     position, claimed, view->slot_count);
 }
 
 int ring_orders_check(const void *base, size_t bytes, struct error *err)

@@ -49,6 +49,11 @@ struct ring_view {
  * of a read-only map; then only readers may use it. 0 or -EPROTO with the field that is wrong. */
 int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *err);
 
+/* Whether a writer can have left the ring so: published up to here, its sequence words up to `position`, claimed up
+ * to there. 0, or -EPROTO: the memory was overwritten. */
+int ring_check_progress(const struct ring_view *view, uint64_t published, uint64_t position, uint64_t claimed,
+                        struct error *err);
+
 static inline const struct ring_channel *ring_channels(const struct ring_view *view)
 {
     return (const struct ring_channel *)((const uint8_t *)view->header + RING_HEADER_BYTES);

@@ -1,13 +1,10 @@
 #include "ring/writer.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #define CLAIM_CHUNK_MAX  256u
 #define SETTLE_PART      4u /* of the ring: a mark, and what is published and committed since, lie within one ring */
-#define CLAIM_CHUNK_PART 16u                 /* of the ring: what is claimed is lost to observers */
-#define POSITION_MAX     (UINT64_C(1) << 62) /* at 1e9 frames/s after 146 years */
+#define CLAIM_CHUNK_PART 16u /* of the ring: what is claimed is lost to observers */
 
 /* A writer killed between the ledger and the publish has counted frames that nobody will ever see. What is in the
  * ring decides: delivered is set right by the descriptors behind the last settled position, the rest goes to
@@ -67,12 +64,9 @@ int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uin
     uint64_t published = ring_published_now(view.header);
     uint64_t position = find_position(&view, published);
     uint64_t claimed = __atomic_load_n(&progress->claimed, __ATOMIC_ACQUIRE);
-    if (published > POSITION_MAX || (claimed > position && claimed - position > view.slot_count)) {
-        return error_set(err, -EPROTO,
-                         "ring was left at position %" PRIu64 " with claims up to %" PRIu64
-                         ", where no writer can have come to (%" PRIu64 " slots); it was overwritten: restart the "
-                         "server",
-                         position, claimed, view.slot_count);
+    code = ring_check_progress(&view, published, position, claimed, err);
+    if (code != 0) {
+        return code;
     }
     uint64_t chunk = view.slot_count / CLAIM_CHUNK_PART;
     *writer = (struct ring_writer){.view = view,

@@ -40,3 +40,20 @@ Test(gaps, cover_is_cut_and_counts_what_overlaps_once)
     cr_assert_eq(gaps_cover(both, 2, 2900, 5100), 600 + 100);
     cr_assert_eq(gaps_cover(both, 2, 3500, 5000), 0);
 }
+
+/* A run of minutes has more gaps than the record has places: the long ones, which make a decision late, are all
+ * kept. */
+Test(gaps, a_full_record_keeps_the_long_ones)
+{
+    const struct gaps *one[] = {&a};
+    uint64_t at = 1000;
+    begin(&a);
+    for (uint64_t i = 0; i < 2 * GAPS_MAX; i++, at += 10000) {
+        gaps_note(&a, at, at + 101);
+    }
+    gaps_note(&a, at, at + 100 * GAPS_LONG + 1);
+    cr_assert_eq(a.count, 2 * GAPS_MAX + 1);
+    cr_assert_eq(gaps_cover(one, 1, at, at + 10000), 100 * GAPS_LONG + 1);
+    cr_assert_eq(gaps_cover(one, 1, 1000, 2000), 101);
+    cr_assert_eq(gaps_longer(&a, 0), 2 * GAPS_MAX + 1);
+}

@@ -563,6 +563,7 @@ Test(sequence, a_heartbeat_across_wrap_and_window)
     cr_assert_eq(track(9).lost_before, 0);
     cr_assert_eq(heartbeat(10 + 64).lost_before, 64);
     cr_assert_eq(track(9).verdict, SEQUENCE_LATE, "its place in the window is gone");
+    cr_assert_eq(track(73).verdict, SEQUENCE_REORDERED, "nothing in the window has come");
     cr_assert_eq(track(10).verdict, SEQUENCE_REORDERED);
 }
 

@@ -360,3 +360,76 @@ Test(streams, a_lost_tail_is_known_by_the_last_word)
         check(&mix, 60 + kind);
     }
 }
+
+static void open_sluice_ring(void)
+{
+    struct ring_spec spec = temporary_spec(256, 256, 64);
+    struct error err;
+    temporary_ring_create(&ring, &spec);
+    cr_assert_eq(ring_reader_attach(&reader, ring.segment.base, ring.segment.bytes, SLUICE_NEWEST, &err), 0);
+    plan_stream(FORMAT_SLUICE);
+    plan.format.match_stream = 1;
+}
+
+static struct sluice_frame take_one(uint64_t sequence, uint32_t stream_id, uint32_t flags, bool room)
+{
+    uint8_t bytes[PAYLOAD] = {0};
+    struct format_frame frame;
+    struct sluice_frame found = {0};
+    uint32_t payload_bytes = flags == 0 ? PAYLOAD - FORMAT_SLUICE_BYTES : 0;
+    uint32_t count = FORMAT_SLUICE_BYTES + payload_bytes;
+    format_write_sluice(
+        bytes, &(struct format_sluice){
+                   .sequence = sequence, .stream_id = stream_id, .payload_bytes = payload_bytes, .flags = flags});
+    enum ring_refusal refusal = intake_judge(&plan, bytes, count, ring.writer.view.payload_bytes, &frame);
+    if (!room) {
+        intake_drop(&plan, &ring.writer, refusal, &frame);
+        return found;
+    }
+    memcpy(ring_writer_reserve(&ring.writer), bytes, count);
+    intake_commit(&plan, &ring.writer, refusal, &frame, count, 1000, false);
+    ring_writer_publish(&ring.writer);
+    cr_assert_eq(ring_reader_next(&reader, &found), 1);
+    return found;
+}
+
+Test(streams, another_stream_s_frames_are_no_loss_and_explain_none)
+{
+    open_sluice_ring();
+    struct ring_ledger *ledger = &temporary_header(&ring)->ledger;
+    (void)take_one(1, 0, 0, true);
+    struct sluice_frame frame = take_one(77, 5, 0, true);
+    cr_assert_eq(frame.flags, SLUICE_FRAME_GAP);
+    cr_assert_eq(frame.lost_before, 0);
+    cr_assert_eq(ledger->refused[RING_REFUSED_STRANGER], 1);
+    frame = take_one(3, 0, 0, true);
+    cr_assert_eq(frame.lost_before, 1);
+    cr_assert_eq(frame.cause, RING_LOSS_SENDER);
+    take_one(78, 5, 0, false);
+    cr_assert_eq(ledger->refused[RING_REFUSED_STRANGER], 2);
+    cr_assert_not(ring.writer.owes);
+    temporary_ring_destroy(&ring);
+}
+
+Test(streams, a_heartbeat_without_room_is_not_missed)
+{
+    open_sluice_ring();
+    struct ring_ledger *ledger = &temporary_header(&ring)->ledger;
+    (void)take_one(1, 0, 0, true);
+    take_one(4, 0, FORMAT_SLUICE_HEARTBEAT, false);
+    cr_assert_not(ring.writer.owes);
+    take_one(2, 0, 0, false);
+    cr_assert_eq(ring.writer.owed_count, 1);
+    cr_assert(ring_writer_pay_gap(&ring.writer, 1000));
+    struct sluice_frame frame;
+    cr_assert_eq(ring_reader_next(&reader, &frame), 1);
+    cr_assert_eq(frame.lost_before, 1, "the record of what was dropped");
+    frame = take_one(5, 0, FORMAT_SLUICE_HEARTBEAT, true);
+    cr_assert_eq(frame.lost_before, 2, "of three missing, one has been told");
+    cr_assert_eq(frame.cause, RING_LOSS_RING_FULL);
+    cr_assert_eq(ledger->sent, 4);
+    cr_assert_eq(ledger->lost[RING_LOSS_RING_FULL], 1);
+    cr_assert_eq(ledger->lost[RING_LOSS_SENDER], 2);
+    cr_assert_eq(ring_ledger_residual(ledger), 0);
+    temporary_ring_destroy(&ring);
+}

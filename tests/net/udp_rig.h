@@ -110,6 +110,7 @@ static inline void pump_once(void)
         }
         cr_assert_eq(event.user & ~UDP_SCRATCH_USER, 9);
         udp_complete(&rig.source, &event, 12345);
+        cr_assert_leq(rig.ring.writer.claimed - rig.ring.writer.published, SLOTS / 2); /* ring_writer_claim */
     }
     (void)udp_flush(&rig.source, 12345);
 }

@@ -357,7 +357,8 @@ Test(writer, the_slots_as_memory_for_a_device)
     static const struct {
         uint64_t slots;
         uint32_t slot_bytes, payload_offset, channels;
-    } geometry[] = {{16, 64, 32, 0}, {64, 2048, 128, 1}, {32, 65536, 256, 64}, {4096, 192, 64, 7}, {64, 2048, 320, 0}};
+    } geometry[] = {
+        {16, 64, 32, 0}, {64, 2048, 128, 1}, {32, 65536, 256, 64}, {4096, 192, 64, 7}, {64, 2048, 320, 0}};
     static struct ring_channel channels[RING_CHANNELS_MAX];
     for (size_t i = 0; i < RING_CHANNELS_MAX; i++) {
         channels[i] = (struct ring_channel){.name = "c", .unit = "u", .type = RING_TYPE_U8, .scale = 1};

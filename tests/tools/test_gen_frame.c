@@ -44,8 +44,7 @@ static struct frame_spec spec_of(void)
     return spec;
 }
 
-static struct writer writer_of(const struct frame_head *head, enum writer_format format,
-                               enum writer_content content)
+static struct writer writer_of(struct frame_head *head, enum writer_format format, enum writer_content content)
 {
     struct writer writer;
     struct writer_spec spec = {.format = format, .content = content, .seed = SEED, .stream = 3, .head = head};

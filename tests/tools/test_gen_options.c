@@ -7,12 +7,14 @@
 
 #define WORDS_MAX 64
 
-/* Words at blanks; the text lives on, because options point into it. */
+/* Words at blanks; the text lives on until the next line, because options point into it. */
 static int parse(struct options *options, const char *line, struct error *err)
 {
-    char *words[WORDS_MAX] = {strdup("sluice-gen")};
+    static char self[] = "sluice-gen";
+    static char text[1024];
+    char *words[WORDS_MAX] = {self};
     int n = 1;
-    char *text = strdup(line);
+    snprintf(text, sizeof(text), "%s", line);
     char *rest = NULL;
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         words[n++] = word;

@@ -14,7 +14,6 @@
 
 typedef uint64_t sum_v4 __attribute__((vector_size(32), aligned(1), may_alias));
 
-/* In halves of 32 bits, so that 64-bit sums cannot overflow; the order of bytes does not matter to such a sum. */
 __attribute__((always_inline)) static inline uint64_t sum_body(const uint8_t *bytes, uint32_t count)
 {
     const sum_v4 low = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
@@ -27,15 +26,7 @@ __attribute__((always_inline)) static inline uint64_t sum_body(const uint8_t *by
         b += *from >> 32;
     }
     a += b;
-    uint64_t sum = a[0] + a[1] + a[2] + a[3];
-    for (; i + 4 <= count; i += 4) {
-        uint32_t word;
-        memcpy(&word, bytes + i, 4);
-        sum += word;
-    }
-    uint32_t rest = 0; /* as if zeros followed */
-    memcpy(&rest, bytes + i, count - i);
-    return sum + rest;
+    return a[0] + a[1] + a[2] + a[3] + frame_sum_short(bytes + i, count - i);
 }
 
 #if defined(__x86_64__)
@@ -45,10 +36,10 @@ __attribute__((target("avx2"))) static uint64_t sum_avx2(const uint8_t *bytes, u
 }
 #endif
 
-uint64_t frame_sum(const uint8_t *bytes, uint32_t count)
+uint64_t frame_sum_long(const uint8_t *bytes, uint32_t count)
 {
 #if defined(__x86_64__)
-    if (count >= 128 && __builtin_cpu_supports("avx2")) {
+    if (__builtin_cpu_supports("avx2")) {
         return sum_avx2(bytes, count);
     }
 #endif
@@ -82,6 +73,7 @@ static void init_ip(struct frame_head *head, const struct frame_spec *spec)
     head->ip_at = head->count;
     head->count += IP_BYTES + UDP_BYTES;
     head->checksum = spec->checksum;
+    head->payload_bytes = UINT32_MAX;
     head->ip_sum = frame_fold(frame_sum(ip, IP_BYTES));
     head->pseudo_sum = frame_fold(frame_sum(ip + 12, 8) + frame_sum(udp, 4) + htons(PROTOCOL_UDP));
 }
@@ -104,26 +96,31 @@ void frame_head_init(struct frame_head *head, const struct frame_spec *spec)
     }
 }
 
-void frame_head_write(const struct frame_head *head, uint8_t *to, uint32_t payload_bytes, uint64_t payload_sum)
+/* Mostly all frames have one size: what follows from it is worked out once. */
+static void set_lengths(struct frame_head *head, uint32_t payload_bytes)
 {
+    uint8_t *ip = head->bytes + head->ip_at;
+    uint32_t udp_bytes = UDP_BYTES + payload_bytes;
+    head->payload_bytes = payload_bytes;
+    put16(ip + 2, IP_BYTES + udp_bytes);
+    put_sum(ip + 10, (uint16_t)~frame_fold((uint64_t)head->ip_sum + htons((uint16_t)(IP_BYTES + udp_bytes))));
+    put16(ip + IP_BYTES + 4, udp_bytes);
+    /* The length counts twice: in the pseudo header and in the UDP header. */
+    head->udp_sum = head->pseudo_sum + 2u * htons((uint16_t)udp_bytes);
+}
+
+void frame_head_write(struct frame_head *head, uint8_t *to, uint32_t payload_bytes, uint64_t payload_sum)
+{
+    if (head->ip_at != 0 && head->payload_bytes != payload_bytes) {
+        set_lengths(head, payload_bytes);
+    }
     if (head->count == FRAME_HEAD_USUAL) {
         memcpy(to, head->bytes, FRAME_HEAD_USUAL); /* a constant count: no call */
     } else {
         memcpy(to, head->bytes, head->count);
     }
-    if (head->ip_at == 0) {
-        return;
-    }
-    uint8_t *ip = to + head->ip_at;
-    uint8_t *udp = ip + IP_BYTES;
-    uint32_t udp_bytes = UDP_BYTES + payload_bytes;
-    put16(ip + 2, IP_BYTES + udp_bytes);
-    put_sum(ip + 10, (uint16_t)~frame_fold((uint64_t)head->ip_sum + htons((uint16_t)(IP_BYTES + udp_bytes))));
-    put16(udp + 4, udp_bytes);
     if (head->checksum) {
-        /* The length counts twice: in the pseudo header and in the UDP header. */
-        uint64_t length = htons((uint16_t)udp_bytes);
-        uint16_t sum = (uint16_t)~frame_fold((uint64_t)head->pseudo_sum + 2 * length + frame_fold(payload_sum));
-        put_sum(udp + 6, sum != 0 ? sum : 0xffff);
+        uint16_t sum = (uint16_t)~frame_fold(head->udp_sum + frame_fold(payload_sum));
+        put_sum(to + head->ip_at + IP_BYTES + 6, sum != 0 ? sum : 0xffff);
     }
 }

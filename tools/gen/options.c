@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/format.h"
-
 #define WORDS_MAX    64
 #define NAME_IS_PAST 1000 /* values of getopt_long that are a row */
 #define SECONDS_MAX  1e7
@@ -221,8 +219,7 @@ static const struct row rows[] = {
     {"stream", "N", "stream id (format sluice)", AT(stream), KIND_COUNT, PORT, 0, UINT32_MAX, 1},
     {"frames-per-second", "N", "of each thread (format vdif without a file)", AT(frames_per_second), KIND_COUNT,
      PORT, 0, 16777216, 0},
-    {"threads", "N", "that take turns (format vdif without a file)", AT(threads), KIND_COUNT, PORT, 1,
-     FORMAT_THREADS_MAX, 1},
+    {"threads", "N", "that take turns (format vdif without a file)", AT(threads), KIND_COUNT, PORT, 1, 32, 1},
     {"to-mac", "MAC", "default ff:ff:ff:ff:ff:ff", 0, KIND_OWN, PORT, 0, 0, 0, own_to_mac},
     {"from-mac", "MAC", "default: the interface's, or 02:00:00:00:00:01", 0, KIND_OWN, PORT, 0, 0, 0, own_from_mac},
     {"to-ip", "IP", "default 192.0.2.2", 0, KIND_OWN, PORT, 0, 0, 0, own_to_ip},

@@ -92,11 +92,8 @@ static void corrupt(const struct writer *writer, const struct plan_item *item, u
 }
 
 /* Where all frames have the same content its sum is taken once for each size. */
-static uint64_t content_sum(struct writer *writer, const uint8_t *content, uint32_t bytes)
+static uint64_t same_sum(struct writer *writer, const uint8_t *content, uint32_t bytes)
 {
-    if (writer->spec.content != WRITER_SAME || writer->spec.format == WRITER_FILE) {
-        return frame_sum(content, bytes);
-    }
     for (uint32_t i = 0; i < writer->sizes; i++) {
         if (writer->known[i].bytes == bytes) {
             return writer->known[i].sum;
@@ -110,9 +107,19 @@ static uint64_t content_sum(struct writer *writer, const uint8_t *content, uint3
     return sum;
 }
 
+/* Sums of parts may be added because every front has an even number of bytes. */
+static uint64_t payload_sum_of(struct writer *writer, const uint8_t *payload, uint32_t bytes)
+{
+    uint32_t front = writer->front;
+    if (writer->spec.content != WRITER_SAME || writer->spec.format == WRITER_FILE) {
+        return frame_sum(payload, bytes);
+    }
+    return frame_sum(payload, front) + same_sum(writer, payload + front, bytes - front);
+}
+
 void writer_frame(struct writer *writer, const struct plan_item *item, uint64_t tai_ns, uint8_t *room)
 {
-    const struct frame_head *head = writer->spec.head;
+    struct frame_head *head = writer->spec.head;
     uint8_t *payload = room + writer_head_bytes(writer);
     uint32_t front = writer->front;
     if (writer->spec.format == WRITER_FILE) {
@@ -124,11 +131,8 @@ void writer_frame(struct writer *writer, const struct plan_item *item, uint64_t 
         }
     }
     if (head != NULL) {
-        uint64_t sum = 0;
-        if (head->checksum) {
-            sum = frame_sum(payload, front) + content_sum(writer, payload + front, item->bytes - front);
-        }
-        frame_head_write(head, room, item->bytes, sum);
+        frame_head_write(head, room, item->bytes,
+                         head->checksum ? payload_sum_of(writer, payload, item->bytes) : 0);
     }
     if (item->corrupt) {
         corrupt(writer, item, payload);

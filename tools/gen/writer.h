@@ -30,7 +30,7 @@ struct writer_spec {
     uint64_t seed;
     uint32_t stream;
     uint32_t frames_per_second, threads; /* WRITER_VDIF: of each thread; threads 0 .. threads - 1 take turns */
-    const struct frame_head *head;       /* NULL: the kernel writes it, or the recording has it */
+    struct frame_head *head;             /* NULL: the kernel writes it, or the recording has it */
     const struct recording *recording;   /* WRITER_FILE */
     bool whole_frames;                   /* of the recording: Ethernet and all */
 };

@@ -1,0 +1,16 @@
+/* sluice-bench net: packets from a wire into a ring: the highest rate without loss. */
+#include "bench/bench.h"
+#include "bench/options.h"
+#include "bench/report_net.h"
+
+static void fill(struct plan *plan, const struct environment *environment, const struct bench_options *options)
+{
+    plan_net(plan, environment, options->seconds, options->only);
+}
+
+int bench_net(int argc, char **argv)
+{
+    static const struct bench_question question = {
+        .name = "net", .runs = 1, .fill = fill, .ends = REPORT_NET_ENDS, .table = report_net_table};
+    return bench_ask(&question, argc, argv);
+}

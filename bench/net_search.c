@@ -1,0 +1,213 @@
+/* A trial offers frames at a rate for --seconds; it is good if every frame was taken, nothing else counts. The rate
+ * is then halved in on. A loss that a stall of a core explains says nothing about the receiver: that trial is made
+ * again, a few times. */
+#include "bench/net_search.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/measure.h"
+#include "bench/net_generator.h"
+#include "bench/net_process.h"
+#include "bench/net_reader.h"
+#include "bench/net_rig.h"
+#include "bench/net_watch.h"
+#include "bench/tsc.h"
+#include "ring/ledger.h"
+
+#define STEPS         7
+#define CLOSE         0.02 /* of the rate: near enough */
+#define BEGIN_SHARE   0.95 /* of what was taken when more was offered than could be */
+#define SHORT_SHARE   0.97 /* a generator that reaches less of what it was asked for does not reach more either */
+#define REPEATS_MAX   3u   /* of one trial .. */
+#define REPEATS_ALL   8u   /* .. and of a search, so that it ends */
+#define STALLED_SHARE 0.05 /* of a trial: it does not show what the generator can */
+#define DRAIN_NS      (120 * CLOCK_NS_PER_MS) /* without a frame: nothing follows */
+#define STALLED_NS    (20 * CLOCK_NS_PER_MS)
+#define CATCH_UP_US   1000.0 /* a generator that was stalled makes up for as much, back to back */
+#define EXPLAIN_SHARE 0.5    /* of the wire's buffers, which are not empty when a stall begins */
+
+struct search {
+    struct net_rig rig;
+    struct net_watch watch;
+    double seconds;
+    struct outcome *outcome;
+};
+
+struct trial {
+    struct net_sent sent;
+    uint64_t taken;
+    struct net_read read;
+    double longest_us; /* stall of either core */
+    double stall_us;   /* that the wire's buffers had to bridge */
+};
+
+/* A receiver that has not finished a round for so long does not run at the moment: it will yet take some. */
+static bool is_stalled(const struct net_rig *rig)
+{
+    uint64_t beat_ns = __atomic_load_n(net_rig_heartbeat(rig), __ATOMIC_RELAXED);
+    uint64_t now_ns = clock_monotonic_ns();
+    return beat_ns != 0 && now_ns > beat_ns && now_ns - beat_ns > STALLED_NS;
+}
+
+/* Until all are there, or none has come for a while. */
+static uint64_t drain(const struct net_rig *rig, uint64_t before, uint64_t wanted)
+{
+    uint64_t taken = net_rig_taken(rig) - before;
+    uint64_t from_ns = clock_monotonic_ns();
+    uint64_t moved_ns = from_ns;
+    while (taken < wanted && clock_monotonic_ns() - moved_ns < DRAIN_NS) {
+        net_rest_us(500);
+        uint64_t now = net_rig_taken(rig) - before;
+        if (now != taken || (is_stalled(rig) && clock_monotonic_ns() - from_ns < NET_PATIENCE_NS)) {
+            moved_ns = clock_monotonic_ns();
+        }
+        taken = now;
+    }
+    return taken;
+}
+
+/* What the ring itself has to say against it. */
+static int check_ledger(const struct net_rig *rig, struct error *err)
+{
+    const struct ring_ledger *ledger = &rig->header->ledger;
+    int64_t residual = ring_ledger_residual(ledger);
+    if (residual != 0 || ledger->duplicated != 0) {
+        return error_set(err, -EPROTO,
+                         "the ledger does not balance: residual %" PRId64 ", duplicated %" PRIu64
+                         "; expected 0 of both",
+                         residual, ledger->duplicated);
+    }
+    return 0;
+}
+
+static int try(struct search *s, double rate_hz, struct trial *trial, struct error *err)
+{
+    uint64_t before = net_rig_taken(&s->rig);
+    *trial = (struct trial){.stall_us = 0};
+    int code = net_watch_begin(&s->watch);
+    if (code != 0) {
+        return error_set(err, code, "a thread for the stall record: %s", strerror(-code));
+    }
+    code = net_generator_run(s->rig.generator, rate_hz, s->seconds, &trial->sent, err);
+    net_watch_end(&s->watch);
+    if (code != 0) {
+        return code;
+    }
+    trial->taken = drain(&s->rig, before, trial->sent.numbers);
+    if (s->rig.reader != NULL) {
+        code = net_reader_finish(s->rig.reader, &trial->read, err);
+        code = code == 0 ? check_ledger(&s->rig, err) : code;
+    }
+    double receiver_us = net_watch_receiver_us(&s->watch);
+    double generator_us = net_watch_generator_us(&s->watch);
+    trial->longest_us = receiver_us > generator_us ? receiver_us : generator_us;
+    generator_us = generator_us > CATCH_UP_US ? CATCH_UP_US : generator_us;
+    trial->stall_us = receiver_us > generator_us ? receiver_us : generator_us;
+    s->outcome->stall_us = trial->longest_us > s->outcome->stall_us ? trial->longest_us : s->outcome->stall_us;
+    s->outcome->frames += trial->read.frames;
+    s->outcome->wrong += trial->read.wrong;
+    s->outcome->values[NET_TRIALS]++;
+    return code == 0 ? net_rig_alive(&s->rig, err) : code;
+}
+
+static bool lost_some(const struct trial *trial)
+{
+    return trial->taken < trial->sent.numbers || trial->read.lost > 0;
+}
+
+/* More frames came during the longest stall than the wire's buffers hold beside what is in them. */
+static bool is_explained(const struct search *s, const struct trial *trial)
+{
+    return trial->stall_us * 1e-6 * trial->sent.rate_hz > EXPLAIN_SHARE * s->rig.buffer_frames;
+}
+
+static int try_again(struct search *s, double rate_hz, struct trial *trial, struct error *err)
+{
+    for (uint32_t i = 0;; i++) {
+        int code = try(s, rate_hz, trial, err);
+        if (code != 0 || i == REPEATS_MAX || s->outcome->values[NET_REPEATED] >= REPEATS_ALL || !lost_some(trial) ||
+            !is_explained(s, trial)) {
+            return code;
+        }
+        s->outcome->values[NET_REPEATED]++;
+    }
+}
+
+/* As fast as the generator can, in a trial without a long stall if there is one. */
+static int try_most(struct search *s, struct trial *best, struct error *err)
+{
+    struct trial trial;
+    *best = (struct trial){.taken = 0};
+    for (uint32_t i = 0; i <= REPEATS_MAX; i++) {
+        int code = try(s, 0, &trial, err);
+        if (code != 0) {
+            return code;
+        }
+        if (i == 0 || (trial.taken > 0 && trial.sent.rate_hz > best->sent.rate_hz)) {
+            *best = trial;
+        }
+        if (trial.taken > 0 && trial.longest_us * 1e-6 < STALLED_SHARE * s->seconds) {
+            break;
+        }
+    }
+    return best->sent.numbers > 0 && best->taken > 0
+               ? 0
+               : error_set(err, -EIO,
+                           "nothing came: %" PRIu64 " frames were offered, %" PRIu64
+                           " of them not taken by the port",
+                           best->sent.numbers, best->sent.dropped);
+}
+
+static int search(struct search *s, struct error *err)
+{
+    struct trial trial;
+    double *values = s->outcome->values;
+    int code = try_most(s, &trial, err);
+    if (code != 0) {
+        return code;
+    }
+    values[NET_OFFERED] = trial.sent.rate_hz;
+    double low = lost_some(&trial) ? 0 : trial.sent.rate_hz;
+    double high = trial.sent.rate_hz;
+    double rate = high * (double)trial.taken / (double)trial.sent.numbers * BEGIN_SHARE;
+    for (int i = 0; i < STEPS && high - low > CLOSE * high; i++) {
+        code = try_again(s, rate, &trial, err);
+        if (code != 0) {
+            return code;
+        }
+        if (lost_some(&trial)) {
+            high = rate;
+        } else {
+            low = trial.sent.rate_hz > low ? trial.sent.rate_hz : low;
+            high = trial.sent.rate_hz < SHORT_SHARE * rate ? rate : high;
+        }
+        rate = (low + high) / 2;
+    }
+    values[NET_LOSS_FREE] = low;
+    return 0;
+}
+
+void measure_net(const struct question *question, struct outcome *outcome)
+{
+    static struct search s; /* its records are too large for a stack */
+    s.rig.path = question->net;
+    s.rig.size_bytes = question->spec.size_bytes;
+    s.rig.receiver_core = question->cores[0];
+    s.rig.generator_core = question->cores[1];
+    s.rig.reader_core = question->cores[question->core_count > 2 ? 2 : 1];
+    s.seconds = question->seconds;
+    s.outcome = outcome;
+    payload_init();
+    (void)tsc_per_ns();
+    outcome->stall_us = 0;
+    outcome->code = net_rig_open(&s.rig, &outcome->err);
+    if (outcome->code == 0) {
+        s.watch.heartbeat_ns = net_rig_heartbeat(&s.rig);
+        s.watch.core = s.rig.generator_core;
+        outcome->code = search(&s, &outcome->err);
+    }
+    net_rig_close(&s.rig);
+}

@@ -1,0 +1,47 @@
+#include "bench/report_net.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "bench/net_search.h"
+
+#define LIMIT_SHARE 0.97 /* of what the generator can offer: the path might do more */
+
+static const char *ratio(double value, char text[16])
+{
+    snprintf(text, 16, isfinite(value) ? "%.2f" : "-", value);
+    return text;
+}
+
+static void print_case(const struct row *rows, FILE *to)
+{
+    const struct row *r = &rows[NET_LOSS_FREE];
+    char floor[16];
+    char peer[16];
+    bool limited = r->median >= LIMIT_SHARE * rows[NET_OFFERED].median;
+    fprintf(to, "%-22s %6u %s%9.4g %9.4g %9.4g %7s %7s %8.0f %7.0f %8.0f %12" PRIu64 "%s%s\n", r->variant,
+            r->size_bytes, limited ? ">" : " ", r->median, r->median * r->size_bytes * 8e-3,
+            rows[NET_OFFERED].median, ratio(r->floor_ratio, floor), ratio(r->peer_ratio, peer),
+            rows[NET_TRIALS].median, rows[NET_REPEATED].median, r->stall_us, r->frames,
+            r->wrong > 0 ? "  WRONG FRAMES" : "", limited ? "  as much as the generator can" : "");
+}
+
+void report_net_table(const struct plan *plan, const struct report *report, FILE *to)
+{
+    report_environment(report->environment, to);
+    fprintf(
+        to,
+        "%s\nthe highest rate of which nothing was lost, by bisection; a trial that lost frames in a stall "
+        "longer than the wire's buffers last is repeated\nbytes: of a frame over memif, of a datagram's payload "
+        "over UDP on the loopback; verified: frames whose every byte the reader checked in place\n\n"
+        "%-22s %6s  %9s %9s %9s %7s %7s %8s %7s %8s %12s\n",
+        report->ends, "loss_free", "bytes", "million/s", "Gbit/s", "offered", "/floor", "/peer", "trials", "repeat",
+        "stall us", "verified");
+    for (uint32_t i = 0; i < plan->case_count; i++) {
+        const struct row *rows = &plan->rows[plan->cases[i].first_row];
+        if (rows->runs > 0) {
+            print_case(rows, to);
+        }
+    }
+    report_skipped(report, to);
+}

@@ -1,0 +1,99 @@
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "net/dpdk.h"
+#include "net/intake.h"
+
+/* What the device has verified already. */
+static uint32_t checks_of(const struct rte_mbuf *mbuf)
+{
+    uint32_t checks = 0;
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD) {
+        checks |= PACKET_IP_CHECKED;
+    }
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
+        checks |= PACKET_UDP_CHECKED;
+    }
+    return checks;
+}
+
+/* What is wrong with a received frame, whose payload is to lie at `payload`. */
+static enum ring_refusal judge(const struct dpdk_source *s, const struct rte_mbuf *mbuf, uint8_t *payload,
+                               struct intake_packet *packet)
+{
+    if (mbuf->nb_segs > 1) {
+        return RING_REFUSED_LONG; /* it did not fit one slot */
+    }
+    packet->frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+    packet->frame_bytes = mbuf->data_len;
+    packet->checks = checks_of(mbuf);
+    packet->payload = payload;
+    packet->room = s->writer->view.payload_bytes;
+    return intake_judge_packet(s->plan, packet);
+}
+
+/* What is left of a refused or dropped frame: each piece took a slot, or scratch. false: the device breaks the
+ * order.
+ */
+static bool give_up(struct dpdk_source *s, struct rte_mbuf *piece, enum ring_loss cause, uint64_t lost,
+                    uint64_t tai_ns)
+{
+    for (; piece != NULL; piece = piece->next) {
+        if (dpdk_pool_is_scratch(&s->pool, piece)) {
+            dpdk_pool_scratch_back(&s->pool, piece);
+        } else if (dpdk_pool_slot_is_next(&s->pool, piece)) {
+            (void)ring_writer_commit_gap(s->writer, cause, lost, 0, tai_ns);
+            lost = 0;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One received frame. false: the device breaks the order. */
+static bool take(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
+{
+    struct ring_writer *writer = s->writer;
+    struct intake_packet packet;
+    if (__builtin_expect(!dpdk_pool_slot_is_next(&s->pool, mbuf), 0)) {
+        if (!dpdk_pool_is_scratch(&s->pool, mbuf)) {
+            return false;
+        }
+        uint8_t *payload = rte_pktmbuf_mtod(mbuf, uint8_t *) + s->headers;
+        intake_drop(s->plan, writer, judge(s, mbuf, payload, &packet), &packet.said);
+        return give_up(s, mbuf, RING_LOSS_RING_FULL, 0, tai_ns);
+    }
+    enum ring_refusal refusal = judge(s, mbuf, ring_payload_at(&writer->view, writer->next), &packet);
+    if (__builtin_expect(mbuf->nb_segs > 1, 0)) {
+        return give_up(s, mbuf, intake_loss(refusal), intake_refuse(s->plan, writer, refusal), tai_ns);
+    }
+    intake_commit(s->plan, writer, refusal, &packet.said, packet.payload_bytes, tai_ns, false);
+    return true;
+}
+
+uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
+{
+    struct rte_mbuf *mbufs[DPDK_BURST];
+    struct dpdk_source *s = source;
+    if (__builtin_expect(s->disordered != 0, 0)) {
+        return 0;
+    }
+    if (__builtin_expect(s->writer->owes, 0)) {
+        (void)ring_writer_pay_gap(s->writer, tai_ns);
+    }
+    uint16_t count = rte_eth_rx_burst(s->port, s->queue, mbufs, DPDK_BURST);
+    for (uint16_t i = 0; i < count; i++) {
+        if (__builtin_expect(!take(s, mbufs[i], tai_ns), 0)) {
+            s->disordered = 1;
+            ring_count_set(&s->writer->view.header->ledger.is_open, 0);
+            break;
+        }
+    }
+    if (count > 0) {
+        ring_writer_publish(s->writer);
+    }
+    return count;
+}

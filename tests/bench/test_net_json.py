@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""sluice-bench net, as short as it goes: the result parses, has every row and key, every frame that was read came out
+right, and nothing is left behind, even if the bench is killed.
+
+No figure is judged. SLUICE_BIN names the folder with the programs.
+"""
+import ctypes
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build/release/bin"))
+BENCH = os.path.join(BIN, "sluice-bench")
+PATIENCE_S = 60
+PR_SET_CHILD_SUBREAPER = 36
+
+ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "siblings", "ends", "tsc_mhz",
+               "watched_s", "gaps_over_10us", "gap_us_max", "gap_share", "steal_s"}
+ROW = {"name", "variant", "size_bytes", "value", "unit", "min", "median", "max", "runs", "floor_ratio", "peer_ratio",
+       "live_ratio", "single_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified",
+       "frames_wrong", "frames_lost", "note", "pooled"}
+SIZES = [64, 512, 1500, 9000]
+VALUES = {"loss_free": "million/s", "offered_max": "million/s", "trials": "trials", "repeated": "trials"}
+VARIANTS = ["floor-memif", "sluice-memif", "sluice-memif-read", "floor-memif_zc", "sluice-memif_zc",
+            "sluice-memif_zc-read", "recvmmsg", "sluice-udp", "sluice-udp-read", "sluice-udp_gro",
+            "sluice-udp_gro-read", "af_packet-pcap", "python"]
+RUN = ["floor-memif", "sluice-memif", "sluice-memif-read", "recvmmsg", "sluice-udp_gro", "sluice-udp_gro-read"]
+
+
+def bench(*arguments):
+    return subprocess.run([BENCH, "net", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+def traces():
+    """What such programs may leave in the file system and among the kernel's abstract sockets."""
+    with open("/proc/net/unix", encoding="ascii", errors="replace") as file:
+        sockets = {line.split()[-1] for line in file if "sluice-bench-" in line}
+    return sockets | set(glob.glob("/tmp/sluice-bench-*"))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            run = bench("--seconds", "0.05", "--json", "-")
+            self.assertEqual(run.returncode, 1)
+            self.assertIn("expected two processor cores", run.stderr)
+            self.skipTest("one core: there is no result")
+        # Whatever outlives its parent becomes a child of this process.
+        self.assertEqual(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0)
+        self.before = traces()
+
+    def nothing_is_left(self):
+        end = time.monotonic() + PATIENCE_S
+        left = True
+        while left and time.monotonic() < end:
+            try:
+                left = os.waitpid(-1, os.WNOHANG) is not None
+            except ChildProcessError:
+                left = False
+            time.sleep(0.01)
+        self.assertFalse(left, "a process outlived the bench")
+        self.assertEqual(traces() - self.before, set())
+
+
+class Json(Case):
+    def test_result(self):
+        run = bench("--seconds", "0.02", "--only", ",".join(RUN), "--json", "-")
+        self.nothing_is_left()
+        self.assertEqual(run.returncode, 0, run.stderr)
+        result = json.loads(run.stdout)
+        self.assertEqual(result["bench"], "net")
+        self.assertEqual(set(result["environment"]), ENVIRONMENT)
+        self.assertIn("sluice-gen", result["environment"]["ends"])
+        rows = {(r["name"], r["variant"], r["size_bytes"]): r for r in result["rows"]}
+        self.assertEqual(len(rows), len(result["rows"]), "a row twice")
+        wanted = {(name, variant, size) for name in VALUES for variant in RUN for size in SIZES}
+        self.assertEqual(set(rows), wanted)
+        self.assertEqual(result["skipped"], [])
+        for key, row in rows.items():
+            with self.subTest(row=key):
+                self.row(row, rows)
+
+    def row(self, row, rows):
+        self.assertEqual(set(row), ROW)
+        self.assertEqual(row["unit"], VALUES[row["name"]])
+        self.assertEqual(row["runs"], 1)
+        self.assertEqual(row["value"], row["median"])
+        self.assertEqual(row["frames_wrong"], 0)
+        self.assertGreaterEqual(row["stalls_us_max"], 0)
+        self.assertGreaterEqual(row["value"], 0)
+        if row["name"] in ("offered_max", "trials"):
+            self.assertGreater(row["value"], 0)
+        if row["name"] != "loss_free":
+            return
+        if row["variant"].startswith("sluice-"):
+            self.assertGreater(row["frames_verified"], 0)
+        floor = rows["loss_free", "floor-memif" if "memif" in row["variant"] else "recvmmsg", row["size_bytes"]]
+        if floor["value"] > 0:
+            self.assertAlmostEqual(row["floor_ratio"], row["value"] / floor["value"], delta=0.01 * row["floor_ratio"])
+
+    def test_table(self):
+        run = bench("--seconds", "0.01", "--only", "python,sluice-udp-read")
+        self.nothing_is_left()
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("the receiver alone on the first core", run.stdout)
+        for size in SIZES:
+            self.assertRegex(run.stdout, rf"(?m)^python +{size} ")
+            self.assertRegex(run.stdout, rf"(?m)^sluice-udp-read +{size} ")
+
+    def test_list(self):
+        run = bench("--list")
+        self.assertEqual(run.returncode, 0)
+        listed = {tuple(line.split()[:3]) for line in run.stdout.splitlines()}
+        self.assertEqual(listed, {(n, v, str(s)) for n in VALUES for v in VARIANTS for s in SIZES})
+
+
+class Ends(Case):
+    def begun(self, seconds="60"):
+        """A bench that has its processes running."""
+        process = subprocess.Popen([BENCH, "net", "--seconds", seconds, "--only", "sluice-memif-read"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(process.stderr.close)
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            names = [self.name(pid) for pid in self.descendants(process.pid)]
+            if "sluice-dpdk" in names and "sluice-gen" in names:
+                return process
+            time.sleep(0.01)
+        process.kill()
+        self.fail("receiver and generator do not start")
+        return None
+
+    @staticmethod
+    def name(pid):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+                return file.read().strip()
+        except OSError:
+            return ""
+
+    def descendants(self, pid):
+        found = []
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                found = [int(child) for child in file.read().split()]
+        except OSError:
+            pass
+        return found + [grandchild for child in found for grandchild in self.descendants(child)]
+
+    def test_killed(self):
+        """Fault: kill -9 of the bench in a trial. Everything it started ends."""
+        process = self.begun()
+        process.kill()
+        process.wait()
+        self.nothing_is_left()
+
+    def test_receiver_killed(self):
+        """Fault: kill -9 of sluice-dpdk in the search. The bench says so, and fails."""
+        process = self.begun("1")
+        receiver = next(pid for pid in self.descendants(process.pid) if self.name(pid) == "sluice-dpdk")
+        os.kill(receiver, signal.SIGKILL)
+        said = process.stderr.read().decode()
+        self.assertEqual(process.wait(), 1)
+        self.assertIn("sluice-memif-read", said)
+        self.nothing_is_left()
+
+
+class Usage(unittest.TestCase):
+    def test_help(self):
+        run = bench("--help")
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("default 1", run.stdout)
+
+    def test_wrong_use(self):
+        for arguments in (["--seconds", "0"], ["--runs", "x"], ["--decisions", "1"], ["extra"]):
+            run = bench(*arguments)
+            self.assertEqual(run.returncode, 2, arguments)
+            self.assertNotEqual(run.stderr, "", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
