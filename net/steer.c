@@ -16,12 +16,14 @@ __asm__(".section .rodata\n"
         ".local steer_object\n"
         "steer_object:\n"
         ".incbin \"" STEER_OBJECT "\"\n"
-        ".local steer_object_end\n"
         "steer_object_end:\n"
-        ".byte 0\n"
+        ".balign 8\n"
+        ".local steer_object_bytes\n"
+        "steer_object_bytes:\n"
+        ".quad steer_object_end - steer_object\n"
         ".previous\n");
 extern const uint8_t steer_object[];
-extern const uint8_t steer_object_end[];
+extern const uint64_t steer_object_bytes;
 
 #define QUEUES_BYTES 4096u
 static_assert(STEER_QUEUES_MAX * sizeof(struct steer_queue) <= QUEUES_BYTES, "one page");
@@ -43,7 +45,7 @@ static int load_object(struct steer *steer, struct error *err)
     struct bpf_object_open_opts options = {.sz = sizeof(options), .object_name = "sluice"};
     libbpf_set_print(hear);
     complaint[0] = 0;
-    steer->object = bpf_object__open_mem(steer_object, (size_t)(steer_object_end - steer_object), &options);
+    steer->object = bpf_object__open_mem(steer_object, steer_object_bytes, &options);
     int code = steer->object == NULL ? -errno : bpf_object__load(steer->object);
     if (code == -EPERM) {
         return error_set(err, code,
