@@ -170,6 +170,12 @@ static void note_why(struct afxdp_source *s, int code)
                   "(ethtool -l %s)?",
                   s->plan->name, name, queue, name);
         break;
+    case -ENOBUFS:
+        error_set(&s->note, code,
+                  "source %s: the kernel may not pin its ring's memory for interface %s: give it CAP_IPC_LOCK or a "
+                  "larger RLIMIT_MEMLOCK",
+                  s->plan->name, name);
+        break;
     default:
         error_set(&s->note, code, "source %s: interface %s, queue %u: %s; trying again", s->plan->name, name, queue,
                   strerror(-code));
@@ -222,7 +228,7 @@ int afxdp_init(struct afxdp_source *source, const struct source_plan *plan, stru
     if (code == -EPERM || code == -EACCES) {
         return error_set(err, code,
                          "source %s: not allowed to open an AF_XDP socket on interface %s: run as root, or with "
-                         "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF",
+                         "CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON",
                          plan->name, plan->afxdp.interface);
     }
     if (code != 0) {

@@ -47,10 +47,10 @@ static int load_object(struct steer *steer, struct error *err)
     complaint[0] = 0;
     steer->object = bpf_object__open_mem(steer_object, steer_object_bytes, &options);
     int code = steer->object == NULL ? -errno : bpf_object__load(steer->object);
-    if (code == -EPERM) {
-        return error_set(err, code,
+    if (code == -EPERM || code == -EACCES) { /* the second: without CAP_PERFMON the verifier is stricter */
+        return error_set(err, -EPERM,
                          "interface %s: not allowed to load an XDP program: run as root, or with CAP_NET_RAW, "
-                         "CAP_NET_ADMIN and CAP_BPF",
+                         "CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON",
                          steer->interface);
     }
     if (code != 0) {
