@@ -170,6 +170,12 @@ static void note_why(struct afxdp_source *s, int code)
                   "(ethtool -l %s)?",
                   s->plan->name, name, queue, name);
         break;
+    case -ENOBUFS:
+        error_set(&s->note, code,
+                  "source %s: the kernel may not pin its ring's memory for interface %s: give it CAP_IPC_LOCK or a "
+                  "larger RLIMIT_MEMLOCK",
+                  s->plan->name, name);
+        break;
     default:
         error_set(&s->note, code, "source %s: interface %s, queue %u: %s; trying again", s->plan->name, name, queue,
                   strerror(-code));
@@ -222,7 +228,7 @@ int afxdp_init(struct afxdp_source *source, const struct source_plan *plan, stru
     if (code == -EPERM || code == -EACCES) {
         return error_set(err, code,
                          "source %s: not allowed to open an AF_XDP socket on interface %s: run as root, or with "
-                         "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF",
+                         "CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON",
                          plan->name, plan->afxdp.interface);
     }
     if (code != 0) {
@@ -287,12 +293,19 @@ void afxdp_break(struct afxdp_source *source)
 
 static void look(struct afxdp_source *s, uint64_t monotonic_ns, uint64_t tai_ns)
 {
-    unsigned ifindex = 0;
+    unsigned ifindex = s->ifindex;
     if (s->xsk.fd < 0) {
         if (!s->broken) {
             (void)try_open(s, monotonic_ns, tai_ns);
         }
-    } else if (s->broken || interface_find(&s->interface, &ifindex) != 0 || ifindex != s->ifindex) {
+        return;
+    }
+    int code = interface_find(&s->interface, &ifindex);
+    bool gone = !xsk_is_bound(&s->xsk);
+    if (gone) {
+        steer_detach(s->steer, s->ifindex);
+    }
+    if (s->broken || gone || code != 0 || ifindex != s->ifindex) {
         end(s, tai_ns);
     } else {
         afxdp_count_drops(s);
@@ -319,9 +332,10 @@ void afxdp_complete(struct afxdp_source *source, const struct uring_event *event
 {
     struct afxdp_source *s = source;
     s->polling = s->polling && event->more;
-    if (s->ending && !s->polling) {
+    if (event->result > 0 && (event->result & URING_POLL_FAILED) != 0) {
+        steer_detach(s->steer, s->ifindex); /* the kernel has taken the interface from the socket: it is gone */
         end(s, tai_ns);
-    } else if (event->result < 0 || (event->result & URING_POLL_FAILED) != 0) {
-        s->looked_ns = 0; /* its interface may be gone: look at once */
+    } else if (s->ending && !s->polling) {
+        end(s, tai_ns);
     }
 }

@@ -16,12 +16,14 @@ __asm__(".section .rodata\n"
         ".local steer_object\n"
         "steer_object:\n"
         ".incbin \"" STEER_OBJECT "\"\n"
-        ".local steer_object_end\n"
         "steer_object_end:\n"
-        ".byte 0\n"
+        ".balign 8\n"
+        ".local steer_object_bytes\n"
+        "steer_object_bytes:\n"
+        ".quad steer_object_end - steer_object\n"
         ".previous\n");
 extern const uint8_t steer_object[];
-extern const uint8_t steer_object_end[];
+extern const uint64_t steer_object_bytes;
 
 #define QUEUES_BYTES 4096u
 static_assert(STEER_QUEUES_MAX * sizeof(struct steer_queue) <= QUEUES_BYTES, "one page");
@@ -43,12 +45,12 @@ static int load_object(struct steer *steer, struct error *err)
     struct bpf_object_open_opts options = {.sz = sizeof(options), .object_name = "sluice"};
     libbpf_set_print(hear);
     complaint[0] = 0;
-    steer->object = bpf_object__open_mem(steer_object, (size_t)(steer_object_end - steer_object), &options);
+    steer->object = bpf_object__open_mem(steer_object, steer_object_bytes, &options);
     int code = steer->object == NULL ? -errno : bpf_object__load(steer->object);
-    if (code == -EPERM) {
-        return error_set(err, code,
+    if (code == -EPERM || code == -EACCES) { /* the second: without CAP_PERFMON the verifier is stricter */
+        return error_set(err, -EPERM,
                          "interface %s: not allowed to load an XDP program: run as root, or with CAP_NET_RAW, "
-                         "CAP_NET_ADMIN and CAP_BPF",
+                         "CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON",
                          steer->interface);
     }
     if (code != 0) {
@@ -160,6 +162,13 @@ int steer_attach(struct steer *steer, unsigned ifindex)
     steer->ifindex = ifindex;
     steer->generic = generic;
     return 0;
+}
+
+void steer_detach(struct steer *steer, unsigned ifindex)
+{
+    if (steer->ifindex == ifindex) {
+        detach(steer);
+    }
 }
 
 int steer_to_socket(const struct steer *steer, uint32_t queue, int socket_fd)

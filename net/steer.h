@@ -30,7 +30,7 @@ struct steer {
 };
 
 /* The program for an interface, of `count` places: the one that is loaded for it already, or a new one in a free
- * place. NULL: no such program can be loaded (-EPERM: who may not), or all places are taken. Cold. */
+ * place. NULL: no such program can be loaded (who may not is told what is missing), or all places are taken. Cold. */
 struct steer *steer_for(struct steer *places, uint32_t count, const char *interface, struct error *err);
 void steer_unload(struct steer *steer);
 
@@ -41,6 +41,9 @@ void steer_set_flow(struct steer *steer, uint32_t queue, const struct packet_fil
 /* Attaches to the interface that has this index, natively if its driver can. Nothing to do if it is already.
  * -EBUSY: somebody else's XDP program is there. 0 or -errno. No heap. */
 int steer_attach(struct steer *steer, unsigned ifindex);
+
+/* The interface that had this index is gone, and the attachment with it: another one may get the same index. */
+void steer_detach(struct steer *steer, unsigned ifindex);
 
 /* From here on the flow of this queue goes to an AF_XDP socket bound to it. Closing the socket takes it out. 0 or
  * -errno. No heap. */

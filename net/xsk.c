@@ -165,3 +165,8 @@ void xsk_wake(const struct xsk *xsk)
 {
     (void)recvfrom(xsk->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
+
+bool xsk_is_bound(const struct xsk *xsk)
+{
+    return recvfrom(xsk->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) >= 0 || errno != ENXIO;
+}

@@ -67,6 +67,9 @@ uint64_t xsk_dropped(const struct xsk *xsk);
 /* Makes a device that waits for free slots look for them; only if it says that it does. */
 void xsk_wake(const struct xsk *xsk);
 
+/* False: its interface is gone, also if another one has its name and index by now. A system call. */
+bool xsk_is_bound(const struct xsk *xsk);
+
 static inline bool xsk_needs_wakeup(const struct xsk *xsk)
 {
     return (__atomic_load_n(xsk->fill.flags, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP) != 0;

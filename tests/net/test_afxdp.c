@@ -1,6 +1,7 @@
 /* AF_XDP into a ring, over a real interface of the kernel's: what arrives lies where it was received, what is not
  * the stream's stays the kernel's, and every frame is accounted for. */
 #include "tests/net/afxdp_rig.h"
+#include "tests/support/huge_pages.h"
 
 TestSuite(afxdp, .init = open_rig, .fini = close_rig);
 
@@ -48,6 +49,31 @@ Test(afxdp, slots_that_are_no_chunks_of_the_kernels)
     start();
     cr_assert(rig.source.xsk.unaligned);
     pass_rounds(3, 180);
+}
+
+/* Where rings lie in earnest. */
+Test(afxdp, a_ring_on_huge_pages)
+{
+    struct ring_spec spec = temporary_spec(SLOTS, 2048, AFXDP_PAYLOAD_OFFSET_UDP);
+    struct error err = {{0}};
+    struct temporary_ring ordinary = rig.ring;
+    long pages = huge_pages_add(SEGMENT_PAGE_2M_BYTES, 1);
+    spec.page_bytes = SEGMENT_PAGE_2M_BYTES;
+    if (segment_create(&rig.ring.segment, "test", ring_segment_bytes(&spec), SEGMENT_HUGE, &err) != 0) {
+        huge_pages_take_back(SEGMENT_PAGE_2M_BYTES, pages);
+        cr_skip_test("SKIPPED: no huge pages can be reserved here: AF_XDP WAS NOT TESTED ON THEM");
+    }
+    cr_assert_eq(ring_create(rig.ring.segment.base, rig.ring.segment.bytes, &spec, &err), 0);
+    cr_assert_eq(ring_writer_attach(&rig.ring.writer, rig.ring.segment.base, rig.ring.segment.bytes, 1, NULL, &err),
+                 0);
+    cr_assert_eq(
+        ring_reader_attach(&rig.reader, rig.ring.segment.base, rig.ring.segment.bytes, SLUICE_OLDEST, &err), 0);
+    start();
+    pass_rounds(3, WORDS);
+    afxdp_fini(&rig.source);
+    temporary_ring_destroy(&rig.ring);
+    rig.ring = ordinary;
+    huge_pages_take_back(SEGMENT_PAGE_2M_BYTES, pages);
 }
 
 Test(afxdp, the_largest_frame_fits_and_one_byte_more_is_refused)

@@ -195,6 +195,31 @@ Test(afxdp_life, deleted_and_made_again)
     cr_assert_eq(ring_ledger_lost(ledger()), 0);
 }
 
+/* Too fast to be seen by its index, and the index says nothing: the socket does. */
+Test(afxdp_life, another_interface_with_the_same_index)
+{
+    static const char make[] = "link add taken index 90 type veth peer name wire";
+    unmake_wire();
+    ip("%s", make);
+    ip("link set wire up");
+    ip("link set taken up");
+    start();
+    for (uint64_t round = 0; round < 5; round++) {
+        cr_assert_eq(rig.source.ifindex, 90);
+        ip("link del wire");
+        ip("%s", make);
+        ip("link set wire up");
+        ip("link set taken up");
+        rig.wire = raw_socket("wire", 0);
+        pump_until(&ledger()->connects, round + 2);
+        cr_assert_eq(ledger()->disconnects, round + 1);
+        send_numbers(round * 5, 5);
+        pump_until(&ledger()->delivered, round * 5 + 5);
+        close(rig.wire);
+    }
+    cr_assert_eq(ring_ledger_lost(ledger()), 0);
+}
+
 Test(afxdp_life, what_was_received_before_it_went_is_not_lost)
 {
     start();
