@@ -86,6 +86,9 @@ int main(int argc, char **argv)
     if (code != 0) {
         return fail(err.text, code);
     }
+    if (dpdk_memory_note() != NULL) {
+        fprintf(stderr, "net-floor-dpdk: %s\n", dpdk_memory_note());
+    }
     code = start_port(0, size, descriptors);
     if (code != 0) {
         return fail("the port does not start", code);
