@@ -162,17 +162,14 @@ void net_generator_close(struct net_generator *generator)
     free(generator);
 }
 
-int net_generator_run(struct net_generator *generator, double rate_hz, double seconds, struct net_sent *sent,
-                      struct error *err)
+static int run_line(struct net_generator *g, const char *line, double limit_s, struct net_sent *sent,
+                    struct error *err)
 {
-    struct net_generator *g = generator;
-    char line[128];
-    int n = rate_hz > 0 ? snprintf(line, sizeof(line), "--rate %.0fpps --seconds %g\n", rate_hz, seconds)
-                        : snprintf(line, sizeof(line), "--max --seconds %g\n", seconds);
-    if (write(g->to, line, (size_t)n) != n) {
+    size_t n = strlen(line);
+    if (write(g->to, line, n) != (ssize_t)n) {
         return error_set(err, -EPIPE, "sluice-gen has ended; the lines above say why");
     }
-    json_t *report = answer(g, "run", seconds + OVER_S, err);
+    json_t *report = answer(g, "run", limit_s, err);
     if (report == NULL) {
         return -EPROTO;
     }
@@ -181,4 +178,23 @@ int net_generator_run(struct net_generator *generator, double rate_hz, double se
     sent->rate_hz = json_real_value(json_object_get(report, "rate_hz"));
     json_decref(report);
     return 0;
+}
+
+int net_generator_warm(struct net_generator *generator, uint64_t count, struct net_sent *sent, struct error *err)
+{
+    char line[64];
+    snprintf(line, sizeof(line), "--max --count %llu\n", (unsigned long long)count);
+    return run_line(generator, line, START_S, sent, err);
+}
+
+int net_generator_run(struct net_generator *generator, double rate_hz, double seconds, struct net_sent *sent,
+                      struct error *err)
+{
+    char line[128];
+    if (rate_hz > 0) {
+        snprintf(line, sizeof(line), "--rate %.0fpps --seconds %g\n", rate_hz, seconds);
+    } else {
+        snprintf(line, sizeof(line), "--max --seconds %g\n", seconds);
+    }
+    return run_line(generator, line, seconds + OVER_S, sent, err);
 }

@@ -14,6 +14,9 @@ struct net_sent {
 struct net_generator *net_generator_open(const struct net_rig *rig, struct error *err);
 void net_generator_close(struct net_generator *generator);
 
+/* Offers so many as fast as it goes: the first ones meet pages that nobody has touched. 0 or -errno. */
+int net_generator_warm(struct net_generator *generator, uint64_t count, struct net_sent *sent, struct error *err);
+
 /* Offers frames at this rate (0: as fast as it goes) for so long. 0 or -errno. */
 int net_generator_run(struct net_generator *generator, double rate_hz, double seconds, struct net_sent *sent,
                       struct error *err);

@@ -34,7 +34,8 @@ static int path_of(const char *name, char *path, size_t bytes)
 
 _Noreturn static void become(const struct net_process *p, const char *path, pid_t parent)
 {
-    char *const *argv = (char *const *)(uintptr_t)p->argv; /* exec changes none of it */
+    char *const *argv;
+    memcpy(&argv, &p->argv, sizeof(argv)); /* exec changes none of it, and has no const */
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     int in = fcntl(p->in >= 0 ? p->in : nothing, F_DUPFD_CLOEXEC, 10);
     int out = fcntl(p->out >= 0 ? p->out : STDERR_FILENO, F_DUPFD_CLOEXEC, 10);

@@ -1,6 +1,6 @@
 /* A trial offers frames at a rate for --seconds; it is good if every frame was taken, nothing else counts. The rate
  * is then halved in on. A loss that a stall of a core explains says nothing about the receiver: that trial is made
- * again, a few times. */
+ * again, a few times; if it goes on, the highest rate at which no more was lost than that is given apart. */
 #include "bench/net_search.h"
 
 #include <errno.h>
@@ -17,12 +17,13 @@
 #include "bench/tsc.h"
 #include "ring/ledger.h"
 
-#define STEPS         7
+#define WARM_FRAMES   65536u
+#define STEPS         6
 #define CLOSE         0.02 /* of the rate: near enough */
 #define BEGIN_SHARE   0.95 /* of what was taken when more was offered than could be */
 #define SHORT_SHARE   0.97 /* a generator that reaches less of what it was asked for does not reach more either */
-#define REPEATS_MAX   3u   /* of one trial .. */
-#define REPEATS_ALL   8u   /* .. and of a search, so that it ends */
+#define REPEATS_MAX   2u   /* of one trial .. */
+#define REPEATS_ALL   6u   /* .. and of a search, so that it ends */
 #define STALLED_SHARE 0.05 /* of a trial: it does not show what the generator can */
 #define DRAIN_NS      (120 * CLOCK_NS_PER_MS) /* without a frame: nothing follows */
 #define STALLED_NS    (20 * CLOCK_NS_PER_MS)
@@ -41,6 +42,7 @@ struct trial {
     uint64_t taken;
     struct net_read read;
     double longest_us; /* stall of either core */
+    double stalled_s;  /* the receiver, all together */
     double stall_us;   /* that the wire's buffers had to bridge */
 };
 
@@ -103,6 +105,7 @@ static int try(struct search *s, double rate_hz, struct trial *trial, struct err
     }
     double receiver_us = net_watch_receiver_us(&s->watch);
     double generator_us = net_watch_generator_us(&s->watch);
+    trial->stalled_s = net_watch_receiver_s(&s->watch);
     trial->longest_us = receiver_us > generator_us ? receiver_us : generator_us;
     generator_us = generator_us > CATCH_UP_US ? CATCH_UP_US : generator_us;
     trial->stall_us = receiver_us > generator_us ? receiver_us : generator_us;
@@ -116,6 +119,13 @@ static int try(struct search *s, double rate_hz, struct trial *trial, struct err
 static bool lost_some(const struct trial *trial)
 {
     return trial->taken < trial->sent.numbers || trial->read.lost > 0;
+}
+
+/* No more are missing than came while the receiver was stalled: else it kept up. */
+static bool is_excused(const struct trial *trial)
+{
+    double lost = (double)(trial->sent.numbers - trial->taken);
+    return trial->taken > 0 && trial->read.lost == 0 && lost <= trial->stalled_s * trial->sent.rate_hz;
 }
 
 /* More frames came during the longest stall than the wire's buffers hold beside what is in them. */
@@ -161,33 +171,71 @@ static int try_most(struct search *s, struct trial *best, struct error *err)
                            best->sent.numbers, best->sent.dropped);
 }
 
+/* The first frames meet pages and caches that nobody has touched, and that the first trial is not to pay for. */
+static int warm_up(struct search *s, struct error *err)
+{
+    struct net_sent sent;
+    struct net_read read;
+    uint64_t before = net_rig_taken(&s->rig);
+    int code = net_generator_warm(s->rig.generator, WARM_FRAMES, &sent, err);
+    if (code == 0) {
+        (void)drain(&s->rig, before, sent.numbers);
+        code = s->rig.reader != NULL ? net_reader_finish(s->rig.reader, &read, err) : 0;
+    }
+    return code;
+}
+
+/* What a good trial shows. */
+static void take_note(struct search *s, const struct trial *trial)
+{
+    double *values = s->outcome->values;
+    double rate = trial->sent.rate_hz;
+    if (!lost_some(trial) && rate > values[NET_LOSS_FREE]) {
+        values[NET_LOSS_FREE] = rate;
+    }
+    if (is_excused(trial) && rate > values[NET_EXCUSED]) {
+        values[NET_EXCUSED] = rate;
+    }
+}
+
+/* Halves between what is known to be good and `high`, `rate` first. By the trials without any loss (strict), or by
+ * the excused ones. */
+static int halve(struct search *s, bool strict, double high, double rate, struct error *err)
+{
+    const double *good = &s->outcome->values[strict ? NET_LOSS_FREE : NET_EXCUSED];
+    for (int i = 0; i < STEPS && high - *good > CLOSE * high; i++) {
+        struct trial trial;
+        int code = try_again(s, rate, &trial, err);
+        if (code != 0) {
+            return code;
+        }
+        take_note(s, &trial);
+        bool is_good = strict ? !lost_some(&trial) : is_excused(&trial);
+        high = is_good && trial.sent.rate_hz >= SHORT_SHARE * rate ? high : rate;
+        rate = (*good + high) / 2;
+    }
+    return 0;
+}
+
+/* Where cores are taken away all the time, every other trial would say "too fast" at any rate: the excused ones
+ * show the way first. */
 static int search(struct search *s, struct error *err)
 {
     struct trial trial;
     double *values = s->outcome->values;
-    int code = try_most(s, &trial, err);
+    int code = warm_up(s, err);
+    if (code == 0) {
+        code = try_most(s, &trial, err);
+    }
     if (code != 0) {
         return code;
     }
     values[NET_OFFERED] = trial.sent.rate_hz;
-    double low = lost_some(&trial) ? 0 : trial.sent.rate_hz;
-    double high = trial.sent.rate_hz;
-    double rate = high * (double)trial.taken / (double)trial.sent.numbers * BEGIN_SHARE;
-    for (int i = 0; i < STEPS && high - low > CLOSE * high; i++) {
-        code = try_again(s, rate, &trial, err);
-        if (code != 0) {
-            return code;
-        }
-        if (lost_some(&trial)) {
-            high = rate;
-        } else {
-            low = trial.sent.rate_hz > low ? trial.sent.rate_hz : low;
-            high = trial.sent.rate_hz < SHORT_SHARE * rate ? rate : high;
-        }
-        rate = (low + high) / 2;
-    }
-    values[NET_LOSS_FREE] = low;
-    return 0;
+    take_note(s, &trial);
+    double share = (double)trial.taken / (double)trial.sent.numbers;
+    code = halve(s, false, trial.sent.rate_hz, trial.sent.rate_hz * share * BEGIN_SHARE, err);
+    double most = values[NET_EXCUSED];
+    return code == 0 ? halve(s, true, most, (values[NET_LOSS_FREE] + most) / 2, err) : code;
 }
 
 void measure_net(const struct question *question, struct outcome *outcome)

@@ -76,3 +76,8 @@ double net_watch_generator_us(const struct net_watch *watch)
 {
     return (double)watch->generator.longest / tsc_per_ns() / 1e3;
 }
+
+double net_watch_receiver_s(const struct net_watch *watch)
+{
+    return (double)watch->receiver.ticks / tsc_per_ns() / 1e9;
+}

@@ -32,4 +32,7 @@ void net_watch_end(struct net_watch *watch);
 double net_watch_receiver_us(const struct net_watch *watch);
 double net_watch_generator_us(const struct net_watch *watch);
 
+/* All of the receiver's together, in s. */
+double net_watch_receiver_s(const struct net_watch *watch);
+
 #endif

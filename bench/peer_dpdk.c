@@ -3,6 +3,7 @@
  * in the cache; ours go through a ring that does not fit there. A program of its own: nothing else here loads DPDK.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,20 @@ static int start_port(uint16_t port, uint32_t size, uint16_t descriptors)
     return code == 0 ? rte_eth_dev_start(port) : code;
 }
 
+/* The core that who started us has pinned us to; -1: to none. */
+static int32_t own_core(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0 || CPU_COUNT(&set) != 1) {
+        return -1;
+    }
+    int32_t core = 0;
+    while (!CPU_ISSET((size_t)core, &set)) {
+        core++;
+    }
+    return core;
+}
+
 static volatile sig_atomic_t stop;
 
 static void on_stop(int number)
@@ -64,12 +79,15 @@ int main(int argc, char **argv)
     plan = (struct worker_plan){.sources = 1,
                                 .name = "floor",
                                 .dpdk_memory_mb = MEMORY_MB + 3 * descriptors * (size + 512) / (1u << 20),
-                                .thread = {.core = -1}};
+                                .thread = {.core = own_core()}}; /* EAL pins anew */
     snprintf(plan.source[0].name, sizeof(plan.source[0].name), "floor");
     snprintf(plan.source[0].dpdk.port, sizeof(plan.source[0].dpdk.port), "%s", argv[1]);
     int code = dpdk_start(&dpdk, &plan, &err);
     if (code != 0) {
         return fail(err.text, code);
+    }
+    if (dpdk_memory_note() != NULL) {
+        fprintf(stderr, "net-floor-dpdk: %s\n", dpdk_memory_note());
     }
     code = start_port(0, size, descriptors);
     if (code != 0) {

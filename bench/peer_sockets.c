@@ -44,15 +44,17 @@ static int receive(struct net_tally *tally, uint16_t port, int buffer_bytes)
         rooms[i] = (struct iovec){.iov_base = records[i], .iov_len = RECORD_ROOM};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &rooms[i], .msg_iovlen = 1};
     }
-    __atomic_store_n(&tally->ready, fd >= 0, __ATOMIC_RELEASE);
-    while (fd >= 0) {
+    if (fd < 0) {
+        return 1;
+    }
+    __atomic_store_n(&tally->ready, 1, __ATOMIC_RELEASE);
+    for (;;) {
         int n = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
         __atomic_store_n(&tally->heartbeat_ns, clock_monotonic_ns(), __ATOMIC_RELAXED);
         if (n > 0) {
             __atomic_store_n(&tally->frames, tally->frames + (uint64_t)n, __ATOMIC_RELAXED);
         }
     }
-    return 1;
 }
 
 struct count {
@@ -99,7 +101,7 @@ int main(int argc, char **argv)
         return 2;
     }
     uint16_t port = (uint16_t)strtoul(argv[2], NULL, 10);
-    int buffer_bytes = atoi(argv[4]);
+    int buffer_bytes = (int)strtol(argv[4], NULL, 10);
     return strcmp(argv[1], "pcap") == 0 ? capture(tally, port, (uint32_t)strtoul(argv[3], NULL, 10), buffer_bytes)
                                         : receive(tally, port, buffer_bytes);
 }
