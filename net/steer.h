@@ -30,7 +30,8 @@ struct steer {
 };
 
 /* The program for an interface, of `count` places: the one that is loaded for it already, or a new one in a free
- * place. NULL: no such program can be loaded (who may not is told what is missing), or all places are taken. Cold. */
+ * place. NULL: no such program can be loaded (who may not is told what is missing), or all places are taken. Cold.
+ */
 struct steer *steer_for(struct steer *places, uint32_t count, const char *interface, struct error *err);
 void steer_unload(struct steer *steer);
 
