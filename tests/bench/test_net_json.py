@@ -127,6 +127,7 @@ class Ends(Case):
         process = subprocess.Popen([BENCH, "net", "--seconds", seconds, "--only", "sluice-memif-read"],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             names = [self.name(pid) for pid in self.descendants(process.pid)]
@@ -163,7 +164,7 @@ class Ends(Case):
 
     def test_receiver_killed(self):
         """Fault: kill -9 of sluice-dpdk in the search. The bench says so, and fails."""
-        process = self.begun("1")
+        process = self.begun("0.1")
         receiver = next(pid for pid in self.descendants(process.pid) if self.name(pid) == "sluice-dpdk")
         os.kill(receiver, signal.SIGKILL)
         said = process.stderr.read().decode()
