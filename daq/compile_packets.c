@@ -40,9 +40,9 @@ static bool parse_mac(const char *text, uint8_t mac[6])
     if (strlen(text) != 17) {
         return false;
     }
-    for (int k = 0; k < 6; k++) {
-        char two[3] = {text[3 * k], text[3 * k + 1], 0};
-        if (strspn(two, "0123456789abcdefABCDEF") != 2 || (k < 5 && text[3 * k + 2] != ':')) {
+    for (size_t k = 0; k < 6; k++, text += 3) {
+        char two[3] = {text[0], text[1], 0};
+        if (strspn(two, "0123456789abcdefABCDEF") != 2 || (k < 5 && text[2] != ':')) {
             return false;
         }
         mac[k] = (uint8_t)strtoul(two, NULL, 16);

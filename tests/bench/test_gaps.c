@@ -2,6 +2,9 @@
 
 #include "bench/gaps.h"
 
+#define LONG (UINT64_C(100) * GAPS_LONG)
+#define MANY (UINT64_C(2) * GAPS_MAX)
+
 static struct gaps a, b;
 
 static void begin(struct gaps *gaps)
@@ -48,12 +51,12 @@ Test(gaps, a_full_record_keeps_the_long_ones)
     const struct gaps *one[] = {&a};
     uint64_t at = 1000;
     begin(&a);
-    for (uint64_t i = 0; i < 2 * GAPS_MAX; i++, at += 10000) {
+    for (uint64_t i = 0; i < MANY; i++, at += 10000) {
         gaps_note(&a, at, at + 101);
     }
-    gaps_note(&a, at, at + 100 * GAPS_LONG + 1);
-    cr_assert_eq(a.count, 2 * GAPS_MAX + 1);
-    cr_assert_eq(gaps_cover(one, 1, at, at + 10000), 100 * GAPS_LONG + 1);
+    gaps_note(&a, at, at + LONG + 1);
+    cr_assert_eq(a.count, MANY + 1);
+    cr_assert_eq(gaps_cover(one, 1, at, at + 10000), LONG + 1);
     cr_assert_eq(gaps_cover(one, 1, 1000, 2000), 101);
-    cr_assert_eq(gaps_longer(&a, 0), 2 * GAPS_MAX + 1);
+    cr_assert_eq(gaps_longer(&a, 0), MANY + 1);
 }
