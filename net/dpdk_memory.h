@@ -5,6 +5,7 @@
 #define NET_DPDK_MEMORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
