@@ -23,18 +23,6 @@ static uint32_t headers_of(const struct source_plan *plan)
     return UDP_HEADERS + ((plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0);
 }
 
-static int find_port(const struct source_plan *plan, uint16_t *port, struct error *err)
-{
-    char name[RTE_DEV_NAME_MAX_LEN];
-    size_t n = strcspn(plan->dpdk.port, ",");
-    n = n < sizeof(name) ? n : sizeof(name) - 1;
-    memcpy(name, plan->dpdk.port, n);
-    name[n] = 0;
-    return rte_eth_dev_get_port_by_name(name, port) == 0
-               ? 0
-               : error_set(err, -ENODEV, "source %s: no DPDK port '%s'", plan->name, name);
-}
-
 static uint16_t queues_of(const struct worker_plan *plan, const char *port)
 {
     uint16_t queues = 0;
@@ -101,7 +89,10 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
         return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", from->name,
                          writer->view.payload_offset, offset);
     }
-    int code = find_port(from, &source->port, err);
+    int code = dpdk_find_port(from, &source->port);
+    if (code != 0) {
+        return error_set(err, code, "source %s: no DPDK port '%s'", from->name, from->dpdk.port);
+    }
     for (uint32_t j = 0; j < i; j++) {
         source->queue = (uint16_t)(source->queue + (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0));
     }

@@ -33,7 +33,6 @@ struct dpdk_source {
 struct dpdk {
     struct dpdk_source *source[PLAN_SOURCES_MAX];
     uint32_t sources;
-    bool started; /* EAL is */
 };
 
 /* Starts EAL with this worker's ports (their virtual devices, or their PCI addresses and no others). Once in a
@@ -53,7 +52,10 @@ uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns);
 /* Link and the device's own counters, at most once in a millisecond. No system call on memif, vhost and virtio. */
 void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns);
 
-/* What EAL was told, or why there are no huge pages for it: for the board. Cold. */
+/* The port that a source names. 0 or -ENODEV: DPDK has none of that name. Cold. */
+int dpdk_find_port(const struct source_plan *source, uint16_t *port);
+
+/* Why DPDK's own memory has no huge pages, for the board; NULL: it has. Cold. */
 const char *dpdk_memory_note(void);
 
 #endif

@@ -106,6 +106,7 @@ static void add_memory(struct arguments *a, const struct worker_plan *plan)
     }
 }
 
+/* A device's name: what stands in front of its arguments. */
 static const char *device_name(const char *port, char name[RTE_DEV_NAME_MAX_LEN])
 {
     size_t n = strcspn(port, ",");
@@ -115,14 +116,20 @@ static const char *device_name(const char *port, char name[RTE_DEV_NAME_MAX_LEN]
     return name;
 }
 
+int dpdk_find_port(const struct source_plan *source, uint16_t *port)
+{
+    char name[RTE_DEV_NAME_MAX_LEN];
+    return rte_eth_dev_get_port_by_name(device_name(source->dpdk.port, name), port) == 0 ? 0 : -ENODEV;
+}
+
 /* A virtual device that fails does not make EAL fail. */
 static int find_ports(const struct worker_plan *plan, struct error *err)
 {
     for (uint32_t i = 0; i < plan->sources; i++) {
         char name[RTE_DEV_NAME_MAX_LEN];
         uint16_t port;
-        device_name(plan->source[i].dpdk.port, name);
-        if (rte_eth_dev_get_port_by_name(name, &port) != 0) {
+        if (dpdk_find_port(&plan->source[i], &port) != 0) {
+            device_name(plan->source[i].dpdk.port, name);
             return error_set(
                 err, -ENODEV,
                 is_pci(name)
@@ -172,6 +179,5 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
             rte_strerror(rte_errno), plan->name);
     }
     (void)rmdir(rte_eal_get_runtime_dir()); /* empty: EAL makes it even if it keeps nothing there */
-    dpdk->started = true;
     return find_ports(plan, err);
 }
