@@ -32,10 +32,19 @@ static void add_rows(struct plan *plan, const struct net_path *path, uint32_t si
     }
 }
 
+/* "sluice-memif" names all its sizes, "sluice-memif@64" one. */
+static bool is_wanted(const struct plan *plan, const struct net_path *path, uint32_t size)
+{
+    char one[48];
+    snprintf(one, sizeof(one), "%s@%u", path->variant, size);
+    return plan_wants(plan->only, value_names[NET_LOSS_FREE], path->variant) ||
+           plan_wants(plan->only, value_names[NET_LOSS_FREE], one);
+}
+
 static void add_path(struct plan *plan, const struct environment *environment, double seconds,
                      const struct net_path *path, uint32_t size)
 {
-    if (!plan_wants(plan->only, value_names[NET_LOSS_FREE], path->variant) || plan->case_count == PLAN_CASES_MAX ||
+    if (!is_wanted(plan, path, size) || plan->case_count == PLAN_CASES_MAX ||
         plan->row_count + NET_VALUES > ROWS_MAX) {
         return;
     }
