@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -84,19 +83,15 @@ static int check_file(const char *path, struct error *err)
         return error_set(err, -EINVAL, "--plot expects a file whose name ends in .png, found '%s'", path);
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    bool is_new = fd >= 0;
-    if (!is_new && errno == EEXIST) {
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-    }
-    if (fd < 0) {
-        return error_set(err, -errno, "--plot cannot write %s: %s; name a file in a folder that exists", path,
-                         strerror(errno));
-    }
-    close(fd);
-    if (is_new) {
+    if (fd >= 0) {
+        close(fd);
         unlink(path);
+        return 0;
     }
-    return 0;
+    return errno == EEXIST && access(path, W_OK) == 0
+               ? 0
+               : error_set(err, -errno, "--plot cannot write %s: %s; name a file in a folder that exists", path,
+                           strerror(errno));
 }
 
 int gnuplot_ready(const char *path, struct error *err)
