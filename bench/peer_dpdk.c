@@ -97,7 +97,7 @@ int main(int argc, char **argv)
     while (stop == 0) {
         struct rte_mbuf *mbufs[DPDK_BURST];
         uint16_t n = rte_eth_rx_burst(0, 0, mbufs, DPDK_BURST);
-        __atomic_store_n(&tally->heartbeat_ns, clock_monotonic_ns(), __ATOMIC_RELAXED);
+        net_tally_beat(tally);
         if (n > 0) {
             rte_pktmbuf_free_bulk(mbufs, n);
             __atomic_store_n(&tally->frames, tally->frames + n, __ATOMIC_RELAXED);
