@@ -24,6 +24,7 @@ struct dpdk_source {
     uint32_t headers; /* bytes expected in front of the payload */
     uint16_t port;
     uint16_t queue;
+    bool is_plain;       /* most of its frames can be taken by net/plain.h */
     bool is_up;          /* the link, as last seen */
     uint64_t missed;     /* the device's own count of what it dropped, as last seen */
     uint64_t looked_ns;  /* when link and counts were last looked at */
