@@ -111,6 +111,9 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
         code = set_up_queue(source, err);
     }
     if (code == 0) {
+        code = dpdk_grace_join(&source->grace);
+    }
+    if (code == 0) {
         dpdk->source[dpdk->sources++] = source;
     }
     return code;
@@ -146,6 +149,7 @@ void dpdk_stop(struct dpdk *dpdk)
         ring_count_set(&s->writer->view.header->ledger.is_open, 0);
     }
     for (uint32_t i = 0; i < dpdk->sources; i++) {
+        dpdk_grace_leave(&dpdk->source[i]->grace);
         ring_writer_take_back(dpdk->source[i]->writer);
         dpdk_pool_destroy(&dpdk->source[i]->pool);
     }

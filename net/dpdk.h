@@ -8,6 +8,7 @@
 #ifndef NET_DPDK_H
 #define NET_DPDK_H
 
+#include "net/dpdk_grace.h"
 #include "net/dpdk_pool.h"
 #include "net/plan.h"
 
@@ -21,6 +22,7 @@ struct dpdk_source {
     const struct source_plan *plan;
     struct ring_writer *writer;
     struct dpdk_pool pool;
+    struct dpdk_grace grace;
     uint32_t headers; /* bytes expected in front of the payload */
     uint16_t port;
     uint16_t queue;

@@ -99,7 +99,9 @@ uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
     if (__builtin_expect(s->writer->owes, 0)) {
         (void)ring_writer_pay_gap(s->writer, tai_ns);
     }
+    dpdk_grace_enter(&s->grace);
     uint16_t count = rte_eth_rx_burst(s->port, s->queue, mbufs, DPDK_BURST);
+    dpdk_grace_exit(&s->grace);
     for (uint16_t i = 0; i < count; i++) {
         if (__builtin_expect(!take_plain(s, mbufs[i], tai_ns) && !take(s, mbufs[i], tai_ns), 0)) {
             s->disordered = 1;
