@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""The virtual ports beside memif, whole processes: vhost with sluice-gen on virtio-user, and AF_PACKET on a veth pair in a network
-namespace that ends with the test. The ledger is exact, every byte is where it belongs, peers die and come again."""
+"""The virtual ports beside memif, whole processes: vhost, with sluice-gen on virtio-user. The ledger is exact, every byte is
+where it belongs, peers die and come again."""
 import json
 import os
 import subprocess
 import unittest
 
-import support
 from support import BIN, spawn, stop, wait_until
 from test_dpdk import RESTART, Dpdk, content
 
@@ -67,4 +66,4 @@ class Vhost(Dpdk):
 
 
 if __name__ == "__main__":
-    support.main() if hasattr(support, "main") else unittest.main()
+    unittest.main(verbosity=2)
