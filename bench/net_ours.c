@@ -36,7 +36,7 @@ static uint32_t payload_offset(const struct net_rig *rig)
 static uint32_t slot_bytes(const struct net_rig *rig)
 {
     uint32_t bytes = payload_offset(rig) + rig->payload_bytes;
-    if (by_xdp(rig)) {
+    if (by_xdp(rig) && bytes <= XSK_CHUNK_BYTES_MAX) {
         return bytes <= XSK_CHUNK_BYTES_MIN ? XSK_CHUNK_BYTES_MIN : XSK_CHUNK_BYTES_MAX;
     }
     return bench_lines(bytes + 64);
@@ -146,8 +146,11 @@ static int wait_open(const struct net_rig *rig, struct error *err)
     while (__atomic_load_n(&ledger->is_open, __ATOMIC_ACQUIRE) == 0) {
         if (net_process_ended(rig->receiver) || clock_monotonic_ns() - from_ns > OPEN_NS) {
             uint64_t why = __atomic_load_n(&ledger->open_errno, __ATOMIC_RELAXED);
-            return error_set(err, -ENOTSUP, "not available: no AF_XDP socket on the veth pair: %s",
-                             why != 0 ? strerror((int)why) : "the lines above say why");
+            return error_set(err, -ENOTSUP, "not available: no AF_XDP socket on the veth pair: %s%s",
+                             why != 0 ? strerror((int)why) : "the lines above say why",
+                             rig->size_bytes > XSK_CHUNK_BYTES_MAX
+                                 ? "; frames of more than a page, which come in pieces, need Linux 6.6"
+                                 : "");
         }
         net_rest_us(1000);
     }
@@ -180,11 +183,6 @@ static int start(struct net_rig *rig, struct error *err)
 
 int net_ours_open(struct net_rig *rig, struct error *err)
 {
-    if (by_xdp(rig) && payload_offset(rig) + rig->payload_bytes > XSK_CHUNK_BYTES_MAX) {
-        return error_set(err, -ENOTSUP,
-                         "not available: AF_XDP takes frames that lie within a page, %u bytes at most",
-                         XSK_CHUNK_BYTES_MAX - payload_offset(rig) + NET_UDP_HEADERS);
-    }
     int64_t tai_offset_ns = clock_measure_tai_offset_ns();
     int code = make_ring(rig, tai_offset_ns, err);
     if (code == 0) {

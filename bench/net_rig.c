@@ -12,6 +12,7 @@
 #include "bench/net_process.h"
 #include "bench/net_reader.h"
 #include "bench/net_wire.h"
+#include "net/xsk.h"
 
 #define SKB_BYTES         768u /* that the kernel adds to each datagram in a socket's buffer, about */
 #define DESCRIPTORS       4096u
@@ -81,7 +82,15 @@ static uint32_t descriptors_of(const struct net_rig *rig)
     if (rig->path->wire == NET_VHOST && rig->size_bytes > VHOST_LARGE_BYTES) {
         return VHOST_DESCRIPTORS;
     }
-    return rig->size_bytes > LARGE_BYTES ? DESCRIPTORS_LARGE : DESCRIPTORS;
+    bool few = rig->size_bytes > LARGE_BYTES && rig->path->receiver != NET_OURS_XDP; /* its pieces lie elsewhere */
+    return few ? DESCRIPTORS_LARGE : DESCRIPTORS;
+}
+
+/* Descriptors that a frame takes. */
+static uint32_t pieces_of(const struct net_rig *rig)
+{
+    return rig->path->receiver == NET_OURS_XDP ? rig->size_bytes / (XSK_CHUNK_BYTES_MAX - XSK_HEADROOM_BYTES) + 1
+                                               : 1;
 }
 
 static int choose(struct net_rig *rig, struct error *err)
@@ -93,7 +102,7 @@ static int choose(struct net_rig *rig, struct error *err)
     }
     rig->payload_bytes = rig->size_bytes - NET_UDP_HEADERS;
     rig->descriptors = descriptors_of(rig);
-    rig->buffer_frames = rig->descriptors;
+    rig->buffer_frames = rig->descriptors / pieces_of(rig);
     return net_wire_open(rig, err);
 }
 
@@ -151,6 +160,12 @@ const uint64_t *net_rig_heartbeat(const struct net_rig *rig)
         return &((const struct board *)rig->board.base)->heartbeat_ns;
     }
     return &((const struct net_tally *)rig->tally.base)->heartbeat_ns;
+}
+
+const struct stall_record *net_rig_stalls(const struct net_rig *rig)
+{
+    return is_ours(rig) ? &((const struct board *)rig->board.base)->stalls
+                        : &((const struct net_tally *)rig->tally.base)->stalls;
 }
 
 int net_rig_alive(const struct net_rig *rig, struct error *err)

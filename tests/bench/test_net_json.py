@@ -28,8 +28,8 @@ ROW = {"name", "variant", "size_bytes", "value", "unit", "min", "median", "max",
        "live_ratio", "single_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified",
        "frames_wrong", "frames_lost", "note", "pooled"}
 SIZES = [64, 512, 1500, 9000]
-VALUES = {"loss_free": "million/s", "loss_free_unstalled": "million/s", "offered_max": "million/s",
-          "trials": "trials", "repeated": "trials"}
+VALUES = {"loss_free": "million/s", "loss_free_unstalled": "million/s", "taken_max": "million/s",
+          "offered_max": "million/s", "trials": "trials", "repeated": "trials"}
 VARIANTS = ["floor-memif", "sluice-memif", "sluice-memif-read", "floor-memif_zc", "sluice-memif_zc",
             "sluice-memif_zc-read", "floor-vhost", "sluice-vhost", "sluice-vhost-read", "floor-af_packet",
             "sluice-afxdp", "sluice-afxdp-read", "recvmmsg", "sluice-udp", "sluice-udp-read", "sluice-udp_gro",
@@ -117,8 +117,6 @@ class Json(Case):
         self.assertFalse(rows.keys() & skipped.keys())
         for key, why in skipped.items():
             self.assertIn("not available: ", why, key)
-        for name in VALUES:
-            self.assertIn("within a page", skipped[name, "sluice-afxdp", 9000])
         if not rows:
             self.skipTest(f"SKIPPED: {set(skipped.values())}: THE VETH PAIR WAS NOT TESTED")
         self.assertEqual({variant for _, variant, _ in rows}, set(VETH_RUN))
