@@ -172,6 +172,12 @@ class Json(Case):
         listed = {tuple(line.split()[:3]) for line in run.stdout.splitlines()}
         self.assertEqual(listed, {(n, v, str(s)) for n in VALUES for v in VARIANTS for s in SIZES})
 
+    def test_long_list(self):
+        """Every name counts, also the last of many."""
+        run = bench("--list", "--only", ",".join([f"{v}@9000" for v in VARIANTS] + ["python@64"]))
+        listed = {tuple(line.split()[1:3]) for line in run.stdout.splitlines()}
+        self.assertEqual(listed, {(v, "9000") for v in VARIANTS} | {("python", "64")})
+
 
 class Plot(Case):
     def setUp(self):
