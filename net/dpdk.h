@@ -13,6 +13,7 @@
 
 #include <stdalign.h>
 
+#include "net/dpdk_grace.h"
 #include "net/dpdk_pool.h"
 #include "net/plan.h"
 
@@ -26,9 +27,11 @@ struct dpdk_source {
     alignas(128) const struct source_plan *plan; /* the next source's thread may be another */
     struct ring_writer *writer;
     struct dpdk_pool pool;
+    struct dpdk_grace grace;
     uint32_t headers; /* bytes expected in front of the payload */
     uint16_t port;
     uint16_t queue;
+    bool is_plain;             /* most of its frames can be taken by net/plain.h */
     struct dpdk_source *first; /* of the same port's sources: it has queue 0 */
     uint32_t links;            /* the first's: changes of the link so far, odd: it is up; others read it */
     uint32_t links_seen;       /* of the first's `links`, as last seen */
