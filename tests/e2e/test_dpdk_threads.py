@@ -145,7 +145,7 @@ class TwoPorts(Threads):
         lost by a restart, to the frame."""
         server = self.run_server()
         reading = {name: (self.gating(name), [], []) for name in PORTS}
-        gens = {name: self.start_gen(name, "--count", "30000", "--size", "100", "--rate", "5kpps") for name in PORTS}
+        gens = {name: self.start_gen(name, "--size", "100", "--rate", "5kpps") for name in PORTS}
 
         def more(than):
             for name in PORTS:
@@ -160,12 +160,8 @@ class TwoPorts(Threads):
             before = {name: len(reading[name][1]) for name in PORTS}
             wait_until(lambda b=before: more({name: count + 500 for name, count in b.items()}), "both streams again")
 
-        def all_ended():
-            more({})
-            return all(process.poll() is not None for process in gens.values())
-
-        wait_until(all_ended, "both generators' end", 120)
-        self.assertIn("(pid", server.log())
+        for process in gens.values():
+            process.send_signal(signal.SIGTERM)  # it says how far it has come, to the port as well
         self.assertIn("ended with exit code 0", server.log())
         for name in PORTS:
             sent = self.said(gens[name])
