@@ -95,8 +95,12 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     if (code != 0) {
         return error_set(err, code, "source %s: no DPDK port '%s'", from->name, from->dpdk.port);
     }
-    for (uint32_t j = 0; j < i; j++) {
-        source->queue = (uint16_t)(source->queue + (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0));
+    source->first = source;
+    for (uint32_t j = i; j-- > 0;) {
+        if (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0) {
+            source->queue++;
+            source->first = dpdk->source[j];
+        }
     }
     if (code == 0 && source->queue == 0) {
         code = configure(plan, i, source->port, err);
@@ -156,16 +160,20 @@ void dpdk_stop(struct dpdk *dpdk)
     dpdk->sources = 0;
 }
 
-static void look_at_link(struct dpdk_source *s)
+/* The thread of a port's first queue asks, and tells those of the others. */
+static void ask_for_link(struct dpdk_source *s)
+{
+    struct rte_eth_link link;
+    if (rte_eth_link_get_nowait(s->port, &link) == 0 && (link.link_status == RTE_ETH_LINK_UP) != (s->links % 2)) {
+        __atomic_store_n(&s->links, s->links + 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void link_has_changed(struct dpdk_source *s, bool is_up)
 {
     struct ring_ledger *ledger = &s->writer->view.header->ledger;
-    struct rte_eth_link link;
-    if (rte_eth_link_get_nowait(s->port, &link) != 0 || (link.link_status == RTE_ETH_LINK_UP) == s->is_up) {
-        return;
-    }
-    s->is_up = !s->is_up;
-    ring_count_set(&ledger->is_open, s->is_up);
-    if (s->is_up) {
+    ring_count_set(&ledger->is_open, is_up);
+    if (is_up) {
         ring_count_add(&ledger->connects, 1);
     } else {
         ring_count_add(&ledger->disconnects, 1);
@@ -174,21 +182,38 @@ static void look_at_link(struct dpdk_source *s)
     }
 }
 
+/* One change after the other, so that a link that went and came between two looks was gone for everybody. */
+static void look_at_link(struct dpdk_source *s)
+{
+    if (s->first == s) {
+        ask_for_link(s);
+    }
+    uint32_t links = __atomic_load_n(&s->first->links, __ATOMIC_ACQUIRE);
+    while (s->links_seen != links) {
+        s->links_seen++;
+        link_has_changed(s, s->links_seen % 2 != 0);
+    }
+}
+
+/* A port's count is of all its queues: it is put down to the first. */
+static void look_at_missed(struct dpdk_source *s)
+{
+    struct rte_eth_stats stats;
+    if (s->first != s || rte_eth_stats_get(s->port, &stats) != 0 || stats.imissed == s->missed) {
+        return;
+    }
+    uint64_t more = stats.imissed > s->missed ? stats.imissed - s->missed : 0;
+    s->missed = stats.imissed;
+    net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_NIC, more);
+}
+
 void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns)
 {
     struct dpdk_source *s = source;
-    struct rte_eth_stats stats;
     if (monotonic_ns - s->looked_ns < LOOK_NS) {
         return;
     }
     s->looked_ns = monotonic_ns;
     look_at_link(s);
-    if (rte_eth_stats_get(s->port, &stats) == 0 && stats.imissed != s->missed) {
-        /* A port's count is of all its queues: it is put down to the first. */
-        uint64_t more = stats.imissed > s->missed ? stats.imissed - s->missed : 0;
-        s->missed = stats.imissed;
-        if (s->queue == 0) {
-            net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_NIC, more);
-        }
-    }
+    look_at_missed(s);
 }

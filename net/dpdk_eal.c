@@ -143,6 +143,24 @@ static int find_ports(const struct worker_plan *plan, struct error *err)
     return 0;
 }
 
+/* All of the polling threads' cores are EAL's main thread's: it puts its own threads elsewhere, if there is any
+ * other core, and each of ours pins itself to its one later. */
+static void add_cores(struct arguments *a, const struct worker_plan *plan)
+{
+    char list[8 * PLAN_THREADS_MAX];
+    size_t n = 0;
+    add(a, "--lcores");
+    if (plan->thread.core < 0) {
+        add(a, "0@(0-%ld)", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+        return;
+    }
+    list[0] = 0;
+    for (uint32_t t = 1; t < plan_threads(plan); t++) {
+        n += (size_t)snprintf(list + n, sizeof(list) - n, ",%d", plan->thread_core[t]);
+    }
+    add(a, "0@(%d%s)", plan->thread.core, list);
+}
+
 int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *err)
 {
     static struct arguments a;
@@ -159,12 +177,7 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
     add(&a, "--no-telemetry");
     add(&a, "--iova-mode=va");
     add(&a, "--log-level=*:4"); /* warnings */
-    add(&a, "--lcores");
-    if (plan->thread.core >= 0) {
-        add(&a, "0@%d", plan->thread.core);
-    } else {
-        add(&a, "0@(0-%ld)", sysconf(_SC_NPROCESSORS_ONLN) - 1);
-    }
+    add_cores(&a, plan);
     add_memory(&a, plan);
     add_ports(&a, plan);
     for (uint32_t i = 0; i < PLAN_EAL_MAX && plan->eal[i][0] != 0; i++) {
