@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 
+import packets
 import processes
 from processes import DEMO, DemoError, say
 
@@ -25,11 +26,13 @@ WHAT = {
 }
 
 
-def write_config():
-    """The example with a black box, and with the two checks of the arming gate that do not depend on the machine."""
+def write_config(stream):
+    """The example with a black box, and with the two checks of the arming gate that do not depend on the machine; with its
+    stream of packets, or without if that is None."""
     text = EXAMPLE.read_text(encoding="utf-8")
     if text.count(WAIVE_ALL) != 1:
         raise DemoError(f"{EXAMPLE}: expected the line '{WAIVE_ALL}' once, found it {text.count(WAIVE_ALL)} times")
+    text = packets.without(text) if stream is None else stream.config(text)
     CONFIG.write_text(
         f"# Made by tools/demo from {EXAMPLE}: with a black box, and fewer checks waived.\n"
         + text.replace(WAIVE_ALL, WAIVE)

@@ -15,7 +15,7 @@ import time
 DEMO = pathlib.Path("build/demo")
 BIN = pathlib.Path("build/release/bin")
 RUN_DIR = DEMO / "run"
-HUGE_PAGES = 64
+HUGE_PAGES, HUGE_PAGES_STREAM = 64, 128  # with the stream: its ring, and DPDK's memory on both sides
 HUGE_PAGES_STATE = DEMO / "huge-pages.state"
 PR_SET_PDEATHSIG = 1
 STOP_PATIENCE_S = 15  # sluiced gives its black box 10 s to finish a report
@@ -135,7 +135,7 @@ def stolen_ms():
 
 
 @contextlib.contextmanager
-def whole_demo():
+def whole_demo(huge_pages):
     """One demo at a time in this tree; ends children, puts the huge pages back, removes what it made for the run."""
     DEMO.mkdir(parents=True, exist_ok=True)
     os.environ["SLUICE_RUN_DIR"] = str(RUN_DIR)
@@ -146,7 +146,7 @@ def whole_demo():
         except OSError:
             raise DemoError(f"another tools/demo is running in this tree ({DEMO / 'lock'}); end that one first") from None
         try:
-            say("demo: " + setup("--huge-pages", str(HUGE_PAGES), "--state", str(HUGE_PAGES_STATE)))
+            say("demo: " + setup("--huge-pages", str(huge_pages), "--state", str(HUGE_PAGES_STATE)))
             yield children
         finally:
             ignore_signals()
