@@ -1,5 +1,6 @@
 """The packet stream beside the chamber: sluice-gen, a memif port, sluice-dpdk, a ring. At the end both ends' counts, which
 have to agree to the frame."""
+import contextlib
 import json
 import os
 import pathlib
@@ -22,8 +23,10 @@ RING_BITS = 14                              # memif's largest: 16,384 buffers
 BUFFERS = 1 << RING_BITS
 BURST = 256                                 # frames back to back: the sender sleeps in between
 CATCH_UP_US_MAX = 10**9
-FLOW_S, AGREE_S = 10, 3
-SENDER_CORE, SENDER_PRIORITY = 0, 10          # behind the plant, the sensors and sluice-dpdk
+FLOW_S, AGREE_S = 30, 3                     # a machine that is busy otherwise takes its time
+SENDER_CORE, SENDER_PRIORITY = 0, 10        # as the plant it stands for what is outside, but behind all others here
+SENDER_NICE = -10
+SENDER_MB = 128                             # of huge pages, if it is to lend its buffers
 PROGRAMS = {NAME: "sluice-dpdk", "control": "sluice-control", "sensors": "sluice-worker", "blackbox": "sluice-blackbox"}
 HERE = {"nic": "the port had no buffer", "ring_full": "a reader held the ring", "late": "came too late to be placed",
         "malformed": "wrong headers or check sum", "truncated": "longer than a slot", "kernel": "the kernel's buffer",
@@ -66,13 +69,15 @@ class Stream:
     def __init__(self, children, folder, gbit):
         self.children, self.gbit, self.log = children, gbit, folder / "gen.log"
         self.rate_hz = gbit * 1e9 / 8 / WIRE_BYTES
+        # Huge pages let the port read the sender's buffers in place; without, each packet is copied once on its side, too.
+        self.lends = ",zero-copy=yes" if processes.huge_pages_for(SENDER_MB) else ""
         self.child, self.before, self.report, self.ledger = None, {}, None, None
 
     def port(self, role):
         return f"net_memif0,role={role},socket={SOCKET.resolve()},socket-abstract=no"
 
     def arguments(self):
-        return ["dpdk", self.port("client") + f",zero-copy=yes,rsize={RING_BITS}", "--to-port", PORT, "--rate",
+        return ["dpdk", self.port("client") + f",rsize={RING_BITS}{self.lends}", "--to-port", PORT, "--rate",
                 f"{self.rate_hz:.3f}pps", "--size", PACKET_BYTES - HEADER_BYTES, "--content", "same", "--no-checksum",
                 "--full", "drop", "--burst", BURST, "--spin-us", 0, "--catch-up-us",
                 min(CATCH_UP_US_MAX, round(self.holds_s() * 1e6))]
@@ -101,7 +106,11 @@ class Stream:
             return status if stream is not None and stream["delivered"] > 0 else None
 
         status = processes.wait_for("the first packets in the ring", arrives, FLOW_S)
-        processes.prefer(self.child.pid, SENDER_CORE, SENDER_PRIORITY)  # of its threads the one that sends
+        if self.lends:  # its thread that sends
+            processes.prefer(self.child.pid, SENDER_CORE, SENDER_PRIORITY)
+        else:  # one that copies takes too much of a core to go before everything ordinary
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.child.pid, SENDER_NICE)
         self.pids = {**{p["name"]: p["pid"] for p in status["processes"]},
                      **{child.name: child.pid for child in self.children.running}}
         self.refusals = next(p["refusals"] for p in status["processes"] if p["name"] == NAME)
@@ -198,8 +207,8 @@ class Stream:
         gen, holds_ms = self.report, self.holds_s() * 1e3
         waited_ms = self.waited_ms.get(NAME, 0)
         shares = sorted(((PROGRAMS.get(name, name), share) for name, share in self.share.items()), key=lambda one: -one[1])
-        say(f"Of {os.cpu_count()} cores the server and the sender took, in percent of one: "
-            + ", ".join(f"{name} {share * 100:.0f}" for name, share in shares) + ".")
+        say(f"Of {os.cpu_count()} cores the server and the sender took, in percent of one:")
+        say("  " + ", ".join(f"{name} {share * 100:.0f}" for name, share in shares))
         if gen["dropped"]:
             say(f"LOST {gen['dropped']:,}: the port's buffers hold {holds_ms:.0f} ms of the stream, and then were full for up to "
                 f"{gen['longest_full_ns'] * 1e-6:.1f} ms more, because")
@@ -211,11 +220,12 @@ class Stream:
                 f"{waited_ms:,.0f} ms in all, and never for so")
             say("long at a time while packets came.")
         if gen["skipped_ns"] > 0:
-            say(f"The sender, on the same core, was held up as well, by up to {gen['longest_late_ns'] * 1e-6:,.1f} ms. It makes up for "
-                f"{holds_ms:.0f} ms at a time, as long as a wire's")
-            say(f"packets would have found room; {gen['skipped_ns'] * 1e-6:,.1f} ms of the stream were never sent. For a whole "
-                f"{self.gbit:g} Gbit/s it wants a core that")
-            say("nobody takes away.")
-        for who, words in (("sluice-gen", gen["about"]), *(("sluice-dpdk", words) for words in self.refusals)):
-            if gen["dropped"] or "pages" in words:
-                say(f"{who} says: {words}")
+            say(f"The sender was held up as well, by up to {gen['longest_late_ns'] * 1e-6:,.1f} ms. It makes up for {holds_ms:.0f} ms at a "
+                "time, for which a wire's packets")
+            say(f"would have found room; {gen['skipped_ns'] * 1e-6:,.1f} ms of the stream were never sent. For a whole "
+                f"{self.gbit:g} Gbit/s it wants a core that nobody")
+            say("takes away.")
+        for words in self.refusals:  # what it runs without: huge pages, a real-time priority
+            say(f"sluice-dpdk says: {words}")
+        if not self.lends:
+            say("Without huge pages on its side the sender copies each packet into the port; with them it lends it.")

@@ -3,6 +3,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import mmap
 import os
 import pathlib
 import signal
@@ -18,6 +19,7 @@ RUN_DIR = DEMO / "run"
 HUGE_PAGES, HUGE_PAGES_STREAM = 64, 128  # with the stream: its ring, and DPDK's memory on both sides
 HUGE_PAGES_STATE = DEMO / "huge-pages.state"
 PR_SET_PDEATHSIG = 1
+MAP_HUGETLB_2MB = 0x40000 | 21 << 26
 STOP_PATIENCE_S = 15  # sluiced gives its black box 10 s to finish a report
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -117,6 +119,15 @@ def prefer(pid, core, priority):
         os.sched_setaffinity(pid, {core})
     try:
         os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(priority))
+    except OSError:
+        return False
+    return True
+
+
+def huge_pages_for(megabytes):
+    """Whether so much could be had at this moment."""
+    try:
+        mmap.mmap(-1, megabytes << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB_2MB).close()
     except OSError:
         return False
     return True

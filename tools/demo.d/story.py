@@ -78,7 +78,7 @@ def run_sluice(children, seed, run, stream):
         say(f"   Beside it, on the same cores, {stream.gbit:g} Gbit/s of packets go into another ring of the same server (the")
         say("   interpreted controller, if it comes, has the machine to itself).")
     stolen_ms = processes.stolen_ms()
-    run.plant = plant.Plant(children, run.folder, seed, SCENARIO, with_tty=True, wait_armed_s=30)
+    run.plant = plant.Plant(children, run.folder, seed, SCENARIO, with_tty=True, wait_armed_s=90)
     server = serve(children, run, stream)
     checksum = evidence.make_armed(server)
     say(f"   running, every channel good: sluice acknowledge {checksum} (of this configuration; the arming gate asks for")
