@@ -176,6 +176,7 @@ static int run_line(struct net_generator *g, const char *line, double limit_s, s
     sent->numbers = (uint64_t)json_integer_value(json_object_get(report, "sent"));
     sent->dropped = (uint64_t)json_integer_value(json_object_get(report, "dropped"));
     sent->rate_hz = json_real_value(json_object_get(report, "rate_hz"));
+    sent->longest_us = json_number_value(json_object_get(report, "longest_stall_ns")) * 1e-3;
     json_decref(report);
     return 0;
 }

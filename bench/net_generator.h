@@ -8,6 +8,7 @@ struct net_sent {
     uint64_t numbers; /* offered: what a ledger calls sent */
     uint64_t dropped; /* of them, by the port, whose other end was behind */
     double rate_hz;
+    double longest_us; /* stall */
 };
 
 /* Starts it and waits until its port is up. NULL with err. */

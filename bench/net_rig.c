@@ -134,6 +134,12 @@ const uint64_t *net_rig_heartbeat(const struct net_rig *rig)
     return &((const struct net_tally *)rig->tally.base)->heartbeat_ns;
 }
 
+const struct stall_record *net_rig_stalls(const struct net_rig *rig)
+{
+    return is_ours(rig) ? &((const struct board *)rig->board.base)->stalls
+                        : &((const struct net_tally *)rig->tally.base)->stalls;
+}
+
 int net_rig_alive(const struct net_rig *rig, struct error *err)
 {
     return net_process_ended(rig->receiver)

@@ -13,6 +13,7 @@
 #include "ring/error.h"
 #include "ring/ring.h"
 #include "ring/segment.h"
+#include "ring/stall.h"
 
 #define NET_SEED                 UINT64_C(0x736c7569)
 #define NET_UDP_HEADERS          42u /* Ethernet, IPv4, UDP: of a frame over memif */
@@ -45,8 +46,16 @@ struct net_tally {
     uint64_t frames;
     uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of its last round; 0: it does not tell */
     uint64_t ready;
-    uint64_t pad[5];
+    struct stall_record stalls;
 };
+
+/* A round of a floor that never waits. */
+static inline void net_tally_beat(struct net_tally *tally)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    stall_look(&tally->stalls, tally->heartbeat_ns, now_ns);
+    __atomic_store_n(&tally->heartbeat_ns, now_ns, __ATOMIC_RELAXED);
+}
 
 struct net_reader;
 struct net_generator;
@@ -80,8 +89,9 @@ void net_rig_close(struct net_rig *rig);
 /* Frames that the receiver has taken (and published) so far. */
 uint64_t net_rig_taken(const struct net_rig *rig);
 
-/* The word in which the receiver tells of its rounds; NULL: it does not. */
+/* The word in which the receiver tells of its rounds (0: it does not), and its stalls. */
 const uint64_t *net_rig_heartbeat(const struct net_rig *rig);
+const struct stall_record *net_rig_stalls(const struct net_rig *rig);
 
 /* 0, or -ECHILD with err if the receiver has ended. */
 int net_rig_alive(const struct net_rig *rig, struct error *err);

@@ -13,7 +13,6 @@
 #include "bench/net_process.h"
 #include "bench/net_reader.h"
 #include "bench/net_rig.h"
-#include "bench/net_watch.h"
 #include "bench/tsc.h"
 #include "ring/ledger.h"
 
@@ -32,7 +31,6 @@
 
 struct search {
     struct net_rig rig;
-    struct net_watch watch;
     double seconds;
     struct outcome *outcome;
 };
@@ -88,13 +86,9 @@ static int check_ledger(const struct net_rig *rig, struct error *err)
 static int try(struct search *s, double rate_hz, struct trial *trial, struct error *err)
 {
     uint64_t before = net_rig_taken(&s->rig);
+    const struct stall_record stalls = *net_rig_stalls(&s->rig);
     *trial = (struct trial){.stall_us = 0};
-    int code = net_watch_begin(&s->watch);
-    if (code != 0) {
-        return error_set(err, code, "a thread for the stall record: %s", strerror(-code));
-    }
-    code = net_generator_run(s->rig.generator, rate_hz, s->seconds, &trial->sent, err);
-    net_watch_end(&s->watch);
+    int code = net_generator_run(s->rig.generator, rate_hz, s->seconds, &trial->sent, err);
     if (code != 0) {
         return code;
     }
@@ -103,9 +97,9 @@ static int try(struct search *s, double rate_hz, struct trial *trial, struct err
         code = net_reader_finish(s->rig.reader, &trial->read, err);
         code = code == 0 ? check_ledger(&s->rig, err) : code;
     }
-    double receiver_us = net_watch_receiver_us(&s->watch);
-    double generator_us = net_watch_generator_us(&s->watch);
-    trial->stalled_s = net_watch_receiver_s(&s->watch);
+    double receiver_us = (double)stall_longest_since(net_rig_stalls(&s->rig), &stalls) * 1e-3;
+    double generator_us = trial->sent.longest_us;
+    trial->stalled_s = (double)(net_rig_stalls(&s->rig)->total_ns - stalls.total_ns) * 1e-9;
     trial->longest_us = receiver_us > generator_us ? receiver_us : generator_us;
     generator_us = generator_us > CATCH_UP_US ? CATCH_UP_US : generator_us;
     trial->stall_us = receiver_us > generator_us ? receiver_us : generator_us;
@@ -233,6 +227,7 @@ static int search(struct search *s, struct error *err)
     values[NET_OFFERED] = trial.sent.rate_hz;
     take_note(s, &trial);
     double share = (double)trial.taken / (double)trial.sent.numbers;
+    values[NET_TAKEN] = trial.sent.rate_hz * share;
     code = halve(s, false, trial.sent.rate_hz, trial.sent.rate_hz * share * BEGIN_SHARE, err);
     double most = values[NET_EXCUSED];
     return code == 0 ? halve(s, true, most, (values[NET_LOSS_FREE] + most) / 2, err) : code;
@@ -253,8 +248,6 @@ void measure_net(const struct question *question, struct outcome *outcome)
     outcome->stall_us = 0;
     outcome->code = net_rig_open(&s.rig, &outcome->err);
     if (outcome->code == 0) {
-        s.watch.heartbeat_ns = net_rig_heartbeat(&s.rig);
-        s.watch.core = s.rig.generator_core;
         outcome->code = search(&s, &outcome->err);
     }
     net_rig_close(&s.rig);

@@ -65,6 +65,7 @@ static void on_stop(int number)
 int main(int argc, char **argv)
 {
     static struct worker_plan plan;
+    static struct dpdk_grace grace;
     struct dpdk dpdk;
     struct error err = {{0}};
     struct net_tally *tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
@@ -93,11 +94,14 @@ int main(int argc, char **argv)
     if (code != 0) {
         return fail("the port does not start", code);
     }
+    (void)dpdk_grace_join(&grace);
     tally->ready = 1;
     while (stop == 0) {
         struct rte_mbuf *mbufs[DPDK_BURST];
+        dpdk_grace_enter(&grace);
         uint16_t n = rte_eth_rx_burst(0, 0, mbufs, DPDK_BURST);
-        __atomic_store_n(&tally->heartbeat_ns, clock_monotonic_ns(), __ATOMIC_RELAXED);
+        dpdk_grace_exit(&grace);
+        net_tally_beat(tally);
         if (n > 0) {
             rte_pktmbuf_free_bulk(mbufs, n);
             __atomic_store_n(&tally->frames, tally->frames + n, __ATOMIC_RELAXED);

@@ -50,7 +50,7 @@ static int receive(struct net_tally *tally, uint16_t port, int buffer_bytes)
     __atomic_store_n(&tally->ready, 1, __ATOMIC_RELEASE);
     for (;;) {
         int n = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
-        __atomic_store_n(&tally->heartbeat_ns, clock_monotonic_ns(), __ATOMIC_RELAXED);
+        net_tally_beat(tally);
         if (n > 0) {
             __atomic_store_n(&tally->frames, tally->frames + (uint64_t)n, __ATOMIC_RELAXED);
         }

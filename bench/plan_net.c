@@ -9,9 +9,10 @@
 #define CAP_TRIALS 40.0 /* of --seconds each, and what the programs take to start */
 #define CAP_S      60.0
 
-static const char *const value_names[NET_VALUES] = {"loss_free", "loss_free_unstalled", "offered_max", "trials",
-                                                    "repeated"};
-static const char *const value_units[NET_VALUES] = {"million/s", "million/s", "million/s", "trials", "trials"};
+static const char *const value_names[NET_VALUES] = {
+    "loss_free", "loss_free_unstalled", "taken_max", "offered_max", "trials", "repeated"};
+static const char *const value_units[NET_VALUES] = {"million/s", "million/s", "million/s",
+                                                    "million/s", "trials",    "trials"};
 
 static void add_rows(struct plan *plan, const struct net_path *path, uint32_t size)
 {
@@ -50,7 +51,7 @@ static void add_path(struct plan *plan, const struct environment *environment, d
     }
     struct plan_case *c = &plan->cases[plan->case_count++];
     *c = (struct plan_case){
-        .first_row = plan->row_count, .row_count = NET_VALUES, .scale = {1e-6, 1e-6, 1e-6, 1, 1}};
+        .first_row = plan->row_count, .row_count = NET_VALUES, .scale = {1e-6, 1e-6, 1e-6, 1e-6, 1, 1}};
     c->question = (struct question){.body = measure_net,
                                     .net = path,
                                     .spec = {.size_bytes = size, .batch = 1, .readers = 1},

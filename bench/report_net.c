@@ -18,13 +18,16 @@ static void print_case(const struct row *rows, FILE *to)
     const struct row *r = &rows[NET_LOSS_FREE];
     char floor[16];
     char peer[16];
+    char taken_floor[16];
     const struct row *excused = &rows[NET_EXCUSED];
     bool limited = excused->median >= LIMIT_SHARE * rows[NET_OFFERED].median;
-    fprintf(to, "%-20s %5u %s%9.4g %9.4g %9.4g %9.4g %7s %7s %8.0f %7.0f %8.0f %12" PRIu64 "%s%s\n", r->variant,
-            r->size_bytes, limited ? ">" : " ", r->median, excused->median, excused->median * r->size_bytes * 8e-3,
-            rows[NET_OFFERED].median, ratio(excused->floor_ratio, floor), ratio(excused->peer_ratio, peer),
-            rows[NET_TRIALS].median, rows[NET_REPEATED].median, r->stall_us, r->frames,
-            r->wrong > 0 ? "  WRONG FRAMES" : "", limited ? "  as much as the generator can" : "");
+    fprintf(to, "%-20s %5u %s%9.4g %9.4g %9.4g %7s %7s %9.4g %9.4g %7s %8.0f %7.0f %8.0f %12" PRIu64 "%s%s\n",
+            r->variant, r->size_bytes, limited ? ">" : " ", r->median, excused->median,
+            excused->median * r->size_bytes * 8e-3, ratio(excused->floor_ratio, floor),
+            ratio(excused->peer_ratio, peer), rows[NET_OFFERED].median, rows[NET_TAKEN].median,
+            ratio(rows[NET_TAKEN].floor_ratio, taken_floor), rows[NET_TRIALS].median, rows[NET_REPEATED].median,
+            r->stall_us, r->frames, r->wrong > 0 ? "  WRONG FRAMES" : "",
+            limited ? "  as much as the generator can" : "");
 }
 
 void report_net_table(const struct plan *plan, const struct report *report, FILE *to)
@@ -34,12 +37,14 @@ void report_net_table(const struct plan *plan, const struct report *report, FILE
         to,
         "%s\nthe highest rate of which nothing was lost, by bisection; a trial that lost frames in a stall "
         "longer than the wire's buffers last is repeated\nunstalled: the same, but frames may be missing that came "
-        "while the receiver's core was taken away; Gbit/s and the ratios are of this\nbytes: of a frame over "
+        "while the receiver's core was taken away; Gbit/s and the ratios behind it are of this\noffered, taken: "
+        "when "
+        "the generator offers all it can; the ratio behind it is of what was taken then\nbytes: of a frame over "
         "memif, of a datagram's payload "
         "over UDP on the loopback; verified: frames whose every byte the reader checked in place\n\n"
-        "%-20s %5s  %9s %9s %9s %9s %7s %7s %8s %7s %8s %12s\n",
-        report->ends, "loss_free", "bytes", "million/s", "unstalled", "Gbit/s", "offered", "/floor", "/peer",
-        "trials", "repeat", "stall us", "verified");
+        "%-20s %5s  %9s %9s %9s %7s %7s %9s %9s %7s %8s %7s %8s %12s\n",
+        report->ends, "loss_free", "bytes", "million/s", "unstalled", "Gbit/s", "/floor", "/peer", "offered",
+        "taken", "/floor", "trials", "repeat", "stall us", "verified");
     for (uint32_t i = 0; i < plan->case_count; i++) {
         const struct row *rows = &plan->rows[plan->cases[i].first_row];
         if (rows->runs > 0) {

@@ -94,8 +94,7 @@ void compile_worker_kind(struct compile *c, uint32_t i, const struct config_work
 /* compile_afxdp.c: the same for a kernel's interface; what a slot for frames that need so much must have; and, when
  * all sources are there, that each queue is read once. */
 void compile_afxdp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
-uint32_t compile_afxdp_slot(struct compile *c, uint32_t i, const struct source_plan *source,
-                            const struct ring_plan *ring, uint32_t need);
+uint32_t compile_afxdp_slot(struct compile *c, uint32_t i, const struct ring_plan *ring, uint32_t need);
 void compile_afxdp_queues(struct compile *c);
 
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */

@@ -46,18 +46,14 @@ void compile_afxdp(struct compile *c, uint32_t i, const struct config_source *fr
     compile_packet(c, i, from->packet, &to->packet);
 }
 
-uint32_t compile_afxdp_slot(struct compile *c, uint32_t i, const struct source_plan *source,
-                            const struct ring_plan *ring, uint32_t need)
+uint32_t compile_afxdp_slot(struct compile *c, uint32_t i, const struct ring_plan *ring, uint32_t need)
 {
     char path[COMPILE_PATH_BYTES];
     compile_path(path, "sources[%u].frame_bytes", i);
     if (need > XSK_CHUNK_BYTES_MAX) {
-        config_complain(
-            c->file, c->errors, path,
-            "expected at most %u bytes with kind: afxdp, whose frames lie within a page, found %u; kind: "
-            "udp and dpdk take longer ones",
-            XSK_CHUNK_BYTES_MAX - ring->payload_offset, source->frame_bytes);
-    } else if (ring->slot_bytes != 0 && ring->slot_bytes < XSK_CHUNK_BYTES_MIN) {
+        return need; /* in pieces */
+    }
+    if (ring->slot_bytes != 0 && ring->slot_bytes < XSK_CHUNK_BYTES_MIN) {
         config_complain(c->file, c->errors, path, "kind: afxdp needs slots of at least %u bytes, ring '%s' has %u",
                         XSK_CHUNK_BYTES_MIN, ring->name, ring->slot_bytes);
     }

@@ -503,7 +503,7 @@ static void size_slots(struct compile *c, uint32_t i, const struct source_plan *
     payload = payload < sizeof(struct ring_gap) ? (uint32_t)sizeof(struct ring_gap) : payload;
     uint32_t need = (ring->payload_offset + payload + 63) / 64 * 64;
     if (source->kind == SOURCE_AFXDP) {
-        need = compile_afxdp_slot(c, i, source, ring, need);
+        need = compile_afxdp_slot(c, i, ring, need);
     }
     if (ring->slot_bytes == 0 && need <= RING_SLOT_BYTES_MAX) {
         ring->slot_bytes = need;

@@ -89,7 +89,11 @@ uint32_t dpdk_worker_cycle(struct dpdk_worker *worker)
         dpdk_look(&worker->source[i], now_ns);
     }
     worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
-    board_beat(worker->board, now_ns);
+    if (worker->plan->thread.idle == IDLE_BUSY) {
+        board_beat_busy(worker->board, now_ns);
+    } else {
+        board_beat(worker->board, now_ns);
+    }
     idle(worker, frames, now_ns);
     return frames;
 }

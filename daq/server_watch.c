@@ -144,6 +144,7 @@ static void start(struct server *server, struct server_process *process)
     board->core = -1;
     board->locked = 0;
     board->sealed = 0;
+    board->heartbeat_ns = 0; /* what it does not run is no stall */
     if (process->role == ROLE_CONTROL) {
         hand_control(server, &launch);
     } else if (process->role == ROLE_ACTUATOR) {

@@ -172,7 +172,11 @@ uint32_t worker_cycle(struct worker *worker)
     (void)uring_wait(worker->uring, wait_for_ns(worker));
     uint32_t frames = complete(worker, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
     worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
-    board_beat(worker->board, clock_monotonic_ns());
+    if (worker->plan->thread.idle == IDLE_BUSY) {
+        board_beat_busy(worker->board, clock_monotonic_ns());
+    } else {
+        board_beat(worker->board, clock_monotonic_ns());
+    }
     return frames;
 }
 

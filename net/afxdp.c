@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "net/sequence.h"
 #include "ring/clock.h"
@@ -18,14 +19,20 @@ static struct ring_ledger *ledger_of(const struct afxdp_source *s)
     return &s->writer->view.header->ledger;
 }
 
+/* Bytes expected in front of the payload. */
+static uint32_t headers_of(const struct source_plan *plan)
+{
+    uint32_t tag = (plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0;
+    return plan->packet.form == PACKET_ETHERNET ? 0 : HEADERS_BYTES + tag;
+}
+
 /* In front of a frame, behind the kernel's own: what puts its payload where the ring has it. */
 static uint32_t headroom_of(const struct source_plan *plan)
 {
     if (plan->packet.form == PACKET_ETHERNET) {
         return AFXDP_PAYLOAD_OFFSET_ETHERNET - XSK_HEADROOM_BYTES;
     }
-    uint32_t tag = (plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0;
-    return AFXDP_PAYLOAD_OFFSET_UDP - XSK_HEADROOM_BYTES - HEADERS_BYTES - tag;
+    return AFXDP_PAYLOAD_OFFSET_UDP - XSK_HEADROOM_BYTES - headers_of(plan);
 }
 
 static uint32_t places_of(const struct afxdp_source *s)
@@ -80,10 +87,12 @@ static int open_on(struct afxdp_source *s, unsigned ifindex)
 {
     const struct packet_filter *filter = &s->plan->packet;
     struct ring_memory memory;
+    bool pieces = s->pieces.memory != NULL;
     struct xsk_spec spec = {.ifindex = ifindex,
                             .queue = s->plan->afxdp.queue,
-                            .headroom_bytes = headroom_of(s->plan),
-                            .descriptors = s->ahead};
+                            .headroom_bytes = pieces ? 0 : headroom_of(s->plan),
+                            .descriptors = s->ahead,
+                            .pieces = pieces};
     int code = steer_attach(s->steer, ifindex);
     if (code == 0 && (filter->match & PACKET_MATCH_TO) != 0 && IN_MULTICAST(ntohl(filter->to_address))) {
         code = interface_join(&s->interface, ifindex, filter->to_address);
@@ -93,6 +102,13 @@ static int open_on(struct afxdp_source *s, unsigned ifindex)
     }
     spec.copy = s->steer->generic;
     ring_writer_memory(s->writer, &memory);
+    uint32_t frame_bytes_max =
+        pieces ? s->pieces.room : xsk_frame_bytes_max(memory.slot_bytes, spec.headroom_bytes);
+    if (pieces) {
+        memory.first_slot = s->pieces.memory;
+        memory.slots = s->ahead;
+        memory.slot_bytes = XSK_CHUNK_BYTES_MAX;
+    }
     code = xsk_open(&s->xsk, &memory, &spec);
     if (code == 0) {
         interface_watch(&s->interface, ifindex);
@@ -100,7 +116,7 @@ static int open_on(struct afxdp_source *s, unsigned ifindex)
         s->seen_dropped = 0;
         s->seen_missed = interface_missed(&s->interface);
         s->seen_too_long = too_long(s);
-        steer_set_flow(s->steer, spec.queue, filter, xsk_frame_bytes_max(memory.slot_bytes, spec.headroom_bytes));
+        steer_set_flow(s->steer, spec.queue, filter, frame_bytes_max);
     }
     return code;
 }
@@ -109,6 +125,11 @@ static int open_on(struct afxdp_source *s, unsigned ifindex)
 static int begin(struct afxdp_source *s, uint64_t tai_ns)
 {
     s->untold_before = s->xsk.receive.next; /* indices begin anew */
+    s->pieces.to = NULL;
+    for (uint64_t i = 0; s->pieces.memory != NULL && i < s->ahead; i++) {
+        xsk_fill(&s->xsk, i * XSK_CHUNK_BYTES_MAX);
+    }
+    xsk_fill_publish(&s->xsk);
     if (s->was_open) {
         net_sequence_interrupted(&s->plan->sequence, ledger_of(s));
         ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
@@ -167,8 +188,9 @@ static void note_why(struct afxdp_source *s, int code)
     case -EINVAL:
         error_set(&s->note, code,
                   "source %s: interface %s does not take an AF_XDP socket: has it a queue %u "
-                  "(ethtool -l %s)?",
-                  s->plan->name, name, queue, name);
+                  "(ethtool -l %s)?%s",
+                  s->plan->name, name, queue, name,
+                  s->pieces.memory != NULL ? " Frames of more than a page need Linux 6.6, too" : "");
         break;
     case -ENOBUFS:
         error_set(&s->note, code,
@@ -198,12 +220,40 @@ static int check_ring(const struct source_plan *plan, const struct ring_view *vi
     return 0;
 }
 
+/* Frames of this source need not fit a page. */
+static bool comes_in_pieces(const struct source_plan *plan, const struct ring_view *view)
+{
+    uint32_t longest = plan->frame_bytes != 0 ? view->payload_offset + plan->frame_bytes : view->slot_bytes;
+    return longest > XSK_CHUNK_BYTES_MAX;
+}
+
+static int make_pieces(struct afxdp_source *s, struct error *err)
+{
+    const struct ring_view *view = &s->writer->view;
+    size_t bytes = (size_t)s->ahead * XSK_CHUNK_BYTES_MAX;
+    size_t spare = view->slot_bytes;
+    if (!comes_in_pieces(s->plan, view)) {
+        return 0;
+    }
+    uint8_t *memory =
+        mmap(NULL, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return error_set(err, -errno,
+                         "source %s: no memory for %u pages of pieces of frames: %s; fewer descriptors",
+                         s->plan->name, s->ahead, strerror(errno));
+    }
+    s->pieces =
+        (struct afxdp_pieces){.memory = memory, .spare = memory + bytes, .room = view->payload_bytes + s->headers};
+    return 0;
+}
+
 int afxdp_init(struct afxdp_source *source, const struct source_plan *plan, struct ring_writer *writer,
                struct uring *uring, uint64_t user, struct steer *steers, bool sleeps, struct error *err)
 {
     struct afxdp_source *s = source;
     *s = (struct afxdp_source){.plan = plan,
                                .writer = writer,
+                               .headers = headers_of(plan),
                                .uring = uring,
                                .user = user,
                                .interface = {.socket_fd = -1, .missed_fd = -1},
@@ -221,7 +271,11 @@ int afxdp_init(struct afxdp_source *source, const struct source_plan *plan, stru
     if (s->steer == NULL) {
         return -EPERM;
     }
-    s->ahead = places_of(s);
+    s->ahead = comes_in_pieces(plan, &writer->view) ? plan->afxdp.descriptors : places_of(s);
+    code = make_pieces(s, err);
+    if (code != 0) {
+        return code;
+    }
     ring_writer_take_back(writer);
     uint64_t monotonic_ns = clock_monotonic_ns();
     code = try_open(s, monotonic_ns, clock_tai_ns(writer->view.header->identity.tai_minus_monotonic_ns));
@@ -262,6 +316,11 @@ void afxdp_fini(struct afxdp_source *source)
     if (source->plan != NULL) {
         shut(source, 0);
         interface_close(&source->interface);
+        if (source->pieces.memory != NULL) {
+            munmap(source->pieces.memory,
+                   (size_t)(source->pieces.spare - source->pieces.memory) + source->writer->view.slot_bytes);
+            source->pieces.memory = NULL;
+        }
     }
 }
 

@@ -19,6 +19,16 @@
 #define AFXDP_PAYLOAD_OFFSET_ETHERNET 256u
 #define AFXDP_PAYLOAD_OFFSET_UDP      320u
 
+/* Frames that are longer than a page has room for come in pieces, into memory beside the ring, and are put together
+ * in their slots: one copy more than short ones have. */
+struct afxdp_pieces {
+    uint8_t *memory; /* NULL: frames lie in the ring at once */
+    uint8_t *spare;  /* where a frame is put together that finds no slot and is dropped */
+    uint8_t *to;     /* where the one under way is; NULL: none is */
+    uint32_t bytes;  /* of it so far */
+    uint32_t room;   /* there */
+};
+
 struct afxdp_source {
     const struct source_plan *plan;
     struct ring_writer *writer;
@@ -27,6 +37,8 @@ struct afxdp_source {
     struct steer *steer;
     struct interface interface;
     struct xsk xsk; /* fd -1: closed */
+    struct afxdp_pieces pieces;
+    uint32_t headers; /* bytes expected in front of the payload */
     unsigned ifindex;
     uint32_t ahead;     /* slots in the kernel's hands, at most: places of its rings */
     bool drops;         /* what finds no slot is dropped on purpose; else it is the kernel's loss */
@@ -65,7 +77,7 @@ void afxdp_complete(struct afxdp_source *source, const struct uring_event *event
  * records published. *more: there is more than a loop should take, do not sleep before it. */
 uint32_t afxdp_take(struct afxdp_source *source, uint64_t tai_ns, bool *more);
 
-/* Between the two files: slots for the kernel, in ring order, if no record is owed first. */
+/* Between the two files: slots for the kernel, in ring order, if no record is owed first; pieces it has already. */
 void afxdp_hand_out(struct afxdp_source *source, uint64_t tai_ns);
 
 /* What was dropped on this host since the last look, to be told to the ledger when the numbers show it. System

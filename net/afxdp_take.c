@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "net/afxdp.h"
 #include "net/intake.h"
 #include "net/sequence.h"
@@ -20,6 +22,12 @@ void afxdp_hand_out(struct afxdp_source *source, uint64_t tai_ns)
         afxdp_count_drops(s); /* their record goes before what comes now */
     }
     if (!ring_writer_pay_gap(s->writer, tai_ns)) {
+        return;
+    }
+    if (s->pieces.memory != NULL) {
+        if (xsk_needs_wakeup(&s->xsk)) {
+            xsk_wake(&s->xsk);
+        }
         return;
     }
     uint32_t count = ring_writer_hand_out(s->writer, s->ahead, &first);
@@ -89,12 +97,92 @@ static bool take(struct afxdp_source *s, const struct xdp_desc *place, struct bu
     return true;
 }
 
+/* Where the next frame is put together: in its slot, its payload in the payload's place. false: there is none, and
+ * the frame has to wait. */
+static bool begin_frame(struct afxdp_source *s, uint64_t tai_ns)
+{
+    struct afxdp_pieces *pieces = &s->pieces;
+    uint8_t *payload = NULL;
+    if (!s->writer->owes || ring_writer_pay_gap(s->writer, tai_ns)) {
+        payload = ring_writer_reserve(s->writer);
+    }
+    if (payload == NULL && !s->drops) {
+        return false;
+    }
+    pieces->to = payload != NULL ? payload - s->headers : pieces->spare;
+    pieces->bytes = 0;
+    return true;
+}
+
+static void end_frame(struct afxdp_source *s, struct burst *burst)
+{
+    struct afxdp_pieces *pieces = &s->pieces;
+    struct intake_packet packet = {.frame = pieces->to,
+                                   .frame_bytes = pieces->bytes,
+                                   .checks = PACKET_UDP_LEFT_OUT,
+                                   .payload = pieces->to + s->headers,
+                                   .room = s->writer->view.payload_bytes};
+    enum ring_refusal refusal =
+        pieces->bytes > pieces->room ? RING_REFUSED_LONG : intake_judge_packet(s->plan, &packet);
+    if (pieces->to == pieces->spare) {
+        intake_drop(s->plan, s->writer, refusal, &packet.said);
+    } else {
+        if (refusal == RING_REFUSALS && s->plan->sequence.width_bytes != 0) {
+            tell_drops(s, burst, packet.said.number);
+        }
+        intake_commit(s->plan, s->writer, refusal, &packet.said, packet.payload_bytes, burst->tai_ns, false);
+    }
+    pieces->to = NULL;
+}
+
+enum piece { PIECE_TAKEN, PIECE_WAITS, PIECE_WRONG };
+
+/* One piece of a frame, behind those before it; its chunk is the kernel's again. */
+static enum piece take_piece(struct afxdp_source *s, const struct xdp_desc *place, struct burst *burst)
+{
+    struct afxdp_pieces *pieces = &s->pieces;
+    uint64_t at = xsk_offset(&s->xsk, place);
+    uint64_t in_chunk = at % XSK_CHUNK_BYTES_MAX;
+    if (at / XSK_CHUNK_BYTES_MAX >= s->ahead || place->len > XSK_CHUNK_BYTES_MAX - in_chunk) {
+        return PIECE_WRONG;
+    }
+    if (pieces->to == NULL && !begin_frame(s, burst->tai_ns)) {
+        return PIECE_WAITS;
+    }
+    if (pieces->bytes + place->len <= pieces->room) {
+        memcpy(pieces->to + pieces->bytes, pieces->memory + at, place->len);
+    }
+    pieces->bytes += place->len;
+    xsk_fill(&s->xsk, at - in_chunk);
+    if ((place->options & XDP_PKT_CONTD) == 0) {
+        end_frame(s, burst);
+    }
+    return PIECE_TAKEN;
+}
+
+static uint32_t take_pieces(struct afxdp_source *s, struct burst *burst, uint32_t count)
+{
+    enum piece piece = PIECE_TAKEN;
+    uint32_t taken = 0;
+    for (; taken < count && piece == PIECE_TAKEN; taken += piece == PIECE_TAKEN, burst->index++) {
+        piece = take_piece(s, xsk_frame(&s->xsk, taken), burst);
+    }
+    if (piece == PIECE_WRONG) {
+        afxdp_break(s);
+    }
+    xsk_fill_publish(&s->xsk);
+    return taken;
+}
+
 static uint32_t take_burst(struct afxdp_source *s, uint64_t tai_ns)
 {
     struct burst burst = {.tai_ns = tai_ns, .index = s->xsk.receive.next};
     uint32_t count = xsk_waiting(&s->xsk);
     count = count < BURST ? count : BURST;
-    for (uint32_t i = 0; i < count; i++, burst.index++) {
+    if (s->pieces.memory != NULL) {
+        count = take_pieces(s, &burst, count);
+    }
+    for (uint32_t i = 0; i < count && s->pieces.memory == NULL; i++, burst.index++) {
         if (__builtin_expect(!take(s, xsk_frame(&s->xsk, i), &burst), 0)) {
             afxdp_break(s);
             break;

@@ -6,6 +6,7 @@
 
 #include <rte_ethdev.h>
 
+#include "net/plain.h"
 #include "net/sequence.h"
 #include "ring/clock.h"
 
@@ -84,7 +85,8 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     const struct source_plan *from = &plan->source[i];
     uint32_t offset = from->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
     char name[16];
-    *source = (struct dpdk_source){.plan = from, .writer = writer, .headers = headers_of(from)};
+    *source = (struct dpdk_source){
+        .plan = from, .writer = writer, .headers = headers_of(from), .is_plain = plain_source(from)};
     if (writer->view.payload_offset != offset) {
         return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", from->name,
                          writer->view.payload_offset, offset);
@@ -107,6 +109,9 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     }
     if (code == 0) {
         code = set_up_queue(source, err);
+    }
+    if (code == 0) {
+        code = dpdk_grace_join(&source->grace);
     }
     if (code == 0) {
         dpdk->source[dpdk->sources++] = source;
@@ -144,6 +149,7 @@ void dpdk_stop(struct dpdk *dpdk)
         ring_count_set(&s->writer->view.header->ledger.is_open, 0);
     }
     for (uint32_t i = 0; i < dpdk->sources; i++) {
+        dpdk_grace_leave(&dpdk->source[i]->grace);
         ring_writer_take_back(dpdk->source[i]->writer);
         dpdk_pool_destroy(&dpdk->source[i]->pool);
     }

@@ -8,6 +8,7 @@
 #ifndef NET_DPDK_H
 #define NET_DPDK_H
 
+#include "net/dpdk_grace.h"
 #include "net/dpdk_pool.h"
 #include "net/plan.h"
 
@@ -21,9 +22,11 @@ struct dpdk_source {
     const struct source_plan *plan;
     struct ring_writer *writer;
     struct dpdk_pool pool;
+    struct dpdk_grace grace;
     uint32_t headers; /* bytes expected in front of the payload */
     uint16_t port;
     uint16_t queue;
+    bool is_plain;       /* most of its frames can be taken by net/plain.h */
     bool is_up;          /* the link, as last seen */
     uint64_t missed;     /* the device's own count of what it dropped, as last seen */
     uint64_t looked_ns;  /* when link and counts were last looked at */

@@ -5,6 +5,7 @@
 
 #include "net/dpdk.h"
 #include "net/intake.h"
+#include "net/plain.h"
 
 /* What the device has verified already. */
 static uint32_t checks_of(const struct rte_mbuf *mbuf)
@@ -74,6 +75,20 @@ static bool take(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
     return true;
 }
 
+/* True: it was the next frame, and nothing about it is unusual. False: nothing is done. */
+static inline bool take_plain(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
+{
+    struct ring_writer *writer = s->writer;
+    const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+    const uint8_t *payload = ring_payload_at(&writer->view, writer->next);
+    if (!s->is_plain || mbuf->nb_segs != 1 || frame + PLAIN_HEADERS != payload ||
+        !dpdk_pool_slot_is_next(&s->pool, mbuf)) {
+        return false;
+    }
+    uint32_t bytes = plain_packet(&s->plan->packet, frame, mbuf->data_len, checks_of(mbuf));
+    return bytes != UINT32_MAX && plain_take(s->plan, writer, payload, bytes, tai_ns);
+}
+
 uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
 {
     struct rte_mbuf *mbufs[DPDK_BURST];
@@ -84,9 +99,11 @@ uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
     if (__builtin_expect(s->writer->owes, 0)) {
         (void)ring_writer_pay_gap(s->writer, tai_ns);
     }
+    dpdk_grace_enter(&s->grace);
     uint16_t count = rte_eth_rx_burst(s->port, s->queue, mbufs, DPDK_BURST);
+    dpdk_grace_exit(&s->grace);
     for (uint16_t i = 0; i < count; i++) {
-        if (__builtin_expect(!take(s, mbufs[i], tai_ns), 0)) {
+        if (__builtin_expect(!take_plain(s, mbufs[i], tai_ns) && !take(s, mbufs[i], tai_ns), 0)) {
             s->disordered = 1;
             ring_count_set(&s->writer->view.header->ledger.is_open, 0);
             break;

@@ -231,11 +231,6 @@ void dpdk_pool_destroy(struct dpdk_pool *pool)
     *pool = (struct dpdk_pool){.writer = NULL};
 }
 
-bool dpdk_pool_slot_is_next(const struct dpdk_pool *pool, const struct rte_mbuf *mbuf)
-{
-    return mbuf == pool->mbuf[pool->writer->next & pool->mask];
-}
-
 bool dpdk_pool_is_scratch(const struct dpdk_pool *pool, const struct rte_mbuf *mbuf)
 {
     const uint8_t *data = mbuf->buf_addr;

@@ -49,8 +49,11 @@ int dpdk_pool_create(struct dpdk_pool *pool, const char *name, struct ring_write
                      uint32_t descriptors, bool drop, struct error *err);
 void dpdk_pool_destroy(struct dpdk_pool *pool);
 
-/* True if this mbuf lies in the slot that the writer commits next. */
-bool dpdk_pool_slot_is_next(const struct dpdk_pool *pool, const struct rte_mbuf *mbuf);
+/* True if this mbuf lies in the slot that the writer commits next. Hot. */
+static inline bool dpdk_pool_slot_is_next(const struct dpdk_pool *pool, const struct rte_mbuf *mbuf)
+{
+    return mbuf == pool->mbuf[pool->writer->next & pool->mask];
+}
 
 /* True if it lies in scratch memory; to be given back by dpdk_pool_scratch_back. */
 bool dpdk_pool_is_scratch(const struct dpdk_pool *pool, const struct rte_mbuf *mbuf);

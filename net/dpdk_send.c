@@ -13,6 +13,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 
+#include "net/dpdk_grace.h"
 #include "net/dpdk_memory.h"
 #include "ring/clock.h"
 
@@ -35,6 +36,7 @@ struct dpdk_send {
     struct rte_mempool *pool, *receive_pool;
     struct rte_mbuf *batch[DPDK_SEND_BATCH_MAX];
     uint64_t look_ns; /* when the link is looked at again */
+    struct dpdk_grace grace;
     struct dpdk_send_counts counts;
     struct dpdk_send_spec spec;
     char about[128];
@@ -330,6 +332,7 @@ struct dpdk_send *dpdk_send_open(const struct dpdk_send_spec *spec, struct error
         free(p);
         return NULL;
     }
+    (void)dpdk_grace_join(&p->grace); /* there is one port */
     if (make_pools(p, err) != 0 || configure(p, err) != 0 || connect_port(p, err) != 0) {
         dpdk_send_close(p);
         return NULL;
@@ -344,6 +347,7 @@ void dpdk_send_close(struct dpdk_send *port)
         rte_eth_dev_stop(port->id);
     }
     rte_eth_dev_close(port->id);
+    dpdk_grace_leave(&port->grace);
     rte_eal_cleanup();
     free(port);
 }
@@ -384,7 +388,9 @@ bool dpdk_send_reserve(struct dpdk_send *port, uint8_t **room, uint32_t count)
 {
     if (rte_pktmbuf_alloc_bulk(port->pool, port->batch, count) != 0) {
         if (port->started) {
+            dpdk_grace_enter(&port->grace);
             rte_eth_tx_burst(port->id, 0, port->batch, 0); /* some drivers give back what was sent only here */
+            dpdk_grace_exit(&port->grace);
         }
         return false;
     }
@@ -400,7 +406,9 @@ uint32_t dpdk_send_burst(struct dpdk_send *port, const uint32_t *bytes, uint32_t
         port->batch[i]->data_len = (uint16_t)bytes[i];
         port->batch[i]->pkt_len = bytes[i];
     }
+    dpdk_grace_enter(&port->grace);
     uint16_t n = port->started ? rte_eth_tx_burst(port->id, 0, port->batch + from, (uint16_t)(count - from)) : 0;
+    dpdk_grace_exit(&port->grace);
     port->counts.sent += n;
     port->counts.full += n == 0;
     if (n > 0 && port->was_down) {

@@ -97,7 +97,8 @@ static int bind_to(struct xsk *xsk, const struct xsk_spec *spec)
                                    .sxdp_queue_id = spec->queue};
     struct xdp_options options = {.flags = 0};
     socklen_t bytes = sizeof(options);
-    if (spec->copy || xsk->unaligned) {
+    address.sxdp_flags |= spec->pieces ? XDP_USE_SG : 0;
+    if (spec->copy || spec->pieces || xsk->unaligned) {
         address.sxdp_flags |= XDP_COPY;
     }
     if (bind(xsk->fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {

@@ -19,6 +19,11 @@
 #define XSK_CHUNK_BYTES_MIN 2048u
 #define XSK_CHUNK_BYTES_MAX 4096u /* a page */
 
+#ifndef XDP_USE_SG /* Linux 6.6: frames in several chunks */
+#define XDP_USE_SG    (1 << 4)
+#define XDP_PKT_CONTD (1 << 0) /* of a descriptor: the frame goes on in the next one */
+#endif
+
 /* One of the rings that the kernel shares with us. Indices run freely; `mask` makes places of them. */
 struct xsk_ring {
     void *map; /* NULL: none */
@@ -46,6 +51,7 @@ struct xsk_spec {
     uint32_t headroom_bytes; /* of ours, in front of a frame */
     uint32_t descriptors;    /* a power of two */
     bool copy;               /* the kernel is to copy: generic XDP */
+    bool pieces;             /* frames may come in several chunks, one after the other; then the kernel copies */
 };
 
 /* Chunk for a slot, 0 if it is too small. Pure. */
@@ -55,7 +61,8 @@ uint32_t xsk_chunk_bytes(uint32_t slot_bytes);
 uint32_t xsk_frame_bytes_max(uint32_t slot_bytes, uint32_t headroom_bytes);
 
 /* Opens and binds it over the ring's slots. -EBUSY: another socket has this queue, or one that was closed just now
- * still does; -EPERM: not allowed; -ENODEV, -ENETDOWN, -EINVAL (no such queue). 0 or -errno. No heap. */
+ * still does; -EPERM: not allowed; -ENODEV, -ENETDOWN, -EINVAL (no such queue; pieces before Linux 6.6). 0 or
+ * -errno. No heap. */
 int xsk_open(struct xsk *xsk, const struct ring_memory *memory, const struct xsk_spec *spec);
 
 /* Afterwards nothing writes the slots any more, if no request on the descriptor is under way (io_uring). */

@@ -10,12 +10,13 @@
 #include <stdio.h>
 
 #include "ring/layout.h"
+#include "ring/stall.h"
 
 #define BOARD_MAGIC          UINT64_C(0x314452414f424c53) /* "SLBOARD1" */
 #define BOARD_BYTES          2048u
 #define BOARD_REFUSALS_MAX   6u
 #define BOARD_REFUSAL_BYTES  256u
-#define BOARD_LAYOUT_VERSION 3u
+#define BOARD_LAYOUT_VERSION 4u
 
 enum board_role {
     BOARD_SUPERVISOR = 1,
@@ -41,6 +42,7 @@ struct board {
     uint32_t locked; /* 1: memory locked */
     uint32_t sealed; /* 1: only listed system calls from here on */
     uint32_t refusals;
+    struct stall_record stalls; /* of a thread that never waits (idle: busy); of others empty */
     char refusal[BOARD_REFUSALS_MAX][BOARD_REFUSAL_BYTES]; /* what the system refused, and what that means */
 };
 static_assert(sizeof(struct board) <= BOARD_BYTES, "boards have a page in front of the roles' own");
@@ -76,6 +78,13 @@ static inline void board_beat(struct board *board, uint64_t monotonic_ns)
 {
     __atomic_store_n(&board->heartbeat_ns, monotonic_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&board->heartbeat, board->heartbeat + 1, __ATOMIC_RELEASE);
+}
+
+/* The same, of a loop that never waits: that it took long to come round is put down. */
+static inline void board_beat_busy(struct board *board, uint64_t monotonic_ns)
+{
+    stall_look(&board->stalls, board->heartbeat_ns, monotonic_ns);
+    board_beat(board, monotonic_ns);
 }
 
 #endif

@@ -48,6 +48,13 @@ static json_t *report_black_box(const struct session *s)
                      "last", last);
 }
 
+static json_t *report_stalls(const struct board *board)
+{
+    const struct stall_record *stalls = board != NULL ? &board->stalls : &(const struct stall_record){0};
+    return json_pack("{s:I, s:I, s:I}", "count", (json_int_t)stalls->count, "total_ns",
+                     (json_int_t)stalls->total_ns, "longest_ns", (json_int_t)stalls->longest_ns);
+}
+
 static json_t *report_processes(const struct session *s)
 {
     json_t *list = json_array();
@@ -60,11 +67,12 @@ static json_t *report_processes(const struct session *s)
             json_array_append_new(refusals, json_string(board->refusal[r]));
         }
         json_array_append_new(
-            list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:I, s:b, s:I, s:b, s:b, s:o}", "name", p->name, "pid",
-                            (json_int_t)p->pid, "core", p->core, "policy", p->policy == 1 ? "fifo" : "other",
-                            "priority", p->priority, "pss_kb", (json_int_t)p->pss_kb, "alive", (int)p->alive,
-                            "restarts", (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0,
-                            "sealed", board != NULL && board->sealed != 0, "refusals", refusals));
+            list,
+            json_pack("{s:s, s:I, s:i, s:s, s:i, s:I, s:b, s:I, s:b, s:b, s:o, s:o}", "name", p->name, "pid",
+                      (json_int_t)p->pid, "core", p->core, "policy", p->policy == 1 ? "fifo" : "other", "priority",
+                      p->priority, "pss_kb", (json_int_t)p->pss_kb, "alive", (int)p->alive, "restarts",
+                      (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0, "sealed",
+                      board != NULL && board->sealed != 0, "refusals", refusals, "stalls", report_stalls(board)));
     }
     return list;
 }

@@ -58,6 +58,13 @@ static void draw_processes(const json_t *status)
     {
         size_t r;
         json_t *refusal;
+        const json_t *stalls = json_object_get(p, "stalls");
+        if (number_of(stalls, "count") > 0) {
+            printf(
+                "  %s: its core did not come round %.0f time%s for over 250 us: %.1f ms in all, %.1f ms at most\n",
+                text_of(p, "name"), number_of(stalls, "count"), number_of(stalls, "count") == 1 ? "" : "s",
+                number_of(stalls, "total_ns") * 1e-6, number_of(stalls, "longest_ns") * 1e-6);
+        }
         json_array_foreach(json_object_get(p, "refusals"), r, refusal)
         {
             printf("  ! %s: %s\n", text_of(p, "name"), json_string_value(refusal));

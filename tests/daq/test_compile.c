@@ -530,6 +530,10 @@ Test(compile, afxdp_and_its_defaults)
                                        "kind: afxdp, worker: b, interface: eth1, frame_bytes: 1728"),
                  0, "%s", errors.text);
     cr_assert_eq(plan.ring[0].slot_bytes, 4096);
+    cr_assert_eq(compile_afxdp_sources("interface: eth0, frame_bytes: 3777",
+                                       "kind: afxdp, worker: b, interface: eth1, frame_bytes: 1728"),
+                 0, "%s", errors.text);
+    cr_assert_eq(plan.ring[0].slot_bytes, 4160, "put together from pieces of a page");
 }
 
 Test(compile, what_afxdp_cannot_do)
@@ -548,8 +552,6 @@ Test(compile, what_afxdp_cannot_do)
         {"interface: eth0, listen: \"0.0.0.0:1\"", "", "belong to kind: udp"},
         {"interface: eth0, port: x", "", "belongs to kind: dpdk"},
         {"interface: eth0, device: /dev/ttyS0", "", "belong to kind: serial"},
-        {"interface: eth0, frame_bytes: 3777", "", "at most 3776 bytes"},
-        {"interface: eth0, frame_bytes: 8972", "", "kind: udp and dpdk take longer ones"},
         {"interface: eth0", "kind: afxdp, worker: a, interface: eth0", "a queue has one reader"},
         {"interface: eth0", "kind: afxdp, worker: b, interface: eth0, queue: 1", "one XDP program"},
         {"interface: eth0", "kind: udp, listen: \"0.0.0.0:5000\", queue: 1", "belong to kind: dpdk or afxdp"},

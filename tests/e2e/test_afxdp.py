@@ -102,13 +102,16 @@ class Afxdp(support.Case):
         s.settimeout(PATIENCE_S)
         return s
 
-    def start_server(self, environment=None, **source):
+    def start_server(self, environment=None, slot_bytes=None, **source):
         guard = free_udp_port()
         data = {"name": "data", "kind": "afxdp", "worker": "sensors", "ring": "data", "interface": "taken",
                 "packet": {"to": f"{HERE}:{PORT}"}, "frame_bytes": readers.FRAME.size, "descriptors": 1024,
                 "sequence": {"at_byte": 0, "width_bytes": 8, "byte_order": "little"}, **source}
         data = {key: value for key, value in data.items() if value is not None}
         text = config(self.instance, [udp_source(guard), data], outputs_to(Actuator(self).target))
+        for ring in text["rings"]:
+            if slot_bytes is not None and ring["name"] == "data":
+                ring["slot_bytes"] = slot_bytes
         server = self.server(text, environment=environment).start()
         SensorUdp(self, guard).start()
         return server
@@ -353,10 +356,10 @@ class Afxdp(support.Case):
             data = data[length:]
         return frames, threads
 
-    def arrives_bit_identical(self, name):
+    def arrives_bit_identical(self, name, slot_bytes=None):
         frames, threads = self.recording(name)
         server = self.start_server(sequence=None, frame_bytes=None,
-                                   stream={"format": "vdif", "frames_per_second": 400000, "threads": threads})
+                                   stream={"format": "vdif", "frames_per_second": 400000, "threads": threads}, slot_bytes=slot_bytes)
         self.open(server)
         for frame in frames:
             self.wire.send(ethernet(frame))
@@ -371,6 +374,13 @@ class Afxdp(support.Case):
 
     def test_recording_with_two_threads(self):
         self.arrives_bit_identical("sample_arochime")
+
+    def test_recording_with_eight_threads(self):
+        """Frames of more than a page, in jumbo packets: they come in pieces."""
+        ip("link", "set", "taken", "mtu", "9000")
+        with self.at_the_other_end():
+            ip("link", "set", "wire", "mtu", "9000")
+        self.arrives_bit_identical("sample", slot_bytes=8192)
 
     def test_recording_with_one_thread(self):
         self.arrives_bit_identical("sample_mwa")

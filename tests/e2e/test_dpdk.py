@@ -19,6 +19,7 @@ STEP = 0x2545F4914F6CDD1D
 MIX = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 RESTART = 7
+DEATHS = 12
 
 
 def content(number, size, seed=1):
@@ -183,6 +184,25 @@ class Life(Dpdk):
         self.assertEqual(stream["residual"], 0)
         _, gaps = self.frames(reader)
         self.assertIn(RESTART, [frame.cause for frame, _ in gaps])
+
+    def test_peers_die_at_full_speed(self):
+        """memif's driver takes its memory away in another thread while the port is being polled."""
+        self.start()
+        worker = self.worker_pid()
+        for i in range(DEATHS):
+            gen = spawn(os.path.join(BIN, "sluice-gen"), "dpdk", f"net_memif0,role=client,socket={self.sock},socket-abstract=no",
+                        "--to-port", "5000", "--max", "--content", "same", "--no-checksum", "--full", "drop", "--size", "64",
+                        "--first", str(i * 1000000000), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(stop, gen)
+            before = (self.stream() or {}).get("delivered", 0)
+            wait_until(lambda b=before: (self.stream() or {}).get("delivered", 0) > b + 10000, "frames")
+            gen.kill()
+            gen.wait()
+            wait_until(lambda i=i: self.stream()["disconnects"] == i + 1, "the link is down")
+            self.assertEqual(self.server_process.child("sluice-dpdk"), worker, f"sluice-dpdk died with peer {i}")
+        stream = self.stream()
+        self.assertEqual((stream["connects"], stream["residual"]), (DEATHS, 0))
+        self.assertEqual(self.server_process.processes()["packets"]["restarts"], 0)
 
     def test_the_worker_is_killed(self):
         self.start()

@@ -13,6 +13,7 @@
 
 #include "net/intake.h"
 #include "net/packet.h"
+#include "net/plain.h"
 #include "net/sequence.h"
 #include "ring/segment.h"
 #include "tests/support/frame.h"
@@ -94,6 +95,12 @@ static void judge(uint8_t options, const uint8_t *from, uint32_t bytes)
     memcpy(frame, from, bytes);
     struct packet_place place = {.payload_offset = UINT32_MAX};
     uint32_t checks = (options & 128) != 0 ? PACKET_IP_CHECKED | PACKET_UDP_CHECKED : 0;
+    uint32_t plain = plain_packet(&filter, frame, bytes, checks);
+    if (plain != UINT32_MAX) {
+        assert(packet_judge(&filter, frame, bytes, checks, &place) == RING_REFUSALS &&
+               place.payload_offset == PLAIN_HEADERS && place.payload_bytes == plain);
+        place = (struct packet_place){.payload_offset = UINT32_MAX};
+    }
     if ((options & 64) != 0) {
         take(frame, bytes);
     } else if (packet_judge(&filter, frame, bytes, checks, &place) == RING_REFUSALS) {

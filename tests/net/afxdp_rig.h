@@ -218,7 +218,7 @@ static inline void send_frame(const struct test_frame *f)
 /* A frame whose payload is its number and a pattern. */
 static inline void build(struct test_frame *f, uint64_t number, struct test_frame_spec spec)
 {
-    uint64_t payload[256];
+    uint64_t payload[FRAME_MAX / 8];
     uint32_t words = spec.payload_bytes / 8;
     payload[0] = number;
     pattern_store((uint8_t *)(payload + 1), SEED, number, words - 1);

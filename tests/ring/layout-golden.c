@@ -180,11 +180,15 @@ static const struct field sluice_channel_fields[] = {
     FIELD(sluice_channel, type),   FIELD(sluice_channel, big_endian), FIELD(sluice_channel, scale),
     FIELD(sluice_channel, offset), FIELD(sluice_channel, range_low),  FIELD(sluice_channel, range_high)};
 
+static const struct field stall_fields[] = {FIELD(stall, from_ns), FIELD(stall, ns)};
+static const struct field stall_record_fields[] = {FIELD(stall_record, count), FIELD(stall_record, total_ns),
+                                                   FIELD(stall_record, longest_ns), FIELD(stall_record, latest)};
 static const struct field board_fields[] = {
     FIELD(board, magic),        FIELD(board, version), FIELD(board, role),           FIELD(board, instance),
     FIELD(board, name),         FIELD(board, pid),     FIELD(board, started_tai_ns), FIELD(board, heartbeat),
     FIELD(board, heartbeat_ns), FIELD(board, core),    FIELD(board, policy),         FIELD(board, priority),
-    FIELD(board, locked),       FIELD(board, sealed),  FIELD(board, refusals),       FIELD(board, refusal)};
+    FIELD(board, locked),       FIELD(board, sealed),  FIELD(board, refusals),       FIELD(board, stalls),
+    FIELD(board, refusal)};
 
 static const struct field histogram_fields[] = {
     FIELD(histogram, count),    FIELD(histogram, max_ns),   FIELD(histogram, sum_ns), FIELD(histogram, late),
@@ -560,6 +564,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(sluice_ring),
                                     SHARED(sluice_stream),
                                     SHARED(sluice_channel),
+                                    SHARED(stall),
+                                    SHARED(stall_record),
                                     SHARED(board),
                                     SHARED(histogram),
                                     SHARED(thread_plan),

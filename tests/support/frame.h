@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define FRAME_MAX 2048u
+#define FRAME_MAX 9216u
 
 struct test_frame {
     uint8_t bytes[FRAME_MAX];

@@ -55,12 +55,9 @@ def clear():
 
 
 def spent_ns(pid):
-    """(ran, waited for a core), of all threads of a process."""
-    ran = waited = 0
-    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        words = path.read_text(encoding="ascii").split()
-        ran, waited = ran + int(words[0]), waited + int(words[1])
-    return ran, waited
+    """The processor time of all threads of a process."""
+    return sum(int(path.read_text(encoding="ascii").split()[0])
+               for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
 class Stream:
@@ -126,9 +123,8 @@ class Stream:
         """The sender stops in order and says what it sent; then the ledger must have all of it."""
         self.children.check(self.child)
         after, seconds = self.spent(), time.monotonic() - self.begun_s
-        self.share = {name: (after[name][0] - before[0]) * 1e-9 / seconds
+        self.share = {name: (after[name] - before) * 1e-9 / seconds
                       for name, before in self.before.items() if name in after}
-        self.waited_ms = {name: (after[name][1] - before[1]) * 1e-6 for name, before in self.before.items() if name in after}
         self.child.send_signal(signal.SIGTERM)
         self.child.wait(processes.STOP_PATIENCE_S)
         words = self.log.read_text(errors="replace").strip().splitlines()
@@ -138,9 +134,11 @@ class Stream:
         self.report = json.loads(words[-1])
         end_s = time.monotonic() + AGREE_S
         while True:  # the last frames may still lie in the port
-            self.ledger = self.of(server.ask_json("status"))
+            status = server.ask_json("status")
+            self.ledger = self.of(status)
             if self.ledger is None:
-                raise DemoError("sluice status --json has no stream of the name packets")
+                raise DemoError(f"expected a stream {NAME} in sluice status --json, found none")
+            self.stalls = next(p["stalls"] for p in status["processes"] if p["name"] == NAME)
             if self.ledger["sent"] >= self.report["sent"] or time.monotonic() > end_s:
                 return
             time.sleep(0.02)
@@ -169,7 +167,7 @@ class Stream:
     def result(self):
         return {"asked_gbit": self.gbit, "asked_hz": self.rate_hz, "reached_gbit": self.reached_gbit(),
                 "packet_bytes": PACKET_BYTES, "wire_bytes": WIRE_BYTES, "buffers": BUFFERS, "core_share": self.share,
-                "core_waited_ms": self.waited_ms, "generator_says": self.report, "ledger": self.ledger}
+                "stalls": self.stalls, "generator_says": self.report, "ledger": self.ledger}
 
     def reached_gbit(self):
         """On the wire: of what was numbered and entered the port."""
@@ -205,20 +203,19 @@ class Stream:
     def explain(self):
         """Why it was so, and what it would take: from what was measured."""
         gen, holds_ms = self.report, self.holds_s() * 1e3
-        waited_ms = self.waited_ms.get(NAME, 0)
+        longest_ms = self.stalls["longest_ns"] * 1e-6
+        away = (f"sluice-dpdk did not come round for more than 0.25 ms {self.stalls['count']:,} times, together "
+                f"{self.stalls['total_ns'] * 1e-6:,.0f} ms, at most {longest_ms:.1f} ms")
         shares = sorted(((PROGRAMS.get(name, name), share) for name, share in self.share.items()), key=lambda one: -one[1])
         say(f"Of {os.cpu_count()} cores the server and the sender took, in percent of one:")
         say("  " + ", ".join(f"{name} {share * 100:.0f}" for name, share in shares))
+        say(f"The port's buffers hold {holds_ms:.0f} ms of the stream; {away}.")
         if gen["dropped"]:
-            say(f"LOST {gen['dropped']:,}: the port's buffers hold {holds_ms:.0f} ms of the stream, and then were full for up to "
-                f"{gen['longest_full_ns'] * 1e-6:.1f} ms more, because")
-            say(f"sluice-dpdk did not run for so long. It was ready to, and waited for its core {waited_ms:,.0f} ms in all. A core "
-                "that is its")
-            say("alone (a third one) would end that.")
+            say(f"LOST {gen['dropped']:,}: the buffers were full then, for up to {gen['longest_full_ns'] * 1e-6:.1f} ms at a time. "
+                "A core that is sluice-dpdk's alone (a third one)")
+            say("would end that.")
         else:
-            say(f"Nothing lost. The port's buffers hold {holds_ms:.0f} ms of the stream; sluice-dpdk waited for its core "
-                f"{waited_ms:,.0f} ms in all, and never for so")
-            say("long at a time while packets came.")
+            say("Nothing was lost" + ("." if longest_ms <= holds_ms else ", but only because the sender did not run then either."))
         if gen["skipped_ns"] > 0:
             say(f"The sender was held up as well, by up to {gen['longest_late_ns'] * 1e-6:,.1f} ms. It makes up for {holds_ms:.0f} ms at a "
                 "time, for which a wire's packets")

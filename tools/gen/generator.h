@@ -2,6 +2,7 @@
 #ifndef TOOLS_GEN_GENERATOR_H
 #define TOOLS_GEN_GENERATOR_H
 
+#include "ring/stall.h"
 #include "tools/gen/options.h"
 #include "tools/gen/transport.h"
 
@@ -22,6 +23,7 @@ struct run_result {
     uint64_t next; /* number that comes after */
     struct plan_counts counts;
     struct pace pace;
+    struct stall_record stalls;   /* bursts that began long after they could, and were due */
     struct transport_counts sent; /* of this run */
     uint64_t heartbeats;          /* the frame at the end among them */
     uint64_t elapsed_ns;

@@ -86,6 +86,9 @@ static void print_json(const struct generator *g, const struct options *o, const
     put(object, "late_bursts", r->pace.late);
     put(object, "longest_late_ns", r->pace.longest_ns);
     put(object, "skipped_ns", r->pace.skipped_ns);
+    put(object, "stalls", r->stalls.count);
+    put(object, "stalled_ns", r->stalls.total_ns);
+    put(object, "longest_stall_ns", r->stalls.longest_ns);
     put(object, "start_ns", r->pace.start_ns);
     put(object, "open_ns", g->opened_ns);
     put(object, "resident_kb", resident_kb());

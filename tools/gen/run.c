@@ -20,6 +20,7 @@ struct run {
     uint64_t end_ns;       /* of --seconds; UINT64_MAX: none */
     uint64_t spin_ns;      /* what is further away than twice this is slept for, up to this before it */
     uint64_t heartbeat_ns; /* when the next is due */
+    uint64_t looked_ns;    /* when the last burst began */
     uint32_t burst;
     bool ending; /* only what is held back is still to be sent, without a pace */
 };
@@ -121,6 +122,13 @@ static uint64_t units_of(const struct run *run)
     return run->result->pace.rate.in_bits ? 8 * run->plan.paced : run->plan.next - run->plan.spec.first;
 }
 
+/* Behind the end of the burst before, or behind its time if that is later. */
+static void look_for_stall(struct run *run, uint64_t due_ns, uint64_t now_ns)
+{
+    stall_look(&run->result->stalls, due_ns > run->looked_ns ? due_ns : run->looked_ns, now_ns);
+    run->looked_ns = now_ns;
+}
+
 static int one_burst(struct run *run, struct error *err)
 {
     struct pace *pace = &run->result->pace;
@@ -134,6 +142,7 @@ static int one_burst(struct run *run, struct error *err)
     } else {
         now_ns = clock_monotonic_ns();
     }
+    look_for_stall(run, due_ns, now_ns);
     if (!run->ending && (due_ns >= run->end_ns || now_ns >= run->end_ns || stopped(run))) {
         run->ending = true;
         run->result->interrupted = stopped(run);
