@@ -89,10 +89,10 @@ uint32_t dpdk_worker_cycle(struct dpdk_worker *worker)
         dpdk_look(&worker->source[i], now_ns);
     }
     worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
-    if (worker->plan->thread.idle == IDLE_BUSY) {
-        board_beat_busy(worker->board, now_ns);
-    } else {
+    if (worker->plan->thread.idle == IDLE_DUTY) {
         board_beat(worker->board, now_ns);
+    } else {
+        board_beat_busy(worker->board, now_ns); /* also with `wait`: it sleeps for much less than what is a stall */
     }
     idle(worker, frames, now_ns);
     return frames;

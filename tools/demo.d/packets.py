@@ -204,12 +204,12 @@ class Stream:
         """Why it was so, and what it would take: from what was measured."""
         gen, holds_ms = self.report, self.holds_s() * 1e3
         longest_ms = self.stalls["longest_ns"] * 1e-6
-        away = (f"sluice-dpdk did not come round for more than 0.25 ms {self.stalls['count']:,} times, together "
-                f"{self.stalls['total_ns'] * 1e-6:,.0f} ms, at most {longest_ms:.1f} ms")
         shares = sorted(((PROGRAMS.get(name, name), share) for name, share in self.share.items()), key=lambda one: -one[1])
         say(f"Of {os.cpu_count()} cores the server and the sender took, in percent of one:")
         say("  " + ", ".join(f"{name} {share * 100:.0f}" for name, share in shares))
-        say(f"The port's buffers hold {holds_ms:.0f} ms of the stream; {away}.")
+        say(f"The port's buffers hold {holds_ms:.0f} ms of the stream. sluice-dpdk did not come round to them for up to "
+            f"{longest_ms:.1f} ms ({self.stalls['count']:,} times for")
+        say(f"more than 0.25 ms, {self.stalls['total_ns'] * 1e-6:,.0f} ms in all).")
         if gen["dropped"]:
             say(f"LOST {gen['dropped']:,}: the buffers were full then, for up to {gen['longest_full_ns'] * 1e-6:.1f} ms at a time. "
                 "A core that is sluice-dpdk's alone (a third one)")
