@@ -48,7 +48,11 @@ class Story(support.Case):
 
     def interrupt(self, process):
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(60), 130, self.text())
+        try:
+            code = process.wait(90)  # each of its children has 15 s to end
+        except subprocess.TimeoutExpired:
+            self.fail(f"it does not end; of its programs run {alive()}; it has said: {self.text()}")
+        self.assertEqual(code, 130, self.text())
         self.assertEqual(alive(), [])
         self.assertFalse(SOCKET.is_socket(), "the port's socket")
 
@@ -86,7 +90,7 @@ class Story(support.Case):
 
     def test_interrupted_while_packets_come(self):
         process = self.demo()
-        self.wait_said(process, "armed:")
+        self.wait_said(process, "running, every channel good")
         self.interrupt(process)
 
     def test_without_a_port_it_goes_on(self):
@@ -96,7 +100,7 @@ class Story(support.Case):
         self.wait_said(process, "goes on without it")
         self.assertIn("NO STREAM OF PACKETS", self.text())
         self.assertIn(str(SOCKET), self.text())
-        self.wait_said(process, "armed:")
+        self.wait_said(process, "running, every channel good")
         self.interrupt(process)
 
     def test_a_wrong_rate(self):
