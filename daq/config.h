@@ -134,6 +134,12 @@ struct config_packet {
     uint32_t *ethertype;
 };
 
+/* dpdk: how a multicast `to` is joined. */
+struct config_igmp {
+    int *version; /* enum igmp_version */
+    char *address;
+};
+
 /* How the stream's frames say which they are. */
 struct config_stream {
     int format; /* enum stream_format */
@@ -175,6 +181,8 @@ struct config_source {
     char *port;      /* dpdk: a virtual device's arguments, or a PCI address */
     uint32_t *queue; /* afxdp */
     uint32_t *descriptors;
+    int *steer; /* dpdk: enum dpdk_steer */
+    struct config_igmp *igmp;
     struct config_packet *packet;
     struct config_stream *stream;
     char *device; /* serial */

@@ -109,4 +109,5 @@ void dpdk_worker_run(struct dpdk_worker *worker, const volatile sig_atomic_t *st
     while (poll_all(worker, clock_monotonic_ns()) > 0 &&
            clock_elapsed_ns(from_ns, clock_monotonic_ns()) < DRAIN_NS) {
     }
+    dpdk_leave(&worker->dpdk);
 }

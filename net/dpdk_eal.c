@@ -77,7 +77,7 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
 {
     static struct dpdk_arguments a;
     int code = 0;
-    memset(dpdk, 0, sizeof(*dpdk));
+    *dpdk = (struct dpdk){.plan = plan};
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
         code = named_before(plan, i) ? 0 : port_socket_clear(&plan->source[i], err);
     }

@@ -231,7 +231,65 @@ class Life(Dpdk):
         self.assertFalse(os.path.exists(self.sock), "the port's socket")
 
 
+def with_sum(header, at):
+    """The bytes with the Internet's checksum over them at this offset."""
+    total = sum(struct.unpack(f">{len(header) // 2}H", header))
+    total = (total >> 16) + (total & 0xFFFF)
+    return header[:at] + struct.pack(">H", ~((total >> 16) + total) & 0xFFFF) + header[at + 2:]
+
+
+class Groups(Dpdk):
+    GROUP, OWN = socket.inet_aton("239.1.2.3"), socket.inet_aton("10.0.0.5")
+
+    def report(self, record):
+        """An IGMPv3 report of one record, from IPv4 on."""
+        message = with_sum(struct.pack(">BxHHHBxH4s", 0x22, 0, 0, 1, record, 0, self.GROUP), 2)
+        head = struct.pack(">BBHHHBBH4s4sI", 0x46, 0xC0, 24 + len(message), 0, 0x4000, 1, 2, 0, self.OWN,
+                           socket.inet_aton("224.0.0.22"), 0x94040000)
+        return with_sum(head, 10) + message
+
+    def sent(self):
+        """The frames that the port has sent, from IPv4 on: it writes them into a file."""
+        with open(self.path("sent.pcap"), "rb") as file:
+            data = file.read()[24:]
+        frames = []
+        while len(data) >= 16:
+            size = struct.unpack("<IIII", data[:16])[2]
+            frames.append(data[16:16 + size])
+            data = data[16 + size:]
+        for frame in frames:
+            self.assertEqual((frame[:6].hex(), frame[12:14].hex(), len(frame)), ("01005e000016", "0800", 60))
+        return [frame[14:54] for frame in frames]
+
+    def test_joined_while_it_runs_and_left_at_the_end(self):
+        with open(self.path("empty.pcap"), "wb") as file:
+            file.write(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        server = self.start(port=f"net_pcap0,rx_pcap={self.path('empty.pcap')},tx_pcap={self.path('sent.pcap')}",
+                            packet={"to": "239.1.2.3:5000"}, igmp={"address": "10.0.0.5"})
+        wait_until(lambda: len(self.sent()) >= 2, "the first reports")
+        pid = self.worker_pid()
+        self.assertEqual(server.end(), 0, server.log())
+        self.assertFalse(exists(pid))
+        sent = self.sent()
+        self.assertEqual(sent[:2], [self.report(4)] * 2)
+        self.assertEqual(sent[-1], self.report(3))
+
+    def test_a_group_over_memif(self):
+        self.start(packet={"to": "239.1.2.3:5000"})
+        first = self.worker_pid()
+        self.gen("--count", "1000", "--size", "200", "--rate", "2000pps", "--to-ip", "239.1.2.3")
+        stream = self.wait_delivered(1000)
+        self.assertEqual((stream["sent"], stream["residual"]), (1000, 0))
+        self.assertEqual(self.worker_pid(), first, "sealed, it sends reports all the same")
+
+
 class Refusals(Dpdk):
+    def test_a_port_without_rules(self):
+        self.refused("expected a port that takes flow rules", "rss_ip", steer="flow")
+
+    def test_a_port_without_hashes(self):
+        self.refused("it hashes nothing", "adc", steer="rss_udp")
+
     def refused(self, *words, **changes):
         server = self.server(self.config(**changes)).launch()
         self.assertEqual(server.process.wait(support.PATIENCE_S), 2, server.log())
