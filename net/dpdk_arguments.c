@@ -23,7 +23,7 @@ void dpdk_arguments_add(struct dpdk_arguments *arguments, const char *format, ..
     a->argv[a->argc] = NULL;
 }
 
-void dpdk_arguments_begin(struct dpdk_arguments *arguments, const char *program, int32_t core)
+void dpdk_arguments_begin(struct dpdk_arguments *arguments, const char *program, const char *cores)
 {
     arguments->argc = 0;
     arguments->any_pci = false;
@@ -31,8 +31,8 @@ void dpdk_arguments_begin(struct dpdk_arguments *arguments, const char *program,
     dpdk_arguments_add(arguments, "--no-telemetry");
     dpdk_arguments_add(arguments, "--iova-mode=va");
     dpdk_arguments_add(arguments, "--log-level=*:4"); /* warnings */
-    if (core >= 0) {
-        dpdk_arguments_add(arguments, "--lcores=0@%d", core);
+    if (cores != NULL) {
+        dpdk_arguments_add(arguments, "--lcores=0@%s", cores);
     } else {
         dpdk_arguments_add(arguments, "--lcores=0@(0-%ld)", sysconf(_SC_NPROCESSORS_ONLN) - 1);
     }

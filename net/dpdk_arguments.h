@@ -19,9 +19,9 @@ struct dpdk_arguments {
     char text[DPDK_ARGUMENTS_MAX][DPDK_ARGUMENT_BYTES];
 };
 
-/* What stands first: the program's name, no telemetry, warnings, one thread on `core`, or where the kernel puts it
- * (-1). */
-void dpdk_arguments_begin(struct dpdk_arguments *arguments, const char *program, int32_t core);
+/* What stands first: the program's name, no telemetry, warnings, and EAL's one thread on these cores: "3", "(1,2)";
+ * or NULL: where the kernel puts it. */
+void dpdk_arguments_begin(struct dpdk_arguments *arguments, const char *program, const char *cores);
 
 __attribute__((format(printf, 2, 3))) void dpdk_arguments_add(struct dpdk_arguments *arguments, const char *format,
                                                               ...);

@@ -76,6 +76,7 @@ static int find_ports(const struct worker_plan *plan, struct error *err)
 int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *err)
 {
     static struct dpdk_arguments a;
+    char core[16];
     int code = 0;
     *dpdk = (struct dpdk){.plan = plan};
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
@@ -84,7 +85,8 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
     if (code != 0) {
         return code;
     }
-    dpdk_arguments_begin(&a, PROGRAM, plan->thread.core);
+    snprintf(core, sizeof(core), "%d", plan->thread.core);
+    dpdk_arguments_begin(&a, PROGRAM, plan->thread.core >= 0 ? core : NULL);
     add_memory(&a, plan);
     add_ports(&a, plan);
     for (uint32_t i = 0; i < PLAN_EAL_MAX && plan->eal[i][0] != 0; i++) {

@@ -69,7 +69,9 @@ static uint32_t memory_mb(const struct dpdk_send_spec *spec)
 /* False: on pages of 4 KiB. */
 static bool fill_arguments(struct dpdk_arguments *a, const struct dpdk_send_spec *spec)
 {
-    dpdk_arguments_begin(a, PROGRAM, spec->core);
+    char core[16];
+    snprintf(core, sizeof(core), "%d", spec->core);
+    dpdk_arguments_begin(a, PROGRAM, spec->core >= 0 ? core : NULL);
     bool huge = dpdk_arguments_memory(a, PROGRAM, memory_mb(spec));
     dpdk_arguments_port(a, spec->port);
     dpdk_arguments_end(a);

@@ -71,7 +71,7 @@ static int find_argument(const struct dpdk_arguments *a, const char *text)
 Test(dpdk_port, arguments)
 {
     static struct dpdk_arguments a;
-    dpdk_arguments_begin(&a, "program", 1);
+    dpdk_arguments_begin(&a, "program", "1");
     dpdk_arguments_port(&a, "net_null0,size=64");
     dpdk_arguments_end(&a);
     cr_assert_str_eq(a.argv[0], "program");
@@ -79,7 +79,7 @@ Test(dpdk_port, arguments)
     cr_assert_geq(find_argument(&a, "--lcores=0@1"), 0);
     cr_assert_geq(find_argument(&a, "--vdev=net_null0,size=64"), 0);
     cr_assert_geq(find_argument(&a, "--no-pci"), 0, "or EAL takes the machine's own card");
-    dpdk_arguments_begin(&a, "program", -1);
+    dpdk_arguments_begin(&a, "program", NULL);
     dpdk_arguments_port(&a, "03:00.0");
     dpdk_arguments_end(&a);
     cr_assert_geq(find_argument(&a, "--allow=03:00.0"), 0);
