@@ -9,6 +9,7 @@
 #include "bench/net_process.h"
 #include "bench/net_rig.h"
 #include "daq/launch.h"
+#include "daq/worker_board.h"
 #include "net/dpdk.h"
 #include "net/udp.h"
 
@@ -109,7 +110,7 @@ static int make_plan(struct net_rig *rig, int64_t tai_offset_ns, struct error *e
         code = rig->plan_fd < 0 ? rig->plan_fd : 0;
     }
     if (code == 0) {
-        code = segment_create(&rig->board, "board", sizeof(struct board), SEGMENT_NORMAL, err);
+        code = segment_create(&rig->board, "board", sizeof(struct worker_board), SEGMENT_NORMAL, err);
     }
     if (code == 0) {
         board_init(rig->board.base, BOARD_WORKER, "bench", "bench");

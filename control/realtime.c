@@ -18,11 +18,12 @@ bool realtime_is_throttled(void)
     return !read || text[0] != '-'; /* "-1": no throttling */
 }
 
-static void pin(const struct thread_plan *plan, struct board *board)
+/* The core, or -1: anywhere. */
+static int32_t pin(const struct thread_plan *plan, struct board *board)
 {
     cpu_set_t set;
     if (plan->core < 0) {
-        return;
+        return -1;
     }
     CPU_ZERO(&set);
     CPU_SET((size_t)plan->core, &set);
@@ -30,9 +31,9 @@ static void pin(const struct thread_plan *plan, struct board *board)
         board_refuse(board,
                      "cannot pin to core %d: %s; running wherever the kernel puts it, expect later decisions",
                      plan->core, strerror(errno));
-        return;
+        return -1;
     }
-    board->core = plan->core;
+    return plan->core;
 }
 
 static void schedule(const struct thread_plan *plan, struct board *board)
@@ -55,7 +56,7 @@ static void schedule(const struct thread_plan *plan, struct board *board)
 
 void realtime_enter(const struct thread_plan *plan, struct board *board)
 {
-    pin(plan, board);
+    board->core = pin(plan, board);
     if (plan->lock_memory != 0) {
         if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
             board_refuse(board,
@@ -67,5 +68,18 @@ void realtime_enter(const struct thread_plan *plan, struct board *board)
         }
     }
     schedule(plan, board);
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+void realtime_enter_thread(const struct thread_plan *plan, struct board *board, struct realtime_thread *got)
+{
+    struct sched_param param = {.sched_priority = plan->priority};
+    got->core = pin(plan, board);
+    if (plan->fifo != 0) {
+        (void)sched_setscheduler(0, SCHED_FIFO, &param); /* refused: realtime_enter says so for all */
+    }
+    got->policy = sched_getscheduler(0);
+    sched_getparam(0, &param);
+    got->priority = param.sched_priority;
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }

@@ -48,12 +48,12 @@ static const char *const worker_xdp_names[] = {
     "setsockopt",     "getsockopt",      "recvfrom",      "pread64", "bpf",   NULL};
 
 /* write: memif, vhost and virtio wake their peers; poll to sendto: af_packet, af_xdp and tap while they are polled;
- * ioctl and getsockopt: their links and counters; futex: vhost's locks. writev: tap sends reports of multicast
- * groups. */
+ * ioctl and getsockopt: their links and counters; futex: vhost's locks; writev: tap sends reports of multicast
+ * groups; recvmsg, mmap and close: a gating reader's lease, daq/leases.c. */
 static const char *const dpdk_names[] = {
-    "clock_nanosleep", "clock_gettime", "write",        "writev",          "poll",       "read",
-    "readv",           "recvfrom",      "recvmsg",      "sendto",          "ioctl",      "futex",
-    "getsockopt",      "mmap",          "rt_sigreturn", "restart_syscall", "exit_group", NULL};
+    "clock_nanosleep", "clock_gettime", "write",  "writev", "poll",  "read",       "readv", "recvfrom",
+    "recvmsg",         "close",         "sendto", "ioctl",  "futex", "getsockopt", "mmap",  "rt_sigreturn",
+    "restart_syscall", "exit_group",    NULL};
 
 const char *const *seal_names(enum seal_profile profile)
 {
@@ -155,21 +155,25 @@ static int load_filter(enum seal_profile profile)
     return code;
 }
 
-void seal_process(enum seal_profile profile, bool wanted, struct board *board)
+bool seal_thread(enum seal_profile profile, bool wanted, struct board *board)
 {
     /* A test preloads a library that watches the heap and wants to know when the thread is sealed. */
     void (*hook)(void) = NULL;
     void *symbol = dlsym(RTLD_DEFAULT, "sluice_test_sealed");
     memcpy(&hook, &symbol, sizeof(hook));
-    if (wanted) {
-        int code = load_filter(profile);
-        if (code != 0) {
-            board_refuse(board, "cannot seal against other system calls: %s; running unsealed", strerror(-code));
-        } else {
-            __atomic_store_n(&board->sealed, 1, __ATOMIC_RELEASE);
-        }
+    int code = wanted ? load_filter(profile) : -ECANCELED;
+    if (wanted && code != 0) {
+        board_refuse(board, "cannot seal against other system calls: %s; running unsealed", strerror(-code));
     }
     if (hook != NULL) {
         hook();
+    }
+    return code == 0;
+}
+
+void seal_process(enum seal_profile profile, bool wanted, struct board *board)
+{
+    if (seal_thread(profile, wanted, board)) {
+        __atomic_store_n(&board->sealed, 1, __ATOMIC_RELEASE);
     }
 }

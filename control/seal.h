@@ -1,5 +1,6 @@
-/* The seal: from here on the calling process may make only the listed system calls; any other one kills it, and its
- * watcher drives the outputs safe. Enforced by the kernel (seccomp), not by care. Cold itself.
+/* The seal: from here on the calling thread (of most programs: the only one) may make only the listed system calls;
+ * any other one kills it, and its watcher drives the outputs safe. Enforced by the kernel (seccomp), not by care.
+ * Cold itself.
  */
 #ifndef CONTROL_SEAL_H
 #define CONTROL_SEAL_H
@@ -24,6 +25,10 @@ enum seal_profile {
 /* Every descriptor, thread and byte of memory must exist before. If wanted is false only tells the test hook. On
  * refusal says so on the board. The list: seal_names(). */
 void seal_process(enum seal_profile profile, bool wanted, struct board *board);
+
+/* The same for one thread of several; what the board says of the process is left to its first one. True if it is
+ * sealed. One thread at a time. */
+bool seal_thread(enum seal_profile profile, bool wanted, struct board *board);
 
 /* The listed system calls of a profile, NULL-terminated: the one list, used by the filter, the tests and the man
  * page's check. */

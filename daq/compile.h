@@ -102,6 +102,9 @@ void compile_afxdp(struct compile *c, uint32_t i, const struct config_source *fr
 uint32_t compile_afxdp_slot(struct compile *c, uint32_t i, const struct ring_plan *ring, uint32_t need);
 void compile_afxdp_queues(struct compile *c);
 
+/* compile_cores.c: which cores worker w polls on, and which of them each of its sources, when it has them all. */
+void compile_cores(struct compile *c, uint32_t w, const struct config_worker *from);
+
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
 void compile_gating(struct compile *c);
 

@@ -607,7 +607,9 @@ void compile_sources(struct compile *c)
     }
     compile_afxdp_queues(c);
     for (uint32_t w = 0; w < c->plan->workers; w++) {
-        compile_worker_kind(c, w, c->config->workers_count > w ? &c->config->workers[w] : NULL);
+        const struct config_worker *from = c->config->workers_count > w ? &c->config->workers[w] : NULL;
+        compile_worker_kind(c, w, from);
+        compile_cores(c, w, from);
     }
     for (uint32_t r = 0; r < c->plan->rings; r++) {
         char path[COMPILE_PATH_BYTES];

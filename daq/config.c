@@ -127,6 +127,8 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_MAPPING_PTR("watchdog", OPTIONAL, struct config_control, watchdog, watchdog_fields),
     CYAML_FIELD_END};
 
+static const cyaml_schema_value_t a_core = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int)};
+
 static const cyaml_schema_field_t worker_fields[] = {
     TEXT("name", struct config_worker, name),
     CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_worker, core),
@@ -135,6 +137,7 @@ static const cyaml_schema_field_t worker_fields[] = {
     WORD_OPTIONAL("idle", struct config_worker, idle, idle_words),
     CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, struct config_worker, spin_us),
     CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_worker, sleep_us),
+    CYAML_FIELD_SEQUENCE("cores", OPTIONAL, struct config_worker, cores, &a_core, 1, CYAML_UNLIMITED),
     CYAML_FIELD_UINT_PTR("dpdk_memory_mb", OPTIONAL, struct config_worker, dpdk_memory_mb),
     CYAML_FIELD_SEQUENCE("eal", OPTIONAL, struct config_worker, eal, &a_name, 1, PLAN_EAL_MAX),
     CYAML_FIELD_END};
@@ -221,6 +224,7 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_BOOL_PTR("gro", OPTIONAL, struct config_source, gro),
     TEXT_OPTIONAL("port", struct config_source, port),
     CYAML_FIELD_UINT_PTR("queue", OPTIONAL, struct config_source, queue),
+    CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_source, core),
     CYAML_FIELD_UINT_PTR("descriptors", OPTIONAL, struct config_source, descriptors),
     WORD_OPTIONAL("steer", struct config_source, steer, steer_words),
     CYAML_FIELD_MAPPING_PTR("igmp", OPTIONAL, struct config_source, igmp, igmp_fields),

@@ -90,6 +90,8 @@ struct config_worker {
     int *idle;
     uint32_t *spin_us;
     uint32_t *sleep_us;
+    int *cores; /* dpdk: a polling thread on each; NULL: one thread, `core` */
+    uint32_t cores_count;
     uint32_t *dpdk_memory_mb;
     char **eal; /* further arguments of DPDK's EAL */
     uint32_t eal_count;
@@ -180,6 +182,7 @@ struct config_source {
     bool *gro;       /* udp */
     char *port;      /* dpdk: a virtual device's arguments, or a PCI address */
     uint32_t *queue; /* afxdp */
+    int *core;       /* dpdk: which of its worker's cores polls it */
     uint32_t *descriptors;
     int *steer; /* dpdk: enum dpdk_steer */
     struct config_igmp *igmp;

@@ -1,13 +1,19 @@
-/* sluice-dpdk: one acquisition process with one pinned thread that polls DPDK ports. Started by sluiced, and only
- * if a source of kind dpdk is configured: nothing else loads DPDK. */
+/* sluice-dpdk: one acquisition process whose pinned threads poll DPDK ports, each the queues that it was given.
+ * Started by sluiced, and only if a source of kind dpdk is configured: nothing else loads DPDK. */
 #include "daq/dpdk_worker.h"
 #include "daq/worker_process.h"
 
 static struct dpdk_worker worker;
 
-static int init(const struct worker_plan *plan, struct board *board, int leases_fd, int bell_fd, struct error *err)
+static int init(const struct worker_plan *plan, struct worker_board *board, const int leases_fd[PLAN_THREADS_MAX],
+                int bell_fd, struct error *err)
 {
     return dpdk_worker_init(&worker, plan, board, leases_fd, bell_fd, err);
+}
+
+static int start(enum seal_profile profile, struct error *err)
+{
+    return dpdk_worker_start(&worker, profile, err);
 }
 
 static void fini(void)
@@ -26,6 +32,7 @@ int main(int argc, char **argv)
                                                   .profile = SEAL_DPDK,
                                                   .profile_leases = SEAL_DPDK,
                                                   .init = init,
+                                                  .start = start,
                                                   .fini = fini,
                                                   .run = run};
     return worker_process(argc, argv, &program);

@@ -29,6 +29,7 @@
 #define SERVER_RING_FD     10 /* first ring's descriptor number in a child */
 #define SERVER_DEVICE_FD   40 /* first output device's */
 #define SERVER_ORDERS_FD   60 /* first page of orders */
+#define SERVER_LEASES_FD   80 /* first polling thread's leases; further ones follow */
 
 enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2, ROLE_BLACK_BOX = 3 };
 

@@ -9,6 +9,7 @@
 #include "control/output.h"
 #include "control/watchdog.h"
 #include "daq/server.h"
+#include "daq/worker_board.h"
 #include "ring/clock.h"
 #include "ring/numa.h"
 #include "ring/ring.h"
@@ -85,16 +86,20 @@ static int create_ring(struct server *server, uint32_t i, struct error *err)
     return code;
 }
 
-/* The usher must know which of which worker's sources writes a ring. */
+/* The usher must know which of the sources of which polling thread writes a ring. */
 static void show_rings_to_usher(struct server *server)
 {
     for (uint32_t i = 0; i < server->plan.rings; i++) {
         for (uint32_t w = 0; w < server->plan.workers; w++) {
-            for (uint32_t s = 0; s < server->plan.worker[w].sources; s++) {
-                if (strcmp(server->plan.worker[w].source[s].ring, server->plan.ring[i].name) == 0) {
-                    usher_add_ring(&server->usher, &server->plan.ring[i], &server->ring[i], &server->orders[i], w,
-                                   s);
+            const struct worker_plan *worker = &server->plan.worker[w];
+            uint32_t of_thread[PLAN_THREADS_MAX] = {0};
+            for (uint32_t s = 0; s < worker->sources; s++) {
+                uint32_t thread = worker->source[s].thread;
+                if (strcmp(worker->source[s].ring, server->plan.ring[i].name) == 0) {
+                    usher_add_ring(&server->usher, &server->plan.ring[i], &server->ring[i], &server->orders[i],
+                                   usher_line(w, thread), of_thread[thread]);
                 }
+                of_thread[thread]++;
             }
         }
     }
@@ -191,7 +196,7 @@ static int create_rings(struct server *server, struct error *err)
 static int create_worker(struct server *server, uint32_t i, struct error *err)
 {
     struct worker_plan *plan = &server->plan.worker[i];
-    int code = shared_create(&server->worker_board[i], "sluice-worker-board", sizeof(struct board), err);
+    int code = shared_create(&server->worker_board[i], "sluice-worker-board", sizeof(struct worker_board), err);
     if (code != 0) {
         return code;
     }

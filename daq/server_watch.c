@@ -105,11 +105,27 @@ static void hand_actuator(struct server *server, uint32_t device, char index[4],
     launch_add(launch, server->outbox[device].segment.fd, 4, "outbox");
 }
 
-/* The descriptor of its leases, to be closed when it has been started; -1: its rings take no gating readers. */
-static int hand_worker(struct server *server, uint32_t index, struct launch *launch)
+/* Each polling thread's own. They are to be closed when the worker has been started. */
+static void hand_leases(struct server *server, uint32_t index, struct launch *launch,
+                        int leases_fd[PLAN_THREADS_MAX])
+{
+    static const char *const names[] = {PLAN_LEASES_NAMES};
+    struct error err = {{0}};
+    static_assert(sizeof(names) / sizeof(names[0]) == PLAN_THREADS_MAX, "a name for each thread");
+    for (uint32_t t = 0; t < plan_threads(&server->plan.worker[index]); t++) {
+        leases_fd[t] = usher_leases_for(&server->usher, usher_line(index, t), &err);
+        if (leases_fd[t] >= 0) {
+            launch_add(launch, leases_fd[t], SERVER_LEASES_FD + (int)t, names[t]);
+        } else {
+            log_line("%s; it runs without gating readers", err.text);
+        }
+    }
+}
+
+static void hand_worker(struct server *server, uint32_t index, struct launch *launch,
+                        int leases_fd[PLAN_THREADS_MAX])
 {
     const struct worker_plan *plan = &server->plan.worker[index];
-    struct error err = {{0}};
     uint32_t gates = 0;
     launch->program = plan->sources > 0 && plan->source[0].kind == SOURCE_DPDK ? "sluice-dpdk" : "sluice-worker";
     launch_add(launch, server->worker_plan[index].read_only_fd, 3, "plan");
@@ -124,22 +140,21 @@ static int hand_worker(struct server *server, uint32_t index, struct launch *lau
         }
     }
     launch_add(launch, server->usher.bell_fd, 6, "bell");
-    int leases_fd = gates > 0 ? usher_leases_for(&server->usher, index, &err) : -1;
-    if (leases_fd >= 0) {
-        launch_add(launch, leases_fd, 5, "leases");
-    } else if (gates > 0) {
-        log_line("%s; it runs without gating readers", err.text);
+    if (gates > 0) {
+        hand_leases(server, index, launch, leases_fd);
     }
-    return leases_fd;
 }
 
 static void start(struct server *server, struct server_process *process)
 {
-    int leases_fd = -1;
+    int leases_fd[PLAN_THREADS_MAX];
     char index[4];
     struct launch launch = {.count = 0};
     struct error err = {{0}};
     struct board *board = board_of(server, process);
+    for (uint32_t t = 0; t < PLAN_THREADS_MAX; t++) {
+        leases_fd[t] = -1;
+    }
     board->refusals = 0;
     board->core = -1;
     board->locked = 0;
@@ -152,11 +167,13 @@ static void start(struct server *server, struct server_process *process)
     } else if (process->role == ROLE_BLACK_BOX) {
         server_hand_black_box(server, &launch);
     } else {
-        leases_fd = hand_worker(server, process->index, &launch);
+        hand_worker(server, process->index, &launch, leases_fd);
     }
     pid_t pid = launch_start(&launch, &err);
-    if (leases_fd >= 0) {
-        close(leases_fd);
+    for (uint32_t t = 0; t < PLAN_THREADS_MAX; t++) {
+        if (leases_fd[t] >= 0) {
+            close(leases_fd[t]);
+        }
     }
     process->started_ns = clock_monotonic_ns();
     if (pid < 0) {

@@ -63,8 +63,8 @@ int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_boar
                             .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                             .board = board,
                             .tai_minus_monotonic_ns = tai_minus_monotonic_ns};
-    for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
-        usher->worker_fd[i] = -1;
+    for (uint32_t i = 0; i < USHER_LINES_MAX; i++) {
+        usher->line_fd[i] = -1;
     }
     for (uint32_t i = 0; usher->reader != NULL && i < readers_max; i++) {
         usher->reader[i].fd = -1;
@@ -76,13 +76,13 @@ int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_boar
 }
 
 void usher_add_ring(struct usher *usher, const struct ring_plan *plan, const struct shared *ring,
-                    const struct shared *orders, uint32_t worker, uint32_t source)
+                    const struct shared *orders, uint32_t line, uint32_t source)
 {
     usher->ring[usher->rings++] = (struct usher_ring){.plan = plan,
                                                       .header = ring->segment.base,
                                                       .orders = orders->segment.base,
                                                       .ring_fd = ring->read_only_fd,
-                                                      .worker = worker,
+                                                      .line = line,
                                                       .source = source};
 }
 
@@ -130,8 +130,8 @@ void usher_stop(struct usher *usher)
             usher_drop(usher, &usher->reader[i]);
         }
     }
-    for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
-        close_if(usher->worker_fd[i]);
+    for (uint32_t i = 0; i < USHER_LINES_MAX; i++) {
+        close_if(usher->line_fd[i]);
     }
     close_if(usher->epoll_fd);
     close_if(usher->bell_fd);
@@ -202,7 +202,7 @@ static int send_lease(struct usher *usher, const struct usher_reader *reader)
     const struct usher_ring *ring = &usher->ring[reader->ring];
     struct protocol_lease lease = {
         .magic = PROTOCOL_MAGIC, .source = ring->source, .gate = reader->gate, .generation = reader->generation};
-    int fd = usher->worker_fd[ring->worker];
+    int fd = usher->line_fd[ring->line];
     return fd < 0 ? -EPIPE : protocol_send(fd, &lease, sizeof(lease), &reader->lease.read_only_fd, 1);
 }
 
@@ -371,18 +371,18 @@ void usher_note(struct usher *usher, const struct usher_reader *reader, uint32_t
     __atomic_store_n(&board->reader_events, number + 1, __ATOMIC_RELEASE);
 }
 
-int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err)
+int usher_leases_for(struct usher *usher, uint32_t line, struct error *err)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         return error_set(err, -errno, "no socket for the leases of gating readers: %s", strerror(errno));
     }
     usher_lock(usher);
-    close_if(usher->worker_fd[worker]);
-    usher->worker_fd[worker] = pair[0];
+    close_if(usher->line_fd[line]);
+    usher->line_fd[line] = pair[0];
     for (uint32_t i = 0; i < usher->readers_max; i++) {
         struct usher_reader *reader = &usher->reader[i];
-        if (reader->fd >= 0 && reader->generation != 0 && usher->ring[reader->ring].worker == worker) {
+        if (reader->fd >= 0 && reader->generation != 0 && usher->ring[reader->ring].line == line) {
             if (send_lease(usher, reader) != 0) { /* the new writer would not wait for it, and it not know */
                 log_line("gating reader pid %d could not be handed on to the new worker: shown out", reader->pid);
                 usher_drop(usher, reader);

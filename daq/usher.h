@@ -40,14 +40,22 @@ struct usher_ring {
     const struct ring_plan *plan;
     struct ring_header *header; /* we write nothing there */
     struct ring_orders *orders;
-    int ring_fd; /* read-only */
-    uint32_t worker;
-    uint32_t source; /* of that worker */
+    int ring_fd;     /* read-only */
+    uint32_t line;   /* over which its writer gets leases: usher_line */
+    uint32_t source; /* which of the sources of that thread writes it */
     bool armed;      /* its writer will ring the bell after its next publish */
 };
 
 #define USHER_BELL UINT32_MAX /* in place of a reader's index, in epoll */
 #define USHER_STOP (UINT32_MAX - 1)
+
+/* Each polling thread of a worker has its own line, so that no thread handles what is another's. */
+#define USHER_LINES_MAX (SERVER_WORKERS_MAX * PLAN_THREADS_MAX)
+
+static inline uint32_t usher_line(uint32_t worker, uint32_t thread)
+{
+    return worker * PLAN_THREADS_MAX + thread;
+}
 
 struct usher {
     pthread_mutex_t turn; /* whoever waits for the lock holds it: nobody overtakes */
@@ -55,9 +63,9 @@ struct usher {
     pthread_t thread;
     bool running;
     int epoll_fd;
-    int bell_fd;                       /* eventfd: writers ring it */
-    int stop_fd;                       /* eventfd */
-    int worker_fd[SERVER_WORKERS_MAX]; /* where a worker's leases are sent; -1: nowhere */
+    int bell_fd;                  /* eventfd: writers ring it */
+    int stop_fd;                  /* eventfd */
+    int line_fd[USHER_LINES_MAX]; /* where a polling thread's leases are sent; -1: nowhere */
     uint32_t rings;
     struct usher_ring ring[CONTROL_RINGS_MAX];
     uint32_t readers_max;
@@ -71,7 +79,7 @@ struct usher {
 int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_board *board,
                int64_t tai_minus_monotonic_ns, struct error *err);
 void usher_add_ring(struct usher *usher, const struct ring_plan *plan, const struct shared *ring,
-                    const struct shared *orders, uint32_t worker, uint32_t source);
+                    const struct shared *orders, uint32_t line, uint32_t source);
 int usher_start(struct usher *usher, struct error *err);
 
 /* Ends the thread and drops every reader; fine after a failure or on a zeroed struct. */
@@ -80,9 +88,9 @@ void usher_stop(struct usher *usher);
 /* Answers an ATTACH or GATE request. True: the client is a reader now, and its socket the usher's. Any thread. */
 bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struct protocol_request *request);
 
-/* The end of a new socket that a worker about to start is to be given; the leases that stand lie in it already.
- * -errno. The caller closes it. Main thread. */
-int usher_leases_for(struct usher *usher, uint32_t worker, struct error *err);
+/* The end of a new socket that the thread of a worker about to start is to be given; the leases that stand lie in
+ * it already. -errno. The caller closes it. Main thread. */
+int usher_leases_for(struct usher *usher, uint32_t line, struct error *err);
 
 /* Brings the readers of the board up to date. Main thread. */
 void usher_fill(struct usher *usher);

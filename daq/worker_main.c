@@ -5,9 +5,10 @@
 
 static struct worker worker;
 
-static int init(const struct worker_plan *plan, struct board *board, int leases_fd, int bell_fd, struct error *err)
+static int init(const struct worker_plan *plan, struct worker_board *board, const int leases_fd[PLAN_THREADS_MAX],
+                int bell_fd, struct error *err)
 {
-    return worker_init(&worker, plan, board, leases_fd, bell_fd, err);
+    return worker_init(&worker, plan, &board->common, leases_fd[0], bell_fd, err);
 }
 
 static void fini(void)

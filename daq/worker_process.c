@@ -56,6 +56,31 @@ static enum seal_profile profile_of(const struct worker_program *program, const 
     return takes_leases(plan) ? program->profile_leases : program->profile;
 }
 
+static bool fits(const struct worker_plan *plan)
+{
+    bool fits = plan->magic == PLAN_MAGIC && plan->version == PLAN_VERSION && plan->sources <= PLAN_SOURCES_MAX &&
+                plan->threads <= PLAN_THREADS_MAX;
+    for (uint32_t i = 0; fits && i < plan->sources; i++) {
+        fits = plan->source[i].thread < plan_threads(plan);
+    }
+    return fits;
+}
+
+static int open_all(int argc, char **argv, const struct worker_program *program, const struct worker_plan *plan,
+                    struct worker_board *board, struct error *err)
+{
+    static const char *const names[] = {PLAN_LEASES_NAMES};
+    int leases_fd[PLAN_THREADS_MAX];
+    for (uint32_t t = 0; t < PLAN_THREADS_MAX; t++) {
+        leases_fd[t] = handover_fd(argc, argv, names[t]);
+    }
+    int code = program->init(plan, board, leases_fd, handover_fd(argc, argv, "bell"), err);
+    if (code == 0 && program->start != NULL) {
+        code = program->start(profile_of(program, plan), err);
+    }
+    return code;
+}
+
 int worker_process(int argc, char **argv, const struct worker_program *program)
 {
     struct error err = {{0}};
@@ -64,18 +89,19 @@ int worker_process(int argc, char **argv, const struct worker_program *program)
 
     set_signals();
     if (segment_map_handover(argc, argv, "plan", false, sizeof(struct worker_plan), &plan_base, &err) != 0 ||
-        segment_map_handover(argc, argv, "board", true, sizeof(struct board), &board_base, &err) != 0) {
+        segment_map_handover(argc, argv, "board", true, sizeof(struct worker_board), &board_base, &err) != 0) {
         return fail(program, &err);
     }
     const struct worker_plan *plan = plan_base;
-    struct board *board = board_base;
-    if (plan->magic != PLAN_MAGIC || plan->version != PLAN_VERSION || plan->sources > PLAN_SOURCES_MAX) {
+    struct worker_board *shown = board_base;
+    struct board *board = &shown->common;
+    if (!fits(plan)) {
         error_set(&err, -EPROTO, "expected a worker plan of version %u; sluiced is another release", PLAN_VERSION);
         return fail(program, &err);
     }
     board->pid = (uint64_t)getpid();
     board->started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
-    if (program->init(plan, board, handover_fd(argc, argv, "leases"), handover_fd(argc, argv, "bell"), &err) != 0) {
+    if (open_all(argc, argv, program, plan, shown, &err) != 0) {
         program->fini();
         return fail(program, &err);
     }

@@ -6,16 +6,19 @@
 #include <signal.h>
 
 #include "control/seal.h"
+#include "daq/worker_board.h"
 #include "net/plan.h"
-#include "ring/board.h"
 #include "ring/error.h"
 
 struct worker_program {
     const char *name;
     enum seal_profile profile;        /* if no ring takes gating readers */
     enum seal_profile profile_leases; /* else: it maps their leases */
-    /* Opens everything that must be open before the seal. 0 or -errno. */
-    int (*init)(const struct worker_plan *plan, struct board *board, int leases_fd, int bell_fd, struct error *err);
+    /* Opens everything that must be open before the seal. leases_fd: of each polling thread. 0 or -errno. */
+    int (*init)(const struct worker_plan *plan, struct worker_board *board, const int leases_fd[PLAN_THREADS_MAX],
+                int bell_fd, struct error *err);
+    /* Starts what threads there are beside this one, each sealed when it returns. 0 or -errno. NULL: none. */
+    int (*start)(enum seal_profile profile, struct error *err);
     void (*fini)(void);
     /* Until *stop, and then what has been received already. */
     void (*run)(const volatile sig_atomic_t *stop);

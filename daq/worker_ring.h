@@ -1,13 +1,16 @@
 /* The rings of an acquisition process, whatever its sources are: the writer's side of each, the gating readers that
- * it obeys, and whom it wakes. One thread. */
+ * it obeys, and whom it wakes. One thread: these calls are for the rings of the thread that
+ * calls. */
 #ifndef DAQ_WORKER_RING_H
 #define DAQ_WORKER_RING_H
+
+#include <stdalign.h>
 
 #include "net/plan.h"
 #include "ring/writer.h"
 
 struct worker_ring {
-    struct ring_writer writer;
+    alignas(128) struct ring_writer writer; /* the next ring's thread may be another */
     struct ring_gates gates;
     uint64_t rung;           /* the bell as last rung */
     uint64_t seen_published; /* when it was */

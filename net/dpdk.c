@@ -102,8 +102,12 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     if (code != 0) {
         return error_set(err, code, "source %s: no DPDK port '%s'", from->name, from->dpdk.port);
     }
-    for (uint32_t j = 0; j < i; j++) {
-        source->queue = (uint16_t)(source->queue + (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0));
+    source->first = source;
+    for (uint32_t j = i; j-- > 0;) {
+        if (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0) {
+            source->queue++;
+            source->first = dpdk->source[j];
+        }
     }
     if (code == 0 && source->queue == 0) {
         code = configure(plan, i, source->port, err);
@@ -189,6 +193,15 @@ void dpdk_stop(struct dpdk *dpdk)
     dpdk->sources = 0;
 }
 
+/* The thread of a port's first queue asks, and tells those of the others. */
+static void ask_for_link(struct dpdk_source *s)
+{
+    struct rte_eth_link link;
+    if (rte_eth_link_get_nowait(s->port, &link) == 0 && (link.link_status == RTE_ETH_LINK_UP) != (s->links % 2)) {
+        __atomic_store_n(&s->links, s->links + 1, __ATOMIC_RELEASE);
+    }
+}
+
 /* A lost link is told by a gap record, which takes the slot of the next frame. dpdk_poll puts it there at its next
  * round if the device holds no slot then: so it is with ports that take a buffer when they have a frame for it
  * (memif that copies, vhost, af_packet, tap, pcap). A port that holds buffers all the time (a network card, virtio,
@@ -196,21 +209,29 @@ void dpdk_stop(struct dpdk *dpdk)
  * middle would break the order that everything rests on, so the record stays owed until the device holds none. What
  * is missing is told all the same: by the next frame's lost_before and cause if frames are numbered, and by
  * is_open, which the interlock goes by. */
-static void look_at_link(struct dpdk_source *s)
+static void link_has_changed(struct dpdk_source *s, bool is_up)
 {
     struct ring_ledger *ledger = &s->writer->view.header->ledger;
-    struct rte_eth_link link;
-    if (rte_eth_link_get_nowait(s->port, &link) != 0 || (link.link_status == RTE_ETH_LINK_UP) == s->is_up) {
-        return;
-    }
-    s->is_up = !s->is_up;
-    ring_count_set(&ledger->is_open, s->is_up);
-    if (s->is_up) {
+    ring_count_set(&ledger->is_open, is_up);
+    if (is_up) {
         ring_count_add(&ledger->connects, 1);
     } else {
         ring_count_add(&ledger->disconnects, 1);
         net_sequence_interrupted(&s->plan->sequence, ledger);
         ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, 0);
+    }
+}
+
+/* One change after the other, so that a link that went and came between two looks was gone for everybody. */
+static void look_at_link(struct dpdk_source *s)
+{
+    if (s->first == s) {
+        ask_for_link(s);
+    }
+    uint32_t links = __atomic_load_n(&s->first->links, __ATOMIC_ACQUIRE);
+    while (s->links_seen != links) {
+        s->links_seen++;
+        link_has_changed(s, s->links_seen % 2 != 0);
     }
 }
 
@@ -222,8 +243,8 @@ void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns)
     }
     s->looked_ns = monotonic_ns;
     look_at_link(s);
-    if (s->queue == 0) {
+    if (s->first == s) {
         dpdk_counters_look(&s->counters, s->port, s->plan, s->writer);
-        dpdk_groups_look(&s->groups, s->is_up, monotonic_ns);
+        dpdk_groups_look(&s->groups, s->links_seen % 2 != 0, monotonic_ns);
     }
 }

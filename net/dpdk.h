@@ -1,12 +1,17 @@
 /* Packets straight into ring slots by DPDK's poll mode: each queue of a port into a ring of its own, which is the
- * queue's packet pool (net/dpdk_pool.h). One process, one polling thread, any number of ports and queues; the ports
- * may be physical or virtual. rte_* stays inside net/dpdk*.c.
+ * queue's packet pool (net/dpdk_pool.h). One process, one polling thread or several, any number of ports and
+ * queues; the ports may be physical or virtual. rte_* stays inside net/dpdk*.c.
+ *
+ * A queue belongs to one thread. What is asked of a whole port (link, counters) is asked by the thread of its first
+ * queue alone: ethdev's calls are not for two threads at a time.
  *
  * EAL and several port drivers keep threads of their own for connecting and for link changes: they are not on the
- * polling thread's core, and touch no ring.
+ * polling threads' cores, and touch no ring.
  */
 #ifndef NET_DPDK_H
 #define NET_DPDK_H
+
+#include <stdalign.h>
 
 #include "net/dpdk_counters.h"
 #include "net/dpdk_grace.h"
@@ -23,18 +28,20 @@ struct rte_flow;
 #define DPDK_PAYLOAD_OFFSET_UDP      128u
 
 struct dpdk_source {
-    const struct source_plan *plan;
+    alignas(128) const struct source_plan *plan; /* the next source's thread may be another */
     struct ring_writer *writer;
     struct dpdk_pool pool;
     struct dpdk_grace grace;
     uint32_t headers; /* bytes expected in front of the payload */
     uint16_t port;
     uint16_t queue;
-    bool is_plain;         /* most of its frames can be taken by net/plain.h */
-    bool is_up;            /* the link, as last seen */
-    uint64_t looked_ns;    /* when link and counts were last looked at */
-    uint64_t disordered;   /* 1: the device does not keep the order of its buffers: it is not polled any more */
-    struct rte_flow *flow; /* the device's rule that steers the stream to this queue; NULL: none */
+    bool is_plain;             /* most of its frames can be taken by net/plain.h */
+    struct dpdk_source *first; /* of the same port's sources: it has queue 0 */
+    uint32_t links;            /* the first's: changes of the link so far, odd: it is up; others read it */
+    uint32_t links_seen;       /* of the first's `links`, as last seen */
+    uint64_t looked_ns;        /* when link and counts were last looked at */
+    uint64_t disordered;       /* 1: the device does not keep the order of its buffers: it is not polled any more */
+    struct rte_flow *flow;     /* the device's rule that steers the stream to this queue; NULL: none */
     /* The port's, with the source of its first queue: */
     struct dpdk_counters counters;
     struct dpdk_groups groups;
@@ -69,6 +76,9 @@ void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns);
 
 /* The port that a source names. 0 or -ENODEV: DPDK has none of that name. Cold. */
 int dpdk_find_port(const struct source_plan *source, uint16_t *port);
+
+/* What a polling thread that is not EAL's main thread does before its first poll. 0 or -errno. Cold. */
+int dpdk_thread_begin(uint32_t index, struct error *err);
 
 /* Why DPDK's own memory has no huge pages, for the board; NULL: it has. Cold. */
 const char *dpdk_memory_note(void);

@@ -13,7 +13,8 @@
 #include "net/dpdk_arguments.h"
 #include "net/port_socket.h"
 
-#define PROGRAM "sluice-dpdk"
+#define PROGRAM     "sluice-dpdk"
+#define CORES_BYTES (12 * PLAN_THREADS_MAX + 4)
 
 static const char *memory_note;
 
@@ -73,10 +74,22 @@ static int find_ports(const struct worker_plan *plan, struct error *err)
     return 0;
 }
 
+/* All of the polling threads' cores are EAL's main thread's: it puts its own threads elsewhere, if there is any
+ * other core, and each of ours pins itself to its one later. */
+static const char *cores_of(const struct worker_plan *plan, char cores[CORES_BYTES])
+{
+    size_t n = (size_t)snprintf(cores, CORES_BYTES, "(%d", plan->thread.core);
+    for (uint32_t t = 1; t < plan_threads(plan); t++) {
+        n += (size_t)snprintf(cores + n, CORES_BYTES - n, ",%d", plan->thread_core[t]);
+    }
+    snprintf(cores + n, CORES_BYTES - n, ")");
+    return plan->thread.core >= 0 ? cores : NULL;
+}
+
 int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *err)
 {
     static struct dpdk_arguments a;
-    char core[16];
+    char cores[CORES_BYTES];
     int code = 0;
     *dpdk = (struct dpdk){.plan = plan};
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
@@ -85,8 +98,7 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
     if (code != 0) {
         return code;
     }
-    snprintf(core, sizeof(core), "%d", plan->thread.core);
-    dpdk_arguments_begin(&a, PROGRAM, plan->thread.core >= 0 ? core : NULL);
+    dpdk_arguments_begin(&a, PROGRAM, cores_of(plan, cores));
     add_memory(&a, plan);
     add_ports(&a, plan);
     for (uint32_t i = 0; i < PLAN_EAL_MAX && plan->eal[i][0] != 0; i++) {

@@ -15,6 +15,7 @@
 #define PLAN_MAGIC       UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
 #define PLAN_VERSION     4u
 #define PLAN_SOURCES_MAX 16u
+#define PLAN_THREADS_MAX 16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES  128u
 #define PLAN_SYNC_BYTES  8u
 #define PLAN_LINE_BYTES  512u /* longest text line of a serial source */
@@ -22,6 +23,11 @@
 #define PLAN_PORT_BYTES  256u
 #define PLAN_EAL_MAX     8u
 #define PLAN_EAL_BYTES   128u
+
+/* Under which name (ring/thread.h) each thread is handed the descriptor that its leases come through. */
+#define PLAN_LEASES_NAMES                                                                                          \
+    "leases", "leases2", "leases3", "leases4", "leases5", "leases6", "leases7", "leases8", "leases9", "leases10",  \
+        "leases11", "leases12", "leases13", "leases14", "leases15", "leases16"
 
 enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2, SOURCE_DPDK = 3, SOURCE_AFXDP = 4 };
 /* What a source does when gating readers leave it no slot. */
@@ -95,13 +101,13 @@ struct afxdp_plan {
 struct source_plan {
     char name[RING_NAME_BYTES];
     char ring[RING_NAME_BYTES];
-    uint32_t kind;        /* enum source_kind */
-    uint32_t frame_bytes; /* exact payload bytes of a frame; 0: any length up to the slot's (UDP) */
-    uint32_t ring_fd;     /* the descriptor's number in the worker */
-    uint32_t orders_fd;   /* that of the page of orders */
-    uint32_t gates;       /* gating readers that the ring takes at a time, 0 .. RING_GATES_MAX */
-    uint32_t when_full;   /* enum when_full */
-    uint32_t reserved;
+    uint32_t kind;                 /* enum source_kind */
+    uint32_t frame_bytes;          /* exact payload bytes of a frame; 0: any length up to the slot's (UDP) */
+    uint32_t ring_fd;              /* the descriptor's number in the worker */
+    uint32_t orders_fd;            /* that of the page of orders */
+    uint32_t gates;                /* gating readers that the ring takes at a time, 0 .. RING_GATES_MAX */
+    uint32_t when_full;            /* enum when_full */
+    uint32_t thread;               /* of the worker's polling threads, from 0; 0 but for dpdk */
     struct sequence_spec sequence; /* as format_sequence has it, unless the format is FORMAT_FIELD */
     struct checksum_spec checksum;
     struct format_spec format;
@@ -120,10 +126,18 @@ struct worker_plan {
     char name[RING_NAME_BYTES];
     int64_t tai_minus_monotonic_ns;
     int32_t supervisor_pid;
-    uint32_t dpdk_memory_mb; /* of DPDK's own */
-    struct thread_plan thread;
+    uint32_t dpdk_memory_mb;               /* of DPDK's own */
+    struct thread_plan thread;             /* its only one, or the first of several */
+    uint32_t threads;                      /* 0 and 1: one thread */
+    int32_t thread_core[PLAN_THREADS_MAX]; /* of several: each one's; thread_core[0] is thread.core */
+    uint32_t reserved;
     char eal[PLAN_EAL_MAX][PLAN_EAL_BYTES]; /* further arguments of EAL; empty: none from here on */
     struct source_plan source[PLAN_SOURCES_MAX];
 };
+
+static inline uint32_t plan_threads(const struct worker_plan *plan)
+{
+    return plan->threads > 1 ? plan->threads : 1;
+}
 
 #endif

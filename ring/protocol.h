@@ -68,7 +68,7 @@ struct protocol_wake {
 };
 
 /* From the server to a ring's writer, one packet: this lease (the descriptor passed along) is that of gate `gate`
- * of the worker's source `source`. */
+ * of source `source`, counted among those of the thread that receives it. */
 struct protocol_lease {
     uint32_t magic;
     uint32_t source;

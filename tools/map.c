@@ -167,14 +167,26 @@ static struct sums add_up(const struct map *map, const struct map_process *proce
     return sums;
 }
 
+static json_t *make_threads(const struct tasks *tasks)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < tasks->count; i++) {
+        const struct task *task = &tasks->task[i];
+        json_array_append_new(list, json_pack("{s:I, s:s, s:o}", "tid", (json_int_t)task->tid, "name", task->name,
+                                              "cores", text_or_null(task->cores)));
+    }
+    return list;
+}
+
 static json_t *make_process(const struct map_process *process, const struct sums *sums)
 {
     bool readable = process->err.text[0] == 0;
-    return json_pack("{s:s, s:I, s:s, s:b, s:o, s:o, s:o, s:o, s:b}", "name", process->name, "pid",
+    return json_pack("{s:s, s:I, s:s, s:b, s:o, s:o, s:o, s:o, s:b, s:o}", "name", process->name, "pid",
                      (json_int_t)process->pid, "role", roles[process->role], "readable", (int)readable, "error",
                      text_or_null(process->err.text), "shared_kb", number_or_null(sums->shared_kb, readable),
                      "private_kb", number_or_null(sums->private_kb, readable), "shared_files_kb",
-                     number_or_null(sums->files_kb, readable), "counted", process->role == MAP_SERVER);
+                     number_or_null(sums->files_kb, readable), "counted", process->role == MAP_SERVER, "threads",
+                     make_threads(&process->tasks));
 }
 
 static json_t *make_map(const struct map *map)
@@ -277,6 +289,21 @@ static void draw_process(const json_t *process)
     }
 }
 
+/* Of a process that has several; its own line tells of the only one. */
+static void draw_threads(const json_t *process)
+{
+    size_t i;
+    json_t *thread;
+    const json_t *threads = json_object_get(process, "threads");
+    json_array_foreach(threads, i, thread)
+    {
+        if (json_array_size(threads) > 1) {
+            printf("    thread %-16s %8llu  may run on core %s\n", text_of(thread, "name"),
+                   number_of(thread, "tid"), text_of(thread, "cores"));
+        }
+    }
+}
+
 static void draw_map(const json_t *report)
 {
     size_t i;
@@ -294,6 +321,7 @@ static void draw_map(const json_t *report)
     json_array_foreach(json_object_get(report, "processes"), i, item)
     {
         draw_process(item);
+        draw_threads(item);
     }
     const char *more = json_is_true(json_object_get(totals, "complete")) ? "" : ", and what could not be read";
     printf("\n%llu segments, each once %15llu kB\nprivate to the server's processes %6llu kB\n"

@@ -191,6 +191,7 @@ static void drop_strangers(struct map *map)
         if (readable && process->pid != 0 && !maps_ours(map, process)) {
             if (process->role == MAP_OTHER) {
                 smaps_fini(&process->smaps);
+                tasks_fini(&process->tasks);
                 continue;
             }
             error_set(
@@ -219,6 +220,9 @@ static int look(struct map *map, const char *instance, bool *denied, struct erro
             int read = smaps_read(&process->smaps, process->pid, &process->err);
             *denied = *denied || (read != 0 && read != -ESRCH);
         }
+        if (process->pid != 0 && process->role == MAP_SERVER) {
+            tasks_read(&process->tasks, process->pid);
+        }
     }
     return 0;
 }
@@ -242,6 +246,7 @@ void map_fini(struct map *map)
 {
     for (uint32_t i = 0; i < map->processes; i++) {
         smaps_fini(&map->process[i].smaps);
+        tasks_fini(&map->process[i].tasks);
     }
     map->processes = 0;
 }

@@ -5,6 +5,7 @@
 
 #include "daq/board.h"
 #include "tools/smaps.h"
+#include "tools/tasks.h"
 
 #define MAP_PROCESSES_MAX 256u
 #define MAP_RINGS_MAX     SUPERVISOR_RINGS_MAX
@@ -21,6 +22,7 @@ struct map_process {
     enum map_role role;
     struct error err; /* empty: it could be read */
     struct smaps smaps;
+    struct tasks tasks; /* of the server's processes; of others none */
 };
 
 struct map_ring {

@@ -24,7 +24,7 @@ static const struct board *board_of(const struct session *s, uint32_t process)
     }
     uint32_t i = process - 2;
     if (i < s->workers) {
-        return s->worker[i];
+        return &s->worker[i]->common;
     }
     i -= s->workers;
     if (i < s->actuators) {
@@ -55,6 +55,32 @@ static json_t *report_stalls(const struct board *board)
                      (json_int_t)stalls->total_ns, "longest_ns", (json_int_t)stalls->longest_ns);
 }
 
+/* The polling threads of a process that has several. Empty: it is one thread, and its own line tells of it. */
+static json_t *report_threads(const struct session *s, uint32_t process)
+{
+    json_t *list = json_array();
+    const struct worker_board *board =
+        process >= 2 && process - 2 < s->workers && s->supervisor->process[process].alive != 0
+            ? s->worker[process - 2]
+            : NULL;
+    for (uint32_t t = 0; board != NULL && t < board->threads && t < PLAN_THREADS_MAX; t++) {
+        const struct worker_thread *thread = &board->thread[t];
+        const struct stall_record *stalls = &thread->stalls;
+        char name[WORKER_THREAD_NAME_BYTES];
+        memcpy(name, thread->name, sizeof(name) - 1);
+        name[sizeof(name) - 1] = 0;
+        json_array_append_new(list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:b, s:I, s:{s:I, s:I, s:I}}", "name",
+                                              name, "tid", (json_int_t)thread->tid, "core", thread->core, "policy",
+                                              thread->policy == 1 ? "fifo" : "other", "priority", thread->priority,
+                                              "sealed", thread->sealed != 0, "rounds",
+                                              (json_int_t)__atomic_load_n(&thread->heartbeat, __ATOMIC_RELAXED),
+                                              "stalls", "count", (json_int_t)stalls->count, "total_ns",
+                                              (json_int_t)stalls->total_ns, "longest_ns",
+                                              (json_int_t)stalls->longest_ns));
+    }
+    return list;
+}
+
 static json_t *report_processes(const struct session *s)
 {
     json_t *list = json_array();
@@ -67,12 +93,12 @@ static json_t *report_processes(const struct session *s)
             json_array_append_new(refusals, json_string(board->refusal[r]));
         }
         json_array_append_new(
-            list,
-            json_pack("{s:s, s:I, s:i, s:s, s:i, s:I, s:b, s:I, s:b, s:b, s:o, s:o}", "name", p->name, "pid",
-                      (json_int_t)p->pid, "core", p->core, "policy", p->policy == 1 ? "fifo" : "other", "priority",
-                      p->priority, "pss_kb", (json_int_t)p->pss_kb, "alive", (int)p->alive, "restarts",
-                      (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0, "sealed",
-                      board != NULL && board->sealed != 0, "refusals", refusals, "stalls", report_stalls(board)));
+            list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:I, s:b, s:I, s:b, s:b, s:o, s:o, s:o}", "name", p->name,
+                            "pid", (json_int_t)p->pid, "core", p->core, "policy", p->policy == 1 ? "fifo" : "other",
+                            "priority", p->priority, "pss_kb", (json_int_t)p->pss_kb, "alive", (int)p->alive,
+                            "restarts", (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0,
+                            "sealed", board != NULL && board->sealed != 0, "refusals", refusals, "stalls",
+                            report_stalls(board), "threads", report_threads(s, i)));
     }
     return list;
 }

@@ -34,6 +34,30 @@ static const char *words_for(const char *reason)
                                              : reason;
 }
 
+static void name_core(const json_t *of, char core[16])
+{
+    snprintf(core, 16, "any");
+    if (number_of(of, "core") >= 0) {
+        snprintf(core, 16, "%.0f", number_of(of, "core"));
+    }
+}
+
+/* Under the line of a process that polls with several. */
+static void draw_threads(const json_t *process)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(json_object_get(process, "threads"), i, t)
+    {
+        char core[16];
+        char policy[24];
+        name_core(t, core);
+        snprintf(policy, sizeof(policy), "%s %.0f", text_of(t, "policy"), number_of(t, "priority"));
+        printf("  %-13s%5.0f %5s %-9s thread%s\n", text_of(t, "name"), number_of(t, "tid"), core, policy,
+               true_of(t, "sealed") ? ", sealed" : "");
+    }
+}
+
 static void draw_processes(const json_t *status)
 {
     size_t i;
@@ -42,16 +66,15 @@ static void draw_processes(const json_t *status)
     printf("%-12s %7s %5s %-9s %9s %8s %s\n", "process", "pid", "core", "policy", "memory", "restarts", "state");
     json_array_foreach(json_object_get(status, "processes"), i, p)
     {
-        char core[16] = "any";
+        char core[16];
         char policy[24];
-        if (number_of(p, "core") >= 0) {
-            snprintf(core, sizeof(core), "%.0f", number_of(p, "core"));
-        }
+        name_core(p, core);
         snprintf(policy, sizeof(policy), "%s %.0f", text_of(p, "policy"), number_of(p, "priority"));
         sum_kb += number_of(p, "pss_kb");
         printf("%-12s %7.0f %5s %-9s %6.0f kB %8.0f %s%s%s\n", text_of(p, "name"), number_of(p, "pid"), core,
                policy, number_of(p, "pss_kb"), number_of(p, "restarts"), true_of(p, "alive") ? "alive" : "DEAD",
                true_of(p, "locked") ? ", locked" : "", true_of(p, "sealed") ? ", sealed" : "");
+        draw_threads(p);
     }
     printf("%-12s %7s %5s %-9s %6.0f kB   (resident in proportion, rings apart)\n", "sum", "", "", "", sum_kb);
     json_array_foreach(json_object_get(status, "processes"), i, p)

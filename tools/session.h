@@ -6,6 +6,7 @@
 #include "control/outbox.h"
 #include "daq/blackbox.h"
 #include "daq/board.h"
+#include "daq/worker_board.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
 
@@ -21,7 +22,7 @@ struct session {
     const struct control_table *table;
     const struct control_board *control;
     const struct blackbox_board *black_box; /* NULL: there is none */
-    const struct board *worker[SESSION_WORKERS_MAX];
+    const struct worker_board *worker[SESSION_WORKERS_MAX];
     const struct outbox *outbox[CONTROL_DEVICES_MAX]; /* of each actuator */
     struct ring_view ring[CONTROL_RINGS_MAX];
     uint32_t workers;

@@ -167,6 +167,7 @@ class Streams(Dpdk):
         wait_until(drained, lambda: f"40000 frames, have {expected}")
         self.assertEqual(self.stream()["residual"], 0)
         self.assertEqual(self.stream()["lost"]["ring_full"], 0)
+        self.assertEqual(self.server_process.processes()["packets"]["restarts"], 0, "the reader's lease is taken by a sealed worker")
 
 
 class Life(Dpdk):

@@ -11,6 +11,7 @@
 #include "control/board.h"
 #include "control/table.h"
 #include "daq/board.h"
+#include "daq/worker_board.h"
 #include "net/plan.h"
 #include "ring/protocol.h"
 #include "ring/sluice.h"
@@ -476,18 +477,35 @@ static const struct field dpdk_plan_fields[] = {FIELD(dpdk_plan, port), FIELD(dp
 static const struct field source_plan_fields[] = {
     FIELD(source_plan, name),        FIELD(source_plan, ring),      FIELD(source_plan, kind),
     FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),   FIELD(source_plan, orders_fd),
-    FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, reserved),
+    FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, thread),
     FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, format),
     FIELD(source_plan, udp),         FIELD(source_plan, serial),    FIELD(source_plan, packet),
     FIELD(source_plan, dpdk),        FIELD(source_plan, afxdp)};
 
-static const struct field worker_plan_fields[] = {
-    FIELD(worker_plan, magic),          FIELD(worker_plan, version),
-    FIELD(worker_plan, sources),        FIELD(worker_plan, instance),
-    FIELD(worker_plan, name),           FIELD(worker_plan, tai_minus_monotonic_ns),
-    FIELD(worker_plan, supervisor_pid), FIELD(worker_plan, dpdk_memory_mb),
-    FIELD(worker_plan, thread),         FIELD(worker_plan, eal),
-    FIELD(worker_plan, source)};
+static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
+                                                  FIELD(worker_plan, version),
+                                                  FIELD(worker_plan, sources),
+                                                  FIELD(worker_plan, instance),
+                                                  FIELD(worker_plan, name),
+                                                  FIELD(worker_plan, tai_minus_monotonic_ns),
+                                                  FIELD(worker_plan, supervisor_pid),
+                                                  FIELD(worker_plan, dpdk_memory_mb),
+                                                  FIELD(worker_plan, thread),
+                                                  FIELD(worker_plan, threads),
+                                                  FIELD(worker_plan, thread_core),
+                                                  FIELD(worker_plan, reserved),
+                                                  FIELD(worker_plan, eal),
+                                                  FIELD(worker_plan, source)};
+
+static const struct field worker_thread_fields[] = {
+    FIELD(worker_thread, heartbeat), FIELD(worker_thread, heartbeat_ns), FIELD(worker_thread, tid),
+    FIELD(worker_thread, core),      FIELD(worker_thread, policy),       FIELD(worker_thread, priority),
+    FIELD(worker_thread, sealed),    FIELD(worker_thread, stalls),       FIELD(worker_thread, name),
+    FIELD(worker_thread, reserved)};
+
+static const struct field worker_board_fields[] = {FIELD(worker_board, common),  FIELD(worker_board, pad),
+                                                   FIELD(worker_board, threads), FIELD(worker_board, reserved),
+                                                   FIELD(worker_board, pad2),    FIELD(worker_board, thread)};
 
 static const struct field supervisor_process_fields[] = {
     FIELD(supervisor_process, name),   FIELD(supervisor_process, pid),     FIELD(supervisor_process, restarts),
@@ -609,6 +627,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(afxdp_plan),
                                     SHARED(source_plan),
                                     SHARED(worker_plan),
+                                    SHARED(worker_thread),
+                                    SHARED(worker_board),
                                     SHARED(supervisor_process),
                                     SHARED(supervisor_reader),
                                     SHARED(supervisor_ring),
