@@ -48,12 +48,12 @@ static const char *const worker_xdp_names[] = {
     "setsockopt",     "getsockopt",      "recvfrom",      "pread64", "bpf",   NULL};
 
 /* write: memif, vhost and virtio wake their peers; poll to sendto: af_packet, af_xdp and tap while they are polled;
- * ioctl and getsockopt: their links and counters; futex: vhost's locks; recvmsg, mmap and close: a gating reader's
- * lease, daq/leases.c. */
-static const char *const dpdk_names[] = {"clock_nanosleep", "clock_gettime", "write",      "poll",  "read",
-                                         "readv",           "recvfrom",      "recvmsg",    "close", "sendto",
-                                         "ioctl",           "futex",         "getsockopt", "mmap",  "rt_sigreturn",
-                                         "restart_syscall", "exit_group",    NULL};
+ * ioctl and getsockopt: their links and counters; futex: vhost's locks; writev: tap sends reports of multicast
+ * groups; recvmsg, mmap and close: a gating reader's lease, daq/leases.c. */
+static const char *const dpdk_names[] = {
+    "clock_nanosleep", "clock_gettime", "write",  "writev", "poll",  "read",       "readv", "recvfrom",
+    "recvmsg",         "close",         "sendto", "ioctl",  "futex", "getsockopt", "mmap",  "rt_sigreturn",
+    "restart_syscall", "exit_group",    NULL};
 
 const char *const *seal_names(enum seal_profile profile)
 {

@@ -91,6 +91,11 @@ void compile_dpdk_ring(struct compile *c, uint32_t i, const struct source_plan *
 /* Worker i has all its sources, which must be of one program. */
 void compile_worker_kind(struct compile *c, uint32_t i, const struct config_worker *from);
 
+/* compile_dpdk.c: how source i, whose port and filter are there, shares the port and joins its group; and that a
+ * source of another kind does not speak of it. */
+void compile_dpdk_port(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_refuse_port_keys(struct compile *c, uint32_t i, const struct config_source *from);
+
 /* compile_afxdp.c: the same for a kernel's interface; what a slot for frames that need so much must have; and, when
  * all sources are there, that each queue is read once. */
 void compile_afxdp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);

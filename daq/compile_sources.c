@@ -150,6 +150,7 @@ static void refuse_dpdk_keys(struct compile *c, uint32_t i, const struct config_
         config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
                         "port (dpdk), queue (afxdp), descriptors and packet belong to kind: dpdk or afxdp");
     }
+    compile_refuse_port_keys(c, i, from);
 }
 
 static void compile_udp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
@@ -571,8 +572,10 @@ static void compile_source(struct compile *c, uint32_t i)
         refuse_udp_keys(c, i, from);
         refuse_serial_keys(c, i, from);
         compile_dpdk(c, i, from, to);
+        compile_dpdk_port(c, i, from, to);
     } else if (to->kind == SOURCE_AFXDP) {
         refuse_serial_keys(c, i, from);
+        compile_refuse_port_keys(c, i, from);
         compile_afxdp(c, i, from, to);
     } else {
         compile_serial(c, i, from, to);

@@ -13,6 +13,7 @@
 #include "control/table.h"
 #include "daq/config_strict.h"
 #include "daq/config_where.h"
+#include "net/igmp.h"
 #include "net/plan.h"
 #include "ring/segment.h"
 
@@ -39,6 +40,12 @@ static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_C
 static const cyaml_strval_t source_words[] = {
     {"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK}, {"afxdp", SOURCE_AFXDP}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
+static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
+                                             {"none", DPDK_STEER_NONE},
+                                             {"rss_ip", DPDK_STEER_RSS_IP},
+                                             {"rss_udp", DPDK_STEER_RSS_UDP},
+                                             {"flow", DPDK_STEER_FLOW}};
+static const cyaml_strval_t igmp_words[] = {{"none", IGMP_NONE}, {"v2", IGMP_V2}, {"v3", IGMP_V3}};
 static const cyaml_strval_t stream_words[] = {
     {"vdif", FORMAT_VDIF}, {"vrt", FORMAT_VRT}, {"spead", FORMAT_SPEAD}, {"sluice", FORMAT_SLUICE}};
 static const cyaml_strval_t format_words[] = {{"binary", SERIAL_BINARY}, {"text", SERIAL_TEXT}};
@@ -172,6 +179,10 @@ static const cyaml_schema_field_t packet_fields[] = {
     CYAML_FIELD_UINT_PTR("ethertype", OPTIONAL, struct config_packet, ethertype),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t igmp_fields[] = {
+    WORD_OPTIONAL("version", struct config_igmp, version, igmp_words),
+    TEXT_OPTIONAL("address", struct config_igmp, address), CYAML_FIELD_END};
+
 static const cyaml_schema_value_t thread_id = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
 static const cyaml_schema_field_t stream_fields[] = {
@@ -215,6 +226,8 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_UINT_PTR("queue", OPTIONAL, struct config_source, queue),
     CYAML_FIELD_INT_PTR("core", OPTIONAL, struct config_source, core),
     CYAML_FIELD_UINT_PTR("descriptors", OPTIONAL, struct config_source, descriptors),
+    WORD_OPTIONAL("steer", struct config_source, steer, steer_words),
+    CYAML_FIELD_MAPPING_PTR("igmp", OPTIONAL, struct config_source, igmp, igmp_fields),
     CYAML_FIELD_MAPPING_PTR("packet", OPTIONAL, struct config_source, packet, packet_fields),
     CYAML_FIELD_MAPPING_PTR("stream", OPTIONAL, struct config_source, stream, stream_fields),
     TEXT_OPTIONAL("device", struct config_source, device),

@@ -136,6 +136,12 @@ struct config_packet {
     uint32_t *ethertype;
 };
 
+/* dpdk: how a multicast `to` is joined. */
+struct config_igmp {
+    int *version; /* enum igmp_version */
+    char *address;
+};
+
 /* How the stream's frames say which they are. */
 struct config_stream {
     int format; /* enum stream_format */
@@ -178,6 +184,8 @@ struct config_source {
     uint32_t *queue; /* afxdp */
     int *core;       /* dpdk: which of its worker's cores polls it */
     uint32_t *descriptors;
+    int *steer; /* dpdk: enum dpdk_steer */
+    struct config_igmp *igmp;
     struct config_packet *packet;
     struct config_stream *stream;
     char *device; /* serial */

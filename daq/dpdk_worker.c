@@ -147,4 +147,5 @@ void dpdk_worker_run(struct dpdk_worker *worker, const volatile sig_atomic_t *st
     poll_threads_stop(&worker->threads);
     drain(worker, 0);
     poll_threads_join(&worker->threads);
+    dpdk_leave(&worker->dpdk);
 }

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_ethdev.h>
 
+#include "net/dpdk_addresses.h"
+#include "net/dpdk_steer.h"
 #include "net/plain.h"
 #include "net/sequence.h"
 #include "ring/clock.h"
@@ -14,6 +17,7 @@
 #define UDP_HEADERS      42u /* Ethernet, IPv4 without options, UDP */
 #define VLAN_TAG_BYTES   4u
 #define SEND_DESCRIPTORS 64u
+#define LEAVE_NS         (2 * CLOCK_NS_PER_MS) /* that a device has to send what it was given last */
 
 /* What is expected in front of the payload. */
 static uint32_t headers_of(const struct source_plan *plan)
@@ -49,9 +53,12 @@ static int configure(const struct worker_plan *plan, uint32_t i, uint16_t port, 
         return error_set(err, -EINVAL, "source %s: %u sources read port %s, which has %u queues; use fewer",
                          source->name, queues, source->dpdk.port, info.max_rx_queues);
     }
-    if (queues > 1 && info.flow_type_rss_offloads != 0) {
+    code = dpdk_steer_hash(source, queues, info.flow_type_rss_offloads, &conf.rx_adv_conf.rss_conf.rss_hf, err);
+    if (code != 0) {
+        return code;
+    }
+    if (conf.rx_adv_conf.rss_conf.rss_hf != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
     }
     uint64_t checksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
     conf.rxmode.offloads = info.rx_offload_capa & checksums;
@@ -105,6 +112,9 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     if (code == 0 && source->queue == 0) {
         code = configure(plan, i, source->port, err);
     }
+    if (code == 0 && source->queue == 0) {
+        code = dpdk_groups_open(&source->groups, plan, from, source->port, &source->grace, err);
+    }
     ring_writer_take_back(writer);
     snprintf(name, sizeof(name), "ring%u", i);
     if (code == 0) {
@@ -123,32 +133,55 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     return code;
 }
 
+static int run_port(struct dpdk_source *s, const struct worker_plan *plan, struct error *err)
+{
+    int code = rte_eth_dev_start(s->port);
+    if (code != 0) {
+        return error_set(err, code, "source %s: port %s does not start: %s", s->plan->name, s->plan->dpdk.port,
+                         rte_strerror(-code));
+    }
+    dpdk_counters_begin(&s->counters, s->port);
+    return dpdk_addresses_admit(plan, s->plan, s->port, err);
+}
+
 int dpdk_run_ports(struct dpdk *dpdk, struct error *err)
 {
-    for (uint32_t i = 0; i < dpdk->sources; i++) {
-        const struct dpdk_source *s = dpdk->source[i];
-        if (s->queue != 0) {
-            continue;
-        }
-        int code = rte_eth_dev_start(s->port);
-        if (code != 0) {
-            return error_set(err, code, "source %s: port %s does not start: %s", s->plan->name, s->plan->dpdk.port,
-                             rte_strerror(-code));
-        }
-        if ((s->plan->packet.match & PACKET_MATCH_MAC) == 0) {
-            (void)rte_eth_promiscuous_enable(s->port); /* a virtual port knows of no addresses */
-        }
+    int code = 0;
+    for (uint32_t i = 0; i < dpdk->sources && code == 0; i++) {
+        struct dpdk_source *s = dpdk->source[i];
+        code = s->queue == 0 ? run_port(s, dpdk->plan, err) : 0;
     }
-    return 0;
+    for (uint32_t i = 0; i < dpdk->sources && code == 0; i++) {
+        struct dpdk_source *s = dpdk->source[i];
+        code = dpdk_steer_add(&s->flow, s->plan, s->port, s->queue, err);
+    }
+    return code;
+}
+
+void dpdk_leave(struct dpdk *dpdk)
+{
+    bool said = false;
+    for (uint32_t i = 0; i < dpdk->sources; i++) {
+        struct dpdk_source *s = dpdk->source[i];
+        said = (s->queue == 0 && dpdk_groups_leave(&s->groups)) || said;
+    }
+    if (said) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = LEAVE_NS}, NULL);
+    }
 }
 
 void dpdk_stop(struct dpdk *dpdk)
 {
+    dpdk_leave(dpdk);
+    for (uint32_t i = 0; i < dpdk->sources; i++) {
+        dpdk_steer_remove(&dpdk->source[i]->flow, dpdk->source[i]->port);
+    }
     for (uint32_t i = 0; i < dpdk->sources; i++) {
         struct dpdk_source *s = dpdk->source[i];
         if (s->queue == 0) {
             (void)rte_eth_dev_stop(s->port);
             (void)rte_eth_dev_close(s->port);
+            dpdk_groups_close(&s->groups);
         }
         ring_count_set(&s->writer->view.header->ledger.is_open, 0);
     }
@@ -169,6 +202,13 @@ static void ask_for_link(struct dpdk_source *s)
     }
 }
 
+/* A lost link is told by a gap record, which takes the slot of the next frame. dpdk_poll puts it there at its next
+ * round if the device holds no slot then: so it is with ports that take a buffer when they have a frame for it
+ * (memif that copies, vhost, af_packet, tap, pcap). A port that holds buffers all the time (a network card, virtio,
+ * memif's zero copy) has that very slot and those behind it, and may be writing there; to take one back out of the
+ * middle would break the order that everything rests on, so the record stays owed until the device holds none. What
+ * is missing is told all the same: by the next frame's lost_before and cause if frames are numbered, and by
+ * is_open, which the interlock goes by. */
 static void link_has_changed(struct dpdk_source *s, bool is_up)
 {
     struct ring_ledger *ledger = &s->writer->view.header->ledger;
@@ -195,18 +235,6 @@ static void look_at_link(struct dpdk_source *s)
     }
 }
 
-/* A port's count is of all its queues: it is put down to the first. */
-static void look_at_missed(struct dpdk_source *s)
-{
-    struct rte_eth_stats stats;
-    if (s->first != s || rte_eth_stats_get(s->port, &stats) != 0 || stats.imissed == s->missed) {
-        return;
-    }
-    uint64_t more = stats.imissed > s->missed ? stats.imissed - s->missed : 0;
-    s->missed = stats.imissed;
-    net_sequence_explain(&s->plan->sequence, &s->writer->view.header->ledger, RING_LOSS_NIC, more);
-}
-
 void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns)
 {
     struct dpdk_source *s = source;
@@ -215,5 +243,8 @@ void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns)
     }
     s->looked_ns = monotonic_ns;
     look_at_link(s);
-    look_at_missed(s);
+    if (s->first == s) {
+        dpdk_counters_look(&s->counters, s->port, s->plan, s->writer);
+        dpdk_groups_look(&s->groups, s->links_seen % 2 != 0, monotonic_ns);
+    }
 }

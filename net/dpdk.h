@@ -13,9 +13,13 @@
 
 #include <stdalign.h>
 
+#include "net/dpdk_counters.h"
 #include "net/dpdk_grace.h"
+#include "net/dpdk_groups.h"
 #include "net/dpdk_pool.h"
 #include "net/plan.h"
+
+struct rte_flow;
 
 #define DPDK_BURST 64u
 /* A ring for such a source has its payload here: descriptor, then room for what virtio writes in front of a frame
@@ -35,12 +39,16 @@ struct dpdk_source {
     struct dpdk_source *first; /* of the same port's sources: it has queue 0 */
     uint32_t links;            /* the first's: changes of the link so far, odd: it is up; others read it */
     uint32_t links_seen;       /* of the first's `links`, as last seen */
-    uint64_t missed;           /* the device's own count of what it dropped, as last seen */
     uint64_t looked_ns;        /* when link and counts were last looked at */
     uint64_t disordered;       /* 1: the device does not keep the order of its buffers: it is not polled any more */
+    struct rte_flow *flow;     /* the device's rule that steers the stream to this queue; NULL: none */
+    /* The port's, with the source of its first queue: */
+    struct dpdk_counters counters;
+    struct dpdk_groups groups;
 };
 
 struct dpdk {
+    const struct worker_plan *plan;
     struct dpdk_source *source[PLAN_SOURCES_MAX];
     uint32_t sources;
 };
@@ -54,6 +62,10 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
               struct ring_writer *writer, struct error *err);
 int dpdk_run_ports(struct dpdk *dpdk, struct error *err);
 void dpdk_stop(struct dpdk *dpdk);
+
+/* The last thing that the polling thread does: leaves multicast groups, so that nobody sends on in vain. No heap,
+ * and no system call but a sleep and what the drivers send with. When no other thread polls. */
+void dpdk_leave(struct dpdk *dpdk);
 
 /* Takes up to DPDK_BURST frames, checks each where it lies, commits and publishes. The number of frames taken, 0:
  * there was nothing. Hot. */

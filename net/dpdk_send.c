@@ -13,13 +13,12 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 
+#include "net/dpdk_arguments.h"
 #include "net/dpdk_grace.h"
-#include "net/dpdk_memory.h"
 #include "ring/clock.h"
 
-#define ARGUMENTS_MAX   20
-#define LOG_LINES       12 /* of EAL, when it fails */
-#define ARGUMENT_BYTES  512
+#define PROGRAM         "sluice-gen"
+#define LOG_LINES       12   /* of EAL, when it fails */
 #define EAL_MB          64u  /* EAL's and the drivers' own */
 #define POOL_CACHE      256u /* buffers that come back are the next to go: they are still in the core's cache */
 #define RECEIVE_BUFFERS 512u /* some drivers want a queue for that, too; nothing is taken out of it */
@@ -41,28 +40,6 @@ struct dpdk_send {
     struct dpdk_send_spec spec;
     char about[128];
 };
-
-struct arguments {
-    char text[ARGUMENTS_MAX][ARGUMENT_BYTES];
-    char *argv[ARGUMENTS_MAX + 1];
-    int argc;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct arguments *a, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(a->text[a->argc], ARGUMENT_BYTES, format, args);
-    va_end(args);
-    a->argv[a->argc] = a->text[a->argc];
-    a->argc++;
-}
-
-static bool is_pci(const char *port)
-{
-    unsigned part[4];
-    return sscanf(port, "%4x:%2x:%2x.%1x", &part[0], &part[1], &part[2], &part[3]) == 4; // NOLINT(cert-err34-c)
-}
 
 static uint32_t room_bytes(const struct dpdk_send_spec *spec)
 {
@@ -90,35 +67,14 @@ static uint32_t memory_mb(const struct dpdk_send_spec *spec)
 }
 
 /* False: on pages of 4 KiB. */
-static bool fill_arguments(struct arguments *a, const struct dpdk_send_spec *spec)
+static bool fill_arguments(struct dpdk_arguments *a, const struct dpdk_send_spec *spec)
 {
-    bool huge = dpdk_huge_pages_for(memory_mb(spec));
-    long cores = sysconf(_SC_NPROCESSORS_CONF);
-    add(a, "sluice-gen");
-    add(a, "--no-telemetry");
-    add(a, "--iova-mode=va");
-    add(a, "--log-level=*:4"); /* warnings */
-    if (spec->core >= 0) {
-        add(a, "--lcores=0@%d", spec->core);
-    } else {
-        add(a, "--lcores=0@(0-%ld)", cores - 1); /* one thread, and the kernel places it */
-    }
-    add(a, "-m");
-    add(a, "%u", memory_mb(spec));
-    add(a, "--single-file-segments"); /* memif's zero copy wants it */
-    if (huge) {
-        add(a, "--in-memory");
-    } else {
-        add(a, "--no-huge"); /* with --in-memory it is refused: this comes nearest */
-        add(a, "--no-shconf");
-        add(a, "--file-prefix=sluice-gen-%d", getpid());
-    }
-    if (is_pci(spec->port)) {
-        add(a, "--allow=%s", spec->port);
-    } else {
-        add(a, "--no-pci"); /* else EAL would take this machine's own network card */
-        add(a, "--vdev=%s", spec->port);
-    }
+    char core[16];
+    snprintf(core, sizeof(core), "%d", spec->core);
+    dpdk_arguments_begin(a, PROGRAM, spec->core >= 0 ? core : NULL);
+    bool huge = dpdk_arguments_memory(a, PROGRAM, memory_mb(spec));
+    dpdk_arguments_port(a, spec->port);
+    dpdk_arguments_end(a);
     return huge;
 }
 
@@ -150,28 +106,22 @@ static void close_log(FILE *log, char **text, uint32_t lines)
     *text = NULL;
 }
 
-static int no_port(const char *name, struct error *err)
+static int no_port(const char *port, struct error *err)
 {
-    return error_set(err, -ENODEV,
-                     is_pci(name)
-                         ? "no DPDK port at PCI %s: is it there (lspci), bound to vfio-pci or uio_pci_generic "
-                           "(dpdk-devbind.py -s), and no other process's?"
-                         : "DPDK made no port '%s': expected a virtual device such as "
-                           "net_memif0,role=client,socket=/run/x.sock; the lines above say what it did not like",
-                     name);
+    char text[DPDK_PORT_TEXT_BYTES];
+    return error_set(err, -ENODEV, "%s", dpdk_port_missing(port, text));
 }
 
 /* A virtual device that fails does not make EAL fail. */
-static int find_port(struct dpdk_send *p, const char *name, struct error *err)
+static int find_port(struct dpdk_send *p, struct error *err)
 {
-    if (rte_eth_dev_count_avail() == 0 || rte_eth_dev_get_port_by_name(name, &p->id) != 0) {
-        return no_port(name, err);
-    }
-    return 0;
+    char name[DPDK_PORT_NAME_BYTES];
+    dpdk_port_name(p->spec.port, name);
+    return rte_eth_dev_get_port_by_name(name, &p->id) == 0 ? 0 : no_port(p->spec.port, err);
 }
 
 /* What EAL does not like it answers with its whole usage on standard output, where our report goes. */
-static int init_eal(struct arguments *a)
+static int init_eal(struct dpdk_arguments *a)
 {
     int out = dup(STDOUT_FILENO);
     fflush(stdout);
@@ -190,15 +140,13 @@ static int init_eal(struct arguments *a)
 
 static int start_eal(struct dpdk_send *p, struct error *err)
 {
-    static struct arguments a;
-    char name[RTE_DEV_NAME_MAX_LEN];
+    static struct dpdk_arguments a;
     char *text = NULL;
     size_t bytes = 0;
-    if (strlen(p->spec.port) + sizeof("--allow=") > ARGUMENT_BYTES) {
+    if (strlen(p->spec.port) + sizeof("--allow=") > DPDK_ARGUMENT_BYTES) {
         return error_set(err, -EINVAL, "expected a port's arguments of at most %u bytes, found more",
-                         ARGUMENT_BYTES - 16);
+                         DPDK_ARGUMENT_BYTES - 16);
     }
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(p->spec.port, ","), p->spec.port);
     bool huge = fill_arguments(&a, &p->spec);
     if (!huge && strstr(p->spec.port, "zero-copy=yes") != NULL) {
         return error_set(err, -ENOMEM,
@@ -207,9 +155,9 @@ static int start_eal(struct dpdk_send *p, struct error *err)
                          memory_mb(&p->spec));
     }
     FILE *log = open_log(&text, &bytes);
-    int failed = init_eal(&a) >= 0 ? find_port(p, name, err)
+    int failed = init_eal(&a) >= 0 ? find_port(p, err)
                  : rte_errno == ENODEV
-                     ? no_port(name, err)
+                     ? no_port(p->spec.port, err)
                      : error_set(err, rte_errno != 0 ? -rte_errno : -EIO,
                                  "DPDK does not start: %s; the lines above say why", rte_strerror(rte_errno));
     close_log(log, &text, failed != 0 ? LOG_LINES : 0);

@@ -75,10 +75,21 @@ struct serial_plan {
     uint32_t fields;     /* text: numbers per line, each an f64 of the host's order in the payload */
 };
 
+/* Which of a port's queues, each a source's, a frame goes to. */
+enum dpdk_steer {
+    DPDK_STEER_AUTO = 0, /* by a hash where the port has one, else by the device's own lights */
+    DPDK_STEER_NONE = 1,
+    DPDK_STEER_RSS_IP = 2,  /* a hash over the IPv4 addresses */
+    DPDK_STEER_RSS_UDP = 3, /* and over the UDP ports */
+    DPDK_STEER_FLOW = 4     /* a rule of the device's for each source */
+};
+
 struct dpdk_plan {
     char port[PLAN_PORT_BYTES]; /* PCI address, or a virtual device with its arguments */
     uint32_t descriptors;
-    uint32_t reserved;
+    uint32_t steer; /* enum dpdk_steer, the same for all sources of a port */
+    uint32_t igmp;  /* enum igmp_version, by which a multicast `to` is joined; the same for a port; 0: none */
+    uint32_t igmp_address; /* the reports' sender, network order; 0: none */
 };
 
 struct afxdp_plan {

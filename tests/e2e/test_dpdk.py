@@ -2,6 +2,7 @@
 """Packets through a memif port into a ring, whole processes: sluice-gen on one end, sluiced and sluice-dpdk on the other.
 What the generator says it sent, lost, doubled and changed round is what the ledger has; every frame's content is checked by a
 reader that knows nothing of DPDK."""
+import ctypes
 import json
 import os
 import signal
@@ -19,6 +20,9 @@ STEP = 0x2545F4914F6CDD1D
 MIX = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 RESTART = 7
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None)
+HEAPWATCH = os.environ.get("SLUICE_HEAPWATCH", os.path.join(os.path.dirname(BIN), "lib/libheapwatch.so"))
 DEATHS = 12
 
 
@@ -44,8 +48,8 @@ class Dpdk(support.Case):
                             "packet": {"to": ":5000"}, **({"stream": stream} if stream else {}), **source}]
         return text
 
-    def start(self, **changes):
-        self.server_process = self.server(self.config(**changes)).start()
+    def start(self, environment=None, **changes):
+        self.server_process = self.server(self.config(**changes), environment=environment).start()
         os.environ.update(self.environment)  # libsluice in this process finds the server by it
         return self.server_process
 
@@ -232,7 +236,99 @@ class Life(Dpdk):
         self.assertFalse(os.path.exists(self.sock), "the port's socket")
 
 
+def with_sum(header, at):
+    """The bytes with the Internet's checksum over them at this offset."""
+    total = sum(struct.unpack(f">{len(header) // 2}H", header))
+    total = (total >> 16) + (total & 0xFFFF)
+    return header[:at] + struct.pack(">H", ~((total >> 16) + total) & 0xFFFF) + header[at + 2:]
+
+
+class Groups(Dpdk):
+    """Under the seal, and without entering the heap."""
+    GROUP, OWN = socket.inet_aton("239.1.2.3"), socket.inet_aton("10.0.0.5")
+
+    def report(self, record):
+        """An IGMPv3 report of one record, from IPv4 on."""
+        message = with_sum(struct.pack(">BxHHHBxH4s", 0x22, 0, 0, 1, record, 0, self.GROUP), 2)
+        head = struct.pack(">BBHHHBBH4s4sI", 0x46, 0xC0, 24 + len(message), 0, 0x4000, 1, 2, 0, self.OWN,
+                           socket.inet_aton("224.0.0.22"), 0x94040000)
+        return with_sum(head, 10) + message
+
+    def start_watched(self, **changes):
+        if not os.path.exists(HEAPWATCH):
+            self.fail(f"{HEAPWATCH} does not exist: build the target heapwatch")
+        server = self.start(environment={"LD_PRELOAD": HEAPWATCH}, **changes)
+        self.first = self.worker_pid()
+        return server
+
+    def end(self, server):
+        self.assertEqual(self.worker_pid(), self.first, server.log())
+        self.assertEqual(server.end(), 0, server.log())
+        self.assertIn("watching a sealed thread", server.log())
+        self.assertNotIn("a sealed thread called", server.log())
+        self.assertFalse(exists(self.first))
+
+    def check_frame(self, frame):
+        self.assertEqual((frame[:6].hex(), frame[12:14].hex(), len(frame)), ("01005e000016", "0800", 60))
+        return frame[14:54]
+
+    def sent(self):
+        """The reports that the port has sent: it writes them into a file."""
+        with open(self.path("sent.pcap"), "rb") as file:
+            data = file.read()[24:]
+        frames = []
+        while len(data) >= 16:
+            size = struct.unpack("<IIII", data[:16])[2]
+            frames.append(data[16:16 + size])
+            data = data[16 + size:]
+        return [self.check_frame(frame) for frame in frames]
+
+    def test_joined_while_it_runs_and_left_at_the_end(self):
+        with open(self.path("empty.pcap"), "wb") as file:
+            file.write(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        server = self.start_watched(
+            port=f"net_pcap0,rx_pcap={self.path('empty.pcap')},tx_pcap={self.path('sent.pcap')}",
+            packet={"to": "239.1.2.3:5000"}, igmp={"address": "10.0.0.5"})
+        wait_until(lambda: len(self.sent()) >= 2, "the first reports")
+        self.end(server)
+        sent = self.sent()
+        self.assertEqual(sent[:2], [self.report(4)] * 2)
+        self.assertEqual(sent[-1], self.report(3))
+
+    def test_over_memif(self):
+        server = self.start_watched(packet={"to": "239.1.2.3:5000"})
+        self.gen("--count", "1000", "--size", "200", "--rate", "2000pps", "--to-ip", "239.1.2.3")
+        stream = self.wait_delivered(1000)
+        self.assertEqual((stream["sent"], stream["residual"]), (1000, 0))
+        self.end(server)
+
+    def test_an_interface_of_this_machine_hears_it(self):
+        """A tap device, in a network of its own."""
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.addCleanup(os.close, home)
+        if LIBC.unshare(CLONE_NEWNET) != 0:
+            self.skipTest("SKIPPED: no network namespace can be made (root?): REPORTS OVER A TAP DEVICE WERE NOT TESTED")
+        self.addCleanup(LIBC.setns, home, CLONE_NEWNET)
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as ear:
+            ear.settimeout(support.PATIENCE_S)
+            server = self.start_watched(port="net_tap0,iface=heard", packet={"to": "239.1.2.3:5000"},
+                                        igmp={"address": "10.0.0.5"})
+            heard = []
+            while len(heard) < 2:
+                frame, whence = ear.recvfrom(2048)
+                if whence[0] == "heard" and frame[26:30] == self.OWN:  # the kernel says its own there, too
+                    heard.append(self.check_frame(frame))
+            self.assertEqual(heard, [self.report(4)] * 2)
+            self.end(server)
+
+
 class Refusals(Dpdk):
+    def test_a_port_without_rules(self):
+        self.refused("expected a port that takes flow rules", "rss_ip", steer="flow")
+
+    def test_a_port_without_hashes(self):
+        self.refused("it hashes nothing", "adc", steer="rss_udp")
+
     def refused(self, *words, **changes):
         server = self.server(self.config(**changes)).launch()
         self.assertEqual(server.process.wait(support.PATIENCE_S), 2, server.log())

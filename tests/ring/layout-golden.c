@@ -471,7 +471,8 @@ static const struct field packet_filter_fields[] = {
 static const struct field afxdp_plan_fields[] = {FIELD(afxdp_plan, interface), FIELD(afxdp_plan, queue),
                                                  FIELD(afxdp_plan, descriptors)};
 static const struct field dpdk_plan_fields[] = {FIELD(dpdk_plan, port), FIELD(dpdk_plan, descriptors),
-                                                FIELD(dpdk_plan, reserved)};
+                                                FIELD(dpdk_plan, steer), FIELD(dpdk_plan, igmp),
+                                                FIELD(dpdk_plan, igmp_address)};
 
 static const struct field source_plan_fields[] = {
     FIELD(source_plan, name),        FIELD(source_plan, ring),      FIELD(source_plan, kind),
