@@ -53,6 +53,14 @@ static int configure(const struct worker_plan *plan, uint32_t i, uint16_t port, 
         return error_set(err, -EINVAL, "source %s: %u sources read port %s, which has %u queues; use fewer",
                          source->name, queues, source->dpdk.port, info.max_rx_queues);
     }
+    /* A peer that offers fewer queues leaves the others of a memif port looking at the first one's ring (22.11),
+     * and nothing tells how many it has offered. */
+    if (queues > 1 && info.driver_name != NULL && strcmp(info.driver_name, "net_memif") == 0) {
+        return error_set(err, -EINVAL,
+                         "source %s: %u sources read port %s: expected one, a memif port has one queue here; give "
+                         "each source a port",
+                         source->name, queues, source->dpdk.port);
+    }
     code = dpdk_steer_hash(source, queues, info.flow_type_rss_offloads, &conf.rx_adv_conf.rss_conf.rss_hf, err);
     if (code != 0) {
         return code;
@@ -70,6 +78,22 @@ static int configure(const struct worker_plan *plan, uint32_t i, uint16_t port, 
     return code == 0 ? 0
                      : error_set(err, code, "source %s: port %s cannot be configured with %u queues: %s",
                                  source->name, source->dpdk.port, queues, rte_strerror(-code));
+}
+
+/* Behind these ports is a kernel or a guest that leaves the sum over the payload to a device, and there is none. */
+static uint32_t left_out(uint16_t port)
+{
+    static const char *const drivers[] = {"net_af_packet", "net_tap", "net_vhost", "net_virtio", "net_virtio_user"};
+    struct rte_eth_dev_info info;
+    if (rte_eth_dev_info_get(port, &info) != 0 || info.driver_name == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+        if (strcmp(info.driver_name, drivers[i]) == 0) {
+            return PACKET_UDP_LEFT_OUT;
+        }
+    }
+    return 0;
 }
 
 static int set_up_queue(struct dpdk_source *s, struct error *err)
@@ -102,6 +126,7 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     if (code != 0) {
         return error_set(err, code, "source %s: no DPDK port '%s'", from->name, from->dpdk.port);
     }
+    source->checks = left_out(source->port);
     source->first = source;
     for (uint32_t j = i; j-- > 0;) {
         if (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0) {

@@ -33,6 +33,7 @@ struct dpdk_source {
     struct dpdk_pool pool;
     struct dpdk_grace grace;
     uint32_t headers; /* bytes expected in front of the payload */
+    uint32_t checks;  /* enum packet_checks: what holds for every frame of this port */
     uint16_t port;
     uint16_t queue;
     bool is_plain;             /* most of its frames can be taken by net/plain.h */

@@ -8,9 +8,9 @@
 #include "net/plain.h"
 
 /* What the device has verified already. */
-static uint32_t checks_of(const struct rte_mbuf *mbuf)
+static uint32_t checks_of(const struct dpdk_source *s, const struct rte_mbuf *mbuf)
 {
-    uint32_t checks = 0;
+    uint32_t checks = s->checks;
     if ((mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD) {
         checks |= PACKET_IP_CHECKED;
     }
@@ -29,7 +29,7 @@ static enum ring_refusal judge(const struct dpdk_source *s, const struct rte_mbu
     }
     packet->frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
     packet->frame_bytes = mbuf->data_len;
-    packet->checks = checks_of(mbuf);
+    packet->checks = checks_of(s, mbuf);
     packet->payload = payload;
     packet->room = s->writer->view.payload_bytes;
     return intake_judge_packet(s->plan, packet);
@@ -85,7 +85,7 @@ static inline bool take_plain(struct dpdk_source *s, struct rte_mbuf *mbuf, uint
         !dpdk_pool_slot_is_next(&s->pool, mbuf)) {
         return false;
     }
-    uint32_t bytes = plain_packet(&s->plan->packet, frame, mbuf->data_len, checks_of(mbuf));
+    uint32_t bytes = plain_packet(&s->plan->packet, frame, mbuf->data_len, checks_of(s, mbuf));
     return bytes != UINT32_MAX && plain_take(s->plan, writer, payload, bytes, tai_ns);
 }
 

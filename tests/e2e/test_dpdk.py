@@ -349,6 +349,14 @@ class Refusals(Dpdk):
         self.refused("no socket; remove it", path)
         self.assertTrue(os.path.exists(path))
 
+    def test_two_sources_of_a_memif_port(self):
+        text = self.config()
+        text["rings"].append({**text["rings"][0], "name": "two"})
+        text["sources"].append({**text["sources"][0], "name": "two", "ring": "two"})
+        server = self.server(text).launch()
+        self.assertEqual(server.process.wait(support.PATIENCE_S), 2, server.log())
+        self.assertIn("a memif port has one queue here; give each source a port", server.log())
+
     def test_no_such_card(self):
         self.refused("no DPDK port at PCI 0000:7f:1f.7", "dpdk-devbind", port="0000:7f:1f.7")
 
