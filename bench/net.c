@@ -1,6 +1,7 @@
 /* sluice-bench net: packets from a wire into a ring: the highest rate without loss. */
 #include "bench/bench.h"
 #include "bench/options.h"
+#include "bench/plot_net.h"
 #include "bench/report_net.h"
 
 static void fill(struct plan *plan, const struct environment *environment, const struct bench_options *options)
@@ -10,7 +11,11 @@ static void fill(struct plan *plan, const struct environment *environment, const
 
 int bench_net(int argc, char **argv)
 {
-    static const struct bench_question question = {
-        .name = "net", .runs = 1, .fill = fill, .ends = REPORT_NET_ENDS, .table = report_net_table};
+    static const struct bench_question question = {.name = "net",
+                                                   .runs = 1,
+                                                   .fill = fill,
+                                                   .ends = REPORT_NET_ENDS,
+                                                   .table = report_net_table,
+                                                   .plot = plot_net};
     return bench_ask(&question, argc, argv);
 }

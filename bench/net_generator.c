@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bench/net_process.h"
+#include "bench/net_wire.h"
 
 #define ARGUMENTS_MAX 40
 #define LINE_BYTES    4096u
@@ -83,24 +84,33 @@ __attribute__((format(printf, 2, 3))) static void add(struct arguments *a, const
     a->argv[++a->count] = NULL;
 }
 
-/* Over memif the content is the same in all frames: the generator has written it once into each of its buffers,
- * else it would be the generator that is measured. The number differs. */
+/* The content is the same in all frames: the generator has written it once into each of its buffers, else it would
+ * be the generator that is measured. The number differs. */
+static void add_dpdk(struct arguments *a, const struct net_rig *rig)
+{
+    char port[sizeof(a->text[0])];
+    net_wire_sending_port(rig, port, sizeof(port));
+    add(a, "dpdk");
+    add(a, "%s", port);
+    add(a, "--content=same");
+    add(a, "--no-checksum");
+    add(a, "--full=drop");
+    add(a, "--to-port=%u", NET_PORT);
+    add(a, "--descriptors=%u", rig->descriptors);
+    add(a, "--linger-ms=0");
+}
+
 static void fill_arguments(struct arguments *a, const struct net_rig *rig)
 {
     add(a, "sluice-gen");
     if (rig->path->wire == NET_UDP) {
         add(a, "udp");
         add(a, "127.0.0.1:%u", rig->port);
+    } else if (rig->path->wire == NET_VETH) {
+        add(a, "udp");
+        add(a, "%s:%u", NET_VETH_ADDRESS, NET_PORT);
     } else {
-        add(a, "dpdk");
-        add(a, "net_memif0,role=client,socket=%s,rsize=%d,bsize=%u%s", rig->socket, __builtin_ctz(rig->descriptors),
-            (rig->size_bytes + 63) / 64 * 64, rig->path->wire == NET_MEMIF_ZERO ? ",zero-copy=yes" : "");
-        add(a, "--content=same");
-        add(a, "--no-checksum");
-        add(a, "--full=drop");
-        add(a, "--to-port=%u", NET_PORT_MEMIF);
-        add(a, "--descriptors=%u", rig->descriptors);
-        add(a, "--linger-ms=0");
+        add_dpdk(a, rig);
     }
     add(a, "--format=field");
     add(a, "--size=%u", rig->payload_bytes);
@@ -119,7 +129,8 @@ static int start(struct net_generator *g, const struct net_rig *rig, struct erro
     if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
         return error_set(err, -errno, "pipes to sluice-gen: %s", strerror(errno));
     }
-    struct net_process process = {.argv = a.argv, .core = -1, .in = in[0], .out = out[1], .shared = -1};
+    struct net_process process = {
+        .argv = a.argv, .core = -1, .in = in[0], .out = out[1], .shared = -1, .namespace = rig->namespace};
     g->pid = net_process_start(&process, err);
     g->to = in[1];
     g->from = out[0];

@@ -6,6 +6,7 @@
 
 #include "bench/net_process.h"
 #include "bench/net_rig.h"
+#include "bench/net_wire.h"
 #include "bench/peer.h"
 
 /* The plainest loop there is. It tells how many came whenever none has come for 20 ms. */
@@ -35,21 +36,20 @@ static pid_t start(struct net_rig *rig, struct error *err)
     char bytes[16];
     char size[16];
     char descriptors[16];
-    bool memif = rig->path->wire != NET_UDP;
+    bool by_dpdk = rig->path->wire != NET_UDP;
     snprintf(port, sizeof(port), "%u", rig->port);
-    if (memif) {
-        snprintf(port, sizeof(port), "net_memif0,role=server,socket=%s,rsize=%d,bsize=%u", rig->socket,
-                 __builtin_ctz(rig->descriptors), bench_lines(rig->size_bytes));
+    if (by_dpdk) {
+        net_wire_receiving_port(rig, port, sizeof(port));
     }
     snprintf(bytes, sizeof(bytes), "%u", NET_RECEIVE_BUFFER_BYTES);
-    snprintf(size, sizeof(size), "%u", rig->size_bytes);
+    snprintf(size, sizeof(size), "%u", by_dpdk ? net_wire_room(rig) : rig->size_bytes);
     snprintf(descriptors, sizeof(descriptors), "%u", rig->descriptors);
     const char *python[] = {"python3", "-c", python_loop, port, bytes, NULL};
     const char *dpdk[] = {"net-floor-dpdk", port, size, descriptors, NULL};
     const char *sockets[] = {"net-floor", rig->path->receiver == NET_PCAP ? "pcap" : "recvmmsg", port, size, bytes,
                              NULL};
     struct net_process process = {.argv = rig->path->receiver == NET_PYTHON ? python
-                                          : memif                           ? dpdk
+                                          : by_dpdk                         ? dpdk
                                                                             : sockets,
                                   .core = rig->receiver_core,
                                   .in = -1,

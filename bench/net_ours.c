@@ -8,8 +8,10 @@
 #include "bench/measure.h"
 #include "bench/net_process.h"
 #include "bench/net_rig.h"
+#include "bench/net_wire.h"
 #include "daq/launch.h"
 #include "daq/worker_board.h"
+#include "net/afxdp.h"
 #include "net/dpdk.h"
 #include "net/udp.h"
 
@@ -17,12 +19,28 @@
 #define MEMORY_MB      64u
 #define RING_FD        10
 #define ORDERS_FD      11
+#define OPEN_NS        (5 * CLOCK_NS_PER_S)
 static_assert(DPDK_PAYLOAD_OFFSET_UDP == UDP_PAYLOAD_OFFSET, "one kind of slot does for both");
 
-/* A frame in its slot, with room for whole lines as a port's buffers have them. */
+static bool by_xdp(const struct net_rig *rig)
+{
+    return rig->path->receiver == NET_OURS_XDP;
+}
+
+static uint32_t payload_offset(const struct net_rig *rig)
+{
+    return by_xdp(rig) ? AFXDP_PAYLOAD_OFFSET_UDP : UDP_PAYLOAD_OFFSET;
+}
+
+/* A frame in its slot, with room for whole lines as a port's buffers have them, or for what AF_XDP calls a chunk.
+ */
 static uint32_t slot_bytes(const struct net_rig *rig)
 {
-    return bench_lines(UDP_PAYLOAD_OFFSET + rig->payload_bytes + 64);
+    uint32_t bytes = payload_offset(rig) + rig->payload_bytes;
+    if (by_xdp(rig) && bytes <= XSK_CHUNK_BYTES_MAX) {
+        return bytes <= XSK_CHUNK_BYTES_MIN ? XSK_CHUNK_BYTES_MIN : XSK_CHUNK_BYTES_MAX;
+    }
+    return bench_lines(bytes + 64);
 }
 
 static uint64_t slots_of(uint32_t bytes)
@@ -43,7 +61,7 @@ static int make_ring(struct net_rig *rig, int64_t tai_offset_ns, struct error *e
                              .stream_count = 1,
                              .slots = slots_of(slot_bytes(rig)),
                              .slot_bytes = slot_bytes(rig),
-                             .payload_offset = UDP_PAYLOAD_OFFSET,
+                             .payload_offset = payload_offset(rig),
                              .page_bytes = 4096,
                              .numa_node = -1,
                              .tai_minus_monotonic_ns = tai_offset_ns};
@@ -83,12 +101,15 @@ static void fill_source(const struct net_rig *rig, struct source_plan *source)
                                         .gro = rig->path->receiver == NET_OURS_GRO};
         return;
     }
+    source->packet = (struct packet_filter){.form = PACKET_UDP, .match = PACKET_MATCH_TO_PORT, .to_port = NET_PORT};
+    if (by_xdp(rig)) {
+        source->kind = SOURCE_AFXDP;
+        source->afxdp = (struct afxdp_plan){.interface = NET_VETH_RECEIVING, .descriptors = rig->descriptors};
+        return;
+    }
     source->kind = SOURCE_DPDK;
-    source->packet =
-        (struct packet_filter){.form = PACKET_UDP, .match = PACKET_MATCH_TO_PORT, .to_port = NET_PORT_MEMIF};
     source->dpdk.descriptors = rig->descriptors;
-    snprintf(source->dpdk.port, sizeof(source->dpdk.port), "net_memif0,role=server,socket=%s,rsize=%d,bsize=%u",
-             rig->socket, __builtin_ctz(rig->descriptors), bench_lines(rig->size_bytes));
+    net_wire_receiving_port(rig, source->dpdk.port, sizeof(source->dpdk.port));
 }
 
 static int make_plan(struct net_rig *rig, int64_t tai_offset_ns, struct error *err)
@@ -118,9 +139,29 @@ static int make_plan(struct net_rig *rig, int64_t tai_offset_ns, struct error *e
     return code;
 }
 
+/* The worker goes on trying while it cannot have an interface. Here nobody gives it one later. */
+static int wait_open(const struct net_rig *rig, struct error *err)
+{
+    const struct ring_ledger *ledger = &rig->header->ledger;
+    uint64_t from_ns = clock_monotonic_ns();
+    while (__atomic_load_n(&ledger->is_open, __ATOMIC_ACQUIRE) == 0) {
+        if (net_process_ended(rig->receiver) || clock_monotonic_ns() - from_ns > OPEN_NS) {
+            uint64_t why = __atomic_load_n(&ledger->open_errno, __ATOMIC_RELAXED);
+            return error_set(err, -ENOTSUP, "not available: no AF_XDP socket on the veth pair: %s%s",
+                             why != 0 ? strerror((int)why) : "the lines above say why",
+                             rig->size_bytes > XSK_CHUNK_BYTES_MAX
+                                 ? "; frames of more than a page, which come in pieces, need Linux 6.6"
+                                 : "");
+        }
+        net_rest_us(1000);
+    }
+    return 0;
+}
+
 static int start(struct net_rig *rig, struct error *err)
 {
-    struct launch launch = {.program = rig->path->wire == NET_UDP ? "sluice-worker" : "sluice-dpdk"};
+    bool is_worker = rig->path->wire == NET_UDP || by_xdp(rig);
+    struct launch launch = {.program = is_worker ? "sluice-worker" : "sluice-dpdk"};
     const struct board *board = rig->board.base;
     launch_add(&launch, rig->plan_fd, 3, "plan");
     launch_add(&launch, rig->board.fd, 4, "board");
@@ -133,11 +174,12 @@ static int start(struct net_rig *rig, struct error *err)
     uint64_t from_ns = clock_monotonic_ns();
     while (__atomic_load_n(&board->heartbeat, __ATOMIC_ACQUIRE) == 0) {
         if (net_process_ended(rig->receiver) || clock_monotonic_ns() - from_ns > NET_PATIENCE_NS) {
-            return error_set(err, -ECHILD, "%s does not start; the lines above say why", launch.program);
+            return error_set(err, by_xdp(rig) ? -ENOTSUP : -ECHILD, "%s%s does not start; the lines above say why",
+                             by_xdp(rig) ? "not available: " : "", launch.program);
         }
         net_rest_us(1000);
     }
-    return 0;
+    return by_xdp(rig) ? wait_open(rig, err) : 0;
 }
 
 int net_ours_open(struct net_rig *rig, struct error *err)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,8 +42,9 @@ _Noreturn static void become(const struct net_process *p, const char *path, pid_
     int out = fcntl(p->out >= 0 ? p->out : STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
     int shared = p->shared >= 0 ? fcntl(p->shared, F_DUPFD_CLOEXEC, 10) : -1;
     prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
-    if (getppid() != parent || (p->core >= 0 && pin_to(p->core) != 0) || dup2(in, STDIN_FILENO) < 0 ||
-        dup2(out, STDOUT_FILENO) < 0 || (shared >= 0 && dup2(shared, 3) < 0)) {
+    if (getppid() != parent || (p->namespace > 0 && setns(p->namespace, CLONE_NEWNET) != 0) ||
+        (p->core >= 0 && pin_to(p->core) != 0) || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+        (shared >= 0 && dup2(shared, 3) < 0)) {
         _exit(126);
     }
     if (p->search) {

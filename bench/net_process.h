@@ -19,7 +19,8 @@ struct net_process {
     int in;
     int out;
     int shared;
-    bool search; /* argv[0] along PATH */
+    int namespace; /* of the network that it is to run in; 0: in ours */
+    bool search;   /* argv[0] along PATH */
 };
 pid_t net_process_start(const struct net_process *process, struct error *err);
 

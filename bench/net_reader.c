@@ -10,6 +10,7 @@
 
 #include "bench/measure.h"
 #include "bench/net_process.h"
+#include "bench/net_wire.h"
 #include "ring/reader.h"
 
 #define BATCH         64u
@@ -140,7 +141,7 @@ struct net_reader *net_reader_open(const struct net_rig *rig, bool follows, stru
     }
     r->talk = talk;
     r->follows = follows;
-    r->same = rig->path->wire != NET_UDP;
+    r->same = net_wire_is_port(rig->path->wire);
     r->payload_bytes = rig->payload_bytes;
     int code = map_ring(r, rig, err);
     pid_t parent = getpid();

@@ -11,12 +11,17 @@
 #include "bench/net_generator.h"
 #include "bench/net_process.h"
 #include "bench/net_reader.h"
+#include "bench/net_wire.h"
+#include "net/xsk.h"
 
 #define SKB_BYTES         768u /* that the kernel adds to each datagram in a socket's buffer, about */
 #define DESCRIPTORS       4096u
 #define DESCRIPTORS_LARGE 2048u /* .. of frames of which a ring of 160 MiB does not hold four times as many */
 #define LARGE_BYTES       4096u
+#define VHOST_DESCRIPTORS 1024u /* of frames of which more do not stay in the cache: measured as the best */
+#define VHOST_LARGE_BYTES 1024u
 
+static const char veth_note[] = "a veth pair: the kernel's half of receiving runs on the generator's core";
 static const struct net_path paths[] = {
     {.variant = "floor-memif", .wire = NET_MEMIF, .receiver = NET_BARE, .is_floor = true},
     {.variant = "sluice-memif", .wire = NET_MEMIF, .receiver = NET_OURS},
@@ -24,6 +29,12 @@ static const struct net_path paths[] = {
     {.variant = "floor-memif_zc", .wire = NET_MEMIF_ZERO, .receiver = NET_BARE, .is_floor = true},
     {.variant = "sluice-memif_zc", .wire = NET_MEMIF_ZERO, .receiver = NET_OURS},
     {.variant = "sluice-memif_zc-read", .wire = NET_MEMIF_ZERO, .receiver = NET_OURS, .read = true},
+    {.variant = "floor-vhost", .wire = NET_VHOST, .receiver = NET_BARE, .is_floor = true},
+    {.variant = "sluice-vhost", .wire = NET_VHOST, .receiver = NET_OURS},
+    {.variant = "sluice-vhost-read", .wire = NET_VHOST, .receiver = NET_OURS, .read = true},
+    {.variant = "floor-af_packet", .wire = NET_VETH, .receiver = NET_BARE, .is_floor = true, .note = veth_note},
+    {.variant = "sluice-afxdp", .wire = NET_VETH, .receiver = NET_OURS_XDP, .note = veth_note},
+    {.variant = "sluice-afxdp-read", .wire = NET_VETH, .receiver = NET_OURS_XDP, .read = true, .note = veth_note},
     {.variant = "recvmmsg", .wire = NET_UDP, .receiver = NET_BARE, .is_floor = true, .is_peer = true},
     {.variant = "sluice-udp", .wire = NET_UDP, .receiver = NET_OURS},
     {.variant = "sluice-udp-read", .wire = NET_UDP, .receiver = NET_OURS, .read = true},
@@ -40,7 +51,8 @@ const struct net_path *net_path_at(uint32_t index)
 
 static bool is_ours(const struct net_rig *rig)
 {
-    return rig->path->receiver == NET_OURS || rig->path->receiver == NET_OURS_GRO;
+    enum net_receiver receiver = rig->path->receiver;
+    return receiver == NET_OURS || receiver == NET_OURS_GRO || receiver == NET_OURS_XDP;
 }
 
 /* A port that nobody has. Who captures has no socket: ours holds the port, so that nobody answers the sender that
@@ -65,6 +77,22 @@ static int choose_port(struct net_rig *rig, struct error *err)
     return 0;
 }
 
+static uint32_t descriptors_of(const struct net_rig *rig)
+{
+    if (rig->path->wire == NET_VHOST && rig->size_bytes > VHOST_LARGE_BYTES) {
+        return VHOST_DESCRIPTORS;
+    }
+    bool few = rig->size_bytes > LARGE_BYTES && rig->path->receiver != NET_OURS_XDP; /* its pieces lie elsewhere */
+    return few ? DESCRIPTORS_LARGE : DESCRIPTORS;
+}
+
+/* Descriptors that a frame takes. */
+static uint32_t pieces_of(const struct net_rig *rig)
+{
+    return rig->path->receiver == NET_OURS_XDP ? rig->size_bytes / (XSK_CHUNK_BYTES_MAX - XSK_HEADROOM_BYTES) + 1
+                                               : 1;
+}
+
 static int choose(struct net_rig *rig, struct error *err)
 {
     if (rig->path->wire == NET_UDP) {
@@ -73,10 +101,9 @@ static int choose(struct net_rig *rig, struct error *err)
         return choose_port(rig, err);
     }
     rig->payload_bytes = rig->size_bytes - NET_UDP_HEADERS;
-    rig->descriptors = rig->size_bytes > LARGE_BYTES ? DESCRIPTORS_LARGE : DESCRIPTORS;
-    rig->buffer_frames = rig->descriptors;
-    snprintf(rig->socket, sizeof(rig->socket), "sluice-bench-%d", getpid()); /* abstract: no file */
-    return 0;
+    rig->descriptors = descriptors_of(rig);
+    rig->buffer_frames = rig->descriptors / pieces_of(rig);
+    return net_wire_open(rig, err);
 }
 
 int net_rig_open(struct net_rig *rig, struct error *err)
@@ -113,6 +140,7 @@ void net_rig_close(struct net_rig *rig)
     } else {
         net_others_close(rig);
     }
+    net_wire_close(rig);
     if (rig->holder >= 0) {
         close(rig->holder);
     }

@@ -16,18 +16,25 @@
 #include "ring/stall.h"
 
 #define NET_SEED                 UINT64_C(0x736c7569)
-#define NET_UDP_HEADERS          42u /* Ethernet, IPv4, UDP: of a frame over memif */
-#define NET_PORT_MEMIF           4000u
+#define NET_UDP_HEADERS          42u   /* Ethernet, IPv4, UDP: of a frame */
+#define NET_PORT                 4000u /* that frames are sent to */
 #define NET_RECEIVE_BUFFER_BYTES (32u << 20)
 
-enum net_wire { NET_MEMIF = 1, NET_MEMIF_ZERO = 2, NET_UDP = 3 };
+enum net_wire {
+    NET_MEMIF = 1,
+    NET_MEMIF_ZERO = 2,
+    NET_UDP = 3,   /* datagrams over the loopback */
+    NET_VHOST = 4, /* virtio-user -> vhost */
+    NET_VETH = 5   /* a pair of the kernel's interfaces */
+};
 
 enum net_receiver {
     NET_OURS = 1,     /* sluice-dpdk, or sluice-worker */
     NET_OURS_GRO = 2, /* sluice-worker, several datagrams from the kernel at a time */
     NET_BARE = 3,     /* net-floor: takes and drops */
     NET_PCAP = 4,     /* net-floor */
-    NET_PYTHON = 5    /* a loop around socket.recv */
+    NET_PYTHON = 5,   /* a loop around socket.recv */
+    NET_OURS_XDP = 6  /* sluice-worker, by AF_XDP */
 };
 
 struct net_path {
@@ -37,6 +44,7 @@ struct net_path {
     bool read; /* the reader checks every frame while they come; else what is in the ring after each trial */
     bool is_floor;
     bool is_peer;
+    const char *note; /* for who reads its figures; NULL */
 };
 
 const struct net_path *net_path_at(uint32_t index); /* NULL: there are no more */
@@ -62,13 +70,17 @@ struct net_generator;
 
 struct net_rig {
     const struct net_path *path;
-    uint32_t size_bytes;    /* of a frame over memif, of a datagram's payload over UDP */
+    uint32_t size_bytes;    /* of a frame, of a datagram's payload over UDP */
     uint32_t payload_bytes; /* of the UDP payload */
     uint32_t buffer_frames; /* that the wire holds before it loses any */
     int receiver_core, generator_core, reader_core;
     uint16_t port;
-    int holder; /* a socket that has the port while the receiver is no socket; -1 */
-    char socket[64];
+    int holder;      /* a socket that has the port while the receiver is no socket; -1 */
+    char socket[64]; /* memif's, vhost's */
+    char folder[32]; /* of a socket that is a file .. */
+    pid_t keeper;    /* .. which this process removes when nobody holds keeper_fd any more; 0: none */
+    int keeper_fd;
+    int namespace; /* of a veth pair's end that the generator has; 0: there is none */
     uint32_t descriptors;
     pid_t receiver;
     /* ours */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/gnuplot.h"
 #include "bench/tsc.h"
 
 #define SECONDS_DEFAULT 0.3
@@ -26,14 +27,18 @@ static uint32_t runs_default(const struct bench_question *question)
 static int usage(const struct bench_question *question, FILE *to, int code)
 {
     fprintf(to,
-            "usage: sluice-bench %s [--seconds N] [--runs N]%s [--json FILE|-] [--only NAME,..] [--list]\n"
+            "usage: sluice-bench %s [--seconds N] [--runs N]%s [--json FILE|-]%s [--only NAME,..] [--list]\n"
             "  --seconds N    of each measurement, %g to %g; default %g\n"
             "  --runs N       rounds, 1 to %u; default %u. The value is the median\n",
-            question->name, question->has_decisions ? " [--decisions N]" : "", SECONDS_MIN, SECONDS_MAX,
-            SECONDS_DEFAULT, ROW_RUNS_MAX, runs_default(question));
+            question->name, question->has_decisions ? " [--decisions N]" : "",
+            question->plot != NULL ? " [--plot FILE.png]" : "", SECONDS_MIN, SECONDS_MAX, SECONDS_DEFAULT,
+            ROW_RUNS_MAX, runs_default(question));
     if (question->has_decisions) {
         fprintf(to, "  --decisions N  of each variant, all rounds together, 1 to %u, however long they take\n",
                 DECISIONS_MAX);
+    }
+    if (question->plot != NULL) {
+        fprintf(to, "  --plot FILE    draws the result there, as PNG, by gnuplot\n");
     }
     fprintf(to, "  --json FILE    writes the result there too; -: to standard output, and no table\n"
                 "  --only NAME,.. only rows of this name, variant or implementation; see --list\n"
@@ -92,6 +97,13 @@ static bool parse_option(const struct bench_question *question, int option, stru
     case 'j':
         o->json = optarg;
         return true;
+    case 'p':
+        if (question->plot == NULL) {
+            fprintf(stderr, "sluice-bench %s: there is no --plot of this question\n", question->name);
+            return false;
+        }
+        o->plot = optarg;
+        return true;
     case 'o':
         o->only = optarg;
         return true;
@@ -113,6 +125,7 @@ static bool parse(const struct bench_question *question, int argc, char **argv, 
                                             {"list", no_argument, NULL, 'l'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"decisions", required_argument, NULL, 'd'},
+                                            {"plot", required_argument, NULL, 'p'},
                                             {NULL, 0, NULL, 0}};
     *o = (struct bench_options){.seconds = SECONDS_DEFAULT, .runs = runs_default(question)};
     int option;
@@ -186,11 +199,14 @@ static int report_all(const struct bench_question *question, const struct plan *
                       const struct environment *environment, const struct bench_options *o)
 {
     struct error err = {{0}};
+    int code = BENCH_DONE;
     struct report report = {.environment = environment,
                             .rows = plan->rows,
                             .row_count = plan->row_count,
                             .question = question->name,
                             .ends = question->ends,
+                            .plot = o->plot,
+                            .seconds = o->seconds,
                             .real_time = plan->real_time};
     bool json_only = o->json != NULL && o->json[0] == '-' && o->json[1] == 0;
     if (!json_only) {
@@ -198,9 +214,24 @@ static int report_all(const struct bench_question *question, const struct plan *
     }
     if (o->json != NULL && report_json(&report, o->json, &err) != 0) {
         fprintf(stderr, "sluice-bench %s: %s\n", question->name, err.text);
-        return BENCH_FAILED;
+        code = BENCH_FAILED;
     }
-    return BENCH_DONE;
+    if (o->plot != NULL && question->plot(plan, &report, &err) != 0) {
+        fprintf(stderr, "sluice-bench %s: %s\n", question->name, err.text);
+        code = BENCH_FAILED;
+    }
+    return code;
+}
+
+/* Whether there can be a picture is to be known before minutes are spent on what it is to show. */
+static int check_plot(const struct bench_question *question, const struct bench_options *o)
+{
+    struct error err = {{0}};
+    int code = o->plot != NULL ? gnuplot_ready(o->plot, &err) : 0;
+    if (code != 0) {
+        fprintf(stderr, "sluice-bench %s: %s\n", question->name, err.text);
+    }
+    return code == 0 ? BENCH_DONE : code == -EINVAL ? BENCH_USAGE : BENCH_FAILED;
 }
 
 int bench_ask(const struct bench_question *question, int argc, char **argv)
@@ -225,6 +256,10 @@ int bench_ask(const struct bench_question *question, int argc, char **argv)
     }
     if (o.list) {
         return list(&plan);
+    }
+    code = check_plot(question, &o);
+    if (code != BENCH_DONE) {
+        return code;
     }
     catch_signals();
     uint32_t failed = run(question->name, &plan, &environment, &o);

@@ -11,6 +11,7 @@ struct bench_options {
     uint64_t decisions; /* of all runs together; 0: --seconds decides */
     const char *json;   /* NULL: none */
     const char *only;   /* NULL: everything */
+    const char *plot;   /* NULL: no picture */
     bool list;
 };
 
@@ -22,6 +23,8 @@ struct bench_question {
     void (*fill)(struct plan *plan, const struct environment *environment, const struct bench_options *options);
     void (*finish)(struct plan *plan); /* NULL: nothing to do */
     void (*table)(const struct plan *plan, const struct report *report, FILE *to);
+    /* A picture of the result: 0 or -errno. NULL: it does not know --plot. */
+    int (*plot)(const struct plan *plan, const struct report *report, struct error *err);
 };
 
 /* Parses, asks, reports. enum bench_exit. */

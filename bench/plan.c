@@ -23,16 +23,16 @@ bool plan_stopped(void)
 
 bool plan_wants(const char *only, const char *name, const char *variant)
 {
-    char list[512];
+    const char *end;
     if (only == NULL) {
         return true;
     }
-    snprintf(list, sizeof(list), "%s", only);
-    char *rest = list;
-    for (char *word = strsep(&rest, ","); word != NULL; word = strsep(&rest, ",")) {
-        size_t n = strlen(word);
-        if (strcmp(word, name) == 0 ||
-            (n > 0 && strncmp(variant, word, n) == 0 && (variant[n] == 0 || variant[n] == '-'))) {
+    for (const char *word = only; word != NULL; word = end != NULL ? end + 1 : NULL) {
+        end = strchr(word, ',');
+        size_t n = end != NULL ? (size_t)(end - word) : strlen(word);
+        bool is_name = strncmp(word, name, n) == 0 && name[n] == 0;
+        bool is_variant = strncmp(variant, word, n) == 0 && (variant[n] == 0 || variant[n] == '-');
+        if (n > 0 && (is_name || is_variant)) {
             return true;
         }
     }

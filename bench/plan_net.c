@@ -20,6 +20,7 @@ static void add_rows(struct plan *plan, const struct net_path *path, uint32_t si
         struct row *row = &plan->rows[plan->row_count++];
         *row = (struct row){.name = value_names[i],
                             .unit = value_units[i],
+                            .note = path->note,
                             .stall_us = -1,
                             .size_bytes = size,
                             .group = path->wire,

@@ -103,6 +103,9 @@ int report_json(const struct report *report, const char *path, struct error *err
     }
     json_t *all = json_pack("{s:s, s:o, s:o, s:o}", "bench", report->question, "environment", environment, "rows",
                             rows, "skipped", skipped);
+    if (report->plot != NULL) {
+        json_object_set_new(all, "plot", json_string(report->plot));
+    }
     bool standard = strcmp(path, "-") == 0;
     FILE *f = standard ? stdout : fopen(path, "we");
     int code = 0;

@@ -23,6 +23,8 @@ struct report {
     const char *question;              /* the subcommand */
     const struct real_time *real_time; /* NULL: nothing runs in real time */
     const char *ends;                  /* what writer and reader are; NULL: two threads of one process */
+    const char *plot;                  /* file of its picture; NULL: there is none */
+    double seconds;                    /* of each measurement, as asked for */
 };
 
 /* The lines about the machine in front of a table. */

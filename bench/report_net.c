@@ -38,10 +38,12 @@ void report_net_table(const struct plan *plan, const struct report *report, FILE
         "%s\nthe highest rate of which nothing was lost, by bisection; a trial that lost frames in a stall "
         "longer than the wire's buffers last is repeated\nunstalled: the same, but frames may be missing that came "
         "while the receiver's core was taken away; Gbit/s and the ratios behind it are of this\noffered, taken: "
-        "when "
-        "the generator offers all it can; the ratio behind it is of what was taken then\nbytes: of a frame over "
-        "memif, of a datagram's payload "
-        "over UDP on the loopback; verified: frames whose every byte the reader checked in place\n\n"
+        "when the generator offers all it can; the ratio behind it is of what was taken then\nbytes: of an "
+        "Ethernet "
+        "frame, of a datagram's payload over UDP on the loopback (recvmmsg, udp, pcap, python)\naf_packet, afxdp: "
+        "a "
+        "veth pair, where the kernel's half of receiving runs on the generator's core\nverified: frames whose "
+        "every byte the reader checked in place\n\n"
         "%-20s %5s  %9s %9s %9s %7s %7s %9s %9s %7s %8s %7s %8s %12s\n",
         report->ends, "loss_free", "bytes", "million/s", "unstalled", "Gbit/s", "/floor", "/peer", "offered",
         "taken", "/floor", "trials", "repeat", "stall us", "verified");
@@ -52,4 +54,7 @@ void report_net_table(const struct plan *plan, const struct report *report, FILE
         }
     }
     report_skipped(report, to);
+    if (report->plot != NULL) {
+        fprintf(to, "picture: %s\n", report->plot);
+    }
 }

@@ -20,8 +20,8 @@ static const struct subcommand subcommands[] = {
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--decisions N] [--json FILE|-] [--only "
-                "NAME,..] [--list]\n");
+    fprintf(to, "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--decisions N] [--json FILE|-] [--plot "
+                "FILE.png] [--only NAME,..] [--list]\n");
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
         fprintf(to, "  %s\n", subcommands[i].help);
     }

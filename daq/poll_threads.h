@@ -91,7 +91,7 @@ static inline void poll_threads_beat_board(struct board *board, bool busy, uint6
 /* A thread's round is over. */
 static inline void poll_threads_beat(struct poll_threads *threads, uint32_t index, uint64_t monotonic_ns)
 {
-    bool busy = threads->plan->thread.idle == IDLE_BUSY;
+    bool busy = threads->plan->thread.idle != IDLE_DUTY; /* with `wait` it sleeps for much less than a stall is */
     if (__builtin_expect(threads->count > 1, 0)) {
         struct worker_thread *part = &threads->board->thread[index];
         if (busy) {

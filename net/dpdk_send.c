@@ -148,6 +148,12 @@ static int start_eal(struct dpdk_send *p, struct error *err)
                          DPDK_ARGUMENT_BYTES - 16);
     }
     bool huge = fill_arguments(&a, &p->spec);
+    if (!huge && strstr(p->spec.port, "zero-copy=yes") != NULL) {
+        return error_set(err, -ENOMEM,
+                         "a port that lends its buffers wants %u MB of huge pages, which are not free: raise "
+                         "/proc/sys/vm/nr_hugepages, or leave out zero-copy=yes",
+                         memory_mb(&p->spec));
+    }
     FILE *log = open_log(&text, &bytes);
     int failed = init_eal(&a) >= 0 ? find_port(p, err)
                  : rte_errno == ENODEV

@@ -80,7 +80,7 @@ static inline void board_beat(struct board *board, uint64_t monotonic_ns)
     __atomic_store_n(&board->heartbeat, board->heartbeat + 1, __ATOMIC_RELEASE);
 }
 
-/* The same, of a loop that never waits: that it took long to come round is put down. */
+/* The same, of a loop that never waits for long: that it took long to come round is put down. */
 static inline void board_beat_busy(struct board *board, uint64_t monotonic_ns)
 {
     stall_look(&board->stalls, board->heartbeat_ns, monotonic_ns);

@@ -8,9 +8,11 @@ import ctypes
 import glob
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -29,20 +31,35 @@ SIZES = [64, 512, 1500, 9000]
 VALUES = {"loss_free": "million/s", "loss_free_unstalled": "million/s", "taken_max": "million/s",
           "offered_max": "million/s", "trials": "trials", "repeated": "trials"}
 VARIANTS = ["floor-memif", "sluice-memif", "sluice-memif-read", "floor-memif_zc", "sluice-memif_zc",
-            "sluice-memif_zc-read", "recvmmsg", "sluice-udp", "sluice-udp-read", "sluice-udp_gro",
+            "sluice-memif_zc-read", "floor-vhost", "sluice-vhost", "sluice-vhost-read", "floor-af_packet",
+            "sluice-afxdp", "sluice-afxdp-read", "recvmmsg", "sluice-udp", "sluice-udp-read", "sluice-udp_gro",
             "sluice-udp_gro-read", "af_packet-pcap", "python"]
-RUN = ["floor-memif", "sluice-memif", "sluice-memif-read", "recvmmsg", "sluice-udp_gro", "sluice-udp_gro-read"]
+# Of each wire its floor, and the others that are run here.
+WIRES = {"floor-memif": ["sluice-memif", "sluice-memif-read"], "floor-vhost": ["sluice-vhost", "sluice-vhost-read"],
+         "recvmmsg": ["sluice-udp_gro", "sluice-udp_gro-read"]}
+RUN = [variant for floor, others in WIRES.items() for variant in (floor, *others)]
+# Those on a veth pair, for which it takes root and the program ip.
+VETH = {"floor-af_packet": ["sluice-afxdp", "sluice-afxdp-read"]}
+VETH_RUN = [variant for floor, others in VETH.items() for variant in (floor, *others)]
+NOBODY = 65534
 
 
-def bench(*arguments):
-    return subprocess.run([BENCH, "net", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def bench(*arguments, **how):
+    return subprocess.run([BENCH, "net", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, **how)
 
 
 def traces():
-    """What such programs may leave in the file system and among the kernel's abstract sockets."""
+    """What such programs may leave in the file system, among the kernel's abstract sockets and its interfaces."""
     with open("/proc/net/unix", encoding="ascii", errors="replace") as file:
         sockets = {line.split()[-1] for line in file if "sluice-bench-" in line}
-    return sockets | set(glob.glob("/tmp/sluice-bench-*"))
+    interfaces = {name for name in os.listdir("/sys/class/net") if name.startswith("bench-")}
+    return sockets | interfaces | set(glob.glob("/tmp/sluice-bench-*"))
+
+
+def is_png(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    return data.startswith(b"\x89PNG\r\n\x1a\n") and data.rstrip().endswith(b"IEND\xaeB`\x82")
 
 
 class Case(unittest.TestCase):
@@ -70,11 +87,15 @@ class Case(unittest.TestCase):
 
 
 class Json(Case):
-    def test_result(self):
-        run = bench("--seconds", "0.02", "--only", ",".join(RUN), "--json", "-")
+    def ask(self, variants, *more):
+        run = bench("--seconds", "0.02", "--only", ",".join(variants), "--json", "-", *more)
         self.nothing_is_left()
         self.assertEqual(run.returncode, 0, run.stderr)
-        result = json.loads(run.stdout)
+        return json.loads(run.stdout)
+
+    def test_result(self):
+        result = self.ask(RUN)
+        self.assertNotIn("plot", result)
         self.assertEqual(result["bench"], "net")
         self.assertEqual(set(result["environment"]), ENVIRONMENT)
         self.assertIn("sluice-gen", result["environment"]["ends"])
@@ -85,9 +106,26 @@ class Json(Case):
         self.assertEqual(result["skipped"], [])
         for key, row in rows.items():
             with self.subTest(row=key):
-                self.row(row, rows)
+                self.row(row, rows, WIRES)
 
-    def row(self, row, rows):
+    def test_veth(self):
+        result = self.ask(VETH_RUN)
+        rows = {(r["name"], r["variant"], r["size_bytes"]): r for r in result["rows"]}
+        skipped = {(r["name"], r["variant"], r["size_bytes"]): r["why"] for r in result["skipped"]}
+        wanted = {(name, variant, size) for name in VALUES for variant in VETH_RUN for size in SIZES}
+        self.assertEqual(rows.keys() | skipped.keys(), wanted)
+        self.assertFalse(rows.keys() & skipped.keys())
+        for key, why in skipped.items():
+            self.assertIn("not available: ", why, key)
+        if not rows:
+            self.skipTest(f"SKIPPED: {set(skipped.values())}: THE VETH PAIR WAS NOT TESTED")
+        self.assertEqual({variant for _, variant, _ in rows}, set(VETH_RUN))
+        for key, row in rows.items():
+            with self.subTest(row=key):
+                self.row(row, rows, VETH)
+                self.assertIn("veth", row["note"])
+
+    def row(self, row, rows, wires):
         self.assertEqual(set(row), ROW)
         self.assertEqual(row["unit"], VALUES[row["name"]])
         self.assertEqual(row["runs"], 1)
@@ -101,7 +139,8 @@ class Json(Case):
             return
         if row["variant"].startswith("sluice-"):
             self.assertGreater(row["frames_verified"], 0)
-        floor = rows["loss_free", "floor-memif" if "memif" in row["variant"] else "recvmmsg", row["size_bytes"]]
+        wire = next(floor for floor, others in wires.items() if row["variant"] in (floor, *others))
+        floor = rows["loss_free", wire, row["size_bytes"]]
         if floor["value"] > 0:
             self.assertAlmostEqual(row["floor_ratio"], row["value"] / floor["value"], delta=0.01 * row["floor_ratio"])
 
@@ -114,17 +153,83 @@ class Json(Case):
             self.assertRegex(run.stdout, rf"(?m)^python +{size} ")
             self.assertRegex(run.stdout, rf"(?m)^sluice-udp-read +{size} ")
 
+    def test_not_permitted(self):
+        """Fault: who may make no network namespace. What needs one is skipped, and says so; the rest goes on."""
+        if os.geteuid() != 0:
+            self.skipTest("SKIPPED: only root becomes another user: A BENCH WITHOUT PERMISSIONS WAS NOT TESTED")
+        run = bench("--seconds", "0.01", "--only", "sluice-afxdp@64,python@64", "--json", "-", user=NOBODY)
+        self.nothing_is_left()
+        self.assertEqual(run.returncode, 0, run.stderr)
+        result = json.loads(run.stdout)
+        self.assertEqual({row["variant"] for row in result["rows"]}, {"python"})
+        self.assertEqual({row["variant"] for row in result["skipped"]}, {"sluice-afxdp"})
+        for row in result["skipped"]:
+            self.assertRegex(row["why"], "^not available: no network namespace .*run it as root$")
+
     def test_list(self):
         run = bench("--list")
         self.assertEqual(run.returncode, 0)
         listed = {tuple(line.split()[:3]) for line in run.stdout.splitlines()}
         self.assertEqual(listed, {(n, v, str(s)) for n in VALUES for v in VARIANTS for s in SIZES})
 
+    def test_long_list(self):
+        """Every name counts, also the last of many."""
+        run = bench("--list", "--only", ",".join([f"{v}@9000" for v in VARIANTS] + ["python@64"]))
+        listed = {tuple(line.split()[1:3]) for line in run.stdout.splitlines()}
+        self.assertEqual(listed, {(v, "9000") for v in VARIANTS} | {("python", "64")})
+
+
+class Plot(Case):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def refused(self, path, code, *words, **how):
+        """Before anything is measured: there would be a table."""
+        run = bench("--only", "python@64", "--seconds", "0.01", "--plot", path, **how)
+        self.nothing_is_left()
+        self.assertEqual((run.returncode, run.stdout), (code, ""), run.stderr)
+        for word in words:
+            self.assertIn(word, run.stderr)
+
+    def test_picture(self):
+        if shutil.which("gnuplot") is None:
+            self.skipTest("SKIPPED: no program gnuplot (gnuplot-nox): PICTURES WERE NOT TESTED")
+        path = os.path.join(self.folder, "it's a plot.png")
+        out = os.path.join(self.folder, "net.json")
+        run = bench("--only", "sluice-memif@64,floor-memif@64,sluice-vhost@1500,recvmmsg@9000", "--seconds", "0.01",
+                    "--plot", path, "--json", out)
+        self.nothing_is_left()
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertTrue(is_png(path), "a whole PNG")
+        self.assertIn(path, run.stdout)
+        with open(out, encoding="ascii") as file:
+            self.assertEqual(json.load(file)["plot"], path)
+
+    def test_no_gnuplot(self):
+        """Fault: there is no gnuplot."""
+        self.refused(os.path.join(self.folder, "a.png"), 1, "gnuplot-nox", env={**os.environ, "PATH": self.folder})
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_gnuplot_without_png(self):
+        """Fault: the gnuplot that there is refuses what it is told."""
+        script = os.path.join(self.folder, "gnuplot")
+        with open(script, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\nexit 3\n")
+        os.chmod(script, 0o755)
+        self.refused(os.path.join(self.folder, "a.png"), 1, "pngcairo", env={**os.environ, "PATH": self.folder})
+
+    def test_no_file(self):
+        self.refused(os.path.join(self.folder, "none", "a.png"), 1, "cannot write", "a folder that exists")
+        self.refused(os.path.join(self.folder, "a.pdf"), 2, "ends in .png")
+
 
 class Ends(Case):
-    def begun(self, seconds="60"):
+    def begun(self, seconds="60", variant="sluice-memif-read"):
         """A bench that has its processes running."""
-        process = subprocess.Popen([BENCH, "net", "--seconds", seconds, "--only", "sluice-memif-read"],
+        process = subprocess.Popen([BENCH, "net", "--seconds", seconds, "--only", variant],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
@@ -157,9 +262,20 @@ class Ends(Case):
 
     def test_killed(self):
         """Fault: kill -9 of the bench in a trial. Everything it started ends."""
-        process = self.begun()
-        process.kill()
-        process.wait()
+        for variant in ("sluice-memif-read", "sluice-vhost"):
+            with self.subTest(variant=variant):
+                process = self.begun(variant=variant)
+                process.kill()
+                process.wait()
+                self.nothing_is_left()
+
+    def test_interrupted(self):
+        """Ctrl-C: the measurement that runs ends by itself, and there is no result."""
+        process = self.begun("0.1", "sluice-vhost@64,python")
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read().decode()
+        self.assertEqual(process.wait(), 1)
+        self.assertIn("interrupted", said)
         self.nothing_is_left()
 
     def test_receiver_killed(self):

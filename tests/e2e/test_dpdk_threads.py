@@ -18,6 +18,7 @@ from support import BIN, exists, spawn, stop, wait_until
 from test_dpdk import RESTART, content
 
 PORTS = ("a", "b")
+HEAPWATCH = os.environ.get("SLUICE_HEAPWATCH", os.path.join(os.path.dirname(BIN), "lib/libheapwatch.so"))
 PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
 
 
@@ -42,8 +43,8 @@ class Threads(test_dpdk.Dpdk):
                            for i, n in enumerate(PORTS)]
         return text
 
-    def run_server(self, **changes):
-        self.server_process = self.server(self.two(**changes)).start()
+    def run_server(self, environment=None, **changes):
+        self.server_process = self.server(self.two(**changes), environment=environment).start()
         os.environ.update(self.environment)
         return self.server_process
 
@@ -175,6 +176,18 @@ class TwoPorts(Threads):
             self.assertEqual(numbers, sorted(set(numbers)))
             self.assertGreaterEqual([cause for _, cause, _ in gaps].count(RESTART), 2)
             self.assertEqual((reader.lost, reader.state), (0, "gating"))
+
+    def test_no_thread_enters_the_heap(self):
+        server = self.run_server(environment={"LD_PRELOAD": HEAPWATCH})
+        wait_until(lambda: server.log().count("watching a sealed thread") == 3, "the hook in control and both threads")
+        reading = {name: (self.gating(name), [], []) for name in PORTS}
+        for name in PORTS:
+            self.said(self.start_gen(name, "--count", "500", "--size", "100", "--lose", "0.01"))
+            wait_until(lambda n=name: self.of(n)["sent"] == 500, "its frames")
+            self.take(*reading[name])
+        self.unharmed()
+        self.assertEqual(server.end(), 0)
+        self.assertNotIn("a sealed thread called", server.log())
 
     def test_stop_leaves_nothing(self):
         server = self.run_server()

@@ -202,6 +202,13 @@ class Udp(Gen):
         self.assertGreater(report["sent"], 1)
         self.assertEqual(report["asked_bit_per_s"], 1e6)
 
+    def test_a_sender_that_only_sleeps(self):
+        receiver = Receiver(self)
+        report = self.gen("udp", receiver.target, "--count", 2000, "--rate", "10kpps", "--burst", 50, "--spin-us", 0).report
+        self.check_stream([Frame(d) for d in receiver.end()], report)
+        self.assertEqual((report["sent"], report["longest_full_ns"]), (2000, 0))
+        self.assertLessEqual(report["rate_hz"], 10000 * 1.0001, "never faster than asked for")
+
     def test_a_moment_to_start_at(self):
         at_ns = time.monotonic_ns() + 300_000_000
         report = self.gen("udp", Receiver(self).target, "--count", 1, "--start-at-ns", at_ns).report

@@ -36,6 +36,7 @@ Test(gen_options, defaults)
     cr_assert_eq(o.content, WRITER_EACH);
     cr_assert_eq(o.seed, 1);
     cr_assert_eq(o.late_by, 100);
+    cr_assert_eq(o.spin_us, 200);
     cr_assert_eq(o.core, -1);
     cr_assert_eq(o.head.vlan, FRAME_VLAN_NONE);
     cr_assert(o.head.checksum);
@@ -110,6 +111,7 @@ Test(gen_options, bad_ones_get_a_sentence)
         {"udp h:1 --lose-tail 5 --count 5", "found 5 of 5"},
         {"udp h:1 --late-by 0", "--late-by: expected a whole number from 1 to 4095, found '0'"},
         {"udp h:1 --burst 257", "from 0 to 256"},
+        {"udp h:1 --spin-us -1", "--spin-us: expected a whole number from 0 to 1000000, found '-1'"},
         {"udp h:1 --count 1.5", "found '1.5'"},
         {"udp h:1 --count 99999999999999999999999", "--count"},
         {"udp h:1 --seconds -1", "--seconds"},

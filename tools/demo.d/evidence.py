@@ -4,7 +4,9 @@ import json
 import pathlib
 import re
 import shutil
+import time
 
+import packets
 import processes
 from processes import DEMO, DemoError, say
 
@@ -14,6 +16,7 @@ TRIPS = DEMO / "trips"
 WAIVE_ALL = "waive: [pinned, locked, pages, unthrottled, latency, clock, config, black_box]"
 WAIVE = "waive: [pinned, locked, pages, unthrottled, latency, clock]"
 REPORT_S = 15
+ARM_TRIES = 10
 WHAT = {
     "trip.json": "what happened, for people and programs",
     "config.yaml": "the configuration as it was loaded",
@@ -25,11 +28,13 @@ WHAT = {
 }
 
 
-def write_config():
-    """The example with a black box, and with the two checks of the arming gate that do not depend on the machine."""
+def write_config(stream):
+    """The example with a black box, and with the two checks of the arming gate that do not depend on the machine; with its
+    stream of packets, or without if that is None."""
     text = EXAMPLE.read_text(encoding="utf-8")
     if text.count(WAIVE_ALL) != 1:
         raise DemoError(f"{EXAMPLE}: expected the line '{WAIVE_ALL}' once, found it {text.count(WAIVE_ALL)} times")
+    text = packets.without(text) if stream is None else stream.config(text)
     CONFIG.write_text(
         f"# Made by tools/demo from {EXAMPLE}: with a black box, and fewer checks waived.\n"
         + text.replace(WAIVE_ALL, WAIVE)
@@ -50,9 +55,20 @@ def make_armed(server):
         raise DemoError(f"sluice check {CONFIG}: expected a checksum, it said: {text.strip()}")
     server.must("acknowledge", found[1])
     server.wait_gate()
-    server.must("reset")
-    server.must("arm")
+    arm(server)
     return found[1]
+
+
+def arm(server):
+    """Where a machine stalls a sensor may be stale at that moment, or in between: then once more."""
+    for _ in range(ARM_TRIES):
+        code, text = server.ask("reset", server.instance)
+        if code == 0:
+            code, text = server.ask("arm", server.instance)
+        if code == 0:
+            return
+        time.sleep(0.2)
+    raise DemoError(f"sluice reset and sluice arm were refused {ARM_TRIES} times: {text.strip()}")
 
 
 def wait_report(server):

@@ -3,6 +3,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import mmap
 import os
 import pathlib
 import signal
@@ -15,9 +16,10 @@ import time
 DEMO = pathlib.Path("build/demo")
 BIN = pathlib.Path("build/release/bin")
 RUN_DIR = DEMO / "run"
-HUGE_PAGES = 64
+HUGE_PAGES, HUGE_PAGES_STREAM = 64, 128  # with the stream: its ring, and DPDK's memory on both sides
 HUGE_PAGES_STATE = DEMO / "huge-pages.state"
 PR_SET_PDEATHSIG = 1
+MAP_HUGETLB_2MB = 0x40000 | 21 << 26
 STOP_PATIENCE_S = 15  # sluiced gives its black box 10 s to finish a report
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -122,6 +124,15 @@ def prefer(pid, core, priority):
     return True
 
 
+def huge_pages_for(megabytes):
+    """Whether so much could be had at this moment."""
+    try:
+        mmap.mmap(-1, megabytes << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB_2MB).close()
+    except OSError:
+        return False
+    return True
+
+
 def pss_kb(pid):
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
         sizes = {line.split(":")[0]: int(line.split()[1]) for line in rollup if line.rstrip().endswith("kB")}
@@ -135,7 +146,7 @@ def stolen_ms():
 
 
 @contextlib.contextmanager
-def whole_demo():
+def whole_demo(huge_pages):
     """One demo at a time in this tree; ends children, puts the huge pages back, removes what it made for the run."""
     DEMO.mkdir(parents=True, exist_ok=True)
     os.environ["SLUICE_RUN_DIR"] = str(RUN_DIR)
@@ -146,7 +157,7 @@ def whole_demo():
         except OSError:
             raise DemoError(f"another tools/demo is running in this tree ({DEMO / 'lock'}); end that one first") from None
         try:
-            say("demo: " + setup("--huge-pages", str(HUGE_PAGES), "--state", str(HUGE_PAGES_STATE)))
+            say("demo: " + setup("--huge-pages", str(huge_pages), "--state", str(HUGE_PAGES_STATE)))
             yield children
         finally:
             ignore_signals()

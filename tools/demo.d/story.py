@@ -1,17 +1,20 @@
 #!/usr/bin/python3
 """tools/demo: the accident of a thermal-vacuum chamber, against sluice and against an interpreted controller.
 
-Without options it takes about 40 seconds after the first build, and leaves in build/demo: result.json, latency.png,
-pressure.png, the black box's report in trips, audit.log, and the logs of each run.
+Beside sluice's run goes a stream of 10 Gbit/s of packets. Without options it takes about 40 seconds after the first
+build, and leaves in build/demo: result.json, latency.png, pressure.png, the black box's report in trips, audit.log, and
+the logs of each run.
 """
 import argparse
 import json
 import os
 import pathlib
+import shlex
 import sys
 import time
 
 import evidence
+import packets
 import pictures
 import plant
 import processes
@@ -35,22 +38,48 @@ EXIT_HELP = 100
 class Run:
     def __init__(self, title, key):
         self.title, self.key, self.folder = title, key, DEMO / key
-        self.plant, self.result, self.ageing_s = None, None, None
+        self.plant, self.result, self.ageing_s, self.stream = None, None, None, None
 
 
 # ---- The three runs.
 
-def run_sluice(children, seed):
-    run = Run("sluice", "sluice")
+def serve(children, run, stream):
+    """A running server. run.stream is what `stream` is, or None: there is to be none, or DPDK cannot run here."""
+    if stream is not None and packets.unfit() is not None:
+        say(f"   NO STREAM OF PACKETS: {packets.unfit()}")
+        stream = None
+    run.stream = stream
+    config = evidence.write_config(stream)
+    server = processes.Server(children, config, evidence.INSTANCE, run.folder / "sluiced.log")
+    if stream is not None:
+        stream.begin()
+    try:
+        server.wait_running(channels_good=True)
+        if stream is not None:
+            stream.flows(server)
+    except DemoError as failed:
+        run.plant.children.check(run.plant.child)
+        if stream is None:
+            raise
+        say("   NO STREAM OF PACKETS: " + str(failed).replace("\n", "\n   "))
+        say("   The demo goes on without it.")
+        stream.stop()
+        server.stop()
+        return serve(children, run, None)
+    return server
+
+
+def run_sluice(children, seed, run, stream):
     say()
-    config = evidence.write_config()
-    say(f"1. sluice. Its server is sluiced {config} ({evidence.EXAMPLE}, with a black box): the chamber")
+    say(f"1. sluice. Its server is sluiced {evidence.CONFIG} ({evidence.EXAMPLE}, with a black box): the chamber")
     say("   reports over UDP and a serial line, 1000 samples/s each. The accident's relay had no watchdog of its own, so")
     say("   the plant's is off here, in every run.")
+    if stream is not None:
+        say(f"   Beside it, on the same cores, {stream.gbit:g} Gbit/s of packets go into another ring of the same server (the")
+        say("   interpreted controller, if it comes, has the machine to itself).")
     stolen_ms = processes.stolen_ms()
-    run.plant = plant.Plant(children, run.folder, seed, SCENARIO, with_tty=True, wait_armed_s=30)
-    server = processes.Server(children, config, evidence.INSTANCE, run.folder / "sluiced.log")
-    server.wait_running(channels_good=True)
+    run.plant = plant.Plant(children, run.folder, seed, SCENARIO, with_tty=True, wait_armed_s=90)
+    server = serve(children, run, stream)
     checksum = evidence.make_armed(server)
     say(f"   running, every channel good: sluice acknowledge {checksum} (of this configuration; the arming gate asks for")
     say("   that, and for a black box with room; what depends on the machine is waived), sluice reset, sluice arm")
@@ -62,12 +91,15 @@ def run_sluice(children, seed):
             said.update(status=server.ask_json("status"))
 
     run.plant.follow(plant.teller(run.plant), ask_when_over, RUN_TIMEOUT_S)
+    if run.stream is not None:
+        run.stream.end(server)
     report = evidence.wait_report(server)
     server.stop()
     finish(run, stolen_ms)
     if not said.get("status"):
         raise DemoError("sluice status --json gave nothing at the end of the scenario")
-    run.result["pss_kb"] = sum(p["pss_kb"] for p in said["status"]["processes"])
+    run.result["pss_kb"] = sum(p["pss_kb"] for p in said["status"]["processes"] if p["name"] != packets.NAME)
+    run.result["packets_pss_kb"] = sum(p["pss_kb"] for p in said["status"]["processes"] if p["name"] == packets.NAME)
     run.result["server_says"] = said["status"]
     first = said["status"]["interlock"]["first_out"]
     if isinstance(first, dict):
@@ -79,7 +111,7 @@ def run_sluice(children, seed):
             f"{own['p999'] * 1e-3:.1f} us, max {own['max'] * 1e-3:,.1f} us;")
         say(f"   its loop was held up for more than 500 us {lock['misses']} times since the start, at most "
             f"{lock['worst_gap_ns'] * 1e-3:,.1f} us")
-    return run, server, report
+    return server, report
 
 
 def run_python(children, seed, run, placement):
@@ -190,7 +222,9 @@ def table(runs):
         say(f"{name:{wide}}" + "".join(f"{figure(run.result[key]):>26}" for run in runs))
     say()
     say("Latency: from the plant handing a sample to the kernel until the first command that has seen it arrives, by the")
-    say("plant's clock (truth.log, decisions.csv). sluice's memory: all its processes, rings apart.")
+    apart = runs[0].result["packets_pss_kb"]
+    say("plant's clock (truth.log, decisions.csv). sluice's memory: all its processes, rings apart"
+        + (".\nThe packet stream's process, sluice-dpdk, is not in it: that has " f"{apart:,} kB." if apart else "."))
     if len(runs) > 1:
         say("A controller that polls at 1 kHz decides 0 to 1000 us late, as its polls happen to lie between the samples.")
     gaps = ", ".join(figure(max(0.0, run.result["plant_gap_max_us"] - 1000.0)) for run in runs)
@@ -203,8 +237,8 @@ def table(runs):
 
 
 def verdict(runs, seed, left):
-    sluice = runs[0].result
-    problems = evidence.problems(left)
+    sluice, stream = runs[0].result, runs[0].stream
+    problems = evidence.problems(left) + (stream.problems() if stream else [])
     if sluice["burst"]:
         problems.append("the chamber burst under sluice")
     if sluice["limit_to_command_us"] is None:
@@ -215,6 +249,7 @@ def verdict(runs, seed, left):
         "ok": not problems, "problems": problems, "seed": seed, "scenario": SCENARIO,
         "limit_kpa": plant.LIMIT_KPA, "burst_kpa": plant.BURST_KPA, "late_us": LATE_US,
         "runs": {run.key: {"title": run.title, **run.result} for run in runs}, "black_box": left,
+        "packets": stream.result() if stream else None,
         "pictures": ["build/demo/latency.png", "build/demo/pressure.png"]}, indent=2) + "\n", encoding="utf-8")
     return problems
 
@@ -223,7 +258,9 @@ def story(children, options):
     """Exit code."""
     say(f"demo: scenario {SCENARIO}, seed {options.seed}; "
         f"about {12 if options.skip_python else 27 if options.quick else 40} seconds")
-    run, server, report = run_sluice(children, options.seed)
+    run = Run("sluice", "sluice")
+    stream = packets.Stream(children, run.folder, options.packets) if options.packets > 0 else None
+    server, report = run_sluice(children, options.seed, run, stream)
     runs = [run]
     if not options.skip_python:
         say()
@@ -240,6 +277,8 @@ def story(children, options):
         run_python(children, options.seed, run, ["--phase-polls-left", polls_left(runs[1])])
         runs.append(run)
     table(runs)
+    if runs[0].stream is not None:
+        runs[0].stream.tell()
     left = evidence.tell(server, report)
     problems = verdict(runs, options.seed, left)
     pictures.draw(runs)
@@ -263,13 +302,17 @@ def keep(children):
     server = processes.Server(children, evidence.CONFIG, evidence.INSTANCE, DEMO / "keep/sluiced.log")
     server.wait_running(channels_good=True)
     evidence.make_armed(server)
-    worker = next(p for p in server.status()["processes"] if p["name"] == "sensors")
+    status = server.status()
+    worker = next(p for p in status["processes"] if p["name"] == "sensors")
     say()
     say(f"  export SLUICE_RUN_DIR={processes.RUN_DIR} PATH=$PWD/{processes.BIN}:$PATH")
     say("  sluice status --watch 1           one screen, every second")
     say("  sluice latency                    where the time goes, sample to valve")
     say("  sluice tail tvac --count 5        samples, in place, from the ring")
     say("  sluice rules                      each rule, and how far it is from its limit")
+    if any(s["name"] == packets.NAME for s in status["streams"]):
+        say("  " + shlex.join(["sluice", "gen", *map(str, packets.Stream(children, DEMO, 10).arguments()), "--seconds", "10"]))
+        say("  sluice ledger                     10 Gbit/s of packets, and then what became of each")
     say("  sluice trip                       withdraw the permit; then: sluice reset; sluice arm")
     say(f"  ls {str(evidence.TRIPS) + '; sluice audit':31}what is left of each trip, and who did what")
     say(f"  kill -9 {worker['pid']:<7}                   the sensors' worker dies: a STALE trip, and a new worker")
@@ -283,12 +326,14 @@ def keep(children):
 def parse_options(arguments):
     parser = argparse.ArgumentParser(prog="tools/demo", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog="Exit: 0 the chamber did not burst under sluice (with --recording: played, "
-                                            "and the same trips as the reference), 1 not so, 2 bad usage, "
-                                            "130 interrupted.")
+                                     epilog="Exit: 0 the chamber did not burst under sluice and every packet is accounted "
+                                            "for (with --recording: played, and the same trips as the reference), 1 not "
+                                            "so, 2 bad usage, 130 interrupted.")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help=f"of all noise (default {DEFAULT_SEED})")
     parser.add_argument("--skip-python", action="store_true", help="only sluice's run")
     parser.add_argument("--quick", action="store_true", help="one run of the interpreted controller, not two")
+    parser.add_argument("--packets", type=float, default=packets.LINE_GBIT, metavar="GBIT",
+                        help="per second, on the wire, beside sluice's run (default 10, a whole 10 Gbit/s Ethernet); 0: none")
     parser.add_argument("--keep", action="store_true", help="then leave a quiet plant and the server running until Ctrl-C")
     played = parser.add_argument_group("instead of the story: a recording, played into a server through a serial line")
     played.add_argument("--recording", metavar="FILE.csv", help="a line of names, then one sample a line, 1/s unless a "
@@ -307,6 +352,8 @@ def parse_options(arguments):
 def check_options(parser, options):
     if not 0 <= options.seed <= 2**53:
         parser.error(f"--seed: expected 0 to {2**53}, found {options.seed}")
+    if not (options.packets == 0 or 0.001 <= options.packets <= packets.GBIT_MAX):
+        parser.error(f"--packets: expected 0, or 0.001 to {packets.GBIT_MAX:g}, found {options.packets:g}")
     if options.recording is None:
         if any(value is not None for value in (options.column, options.low, options.high, options.json)):
             parser.error("--column, --low, --high and --json belong to --recording FILE.csv")
@@ -340,7 +387,8 @@ def main(arguments):
     processes.interrupt_on_signals()
     code, keeping = 1, False
     try:
-        with processes.whole_demo() as children:
+        with_stream = options.recording is None and options.packets > 0
+        with processes.whole_demo(processes.HUGE_PAGES_STREAM if with_stream else processes.HUGE_PAGES) as children:
             if options.recording is not None:
                 return recording.play(children, options)
             code = story(children, options)

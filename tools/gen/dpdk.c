@@ -14,6 +14,7 @@ struct dpdk {
     struct transport transport; /* first: the one is cast to the other */
     struct dpdk_send *port;
     bool drop_when_full;
+    uint64_t full_since_ns; /* drop_when_full: the first frame that was not taken since one was; 0: none */
 };
 
 /* Counts one more vain try; -EIO when it has been too long. */
@@ -34,7 +35,8 @@ static int stuck(struct dpdk *d, uint64_t *since_ns, struct error *err)
     return *d->transport.stop != 0 ? -EINTR : 0;
 }
 
-/* What the port does not take at once is dropped, unless it is insisted on for a while. */
+/* What the port does not take at once is dropped, unless it is insisted on for a while: also by one that is told to
+ * stop, because without the frame that is the end nobody learns what was dropped before it. */
 static bool give_up(struct dpdk *d, uint64_t *since_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
@@ -42,7 +44,21 @@ static bool give_up(struct dpdk *d, uint64_t *since_ns)
         *since_ns = now_ns;
     }
     dpdk_send_revive(d->port, now_ns);
-    return !d->transport.insists || *d->transport.stop != 0 || clock_elapsed_ns(*since_ns, now_ns) > INSIST_NS;
+    return !d->transport.insists || clock_elapsed_ns(*since_ns, now_ns) > INSIST_NS;
+}
+
+/* How long the other end has had no room, as the frames see it. A clock is read only while it has none. */
+static void look_at_room(struct dpdk *d, uint32_t taken, uint32_t dropped)
+{
+    if (taken > 0 && d->full_since_ns != 0) {
+        uint64_t full_ns = clock_elapsed_ns(d->full_since_ns, clock_monotonic_ns());
+        struct transport_counts *counts = &d->transport.counts;
+        counts->longest_full_ns = full_ns > counts->longest_full_ns ? full_ns : counts->longest_full_ns;
+        d->full_since_ns = 0;
+    }
+    if (dropped > 0 && d->full_since_ns == 0) {
+        d->full_since_ns = clock_monotonic_ns();
+    }
 }
 
 static int dpdk_reserve(struct transport *t, const uint32_t *bytes, uint8_t **room, uint32_t count,
@@ -82,6 +98,7 @@ static int dpdk_send_all(struct transport *t, const uint32_t *bytes, uint32_t co
         failed = n > 0 || d->drop_when_full ? 0 : stuck(d, &since_ns, err);
     }
     dpdk_send_release(d->port, done, count);
+    look_at_room(d, done, count - done);
     const struct dpdk_send_counts *counts = dpdk_send_counts(d->port);
     t->counts.sent = counts->sent;
     t->counts.full = counts->full;

@@ -209,6 +209,8 @@ static const struct row rows[] = {
     {"no-end", NULL, "no frame at the end that says so (format sluice)", AT(no_end), KIND_FLAG, RUN},
     {"catch-up-us", "US", "a delay longer than this is not made up for", AT(catch_up_us), KIND_COUNT, RUN, 0, 1e9,
      1000},
+    {"spin-us", "US", "before a burst it is looked for, not slept; 0: the core is others'", AT(spin_us), KIND_COUNT,
+     RUN, 0, 1e6, 200},
     {"start-at-ns", "NS", "of CLOCK_MONOTONIC; 0: at once", AT(start_at_ns), KIND_COUNT, RUN, 0, 0x1p63, 0},
     {"format", "sluice|field|raw|vdif", "what a payload begins with; default sluice", 0, KIND_OWN, PORT, 0, 0, 0,
      own_format},

@@ -34,6 +34,7 @@ struct options {
     uint64_t heartbeat_ms; /* 0: none but at the end */
     bool no_end;
     uint64_t catch_up_us;
+    uint64_t spin_us;
     uint64_t start_at_ns; /* 0: at once */
 
     /* The port's and the stream's: the same for all runs. */

@@ -70,6 +70,7 @@ static void print_json(const struct generator *g, const struct options *o, const
     put(object, "heartbeats", r->heartbeats);
     put(object, "dropped", r->sent.dropped);
     put(object, "full", r->sent.full);
+    put(object, "longest_full_ns", r->sent.longest_full_ns);
     put(object, "refused", r->sent.refused);
     put(object, "reconnects", r->sent.reconnects);
     put(object, "first", r->first);

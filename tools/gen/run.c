@@ -8,8 +8,6 @@
 
 #define BURST_NS        20000u /* the frames of about so long leave together, unless --burst says how many */
 #define BURST_AUTO_MAX  64u
-#define SLEEP_ABOVE_NS  400000u /* what is further away is slept for, up to SPIN_NS before it */
-#define SPIN_NS         200000u
 #define SLEEP_MAX_NS    100000000u /* a signal that comes just before a sleep does not end it */
 #define HEARTBEATS_NONE UINT64_MAX
 
@@ -20,6 +18,7 @@ struct run {
     struct plan plan;
     struct plan_item items[PLAN_ITEMS_MAX];
     uint64_t end_ns;       /* of --seconds; UINT64_MAX: none */
+    uint64_t spin_ns;      /* what is further away than twice this is slept for, up to this before it */
     uint64_t heartbeat_ns; /* when the next is due */
     uint64_t looked_ns;    /* when the last burst began */
     uint32_t burst;
@@ -42,8 +41,8 @@ static uint64_t wait_until(const struct run *run, uint64_t at_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
     while (now_ns < at_ns && !stopped(run)) {
-        if (at_ns - now_ns > SLEEP_ABOVE_NS) {
-            uint64_t left_ns = at_ns - now_ns - SPIN_NS;
+        if (at_ns - now_ns > 2 * run->spin_ns) {
+            uint64_t left_ns = at_ns - now_ns - run->spin_ns;
             sleep_until(now_ns + (left_ns < SLEEP_MAX_NS ? left_ns : SLEEP_MAX_NS));
         }
         now_ns = clock_monotonic_ns();
@@ -221,6 +220,7 @@ static void init_run(struct run *run)
     uint64_t now_ns = clock_monotonic_ns();
     init_plan(run);
     run->burst = burst_of(run->generator, o);
+    run->spin_ns = o->spin_us * CLOCK_NS_PER_US;
     if (o->start_at_ns > now_ns) {
         now_ns = wait_until(run, o->start_at_ns);
     }
@@ -262,7 +262,8 @@ static void finish(struct run *run, const struct transport_counts *before)
 int generator_run(struct generator *generator, const struct options *options, struct run_result *result,
                   struct error *err)
 {
-    static struct run run; /* too large for a stack */
+    static struct run run;                            /* too large for a stack */
+    generator->transport->counts.longest_full_ns = 0; /* a maximum: of this run */
     struct transport_counts before = generator->transport->counts;
     int failed = 0;
     *result = (struct run_result){.first = options->first};

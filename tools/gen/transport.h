@@ -27,9 +27,11 @@ struct transport_spec {
 };
 
 struct transport_counts {
-    uint64_t sent;       /* frames that were taken */
-    uint64_t dropped;    /* frames that were not (drop_when_full), or after a stop */
-    uint64_t full;       /* times the other side had no room */
+    uint64_t sent;    /* frames that were taken */
+    uint64_t dropped; /* frames that were not (drop_when_full), or after a stop */
+    uint64_t full;    /* times the other side had no room */
+    uint64_t
+        longest_full_ns; /* dpdk, drop_when_full: from a frame that was not taken to the next that was, at most */
     uint64_t refused;    /* udp: times the kernel said that nobody listens */
     uint64_t reconnects; /* dpdk: times the link was made anew */
 };
