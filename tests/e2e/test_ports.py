@@ -107,7 +107,8 @@ class AfPacket(Dpdk):
         return s
 
     def test_what_the_kernel_sends(self):
-        self.start(port="net_af_packet0,iface=taken,framesz=4096,blocksz=8192,framecnt=512", packet={"to": f"{self.HERE}:5000"})
+        self.start(port="net_af_packet0,iface=taken,framesz=2048,blocksz=4096,framecnt=512", slot_bytes=4096,
+                   packet={"to": f"{self.HERE}:5000"})
         reader = self.reader()
         sent = [HEADER.pack(0x534C5543, 1, 0, n, 0, 7, 64) + content(n, 64) for n in range(200)]
         for frame in sent:
