@@ -9,7 +9,7 @@
 #include "bench/net_wire.h"
 #include "bench/peer.h"
 
-/* The plainest loop there is. It tells how many came whenever none has come for 20 ms. */
+/* The plainest loop there is. It tells how many came after each 1024, and whenever none has come for 20 ms. */
 static const char python_loop[] =
     "import mmap, socket, struct, sys\n"
     "tally = mmap.mmap(3, 4096)\n"
@@ -25,8 +25,10 @@ static const char python_loop[] =
     "while True:\n"
     "    try:\n"
     "        while True:\n"
-    "            data = s.recv(65536)\n"
-    "            frames += 1\n"
+    "            for i in range(1024):\n"
+    "                data = s.recv(65536)\n"
+    "                frames += 1\n"
+    "            struct.pack_into('Q', tally, 0, frames)\n"
     "    except BlockingIOError:\n"
     "        struct.pack_into('Q', tally, 0, frames)\n";
 

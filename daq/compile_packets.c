@@ -87,6 +87,24 @@ void compile_packet(struct compile *c, uint32_t i, const struct config_packet *f
     }
 }
 
+/* Ports whose driver takes its buffers from DPDK's own heap and no other memory: it would receive nothing. */
+static void refuse_port(struct compile *c, uint32_t i, const char *port)
+{
+    char path[COMPILE_PATH_BYTES];
+    compile_path(path, "sources[%u].port", i);
+    if (strncmp(port, "net_virtio_user", strlen("net_virtio_user")) == 0) {
+        config_complain(
+            c->file, c->errors, path,
+            "expected a port that writes into the ring, found net_virtio_user, which writes into memory "
+            "of DPDK's own only; take net_vhost0,iface=SOCKET, and net_virtio_user for the other end");
+    } else if (strncmp(port, "net_memif", strlen("net_memif")) == 0 && strstr(port, "zero-copy=yes") != NULL) {
+        config_complain(
+            c->file, c->errors, path,
+            "expected a port that writes into the ring, found memif with zero-copy=yes, which writes into "
+            "memory of DPDK's own only; leave it out here (the sender may have it)");
+    }
+}
+
 void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
@@ -98,6 +116,7 @@ void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *fro
             sizeof(to->dpdk.port) - 1, from->port != NULL ? "a longer one" : "nothing");
     } else {
         snprintf(to->dpdk.port, sizeof(to->dpdk.port), "%s", from->port);
+        refuse_port(c, i, from->port);
     }
     to->dpdk.descriptors = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].descriptors", i),
                                                      from->descriptors, 1024, 64, 32768, "descriptors");

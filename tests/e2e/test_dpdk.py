@@ -370,7 +370,9 @@ class Refusals(Dpdk):
                  ({"packet": {"payload": "ethernet", "to": ":5"}}, "payload: udp"),
                  ({"packet": {"mac": "zz"}}, "six bytes"),
                  ({"listen": "127.0.0.1:5"}, "kind: udp"),
-                 ({"port": "x" * 256}, "PCI address")]
+                 ({"port": "x" * 256}, "PCI address"),
+                 ({"port": "net_memif0,role=client,zero-copy=yes"}, "the sender may have it"),
+                 ({"port": "net_virtio_user0,path=/run/x.sock"}, "net_vhost0,iface=")]
         for changes, word in cases:
             with self.subTest(word):
                 text = self.config(**changes)

@@ -28,11 +28,11 @@ Test(stall, the_longest_since_a_copy)
     stall_look(&record, 1, 1 + 3 * STALL_NS);
     cr_assert_eq(stall_longest_since(&record, &before), 3 * STALL_NS);
     cr_assert_eq(record.longest_ns, 9 * STALL_NS);
-    for (uint32_t i = 0; i < 2 * STALLS_KEPT; i++) {
+    const uint64_t many = UINT64_C(2) * STALLS_KEPT;
+    for (uint64_t i = 0; i < many; i++) {
         stall_look(&record, 1, 1 + 4 * STALL_NS + i);
     }
-    cr_assert_eq(record.count, 3 + 2 * STALLS_KEPT);
-    cr_assert_eq(stall_longest_since(&record, &before), 4 * STALL_NS + 2 * STALLS_KEPT - 1);
-    cr_assert_eq(record.total_ns,
-                 (9 + 2 + 3) * STALL_NS + 2 * STALLS_KEPT * 4 * STALL_NS + STALLS_KEPT * (2 * STALLS_KEPT - 1));
+    cr_assert_eq(record.count, 3 + many);
+    cr_assert_eq(stall_longest_since(&record, &before), 4 * STALL_NS + many - 1);
+    cr_assert_eq(record.total_ns, (9 + 2 + 3 + 4 * many) * STALL_NS + many * (many - 1) / 2);
 }
