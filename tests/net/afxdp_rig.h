@@ -143,6 +143,22 @@ static inline void make_ring(uint32_t slot_bytes, uint32_t form)
     }
 }
 
+/* Before the start: the rig's reader gates, and the source does this when it holds it up. */
+static inline void gate(enum when_full when_full)
+{
+    static struct test_gates server;
+    static struct ring_gates gates;
+    test_gates_create(&server, 1);
+    test_gates_attach(&server, &gates);
+    rig.ring.writer.gates = &gates;
+    rig.ring.writer.limit = 0;
+    rig.plan.gates = 1;
+    rig.plan.when_full = when_full;
+    uint64_t generation = test_gates_open(&server, &gates, 0, 0, UINT64_MAX);
+    ring_writer_look(&rig.ring.writer, 1);
+    test_gates_join(&server, &rig.reader, 0, generation);
+}
+
 static inline void start(void)
 {
     struct error err = {{0}};

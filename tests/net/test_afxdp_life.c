@@ -84,20 +84,9 @@ Test(afxdp_life, without_numbers_drops_count_at_once)
 
 /* ---- Gating readers. */
 
-static struct test_gates server;
-static struct ring_gates gates;
-
 static void start_gated(enum when_full when_full)
 {
-    test_gates_create(&server, 1);
-    test_gates_attach(&server, &gates);
-    rig.ring.writer.gates = &gates;
-    rig.ring.writer.limit = 0;
-    rig.plan.gates = 1;
-    rig.plan.when_full = when_full;
-    uint64_t generation = test_gates_open(&server, &gates, 0, 0, UINT64_MAX);
-    ring_writer_look(&rig.ring.writer, 1);
-    test_gates_join(&server, &rig.reader, 0, generation);
+    gate(when_full);
     start();
 }
 

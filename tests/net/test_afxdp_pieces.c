@@ -5,9 +5,6 @@
 #define ROOM_WORDS ((SLOT - AFXDP_PAYLOAD_OFFSET_UDP) / 8)
 #define LONG_WORDS 629u /* 5032 bytes, as a VDIF frame */
 
-static struct test_gates server;
-static struct ring_gates gates;
-
 static void open_pieces(void)
 {
     enter_namespace();
@@ -82,15 +79,7 @@ Test(afxdp_pieces, one_byte_too_many)
 
 static void start_gated(enum when_full when_full)
 {
-    test_gates_create(&server, 1);
-    test_gates_attach(&server, &gates);
-    rig.ring.writer.gates = &gates;
-    rig.ring.writer.limit = 0;
-    rig.plan.gates = 1;
-    rig.plan.when_full = when_full;
-    uint64_t generation = test_gates_open(&server, &gates, 0, 0, UINT64_MAX);
-    ring_writer_look(&rig.ring.writer, 1);
-    test_gates_join(&server, &rig.reader, 0, generation);
+    gate(when_full);
     begin();
     for (uint64_t n = 0; n < SLOTS; n += 16) {
         send_long(n, 16);
