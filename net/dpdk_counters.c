@@ -49,7 +49,12 @@ static void read_details(const struct dpdk_counters *counters, uint16_t port, st
 void dpdk_counters_begin(struct dpdk_counters *counters, uint16_t port)
 {
     struct dpdk_counters *c = counters;
+    struct rte_eth_dev_info info;
     *c = (struct dpdk_counters){.details = 0};
+    /* vhost has none of these, and complains of each question that comes before its peer. */
+    if (rte_eth_dev_info_get(port, &info) != 0 || strcmp(info.driver_name, "net_vhost") == 0) {
+        return;
+    }
     for (uint32_t i = 0; i < DETAILS; i++) {
         if (rte_eth_xstats_get_id_by_name(port, detail[i].name, &c->id[c->details]) == 0) {
             c->refusal[c->details++] = (uint32_t)detail[i].refusal;
