@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -31,7 +32,8 @@
 struct dpdk_send {
     uint16_t id;
     bool started;
-    bool was_down; /* until a frame is taken again */
+    uint32_t is_done; /* what DPDK's thread for events was asked to do */
+    bool was_down;    /* until a frame is taken again */
     struct rte_mempool *pool, *receive_pool;
     struct rte_mbuf *batch[DPDK_SEND_BATCH_MAX];
     uint64_t look_ns; /* when the link is looked at again */
@@ -289,12 +291,47 @@ struct dpdk_send *dpdk_send_open(const struct dpdk_send_spec *spec, struct error
     return p;
 }
 
+/* A port is stopped by the thread that hears of its other end's death, and so never at the same time as it is taken
+ * down for that: memif's driver would free its memory twice. */
+static void on_event_thread(struct dpdk_send *p, rte_eal_alarm_callback work)
+{
+    const struct timespec pause = {.tv_nsec = (long)(100 * CLOCK_NS_PER_US)};
+    __atomic_store_n(&p->is_done, 0, __ATOMIC_RELEASE);
+    if (rte_eal_alarm_set(1, work, p) != 0) {
+        work(p);
+    }
+    while (__atomic_load_n(&p->is_done, __ATOMIC_ACQUIRE) == 0) {
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void restart(void *context)
+{
+    struct dpdk_send *p = context;
+    if (p->started && is_up(p)) { /* meanwhile */
+        __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
+        return;
+    }
+    if (p->started) {
+        rte_eth_dev_stop(p->id);
+    }
+    p->started = rte_eth_dev_start(p->id) == 0;
+    __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
+}
+
+static void shut(void *context)
+{
+    struct dpdk_send *p = context;
+    if (p->started) {
+        rte_eth_dev_stop(p->id);
+    }
+    rte_eth_dev_close(p->id);
+    __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
+}
+
 void dpdk_send_close(struct dpdk_send *port)
 {
-    if (port->started) {
-        rte_eth_dev_stop(port->id);
-    }
-    rte_eth_dev_close(port->id);
+    on_event_thread(port, shut);
     dpdk_grace_leave(&port->grace);
     rte_eal_cleanup();
     free(port);
@@ -383,10 +420,7 @@ void dpdk_send_revive(struct dpdk_send *port, uint64_t now_ns)
         return;
     }
     FILE *log = open_log(&text, &bytes); /* each vain try is an error to the driver */
-    if (port->started) {
-        rte_eth_dev_stop(port->id);
-    }
-    port->started = rte_eth_dev_start(port->id) == 0;
+    on_event_thread(port, restart);
     port->was_down = true;
     close_log(log, &text, 0);
     port->look_ns = now_ns + REVIVE_NS;
