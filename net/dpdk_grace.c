@@ -55,12 +55,14 @@ int dpdk_grace_wait(void)
     return 0;
 }
 
-/* What the linker calls instead of munmap, and the C library's. */
-int __wrap_munmap(void *address, size_t bytes); /* NOLINT(*-reserved-identifier,readability-identifier-naming) */
-int __real_munmap(void *address, size_t bytes); /* NOLINT(*-reserved-identifier,readability-identifier-naming) */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming): these are
+ * the names that the linker gives to what it calls instead of munmap, and to the C library's. */
+int __wrap_munmap(void *address, size_t bytes);
+int __real_munmap(void *address, size_t bytes);
 
-int __wrap_munmap(void *address, size_t bytes) /* NOLINT(*-reserved-identifier,readability-identifier-naming) */
+int __wrap_munmap(void *address, size_t bytes)
 {
     (void)dpdk_grace_wait();
     return __real_munmap(address, bytes);
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming) */
