@@ -32,8 +32,9 @@
 struct dpdk_send {
     uint16_t id;
     bool started;
-    uint32_t is_done; /* what DPDK's thread for events was asked to do */
-    bool was_down;    /* until a frame is taken again */
+    bool was_down;                        /* until a frame is taken again */
+    void (*work)(struct dpdk_send *port); /* what DPDK's thread for events was asked to do */
+    uint32_t is_done;
     struct rte_mempool *pool, *receive_pool;
     struct rte_mbuf *batch[DPDK_SEND_BATCH_MAX];
     uint64_t look_ns; /* when the link is looked at again */
@@ -291,42 +292,45 @@ struct dpdk_send *dpdk_send_open(const struct dpdk_send_spec *spec, struct error
     return p;
 }
 
+static void do_work(void *context)
+{
+    struct dpdk_send *p = context;
+    p->work(p);
+    __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
+}
+
 /* A port is stopped by the thread that hears of its other end's death, and so never at the same time as it is taken
  * down for that: memif's driver would free its memory twice. */
-static void on_event_thread(struct dpdk_send *p, rte_eal_alarm_callback work)
+static void on_event_thread(struct dpdk_send *p, void (*work)(struct dpdk_send *port))
 {
     const struct timespec pause = {.tv_nsec = (long)(100 * CLOCK_NS_PER_US)};
+    p->work = work;
     __atomic_store_n(&p->is_done, 0, __ATOMIC_RELEASE);
-    if (rte_eal_alarm_set(1, work, p) != 0) {
-        work(p);
+    if (rte_eal_alarm_set(1, do_work, p) != 0) {
+        do_work(p);
     }
     while (__atomic_load_n(&p->is_done, __ATOMIC_ACQUIRE) == 0) {
         nanosleep(&pause, NULL);
     }
 }
 
-static void restart(void *context)
+static void restart(struct dpdk_send *p)
 {
-    struct dpdk_send *p = context;
     if (p->started && is_up(p)) { /* meanwhile */
-        __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
         return;
     }
     if (p->started) {
         rte_eth_dev_stop(p->id);
     }
     p->started = rte_eth_dev_start(p->id) == 0;
-    __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
 }
 
-static void shut(void *context)
+static void shut(struct dpdk_send *p)
 {
-    struct dpdk_send *p = context;
     if (p->started) {
         rte_eth_dev_stop(p->id);
     }
     rte_eth_dev_close(p->id);
-    __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
 }
 
 void dpdk_send_close(struct dpdk_send *port)
