@@ -9,21 +9,12 @@
 #include "net/sequence.h"
 #include "ring/clock.h"
 
-#define LOOK_NS        (10 * CLOCK_NS_PER_MS)
-#define RETRY_NS       (50 * CLOCK_NS_PER_MS) /* opening takes the kernel some work: it pins the ring's pages */
-#define HEADERS_BYTES  42u                    /* of Ethernet, IPv4 without options and UDP */
-#define VLAN_TAG_BYTES 4u
+#define LOOK_NS  (10 * CLOCK_NS_PER_MS)
+#define RETRY_NS (50 * CLOCK_NS_PER_MS) /* opening takes the kernel some work: it pins the ring's pages */
 
 static struct ring_ledger *ledger_of(const struct afxdp_source *s)
 {
     return &s->writer->view.header->ledger;
-}
-
-/* Bytes expected in front of the payload. */
-static uint32_t headers_of(const struct source_plan *plan)
-{
-    uint32_t tag = (plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0;
-    return plan->packet.form == PACKET_ETHERNET ? 0 : HEADERS_BYTES + tag;
 }
 
 /* In front of a frame, behind the kernel's own: what puts its payload where the ring has it. */
@@ -32,7 +23,7 @@ static uint32_t headroom_of(const struct source_plan *plan)
     if (plan->packet.form == PACKET_ETHERNET) {
         return AFXDP_PAYLOAD_OFFSET_ETHERNET - XSK_HEADROOM_BYTES;
     }
-    return AFXDP_PAYLOAD_OFFSET_UDP - XSK_HEADROOM_BYTES - headers_of(plan);
+    return AFXDP_PAYLOAD_OFFSET_UDP - XSK_HEADROOM_BYTES - packet_headers(&plan->packet);
 }
 
 static uint32_t places_of(const struct afxdp_source *s)
@@ -253,7 +244,7 @@ int afxdp_init(struct afxdp_source *source, const struct source_plan *plan, stru
     struct afxdp_source *s = source;
     *s = (struct afxdp_source){.plan = plan,
                                .writer = writer,
-                               .headers = headers_of(plan),
+                               .headers = packet_headers(&plan->packet),
                                .uring = uring,
                                .user = user,
                                .interface = {.socket_fd = -1, .missed_fd = -1},

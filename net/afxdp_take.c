@@ -174,20 +174,23 @@ static uint32_t take_pieces(struct afxdp_source *s, struct burst *burst, uint32_
     return taken;
 }
 
+static uint32_t take_frames(struct afxdp_source *s, struct burst *burst, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++, burst->index++) {
+        if (__builtin_expect(!take(s, xsk_frame(&s->xsk, i), burst), 0)) {
+            afxdp_break(s);
+            break;
+        }
+    }
+    return count;
+}
+
 static uint32_t take_burst(struct afxdp_source *s, uint64_t tai_ns)
 {
     struct burst burst = {.tai_ns = tai_ns, .index = s->xsk.receive.next};
     uint32_t count = xsk_waiting(&s->xsk);
     count = count < BURST ? count : BURST;
-    if (s->pieces.memory != NULL) {
-        count = take_pieces(s, &burst, count);
-    }
-    for (uint32_t i = 0; i < count && s->pieces.memory == NULL; i++, burst.index++) {
-        if (__builtin_expect(!take(s, xsk_frame(&s->xsk, i), &burst), 0)) {
-            afxdp_break(s);
-            break;
-        }
-    }
+    count = s->pieces.memory != NULL ? take_pieces(s, &burst, count) : take_frames(s, &burst, count);
     if (count > 0) {
         xsk_release(&s->xsk, count);
         ring_writer_publish(s->writer);

@@ -14,19 +14,8 @@
 #include "ring/clock.h"
 
 #define LOOK_NS          CLOCK_NS_PER_MS
-#define UDP_HEADERS      42u /* Ethernet, IPv4 without options, UDP */
-#define VLAN_TAG_BYTES   4u
 #define SEND_DESCRIPTORS 64u
 #define LEAVE_NS         (2 * CLOCK_NS_PER_MS) /* that a device has to send what it was given last */
-
-/* What is expected in front of the payload. */
-static uint32_t headers_of(const struct source_plan *plan)
-{
-    if (plan->packet.form == PACKET_ETHERNET) {
-        return 0;
-    }
-    return UDP_HEADERS + ((plan->packet.match & PACKET_MATCH_VLAN) != 0 ? VLAN_TAG_BYTES : 0);
-}
 
 static uint16_t queues_of(const struct worker_plan *plan, const char *port)
 {
@@ -117,7 +106,7 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     uint32_t offset = from->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
     char name[16];
     *source = (struct dpdk_source){
-        .plan = from, .writer = writer, .headers = headers_of(from), .is_plain = plain_source(from)};
+        .plan = from, .writer = writer, .headers = packet_headers(&from->packet), .is_plain = plain_source(from)};
     if (writer->view.payload_offset != offset) {
         return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", from->name,
                          writer->view.payload_offset, offset);
@@ -134,11 +123,9 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
             source->first = dpdk->source[j];
         }
     }
-    if (code == 0 && source->queue == 0) {
+    if (source->queue == 0) {
         code = configure(plan, i, source->port, err);
-    }
-    if (code == 0 && source->queue == 0) {
-        code = dpdk_groups_open(&source->groups, plan, from, source->port, &source->grace, err);
+        code = code == 0 ? dpdk_groups_open(&source->groups, plan, from, source->port, &source->grace, err) : code;
     }
     ring_writer_take_back(writer);
     snprintf(name, sizeof(name), "ring%u", i);

@@ -15,21 +15,6 @@
 
 #define unlikely(x) __builtin_expect(x, 0)
 
-static uint32_t load16(const uint8_t *at)
-{
-    uint16_t value;
-    memcpy(&value, at, sizeof(value));
-    return __builtin_bswap16(value);
-}
-
-/* In network order, as the filter has its addresses. */
-static uint32_t load32_raw(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
 static bool is_tag(uint32_t ethertype)
 {
     return ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100;
@@ -44,13 +29,13 @@ static uint64_t sum_words(const uint8_t *at, uint32_t bytes)
     uint64_t c = 0;
     uint64_t d = 0;
     for (; bytes >= 16; bytes -= 16, at += 16) {
-        a += load32_raw(at);
-        b += load32_raw(at + 4);
-        c += load32_raw(at + 8);
-        d += load32_raw(at + 12);
+        a += packet_load32(at);
+        b += packet_load32(at + 4);
+        c += packet_load32(at + 8);
+        d += packet_load32(at + 12);
     }
     for (; bytes >= 4; bytes -= 4, at += 4) {
-        a += load32_raw(at);
+        a += packet_load32(at);
     }
     if ((bytes & 2) != 0) {
         uint16_t word;
@@ -92,25 +77,25 @@ static bool udp_sum_is_right(const uint8_t *ip, const uint8_t *udp, uint32_t udp
 static bool is_ours(const struct packet_filter *filter, const uint8_t *ip)
 {
     return ip[9] == PROTOCOL_UDP &&
-           ((filter->match & PACKET_MATCH_TO) == 0 || load32_raw(ip + 16) == filter->to_address) &&
-           ((filter->match & PACKET_MATCH_FROM) == 0 || load32_raw(ip + 12) == filter->from_address);
+           ((filter->match & PACKET_MATCH_TO) == 0 || packet_load32(ip + 16) == filter->to_address) &&
+           ((filter->match & PACKET_MATCH_FROM) == 0 || packet_load32(ip + 12) == filter->from_address);
 }
 
 static bool ports_match(const struct packet_filter *filter, const uint8_t *udp)
 {
-    return ((filter->match & PACKET_MATCH_TO_PORT) == 0 || load16(udp + 2) == filter->to_port) &&
-           ((filter->match & PACKET_MATCH_FROM_PORT) == 0 || load16(udp) == filter->from_port);
+    return ((filter->match & PACKET_MATCH_TO_PORT) == 0 || packet_load16(udp + 2) == filter->to_port) &&
+           ((filter->match & PACKET_MATCH_FROM_PORT) == 0 || packet_load16(udp) == filter->from_port);
 }
 
 /* Everything behind the IP header, which is whole and right; the UDP header is there. `bytes`: what IP says it
  * carries. */
 static enum ring_refusal judge_udp(const uint8_t *ip, const uint8_t *udp, uint32_t bytes, uint32_t checks)
 {
-    uint32_t udp_bytes = load16(udp + 4);
+    uint32_t udp_bytes = packet_load16(udp + 4);
     if (unlikely(udp_bytes < UDP_BYTES || udp_bytes > bytes)) {
         return RING_REFUSED_SYNTAX;
     }
-    bool summed = load16(udp + 6) != 0; /* 0: the sender has computed none */
+    bool summed = packet_load16(udp + 6) != 0; /* 0: the sender has computed none */
     if (summed && (checks & PACKET_UDP_CHECKED) == 0 && !udp_sum_is_right(ip, udp, udp_bytes, checks)) {
         return RING_REFUSED_CHECKSUM;
     }
@@ -129,8 +114,8 @@ static enum ring_refusal judge_ip(const struct packet_filter *filter, const uint
         return RING_REFUSED_STRANGER;
     }
     uint32_t header_bytes = (ip[0] & 0xfu) * 4;
-    uint32_t piece = load16(ip + 6) & IP_PIECE;
-    uint32_t total_bytes = load16(ip + 2);
+    uint32_t piece = packet_load16(ip + 6) & IP_PIECE;
+    uint32_t total_bytes = packet_load16(ip + 2);
     if (unlikely(ip[0] >> 4 != 4 || header_bytes < IP_BYTES)) {
         return RING_REFUSED_SYNTAX;
     }
@@ -156,7 +141,7 @@ static enum ring_refusal judge_ip(const struct packet_filter *filter, const uint
     enum ring_refusal refusal = judge_udp(ip, udp, total_bytes - header_bytes, checks);
     if (refusal == RING_REFUSALS) {
         place->payload_offset += header_bytes + UDP_BYTES;
-        place->payload_bytes = load16(udp + 4) - UDP_BYTES;
+        place->payload_bytes = packet_load16(udp + 4) - UDP_BYTES;
     }
     return refusal;
 }
@@ -164,11 +149,11 @@ static enum ring_refusal judge_ip(const struct packet_filter *filter, const uint
 /* Skips up to two tags. False: the frame ends within one. */
 static bool skip_tags(const uint8_t *frame, uint32_t bytes, uint32_t *header_bytes, uint32_t *vlan)
 {
-    for (uint32_t tags = 0; tags < TAGS_MAX && is_tag(load16(frame + *header_bytes - 2)); tags++) {
+    for (uint32_t tags = 0; tags < TAGS_MAX && is_tag(packet_load16(frame + *header_bytes - 2)); tags++) {
         if (bytes < *header_bytes + TAG_BYTES) {
             return false;
         }
-        *vlan = load16(frame + *header_bytes) & 0xfff;
+        *vlan = packet_load16(frame + *header_bytes) & 0xfff;
         *header_bytes += TAG_BYTES;
     }
     return true;
@@ -185,12 +170,12 @@ enum ring_refusal packet_judge(const struct packet_filter *filter, const uint8_t
     if ((filter->match & PACKET_MATCH_MAC) != 0 && memcmp(frame, filter->mac, sizeof(filter->mac)) != 0) {
         return RING_REFUSED_STRANGER;
     }
-    uint32_t ethertype = load16(frame + 12);
+    uint32_t ethertype = packet_load16(frame + 12);
     if (unlikely(is_tag(ethertype))) {
         if (!skip_tags(frame, bytes, &header_bytes, &vlan)) {
             return RING_REFUSED_SHORT;
         }
-        ethertype = load16(frame + header_bytes - 2);
+        ethertype = packet_load16(frame + header_bytes - 2);
     }
     if (((filter->match & PACKET_MATCH_VLAN) != 0 && vlan != filter->vlan) ||
         ((filter->match & PACKET_MATCH_ETHERTYPE) != 0 && ethertype != filter->ethertype)) {

@@ -6,6 +6,7 @@
 #define NET_PACKET_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "ring/ledger.h"
 
@@ -48,10 +49,34 @@ enum packet_checks {
     PACKET_UDP_LEFT_OUT = 4
 };
 
+/* A field of a header, in the host's order. */
+static inline uint32_t packet_load16(const uint8_t *at)
+{
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return __builtin_bswap16(value);
+}
+
+/* In network order, as the filter has its addresses. */
+static inline uint32_t packet_load32(const uint8_t *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
 struct packet_place {
     uint32_t payload_offset; /* from the start of the frame */
     uint32_t payload_bytes;
 };
+
+/* Bytes of Ethernet's, IP's and UDP's headers that are to be expected in front of a stream's payload, without IP
+ * options. Pure. */
+static inline uint32_t packet_headers(const struct packet_filter *filter)
+{
+    uint32_t tag = (filter->match & PACKET_MATCH_VLAN) != 0 ? 4 : 0;
+    return filter->form == PACKET_ETHERNET ? 0 : 14 + tag + 20 + 8;
+}
 
 /* RING_REFUSALS if the frame is the stream's, then *place says where its payload lies; else why not, and *place is
  * untouched. Nothing beyond `bytes` is read. STRANGER: another's, nothing is lost by it. SHORT: the bytes end

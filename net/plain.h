@@ -11,30 +11,16 @@
 
 #include "net/packet.h"
 #include "net/plan.h"
+#include "net/sequence.h"
 #include "ring/writer.h"
 
 #define PLAIN_HEADERS 42u /* Ethernet 14, IPv4 20, UDP 8 */
 
-static inline uint32_t plain_load16(const uint8_t *at)
-{
-    uint16_t value;
-    memcpy(&value, at, sizeof(value));
-    return __builtin_bswap16(value);
-}
-
-/* In network order. */
-static inline uint32_t plain_load32(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
 /* Of an IPv4 header of 20 bytes, its checksum included (RFC 1071: the sum's byte order does not matter). */
 static inline bool plain_ip_sum(const uint8_t *ip)
 {
-    uint64_t sum = (uint64_t)plain_load32(ip) + plain_load32(ip + 4) + plain_load32(ip + 8) +
-                   plain_load32(ip + 12) + plain_load32(ip + 16);
+    uint64_t sum = (uint64_t)packet_load32(ip) + packet_load32(ip + 4) + packet_load32(ip + 8) +
+                   packet_load32(ip + 12) + packet_load32(ip + 16);
     sum = (sum & 0xffffffff) + (sum >> 32);
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
@@ -54,17 +40,17 @@ static inline uint32_t plain_packet(const struct packet_filter *filter, const ui
     if (bytes < PLAIN_HEADERS || filter->form != PACKET_UDP || (match & ~known) != 0) {
         return UINT32_MAX;
     }
-    uint32_t total_bytes = plain_load16(ip + 2);
-    uint32_t udp_bytes = plain_load16(udp + 4);
-    bool is_plain = plain_load16(frame + 12) == 0x0800 && ip[0] == 0x45 && ip[9] == 17 &&
-                    (plain_load16(ip + 6) & 0x3fff) == 0 && total_bytes <= bytes - 14 && udp_bytes >= 8 &&
+    uint32_t total_bytes = packet_load16(ip + 2);
+    uint32_t udp_bytes = packet_load16(udp + 4);
+    bool is_plain = packet_load16(frame + 12) == 0x0800 && ip[0] == 0x45 && ip[9] == 17 &&
+                    (packet_load16(ip + 6) & 0x3fff) == 0 && total_bytes <= bytes - 14 && udp_bytes >= 8 &&
                     total_bytes >= 20 && udp_bytes <= total_bytes - 20 &&
-                    (plain_load16(udp + 6) == 0 || (checks & PACKET_UDP_CHECKED) != 0) &&
+                    (packet_load16(udp + 6) == 0 || (checks & PACKET_UDP_CHECKED) != 0) &&
                     ((checks & PACKET_IP_CHECKED) != 0 || plain_ip_sum(ip));
-    bool is_ours = ((match & PACKET_MATCH_TO) == 0 || plain_load32(ip + 16) == filter->to_address) &&
-                   ((match & PACKET_MATCH_FROM) == 0 || plain_load32(ip + 12) == filter->from_address) &&
-                   ((match & PACKET_MATCH_TO_PORT) == 0 || plain_load16(udp + 2) == filter->to_port) &&
-                   ((match & PACKET_MATCH_FROM_PORT) == 0 || plain_load16(udp) == filter->from_port) &&
+    bool is_ours = ((match & PACKET_MATCH_TO) == 0 || packet_load32(ip + 16) == filter->to_address) &&
+                   ((match & PACKET_MATCH_FROM) == 0 || packet_load32(ip + 12) == filter->from_address) &&
+                   ((match & PACKET_MATCH_TO_PORT) == 0 || packet_load16(udp + 2) == filter->to_port) &&
+                   ((match & PACKET_MATCH_FROM_PORT) == 0 || packet_load16(udp) == filter->from_port) &&
                    ((match & PACKET_MATCH_MAC) == 0 || memcmp(frame, filter->mac, sizeof(filter->mac)) == 0);
     return is_plain && is_ours ? udp_bytes - 8 : UINT32_MAX;
 }
@@ -77,9 +63,8 @@ static inline bool plain_number(const struct sequence_spec *spec, struct ring_le
     static_assert(RING_LOSSES == 8, "each of them is looked at");
     uint64_t told = pending[0] | pending[1] | pending[2] | pending[3] | pending[4] | pending[5] | pending[6] |
                     pending[7] | ledger->tracker_restart_left | ledger->tracker_late_run;
-    uint64_t mask = spec->width_bytes >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * spec->width_bytes)) - 1;
     if (spec->width_bytes == 0 || spec->width_bits != 0 || ledger->tracker_started == 0 || told != 0 ||
-        raw != ((ledger->tracker_next * spec->step) & mask)) {
+        raw != ((ledger->tracker_next * spec->step) & net_sequence_mask(spec))) {
         return false;
     }
     ledger->tracker_window = ledger->tracker_window << 1 | 1;
@@ -87,26 +72,6 @@ static inline bool plain_number(const struct sequence_spec *spec, struct ring_le
     ring_count_add(&ledger->sent, 1);
     ring_count_add(&ledger->delivered, 1);
     return true;
-}
-
-/* The number where the declared field has it, which lies inside. */
-static inline uint64_t plain_read(const struct sequence_spec *spec, const uint8_t *payload)
-{
-    uint64_t word = 0;
-    const uint8_t *from = payload + spec->at_byte;
-    if (spec->width_bytes == 8) {
-        memcpy(&word, from, 8);
-        return spec->byte_order == RING_BIG_ENDIAN ? __builtin_bswap64(word) : word;
-    }
-    if (spec->width_bytes == 4) {
-        memcpy(&word, from, 4);
-        return spec->byte_order == RING_BIG_ENDIAN ? __builtin_bswap32((uint32_t)word) : word;
-    }
-    for (uint32_t i = 0; i < spec->width_bytes; i++) {
-        uint32_t shift = 8 * (spec->byte_order == RING_BIG_ENDIAN ? spec->width_bytes - 1 - i : i);
-        word |= (uint64_t)from[i] << shift;
-    }
-    return word;
 }
 
 /* True if plain_take can take a source's frames at all: its number is a field by itself and there is no checksum of
@@ -129,7 +94,7 @@ static inline bool plain_take(const struct source_plan *plan, struct ring_writer
         return false;
     }
     uint64_t number = ledger->tracker_next;
-    if (!plain_number(spec, ledger, plain_read(spec, payload))) {
+    if (!plain_number(spec, ledger, net_sequence_read(spec, payload))) {
         return false;
     }
     ring_count_add(&ledger->bytes, bytes);

@@ -10,12 +10,6 @@
  */
 #define REPEATS_MAX 3u
 
-static uint64_t width_mask(const struct sequence_spec *spec)
-{
-    uint32_t bits = spec->width_bits != 0 ? spec->width_bits : 8 * spec->width_bytes;
-    return bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
-}
-
 static bool dropped_here(enum ring_loss cause)
 {
     return cause == RING_LOSS_KERNEL || cause == RING_LOSS_NIC || cause == RING_LOSS_RING_FULL;
@@ -143,7 +137,7 @@ static void look_back(const struct sequence_spec *spec, struct ring_ledger *ledg
         return;
     }
     /* Far behind: one straggler, or a sender that started again. Three in a row are a sender. */
-    if (count_run(ledger, raw, (raw + spec->step) & width_mask(spec)) >= 3) {
+    if (count_run(ledger, raw, (raw + spec->step) & net_sequence_mask(spec)) >= 3) {
         start_at(ledger, raw / spec->step);
         result->number = ledger->tracker_next;
         settle_drops(ledger, result);
@@ -208,7 +202,7 @@ void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *le
                         struct sequence_result *result)
 {
     uint64_t step = spec->step;
-    uint64_t mask = width_mask(spec);
+    uint64_t mask = net_sequence_mask(spec);
     *result = (struct sequence_result){.verdict = SEQUENCE_NEXT};
     if (ledger->tracker_started == 0) {
         start_at(ledger, raw / step);
@@ -233,7 +227,7 @@ void net_sequence_track(const struct sequence_spec *spec, struct ring_ledger *le
 
 uint64_t net_sequence_gap(const struct sequence_spec *spec, const struct ring_ledger *ledger, uint64_t raw)
 {
-    uint64_t mask = width_mask(spec);
+    uint64_t mask = net_sequence_mask(spec);
     uint64_t ahead = (raw - ledger->tracker_next * spec->step) & mask;
     if (ledger->tracker_started == 0 || ahead == 0) {
         return 0;
@@ -247,7 +241,7 @@ uint64_t net_sequence_gap(const struct sequence_spec *spec, const struct ring_le
 void net_sequence_heartbeat(const struct sequence_spec *spec, struct ring_ledger *ledger, uint64_t next,
                             struct sequence_result *result)
 {
-    uint64_t mask = width_mask(spec);
+    uint64_t mask = net_sequence_mask(spec);
     *result = (struct sequence_result){.verdict = SEQUENCE_NEXT, .cause = RING_LOSS_SENDER};
     if (spec->width_bytes == 0) {
         return;
@@ -329,30 +323,6 @@ void net_sequence_interrupted(const struct sequence_spec *spec, struct ring_ledg
 {
     if (spec->width_bytes != 0 && ledger->tracker_started != 0) {
         ledger->tracker_restart_left = RESTART_FRAMES;
-    }
-}
-
-uint64_t net_sequence_read(const struct sequence_spec *spec, const uint8_t *payload)
-{
-    const uint8_t *from = payload + spec->at_byte;
-    uint64_t word = 0;
-    uint32_t half;
-    uint16_t quarter;
-    bool big = spec->byte_order == RING_BIG_ENDIAN;
-    switch (spec->width_bytes) {
-    case 8:
-        memcpy(&word, from, 8);
-        return big ? __builtin_bswap64(word) : word;
-    case 4:
-        memcpy(&half, from, 4);
-        return big ? __builtin_bswap32(half) : half;
-    case 2:
-        memcpy(&quarter, from, 2);
-        return big ? __builtin_bswap16(quarter) : quarter;
-    case 1:
-        return from[0];
-    default:
-        return 0;
     }
 }
 

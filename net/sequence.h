@@ -5,6 +5,7 @@
 #define NET_SEQUENCE_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "net/plan.h"
 #include "ring/ledger.h"
@@ -58,8 +59,37 @@ void net_sequence_explain(const struct sequence_spec *spec, struct ring_ledger *
 /* The worker or the device was down: whatever is missing when the stream goes on is put down to that. */
 void net_sequence_interrupted(const struct sequence_spec *spec, struct ring_ledger *ledger);
 
+/* The bits that a raw number has. Pure. */
+static inline uint64_t net_sequence_mask(const struct sequence_spec *spec)
+{
+    uint32_t bits = spec->width_bits != 0 ? spec->width_bits : 8 * spec->width_bytes;
+    return bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+}
+
 /* Reads the raw number out of a frame; the caller has checked that it lies inside. */
-uint64_t net_sequence_read(const struct sequence_spec *spec, const uint8_t *payload);
+static inline uint64_t net_sequence_read(const struct sequence_spec *spec, const uint8_t *payload)
+{
+    const uint8_t *from = payload + spec->at_byte;
+    uint64_t word = 0;
+    uint32_t half;
+    uint16_t quarter;
+    bool big = spec->byte_order == RING_BIG_ENDIAN;
+    switch (spec->width_bytes) {
+    case 8:
+        memcpy(&word, from, 8);
+        return big ? __builtin_bswap64(word) : word;
+    case 4:
+        memcpy(&half, from, 4);
+        return big ? __builtin_bswap32(half) : half;
+    case 2:
+        memcpy(&quarter, from, 2);
+        return big ? __builtin_bswap16(quarter) : quarter;
+    case 1:
+        return from[0];
+    default:
+        return 0;
+    }
+}
 
 /* CRC-16/CCITT-FALSE: polynomial 0x1021, start 0xFFFF, not reflected, no final exclusive-or (check value of
  * "123456789": 0x29B1). Catalogue name CRC-16/IBM-3740. */

@@ -42,7 +42,7 @@ struct board {
     uint32_t locked; /* 1: memory locked */
     uint32_t sealed; /* 1: only listed system calls from here on */
     uint32_t refusals;
-    struct stall_record stalls; /* of a thread that never waits (idle: busy); of others empty */
+    struct stall_record stalls; /* of a thread that does not wait for long; of others empty */
     char refusal[BOARD_REFUSALS_MAX][BOARD_REFUSAL_BYTES]; /* what the system refused, and what that means */
 };
 static_assert(sizeof(struct board) <= BOARD_BYTES, "boards have a page in front of the roles' own");
