@@ -27,6 +27,7 @@
 #define LOOK_NS         (20 * CLOCK_NS_PER_MS)
 #define RETRY_NS        (50 * CLOCK_NS_PER_MS)
 #define REVIVE_NS       (300 * CLOCK_NS_PER_MS) /* a vain try takes some 50 ms, in which nothing is sent */
+#define CONNECT_NS      (2 * CLOCK_NS_PER_S)    /* from a start to its link, which takes milliseconds */
 #define SAY_AFTER_NS    (500 * CLOCK_NS_PER_MS)
 
 struct dpdk_send {
@@ -220,14 +221,52 @@ static void rest(void)
     nanosleep(&pause, NULL);
 }
 
+static void do_work(void *context)
+{
+    struct dpdk_send *p = context;
+    p->work(p);
+    __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
+}
+
+/* A port is stopped by the thread that hears of its other end's death, and so never at the same time as it is taken
+ * down for that: memif's driver would free its memory twice. */
+static void on_event_thread(struct dpdk_send *p, void (*work)(struct dpdk_send *port))
+{
+    const struct timespec pause = {.tv_nsec = (long)(100 * CLOCK_NS_PER_US)};
+    p->work = work;
+    __atomic_store_n(&p->is_done, 0, __ATOMIC_RELEASE);
+    if (rte_eal_alarm_set(1, do_work, p) != 0) {
+        do_work(p);
+    }
+    while (__atomic_load_n(&p->is_done, __ATOMIC_ACQUIRE) == 0) {
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void restart(struct dpdk_send *p)
+{
+    if (p->started && is_up(p)) { /* meanwhile */
+        return;
+    }
+    if (p->started) {
+        rte_eth_dev_stop(p->id);
+    }
+    p->started = rte_eth_dev_start(p->id) == 0;
+}
+
 /* A memif client cannot be started before its server listens, a vhost server waits for its client: both are asked
  * again, patiently. */
 static int start_and_wait(struct dpdk_send *p, struct error *err)
 {
     uint64_t begun_ns = clock_monotonic_ns();
+    uint64_t tried_ns = begun_ns;
     bool said = false;
     while (*p->spec.stop == 0) {
-        p->started = p->started || rte_eth_dev_start(p->id) == 0;
+        uint64_t now_ns = clock_monotonic_ns();
+        if (!p->started || clock_elapsed_ns(tried_ns, now_ns) > CONNECT_NS) {
+            on_event_thread(p, restart); /* again: what it was connected to may have been about to die */
+            tried_ns = now_ns;
+        }
         if (p->started && is_up(p)) {
             return 0;
         }
@@ -290,39 +329,6 @@ struct dpdk_send *dpdk_send_open(const struct dpdk_send_spec *spec, struct error
     }
     describe(p, begun_ns);
     return p;
-}
-
-static void do_work(void *context)
-{
-    struct dpdk_send *p = context;
-    p->work(p);
-    __atomic_store_n(&p->is_done, 1, __ATOMIC_RELEASE);
-}
-
-/* A port is stopped by the thread that hears of its other end's death, and so never at the same time as it is taken
- * down for that: memif's driver would free its memory twice. */
-static void on_event_thread(struct dpdk_send *p, void (*work)(struct dpdk_send *port))
-{
-    const struct timespec pause = {.tv_nsec = (long)(100 * CLOCK_NS_PER_US)};
-    p->work = work;
-    __atomic_store_n(&p->is_done, 0, __ATOMIC_RELEASE);
-    if (rte_eal_alarm_set(1, do_work, p) != 0) {
-        do_work(p);
-    }
-    while (__atomic_load_n(&p->is_done, __ATOMIC_ACQUIRE) == 0) {
-        nanosleep(&pause, NULL);
-    }
-}
-
-static void restart(struct dpdk_send *p)
-{
-    if (p->started && is_up(p)) { /* meanwhile */
-        return;
-    }
-    if (p->started) {
-        rte_eth_dev_stop(p->id);
-    }
-    p->started = rte_eth_dev_start(p->id) == 0;
 }
 
 static void shut(struct dpdk_send *p)
