@@ -51,6 +51,13 @@ static void compile_igmp(struct compile *c, uint32_t i, const struct config_igmp
 static void check_pair(struct compile *c, uint32_t i, const struct source_plan *a, const struct source_plan *b)
 {
     char path[COMPILE_PATH_BYTES];
+    /* A peer that offers fewer queues leaves the others of a memif port looking at the first one's ring (DPDK
+     * 22.11), and nothing tells how many it has offered. */
+    if (strncmp(b->dpdk.port, "net_memif", strlen("net_memif")) == 0) {
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].port", i),
+                        "source '%s' reads it already; a memif port has one queue here; give each source a port",
+                        a->name);
+    }
     if (a->dpdk.steer != b->dpdk.steer) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].steer", i),
                         "source '%s' on the same port says otherwise; a port steers in one way", a->name);

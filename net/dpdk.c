@@ -42,14 +42,6 @@ static int configure(const struct worker_plan *plan, uint32_t i, uint16_t port, 
         return error_set(err, -EINVAL, "source %s: %u sources read port %s, which has %u queues; use fewer",
                          source->name, queues, source->dpdk.port, info.max_rx_queues);
     }
-    /* A peer that offers fewer queues leaves the others of a memif port looking at the first one's ring (22.11),
-     * and nothing tells how many it has offered. */
-    if (queues > 1 && info.driver_name != NULL && strcmp(info.driver_name, "net_memif") == 0) {
-        return error_set(err, -EINVAL,
-                         "source %s: %u sources read port %s: expected one, a memif port has one queue here; give "
-                         "each source a port",
-                         source->name, queues, source->dpdk.port);
-    }
     code = dpdk_steer_hash(source, queues, info.flow_type_rss_offloads, &conf.rx_adv_conf.rss_conf.rss_hf, err);
     if (code != 0) {
         return code;
