@@ -1,10 +1,8 @@
 /* Configurations: the arming gate, the audit log, bypasses, alarms, and who may command. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daq/compile.h"
+#include "tests/daq/compile_text.h"
 
 static const char head[] = "instance: test\n"
                            "memory: {pages: normal}\n"
@@ -13,27 +11,9 @@ static const char head[] = "instance: test\n"
                            "  - {name: s, kind: udp, ring: one, listen: \"127.0.0.1:5000\", frame_bytes: 8}\n";
 #define FIRST 6 /* line of what a test adds */
 
-static struct server_plan plan;
-static struct config_errors errors;
-
 static int compile_with(const char *more)
 {
-    char path[] = "/tmp/sluice-config-XXXXXX";
-    struct config_file file;
-    int fd = mkstemp(path);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(write(fd, head, strlen(head)), (ssize_t)strlen(head));
-    cr_assert_eq(write(fd, more, strlen(more)), (ssize_t)strlen(more));
-    close(fd);
-    memset(&errors, 0, sizeof(errors));
-    memset(&plan, 0xa5, sizeof(plan));
-    int code = config_load(&file, path, &errors);
-    if (code == 0) {
-        code = compile_config(&file, &plan, &errors);
-    }
-    config_unload(&file);
-    unlink(path);
-    return code;
+    return compile_format("%s%s", head, more);
 }
 
 static void expect_error(const char *more, unsigned line, const char *piece)

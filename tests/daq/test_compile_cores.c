@@ -1,21 +1,16 @@
 /* Configurations: on which cores a worker polls, and on which of them each source. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "daq/compile.h"
+#include "tests/daq/compile_text.h"
 
-static struct server_plan plan;
-static struct config_errors errors;
 static const char *control = ""; /* a part of the file */
 
 /* A worker with these keys, and so many sources, source i with more[i] behind its own keys; 0 or the error code. */
 static int compile_worker(const char *worker, const char *kind, unsigned sources, const char *const *more)
 {
     char text[4096];
-    char path[] = "/tmp/sluice-config-XXXXXX";
-    struct config_file file;
     size_t n = (size_t)snprintf(text, sizeof(text),
                                 "instance: test\nmemory: {pages: normal}\n%sworkers:\n  - {name: w%s}\nrings:\n",
                                 control, worker);
@@ -27,17 +22,7 @@ static int compile_worker(const char *worker, const char *kind, unsigned sources
         n += (size_t)snprintf(text + n, sizeof(text) - n, "  - {name: s%u, ring: r%u, %s%s}\n", i, i, kind,
                               more != NULL && more[i] != NULL ? more[i] : "");
     }
-    int fd = mkstemp(path);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(write(fd, text, n), (ssize_t)n);
-    close(fd);
-    memset(&errors, 0, sizeof(errors));
-    memset(&plan, 0xa5, sizeof(plan));
-    int code = config_load(&file, path, &errors);
-    code = code == 0 ? compile_config(&file, &plan, &errors) : code;
-    config_unload(&file);
-    unlink(path);
-    return code;
+    return compile_format("%s", text);
 }
 
 #define DPDK "kind: dpdk, port: net_null0"

@@ -2,39 +2,21 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daq/compile.h"
 #include "net/igmp.h"
-
-static struct server_plan plan;
-static struct config_errors errors;
+#include "tests/daq/compile_text.h"
 
 /* Two sources of one port, with these keys beside. */
 static int compile_pair(const char *first, const char *second)
 {
-    static const char head[] = "instance: test\n"
-                               "rings: [{name: one, slots: 8192}, {name: two, slots: 8192}]\n"
-                               "workers: [{name: w}]\n"
-                               "sources:\n";
-    char path[] = "/tmp/sluice-config-XXXXXX";
-    struct config_file file;
-    int fd = mkstemp(path);
-    cr_assert_geq(fd, 0);
-    dprintf(fd, "%s  - {name: x, kind: dpdk, ring: one, port: net_null0, %s}\n", head, first);
-    dprintf(fd, "  - {name: y, ring: two, %s}\n", second);
-    close(fd);
-    memset(&errors, 0, sizeof(errors));
-    int code = config_load(&file, path, &errors);
-    if (code == 0) {
-        code = compile_config(&file, &plan, &errors);
-    }
-    config_unload(&file);
-    unlink(path);
-    return code;
+    return compile_format("instance: test\n"
+                          "rings: [{name: one, slots: 8192}, {name: two, slots: 8192}]\n"
+                          "workers: [{name: w}]\n"
+                          "sources:\n"
+                          "  - {name: x, kind: dpdk, ring: one, port: net_null0, %s}\n"
+                          "  - {name: y, ring: two, %s}\n",
+                          first, second);
 }
 
 #define ALSO "kind: dpdk, port: net_null0, "

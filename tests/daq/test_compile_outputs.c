@@ -1,11 +1,9 @@
 /* Outputs, their devices, feedback, heartbeat and watchdog: what they compile to, and what is refused with its
  * place. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daq/compile.h"
+#include "tests/daq/compile_text.h"
 
 /* Lines 1 to 14; outputs begin in line 15. */
 static const char head[] =
@@ -25,25 +23,9 @@ static const char head[] =
     "      - {name: scaled, at_byte: 8, type: u16, scale: 0.1, unit: \"1\", range: [0, 100]}\n";
 static const char tail[] = "rules: [{name: r, channel: p, high: 150}]\n";
 
-static struct server_plan plan;
-static struct config_errors errors;
-
 static int compile_text(const char *before, const char *outputs)
 {
-    char path[] = "/tmp/sluice-config-XXXXXX";
-    struct config_file file;
-    int fd = mkstemp(path);
-    cr_assert_geq(fd, 0);
-    dprintf(fd, "%soutputs:\n%s%s%s", head, outputs, tail, before);
-    close(fd);
-    memset(&errors, 0, sizeof(errors));
-    int code = config_load(&file, path, &errors);
-    if (code == 0) {
-        code = compile_config(&file, &plan, &errors);
-    }
-    config_unload(&file);
-    unlink(path);
-    return code;
+    return compile_format("%soutputs:\n%s%s%s", head, outputs, tail, before);
 }
 
 static void expect_good(const char *before, const char *outputs)

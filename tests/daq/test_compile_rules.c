@@ -4,9 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daq/compile.h"
+#include "tests/daq/compile_text.h"
 
 /* Lines 1 to 15. Then conditions, if there are any, from line 17 on, and rules, of which the first is always
  * `plain`. */
@@ -31,27 +30,12 @@ static const char tail[] = "outputs:\n"
                            "  - {name: supply, kind: unix, target: /tmp/x, line: 1}\n";
 static const char plain[] = "  - {name: plain, channel: p, high: 150}\n";
 
-static struct server_plan plan;
-static struct config_errors errors;
 static const struct control_rule *const rules = plan.table.rule;
 
 static int compile_text(const char *conditions, const char *text)
 {
-    char path[] = "/tmp/sluice-config-XXXXXX";
-    struct config_file file;
-    int fd = mkstemp(path);
-    cr_assert_geq(fd, 0);
-    dprintf(fd, "%s%s%srules:\n%s%s%s", head, conditions[0] != 0 ? "conditions:\n" : "", conditions, plain, text,
-            tail);
-    close(fd);
-    memset(&errors, 0, sizeof(errors));
-    int code = config_load(&file, path, &errors);
-    if (code == 0) {
-        code = compile_config(&file, &plan, &errors);
-    }
-    config_unload(&file);
-    unlink(path);
-    return code;
+    return compile_format("%s%s%srules:\n%s%s%s", head, conditions[0] != 0 ? "conditions:\n" : "", conditions,
+                          plain, text, tail);
 }
 
 /* Refused with this in the message, at this line and column. */

@@ -14,18 +14,13 @@ static struct ring_reader holder; /* the gating reader */
 static void gate(enum when_full when_full)
 {
     struct error err = {{0}};
-    test_gates_create(&server, 1);
-    test_gates_attach(&server, &gates);
-    rig.ring.writer.gates = &gates;
-    rig.ring.writer.limit = 0;
+    test_gates_set_up(&server, &gates, &rig.ring.writer);
     rig.plan.gates = 1;
     rig.plan.when_full = when_full;
     serial_fini(&rig.source);
     cr_assert_eq(serial_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, USER, &err), 0);
-    uint64_t generation = test_gates_open(&server, &gates, 0, 0, UINT64_MAX);
-    ring_writer_look(&rig.ring.writer, 1);
     holder = rig.reader;
-    test_gates_join(&server, &holder, 0, generation);
+    test_gates_let_in(&server, &gates, &rig.ring.writer, &holder);
 }
 
 static void end(void)

@@ -148,15 +148,10 @@ static inline void gate(enum when_full when_full)
 {
     static struct test_gates server;
     static struct ring_gates gates;
-    test_gates_create(&server, 1);
-    test_gates_attach(&server, &gates);
-    rig.ring.writer.gates = &gates;
-    rig.ring.writer.limit = 0;
+    test_gates_set_up(&server, &gates, &rig.ring.writer);
     rig.plan.gates = 1;
     rig.plan.when_full = when_full;
-    uint64_t generation = test_gates_open(&server, &gates, 0, 0, UINT64_MAX);
-    ring_writer_look(&rig.ring.writer, 1);
-    test_gates_join(&server, &rig.reader, 0, generation);
+    test_gates_let_in(&server, &gates, &rig.ring.writer, &rig.reader);
 }
 
 static inline void start(void)

@@ -11,16 +11,11 @@ static struct ring_reader holder; /* the gating reader */
 
 static inline void start_gated(enum when_full when_full)
 {
-    test_gates_create(&server, 1);
-    test_gates_attach(&server, &gates);
-    rig.ring.writer.gates = &gates;
-    rig.ring.writer.limit = 0;
+    test_gates_set_up(&server, &gates, &rig.ring.writer);
     rig.plan.gates = 1;
     rig.plan.when_full = when_full;
-    uint64_t generation = test_gates_open(&server, &gates, 0, 0, UINT64_MAX);
-    ring_writer_look(&rig.ring.writer, 1);
     holder = rig.reader;
-    test_gates_join(&server, &holder, 0, generation);
+    test_gates_let_in(&server, &gates, &rig.ring.writer, &holder);
     start();
 }
 

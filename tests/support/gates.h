@@ -8,6 +8,7 @@
 
 #include "ring/gate.h"
 #include "ring/reader.h"
+#include "ring/writer.h"
 
 struct test_gates {
     alignas(4096) struct ring_orders orders;
@@ -87,6 +88,24 @@ static inline void test_gates_join(struct test_gates *g, struct ring_reader *rea
     reader->lease = test_gates_lease(g, index);
     reader->position = __atomic_load_n(&reader->view.header->gate[index].base, __ATOMIC_ACQUIRE);
     ring_reader_release(reader);
+}
+
+/* A writer as it is set up for a ring that takes one gating reader .. */
+static inline void test_gates_set_up(struct test_gates *g, struct ring_gates *gates, struct ring_writer *writer)
+{
+    test_gates_create(g, 1);
+    test_gates_attach(g, gates);
+    writer->gates = gates;
+    writer->limit = 0;
+}
+
+/* .. and this reader comes and gates, without a deadline. */
+static inline void test_gates_let_in(struct test_gates *g, struct ring_gates *gates, struct ring_writer *writer,
+                                     struct ring_reader *reader)
+{
+    uint64_t generation = test_gates_open(g, gates, 0, 0, UINT64_MAX);
+    ring_writer_look(writer, 1);
+    test_gates_join(g, reader, 0, generation);
 }
 
 #endif
