@@ -53,13 +53,22 @@ class Dpdk(support.Case):
         os.environ.update(self.environment)  # libsluice in this process finds the server by it
         return self.server_process
 
+    def arguments(self, *options):
+        """How sluice-gen is started as the other end."""
+        return [os.path.join(BIN, "sluice-gen"), "dpdk", f"net_memif0,role=client,socket={self.sock},socket-abstract=no",
+                "--to-port", "5000", *options]
+
     def gen(self, *options, code=0):
         """What the generator did, as it says."""
-        done = subprocess.run([os.path.join(BIN, "sluice-gen"), "dpdk",
-                               f"net_memif0,role=client,socket={self.sock},socket-abstract=no", "--to-port", "5000", "--json",
-                               *options], capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL)
+        done = subprocess.run(self.arguments("--json", *options), capture_output=True, text=True, timeout=90,
+                              stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, code, done.stderr)
         return json.loads(done.stdout.splitlines()[-1]) if done.stdout else done.stderr
+
+    def spawn_gen(self, *options):
+        gen = spawn(*self.arguments(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(stop, gen)
+        return gen
 
     def reader(self):
         reader = readers.Reader(self.instance, "adc", start=readers.OLDEST)
@@ -85,7 +94,9 @@ class Dpdk(support.Case):
         return wait_until(lambda: self.server_process.child("sluice-dpdk"), "sluice-dpdk")
 
 
-class Streams(Dpdk):
+class AnyPort:
+    """What a port does of whatever kind, from which a peer can go."""
+
     def test_every_byte_arrives_in_place(self):
         self.start()
         reader = self.reader()
@@ -111,6 +122,30 @@ class Streams(Dpdk):
         self.assertEqual(stream["delivered"], sent["sent"] - sent["lost"])
         self.assertEqual(stream["residual"], 0)
 
+    def test_the_peer_dies_and_comes_again(self):
+        self.start()
+        reader = self.reader()
+        worker = self.worker_pid()
+        gen = self.spawn_gen("--rate", "2000pps", "--size", "100")
+        self.wait_delivered(500)
+        gen.kill()
+        gen.wait()
+        wait_until(lambda: self.stream()["open"] is False, "the link to be seen down")
+        next_number = self.stream()["sent"] + 5000
+        self.gen("--count", "100", "--first", str(next_number), "--size", "100")
+        stream = wait_until(lambda: (s := self.stream())["sent"] >= next_number + 100 and s, "the new peer's frames")
+        self.assertEqual(stream["lost"]["restart"], 5000)
+        self.assertEqual(stream["residual"], 0)
+        _, gaps = self.frames(reader)
+        self.assertIn(RESTART, [frame.cause for frame, _ in gaps])
+        self.assertEqual(self.server_process.child("sluice-dpdk"), worker)
+
+
+class Memif(AnyPort, Dpdk):
+    pass
+
+
+class Streams(Dpdk):
     def test_recordings_arrive_bit_identical(self):
         path = os.path.join(SHARED, "data/vdif/sample.vdif")
         if not os.path.exists(path):
@@ -171,34 +206,13 @@ class Streams(Dpdk):
 
 
 class Life(Dpdk):
-    def test_the_peer_dies_and_comes_again(self):
-        self.start()
-        reader = self.reader()
-        gen = spawn(os.path.join(BIN, "sluice-gen"), "dpdk", f"net_memif0,role=client,socket={self.sock},socket-abstract=no",
-                    "--to-port", "5000", "--rate", "2000pps", "--size", "100", stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL)
-        self.addCleanup(stop, gen)
-        self.wait_delivered(500)
-        gen.kill()
-        gen.wait()
-        wait_until(lambda: self.stream()["open"] is False, "the link to be seen down")
-        next_number = self.stream()["sent"] + 5000
-        self.gen("--count", "100", "--first", str(next_number), "--size", "100")
-        stream = wait_until(lambda: (s := self.stream())["sent"] >= next_number + 100 and s, "the new peer's frames")
-        self.assertEqual(stream["lost"]["restart"], 5000)
-        self.assertEqual(stream["residual"], 0)
-        _, gaps = self.frames(reader)
-        self.assertIn(RESTART, [frame.cause for frame, _ in gaps])
-
     def test_peers_die_at_full_speed(self):
         """memif's driver takes its memory away in another thread while the port is being polled."""
         self.start()
         worker = self.worker_pid()
         for i in range(DEATHS):
-            gen = spawn(os.path.join(BIN, "sluice-gen"), "dpdk", f"net_memif0,role=client,socket={self.sock},socket-abstract=no",
-                        "--to-port", "5000", "--max", "--content", "same", "--no-checksum", "--full", "drop", "--size", "64",
-                        "--first", str(i * 1000000000), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            self.addCleanup(stop, gen)
+            gen = self.spawn_gen("--max", "--content", "same", "--no-checksum", "--full", "drop", "--size", "64", "--first",
+                                 str(i * 1000000000))
             before = (self.stream() or {}).get("delivered", 0)
             wait_until(lambda b=before: (self.stream() or {}).get("delivered", 0) > b + 10000, "frames")
             gen.kill()
