@@ -45,7 +45,6 @@ static void prepare_ring(void)
 
 static void prepare_plan(const uint8_t *data)
 {
-    static const uint8_t mac[6] = FRAME_MAC;
     plan = (struct source_plan){
         .sequence = {.width_bytes = 4, .at_byte = data[1] & 15u, .byte_order = RING_BIG_ENDIAN, .step = 1},
         .checksum = {.kind = CHECKSUM_NONE},
@@ -59,15 +58,7 @@ static void prepare_plan(const uint8_t *data)
                    .match_stream = data[1] >> 6 & 1,
                    .stream_id = 1}};
     format_sequence(&plan.format, &plan.sequence);
-    filter = (struct packet_filter){.form = (data[0] & 32) != 0 ? PACKET_ETHERNET : PACKET_UDP,
-                                    .match = (data[0] & 16) != 0 ? 127 : 0,
-                                    .vlan = 9,
-                                    .ethertype = 0x0800,
-                                    .to_port = FRAME_TO_PORT,
-                                    .from_port = FRAME_FROM_PORT,
-                                    .to_address = htonl(FRAME_TO),
-                                    .from_address = htonl(FRAME_FROM)};
-    memcpy(filter.mac, mac, sizeof(mac));
+    filter = frame_filter((data[0] & 32) != 0 ? PACKET_ETHERNET : PACKET_UDP, (data[0] & 16) != 0 ? 127 : 0);
 }
 
 static void take(const uint8_t *payload, uint32_t bytes)

@@ -15,14 +15,8 @@ static const struct packet_filter all = {.form = PACKET_UDP};
 
 static struct packet_filter strict(void)
 {
-    return (struct packet_filter){.form = PACKET_UDP,
-                                  .match = PACKET_MATCH_MAC | PACKET_MATCH_TO | PACKET_MATCH_FROM |
-                                           PACKET_MATCH_TO_PORT | PACKET_MATCH_FROM_PORT,
-                                  .mac = FRAME_MAC,
-                                  .to_port = FRAME_TO_PORT,
-                                  .from_port = FRAME_FROM_PORT,
-                                  .to_address = htonl(FRAME_TO),
-                                  .from_address = htonl(FRAME_FROM)};
+    return frame_filter(PACKET_UDP, PACKET_MATCH_MAC | PACKET_MATCH_TO | PACKET_MATCH_FROM | PACKET_MATCH_TO_PORT |
+                                        PACKET_MATCH_FROM_PORT);
 }
 
 static void build(uint32_t payload_bytes)

@@ -15,19 +15,6 @@
 
 static struct test_frame f;
 
-static struct packet_filter filter_with(uint32_t match)
-{
-    return (struct packet_filter){.form = PACKET_UDP,
-                                  .match = match,
-                                  .mac = FRAME_MAC,
-                                  .vlan = 9,
-                                  .ethertype = 0x0800,
-                                  .to_port = FRAME_TO_PORT,
-                                  .from_port = FRAME_FROM_PORT,
-                                  .to_address = htonl(FRAME_TO),
-                                  .from_address = htonl(FRAME_FROM)};
-}
-
 /* In memory of exactly this size; true: plain. */
 static bool compare(const struct packet_filter *filter, uint32_t bytes, uint32_t checks)
 {
@@ -57,7 +44,7 @@ Test(plain, a_usual_frame_is_plain)
     for (uint32_t bytes = 0; bytes < 1500; bytes++) {
         build(bytes);
         for (uint32_t match = 0; match < 64; match++) {
-            struct packet_filter filter = filter_with(match);
+            struct packet_filter filter = frame_filter(PACKET_UDP, match);
             cr_assert_eq(compare(&filter, f.count, 0), (match & PACKET_MATCH_VLAN) == 0, "%u bytes, match %u",
                          bytes, match);
         }
@@ -66,7 +53,7 @@ Test(plain, a_usual_frame_is_plain)
 
 Test(plain, the_device_has_added_up)
 {
-    struct packet_filter filter = filter_with(0);
+    struct packet_filter filter = frame_filter(PACKET_UDP, 0);
     frame_build(&f, &(struct test_frame_spec){.payload_bytes = 100});
     cr_assert(!compare(&filter, f.count, 0), "its checksum is to be added up");
     cr_assert(compare(&filter, f.count, PACKET_UDP_CHECKED));
@@ -77,7 +64,7 @@ Test(plain, the_device_has_added_up)
 
 Test(plain, tags_options_and_other_forms_are_not)
 {
-    struct packet_filter filter = filter_with(0);
+    struct packet_filter filter = frame_filter(PACKET_UDP, 0);
     frame_build(&f, &(struct test_frame_spec){.payload_bytes = 100, .tags = 1});
     cr_assert(!compare(&filter, f.count, 3));
     frame_build(&f, &(struct test_frame_spec){.payload_bytes = 100, .option_bytes = 4});
@@ -94,7 +81,7 @@ Test(plain, nothing_bent_is_taken_that_is_not_good)
     uint32_t looked = 0;
     struct test_random random = {.state = 5};
     for (uint32_t round = 0; round < 20000; round++) {
-        struct packet_filter filter = filter_with((uint32_t)test_random_below(&random, 128));
+        struct packet_filter filter = frame_filter(PACKET_UDP, (uint32_t)test_random_below(&random, 128));
         build((uint32_t)test_random_below(&random, PAYLOAD));
         for (uint64_t n = test_random_below(&random, 4); n > 0; n--) {
             f.bytes[test_random_below(&random, PLAIN_HEADERS)] ^= (uint8_t)(1u << test_random_below(&random, 8));

@@ -3,8 +3,11 @@
 #ifndef SUPPORT_FRAME_H
 #define SUPPORT_FRAME_H
 
+#include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "net/packet.h"
 
 #define FRAME_MAX 9216u
 
@@ -116,6 +119,20 @@ static inline void frame_build(struct test_frame *f, const struct test_frame_spe
     f->count = f->udp + udp_bytes + spec->padding_bytes;
     frame_sum_ip(f);
     frame_sum_udp(f);
+}
+
+/* What takes these frames; `match`: what of them it looks at. */
+static inline struct packet_filter frame_filter(uint32_t form, uint32_t match)
+{
+    return (struct packet_filter){.form = form,
+                                  .match = match,
+                                  .mac = FRAME_MAC,
+                                  .vlan = 9,
+                                  .ethertype = 0x0800,
+                                  .to_port = FRAME_TO_PORT,
+                                  .from_port = FRAME_FROM_PORT,
+                                  .to_address = htonl(FRAME_TO),
+                                  .from_address = htonl(FRAME_FROM)};
 }
 
 #endif
