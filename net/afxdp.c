@@ -54,7 +54,8 @@ void afxdp_count_drops(struct afxdp_source *source)
     /* With no slot free the kernel drops what is to be dropped without a detour through us. */
     bool by_us = s->is_full && s->drops;
     bool empty = s->writer->handed <= s->writer->next;
-    s->is_full = s->writer->handed - s->writer->next < s->ahead;
+    s->is_full =
+        s->pieces.memory == NULL && s->writer->handed - s->writer->next < s->ahead; /* else it has no slots */
     if (dropped + missed + cut == 0) {
         return;
     }

@@ -77,6 +77,27 @@ Test(afxdp_pieces, one_byte_too_many)
     cr_assert_eq(ledger()->lost[RING_LOSS_TRUNCATED], 1);
 }
 
+/* Slots are free: what found no piece of memory is the kernel's loss, also where a full ring drops on purpose. */
+Test(afxdp_pieces, what_the_kernel_drops_is_its_loss)
+{
+    gate(WHEN_FULL_DROP);
+    begin();
+    for (int i = 0; i < 20; i++) {
+        pump_once();
+    }
+    send_long(0, 100); /* two pieces each, of 64 */
+    for (int i = 0; i < 20; i++) {
+        pump_once();
+    }
+    uint64_t taken = ledger()->delivered;
+    cr_assert_lt(taken, 100);
+    send_long(100, 1);
+    pump_until(&ledger()->delivered, taken + 1);
+    cr_assert_eq(ledger()->lost[RING_LOSS_KERNEL], 100 - taken);
+    cr_assert_eq(ring_ledger_lost(ledger()), 100 - taken);
+    cr_assert_eq(ledger()->gap_records, 0);
+}
+
 static void start_gated(enum when_full when_full)
 {
     gate(when_full);
