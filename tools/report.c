@@ -48,9 +48,10 @@ static json_t *report_black_box(const struct session *s)
                      "last", last);
 }
 
-static json_t *report_stalls(const struct board *board)
+/* NULL: none. */
+static json_t *report_stalls(const struct stall_record *record)
 {
-    const struct stall_record *stalls = board != NULL ? &board->stalls : &(const struct stall_record){0};
+    const struct stall_record *stalls = record != NULL ? record : &(const struct stall_record){0};
     return json_pack("{s:I, s:I, s:I}", "count", (json_int_t)stalls->count, "total_ns",
                      (json_int_t)stalls->total_ns, "longest_ns", (json_int_t)stalls->longest_ns);
 }
@@ -65,18 +66,15 @@ static json_t *report_threads(const struct session *s, uint32_t process)
             : NULL;
     for (uint32_t t = 0; board != NULL && t < board->threads && t < PLAN_THREADS_MAX; t++) {
         const struct worker_thread *thread = &board->thread[t];
-        const struct stall_record *stalls = &thread->stalls;
         char name[WORKER_THREAD_NAME_BYTES];
         memcpy(name, thread->name, sizeof(name) - 1);
         name[sizeof(name) - 1] = 0;
-        json_array_append_new(list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:b, s:I, s:{s:I, s:I, s:I}}", "name",
-                                              name, "tid", (json_int_t)thread->tid, "core", thread->core, "policy",
+        json_array_append_new(list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:b, s:I, s:o}", "name", name, "tid",
+                                              (json_int_t)thread->tid, "core", thread->core, "policy",
                                               thread->policy == 1 ? "fifo" : "other", "priority", thread->priority,
                                               "sealed", thread->sealed != 0, "rounds",
                                               (json_int_t)__atomic_load_n(&thread->heartbeat, __ATOMIC_RELAXED),
-                                              "stalls", "count", (json_int_t)stalls->count, "total_ns",
-                                              (json_int_t)stalls->total_ns, "longest_ns",
-                                              (json_int_t)stalls->longest_ns));
+                                              "stalls", report_stalls(&thread->stalls)));
     }
     return list;
 }
@@ -98,7 +96,7 @@ static json_t *report_processes(const struct session *s)
                             "priority", p->priority, "pss_kb", (json_int_t)p->pss_kb, "alive", (int)p->alive,
                             "restarts", (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0,
                             "sealed", board != NULL && board->sealed != 0, "refusals", refusals, "stalls",
-                            report_stalls(board), "threads", report_threads(s, i)));
+                            report_stalls(board != NULL ? &board->stalls : NULL), "threads", report_threads(s, i)));
     }
     return list;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """tools/demo: the accident of a thermal-vacuum chamber, against sluice and against an interpreted controller.
 
-Beside sluice's run goes a stream of 10 Gbit/s of packets. Without options it takes about 40 seconds after the first
+Beside sluice's run goes a stream of 10 Gbit/s of packets. Without options it takes about 50 seconds after the first
 build, and leaves in build/demo: result.json, latency.png, pressure.png, the black box's report in trips, audit.log, and
 the logs of each run.
 """
