@@ -1,0 +1,33 @@
+"""The guests of the hardware bench: which devices each has, which modules it can load, which tests run in it."""
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """A machine that is booted once for its tests. `qemu` and `first` are QEMU's arguments, {run} in them is the run's
+    folder for sockets; `first` comes before every other device (an IOMMU), `machine` and `virtio` are appended to
+    q35 and to the bench's own virtio devices. `modules` can be loaded by the tests. `seconds` bounds a guest that hangs;
+    it is no measure. `resets`: the guest is started again when it resets; otherwise a reset ends it."""
+
+    name: str
+    why: str
+    tests: tuple
+    modules: tuple = ()
+    qemu: tuple = ()
+    first: tuple = ()
+    machine: str = ""
+    virtio: str = ""
+    kernel_args: str = ""
+    memory_mb: int = 768
+    cores: int = 2
+    seconds: int = 150
+    resets: bool = False
+
+
+GUESTS = (
+    Guest("bench", "the bench itself: modules, shares, the line to the host, what the host does on request",
+          tests=("test_bench",), modules=("vcan", "gpio-sim", "iio_dummy", "softdog")),
+)
+
+# What tools/hil --break can break: name -> what then happens.
+BREAKABLE = {"bench": "its own test of the loopback loses its datagram"}
