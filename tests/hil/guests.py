@@ -27,7 +27,15 @@ class Guest:
 GUESTS = (
     Guest("bench", "the bench itself: modules, shares, the line to the host, what the host does on request",
           tests=("test_bench",), modules=("vcan", "gpio-sim", "iio_dummy", "softdog")),
+    Guest("softdog", "the kernel's own watchdog: the server killed, or stopped, whole resets the machine",
+          tests=("test_watchdog",), modules=("softdog",), resets=True),
+    Guest("i6300esb", "a watchdog on the PCI bus: the supervisor killed, or stopped, resets the machine",
+          tests=("test_watchdog",), modules=("i6300esb",), resets=True,
+          qemu=("-device", "i6300esb", "-watchdog-action", "reset")),
 )
 
 # What tools/hil --break can break: name -> what then happens.
-BREAKABLE = {"bench": "its own test of the loopback loses its datagram"}
+BREAKABLE = {
+    "bench": "its own test of the loopback loses its datagram",
+    "guest": "every guest hangs before its first test",
+}

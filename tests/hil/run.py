@@ -87,6 +87,8 @@ def chosen(suite, only):
 def main():
     by_hand = sys.argv[1:]
     asked = {"tests": by_hand, "only": []} if by_hand else guest.run()
+    if not by_hand and guest.is_broken("guest"):
+        time.sleep(3600)
     loader = unittest.TestLoader()
     suite = chosen(loader.loadTestsFromNames(asked["tests"]), asked["only"])
     guest.tell(begin=suite.countTestCases())

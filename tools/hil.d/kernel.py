@@ -80,13 +80,14 @@ class Kernel:
         return f"kernel-{self.flavour}", digest_of(self.image_pin.sha256, *self.wanted)
 
     def _image_made(self):
-        return (self.cache.trees / "-".join(self._image_key())).is_dir()
+        return self.cache.has_tree(*self._image_key())
 
     def image(self):
         """vmlinux, and in modules/ those of the wanted ones that Debian builds, with all they need."""
         return self.cache.tree(*self._image_key(), 560 << 20, self._make_image)
 
     def _make_image(self, folder):
+        self.cache.fetch([self.image_pin])
         say(f"unpacking kernel {self.release}")
         raw = folder / "raw"
         raw.mkdir()
@@ -111,12 +112,13 @@ class Kernel:
         return "source", digest_of(self.source_pin.sha256, *sorted(sum(LEFT_OUT.values(), [])))
 
     def _source_made(self):
-        return (self.cache.trees / "-".join(self._source_key())).is_dir()
+        return self.cache.has_tree(*self._source_key())
 
     def _source(self):
         return self.cache.tree(*self._source_key(), 160 << 20, self._make_source)
 
     def _make_source(self, folder):
+        self.cache.fetch([self.source_pin])
         say("taking the few files that are needed out of linux-source")
         self.cache.unpack(self.source_pin, folder, "./usr/src/*.tar.xz")
         archive = next(folder.glob("usr/src/*.tar.xz"))
@@ -138,7 +140,7 @@ class Kernel:
         )
 
     def _built_made(self):
-        return (self.cache.trees / "-".join(self._built_key())).is_dir()
+        return self.cache.has_tree(*self._built_key())
 
     def built(self):
         """The .ko files of LEFT_OUT and of tests/hil/modules/."""
@@ -148,6 +150,7 @@ class Kernel:
         missing = tools_missing()
         if missing:
             raise Unavailable(f"expected {', '.join(missing)} to build kernel modules with, found none: run tools/setup")
+        self.cache.fetch(self.headers_pins)
         source = self._source()
         say(f"building modules for kernel {self.release}")
         raw, work = folder / "raw", folder / "work"
@@ -255,11 +258,9 @@ def initramfs(path, busybox, folders, wanted):
 def qemu_tree(cache):
     """QEMU with those of its libraries that this machine may lack, and busybox."""
     pins = cache.of("qemu", "guest")
-    tree = cache.trees / f"qemu-{digest_of(*(pin.sha256 for pin in pins))}"
-    if not tree.is_dir():
-        cache.fetch(pins)
 
     def unpack(folder):
+        cache.fetch(pins)
         say("unpacking QEMU")
         for pin in pins:
             cache.unpack(pin, folder)

@@ -9,10 +9,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 from words import BenchError, Unavailable, megabytes, say
 
 PINS = pathlib.Path(__file__).resolve().parent / "packages.txt"
+WHOLE = "whole"  # the list in a tree
+UNUSED_S = 30 * 24 * 3600
 SPARE_BYTES = 64 << 20  # what a disk keeps free beside what is written
 
 
@@ -108,9 +111,14 @@ class Cache:
             yield
 
     def _remove_rests(self):
-        """What a run left that was killed: nobody else works here while the lock is held."""
-        for rest in (*self.folder.glob("debs/part-*"), *self.folder.glob("trees/part-*")):
-            shutil.rmtree(rest, ignore_errors=True)
+        """What a run left that was killed, for nobody else works here while the lock is held; and what no run has used for
+        long: other versions, other trees' modules."""
+        old = [path for path in (*self.trees.iterdir(), *self.debs.iterdir()) if time.time() - path.stat().st_mtime > UNUSED_S]
+        for rest in (*self.folder.glob("debs/part-*"), *self.folder.glob("trees/part-*"), *old):
+            if rest.is_dir():
+                shutil.rmtree(rest, ignore_errors=True)
+            else:
+                rest.unlink()
 
     def of(self, *groups):
         found = [pin for pin in self.pins if pin.group in groups]
@@ -136,7 +144,10 @@ class Cache:
 
     def _has(self, pin):
         path = self.debs / pin.file
-        return path.exists() and path.stat().st_size == pin.bytes
+        if not path.exists() or path.stat().st_size != pin.bytes:
+            return False
+        os.utime(path)
+        return True
 
     @staticmethod
     def _download(pins, folder):
@@ -167,6 +178,7 @@ class Cache:
         if found != pin.sha256:
             raise Unavailable(f"{pin.file}: expected the SHA-256 {pin.sha256} of {PINS.name}, found {found}; it is not "
                               "used. If Debian built it anew: tools/hil --repin")
+        os.utime(path)  # apt gives it the time at which Debian made it
         os.replace(path, self.debs / pin.file)
 
     def checked(self, pin):
@@ -188,21 +200,46 @@ class Cache:
         if run.returncode != 0 or deb.returncode not in (0, -13):
             raise Unavailable(f"cannot unpack {pin.file}: {run.stderr.strip() or 'dpkg-deb failed'}")
 
+    def has_tree(self, name, digest):
+        return (self.trees / f"{name}-{digest}" / WHOLE).exists()
+
     def tree(self, name, digest, size, make):
         """The folder trees/NAME-DIGEST; make(folder) fills it if it is not there. Its name says what it is made of,
-        so that one of other versions is never taken for it."""
+        so that one of other versions is never taken for it; a list of its files says whether it is whole."""
         tree = self.trees / f"{name}-{digest}"
-        if not tree.is_dir():
+        if not self._is_whole(tree):
+            shutil.rmtree(tree, ignore_errors=True)
             need_space(self.trees, size, name)
             part = tempfile.mkdtemp(prefix="part-", dir=self.trees)
             try:
                 make(pathlib.Path(part))
+                self._list(pathlib.Path(part))
                 os.rename(part, tree)
             except OSError as error:
                 raise Unavailable(f"cannot make {tree}: {error}") from error
             finally:
                 shutil.rmtree(part, ignore_errors=True)
+        os.utime(tree)
         return tree
+
+    @staticmethod
+    def _list(folder):
+        files = (f"{path.stat().st_size} {path.relative_to(folder)}\n" for path in sorted(folder.rglob("*"))
+                 if path.is_file() and not path.is_symlink())
+        (folder / WHOLE).write_text("".join(files), encoding="utf-8")
+
+    @staticmethod
+    def _is_whole(tree):
+        try:
+            listed = (tree / WHOLE).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return False
+        for size, name in (line.split(" ", 1) for line in listed):
+            path = tree / name
+            if not path.is_file() or path.stat().st_size != int(size):
+                say(f"expected {path} of {size} bytes, found {'another' if path.exists() else 'none'}: making its folder again")
+                return False
+        return True
 
 
 # ---- Pinning anew: what Debian has now.
