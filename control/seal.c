@@ -30,15 +30,14 @@ static const char *const actuator_names[] = {
     "pselect6",        "sendto",        "recvfrom",   "shutdown",        "close",      "poll",
     "write",           "rt_sigreturn",  "exit_group", "restart_syscall", NULL};
 
-/* openat to fcntl: a serial device that went away is opened again. */
-static const char *const worker_names[] = {"io_uring_enter", "clock_nanosleep", "clock_gettime", "openat",
-                                           "ioctl",          "fcntl",           "close",         "write",
+/* What is to be opened, the opener opens (daq/opener.h): this thread only closes. */
+static const char *const worker_names[] = {"io_uring_enter", "clock_nanosleep", "clock_gettime", "close", "write",
                                            "rt_sigreturn",   "restart_syscall", "exit_group",    NULL};
 
 /* recvmsg and mmap: a gating reader's lease, daq/leases.c. */
 static const char *const worker_leases_names[] = {
-    "io_uring_enter", "clock_nanosleep", "clock_gettime",   "openat",     "ioctl",   "fcntl", "close",
-    "write",          "rt_sigreturn",    "restart_syscall", "exit_group", "recvmsg", "mmap",  NULL};
+    "io_uring_enter",  "clock_nanosleep", "clock_gettime", "close", "write", "rt_sigreturn",
+    "restart_syscall", "exit_group",      "recvmsg",       "mmap",  NULL};
 
 /* socket to bpf: an interface that went away is opened again (net/afxdp.c); recvfrom: a driver that waits for free
  * slots is woken; pread64: its device's counter. See allow_xdp(). */

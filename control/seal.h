@@ -11,7 +11,7 @@
 
 enum seal_profile {
     SEAL_CONTROL = 1, /* sleep, clock, write to outputs, leave */
-    SEAL_WORKER = 2,  /* io_uring, sleep, clock, reopen a device, leave */
+    SEAL_WORKER = 2,  /* io_uring, sleep, clock, close a device, leave */
     SEAL_WORKER_LEASES =
         3, /* the same, and map the leases of gating readers: read-only, over what is mapped there */
     SEAL_CONTROL_GPIO = 4, /* as SEAL_CONTROL, and the one ioctl that sets GPIO lines */

@@ -81,6 +81,15 @@ void compile_thread(struct compile *c, const char *where, const int *core, const
 /* compile_sources.c: rings, workers, sources, channels. */
 void compile_sources(struct compile *c);
 
+/* compile_streams.c: source i is read as a stream of bytes or messages: what is opened, how frames lie in it;
+ * whether they can be told apart; and, when its ring has its slots, how long they may be. */
+void compile_bytes(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_check_framing(struct compile *c, uint32_t i, const struct source_plan *source);
+void compile_frame_limit(struct source_plan *source, const struct ring_plan *ring);
+
+/* compile_keys.c: complains of keys that belong to other kinds of sources. */
+void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from);
+
 /* compile_packets.c: source i takes packets: its port and filter; how its frames are numbered. */
 void compile_dpdk(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_packet(struct compile *c, uint32_t i, const struct config_packet *from, struct packet_filter *to);
@@ -94,7 +103,6 @@ void compile_worker_kind(struct compile *c, uint32_t i, const struct config_work
 /* compile_dpdk.c: how source i, whose port and filter are there, shares the port and joins its group; and that a
  * source of another kind does not speak of it. */
 void compile_dpdk_port(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
-void compile_refuse_port_keys(struct compile *c, uint32_t i, const struct config_source *from);
 
 /* compile_afxdp.c: the same for a kernel's interface; what a slot for frames that need so much must have; and, when
  * all sources are there, that each queue is read once. */

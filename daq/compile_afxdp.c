@@ -7,21 +7,6 @@
 #define DESCRIPTORS_MIN 64u
 #define DESCRIPTORS_MAX 32768u
 
-static void refuse_keys(struct compile *c, uint32_t i, const struct config_source *from)
-{
-    char path[COMPILE_PATH_BYTES];
-    if (from->listen != NULL || from->group != NULL || from->from != NULL || from->receive_buffer_kb != NULL ||
-        from->gro != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
-                        "listen, group, from, receive_buffer_kb and gro belong to kind: udp; which frames are the "
-                        "stream's is said by `packet`");
-    }
-    if (from->port != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].port", i),
-                        "belongs to kind: dpdk; here it is `interface`");
-    }
-}
-
 void compile_afxdp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
@@ -42,7 +27,6 @@ void compile_afxdp(struct compile *c, uint32_t i, const struct config_source *fr
     if ((plan->descriptors & (plan->descriptors - 1)) != 0) {
         config_complain(c->file, c->errors, path, "expected a power of two, found %u", plan->descriptors);
     }
-    refuse_keys(c, i, from);
     compile_packet(c, i, from->packet, &to->packet);
 }
 

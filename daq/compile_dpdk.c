@@ -6,15 +6,6 @@
 
 #define SOURCE_SPECIFIC 232 /* first byte of the addresses that have one sender (RFC 4607) */
 
-void compile_refuse_port_keys(struct compile *c, uint32_t i, const struct config_source *from)
-{
-    char path[COMPILE_PATH_BYTES];
-    if (from->steer != NULL || from->igmp != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
-                        "steer and igmp belong to kind: dpdk");
-    }
-}
-
 static bool joins(const struct source_plan *source)
 {
     return (source->packet.match & PACKET_MATCH_TO) != 0 && igmp_is_multicast(source->packet.to_address);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "daq/compile.h"
-#include "daq/serial.h"
+#include "daq/stream.h"
 #include "net/afxdp.h"
 #include "net/dpdk.h"
 #include "net/udp.h"
@@ -123,36 +123,6 @@ bool compile_address(const char *text, uint32_t *address, uint16_t *port, bool p
     return true;
 }
 
-static void refuse_serial_keys(struct compile *c, uint32_t i, const struct config_source *from)
-{
-    char path[COMPILE_PATH_BYTES];
-    if (from->device != NULL || from->baud != NULL || from->format != NULL || from->sync != NULL ||
-        from->fields != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
-                        "device, baud, format, sync and fields belong to kind: serial");
-    }
-}
-
-static void refuse_udp_keys(struct compile *c, uint32_t i, const struct config_source *from)
-{
-    char path[COMPILE_PATH_BYTES];
-    if (from->listen != NULL || from->group != NULL || from->interface != NULL || from->from != NULL ||
-        from->receive_buffer_kb != NULL || from->gro != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
-                        "listen, group, interface, from, receive_buffer_kb and gro belong to kind: udp");
-    }
-}
-
-static void refuse_dpdk_keys(struct compile *c, uint32_t i, const struct config_source *from)
-{
-    char path[COMPILE_PATH_BYTES];
-    if (from->port != NULL || from->queue != NULL || from->descriptors != NULL || from->packet != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
-                        "port (dpdk), queue (afxdp), descriptors and packet belong to kind: dpdk or afxdp");
-    }
-    compile_refuse_port_keys(c, i, from);
-}
-
 static void compile_udp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
@@ -178,73 +148,6 @@ static void compile_udp(struct compile *c, uint32_t i, const struct config_sourc
         1024u * (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].receive_buffer_kb", i),
                                           from->receive_buffer_kb, 4096, 4, 1048576, "KiB");
     to->udp.gro = from->gro != NULL && *from->gro;
-    refuse_serial_keys(c, i, from);
-    refuse_dpdk_keys(c, i, from);
-}
-
-static bool parse_hex(const char *text, uint8_t *bytes, uint32_t *count)
-{
-    size_t n = strlen(text);
-    if (n == 0 || n % 2 != 0 || n / 2 > PLAN_SYNC_BYTES || strspn(text, "0123456789abcdefABCDEF") != n) {
-        return false;
-    }
-    for (size_t i = 0; i < n / 2; i++) {
-        char two[3] = {text[2 * i], text[2 * i + 1], 0};
-        bytes[i] = (uint8_t)strtoul(two, NULL, 16);
-    }
-    *count = (uint32_t)(n / 2);
-    return true;
-}
-
-static void compile_serial_text(struct compile *c, uint32_t i, const struct config_source *from,
-                                struct source_plan *to)
-{
-    char path[COMPILE_PATH_BYTES];
-    to->serial.fields = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].fields", i), from->fields, 1,
-                                                  1, PLAN_FIELDS_MAX, "numbers per line");
-    to->frame_bytes = to->serial.fields * 8;
-    if (from->frame_bytes != NULL || from->sync != NULL || from->sequence != NULL || from->checksum != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u]", i),
-                        "frame_bytes, sync, sequence and checksum belong to format: binary");
-    }
-}
-
-static void compile_serial(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
-{
-    char path[COMPILE_PATH_BYTES];
-    uint32_t baud = from->baud != NULL ? *from->baud : 115200;
-    if (from->device == NULL || from->device[0] == 0 || strlen(from->device) >= PLAN_PATH_BYTES) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].device", i),
-                        "expected the path of a tty of at most %u characters, found %s", PLAN_PATH_BYTES - 1,
-                        from->device != NULL && from->device[0] != 0 ? "a longer one" : "nothing");
-    } else {
-        snprintf(to->serial.device, sizeof(to->serial.device), "%s", from->device);
-    }
-    if (serial_speed(baud) == 0) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].baud", i),
-                        "expected a standard rate from 1200 to 4000000, found %u", baud);
-    }
-    to->serial.baud = baud;
-    to->serial.format = (uint32_t)(from->format != NULL ? *from->format : SERIAL_BINARY);
-    if (to->serial.format == SERIAL_TEXT) {
-        compile_serial_text(c, i, from, to);
-    } else if (from->fields != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].fields", i), "belongs to format: text");
-    } else if (from->sync != NULL && !parse_hex(from->sync, to->serial.sync, &to->serial.sync_bytes)) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].sync", i),
-                        "expected 1 to %u bytes as hex digits such as a55a, found '%s'", PLAN_SYNC_BYTES,
-                        from->sync);
-    } else if (to->frame_bytes == 0 || to->frame_bytes < to->serial.sync_bytes) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].frame_bytes", i),
-                        "a binary serial source needs its frame's length, at least the sync's, found %u",
-                        to->frame_bytes);
-    }
-    refuse_udp_keys(c, i, from);
-    refuse_dpdk_keys(c, i, from);
-    if (from->stream != NULL) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].stream", i),
-                        "belongs to packets, kind: udp, dpdk or afxdp");
-    }
 }
 
 static void compile_sequence(struct compile *c, uint32_t i, const struct config_sequence *from,
@@ -318,7 +221,7 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
                             const struct config_channel *from, struct ring_channel *to)
 {
     char path[COMPILE_PATH_BYTES];
-    bool text = source->kind == SOURCE_SERIAL && source->serial.format == SERIAL_TEXT;
+    bool text = source->framing.kind == FRAMING_TEXT;
     compile_name(c, compile_path(path, "sources[%u].channels[%u].name", i, j), from->name, to->name);
     compile_path(path, "sources[%u].channels[%u]", i, j);
     if (strlen(from->unit) >= RING_UNIT_BYTES) {
@@ -341,9 +244,9 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
                             "a text source's channel has a field, no at_byte, type or "
                             "byte_order");
         }
-        if (field >= source->serial.fields) {
+        if (field >= source->framing.fields) {
             config_complain(c->file, c->errors, path, "field %u lies beyond the line's %u fields (counted from 0)",
-                            field, source->serial.fields);
+                            field, source->framing.fields);
         }
         return;
     }
@@ -480,20 +383,6 @@ static uint32_t payload_offset_of(const struct source_plan *source)
     }
 }
 
-static const char *kind_name(uint32_t kind)
-{
-    switch (kind) {
-    case SOURCE_UDP:
-        return "udp";
-    case SOURCE_DPDK:
-        return "dpdk";
-    case SOURCE_AFXDP:
-        return "afxdp";
-    default:
-        return "serial";
-    }
-}
-
 /* Slots as large as the frame wants, unless the file says larger. */
 static void size_slots(struct compile *c, uint32_t i, const struct source_plan *source, struct ring_plan *ring)
 {
@@ -501,6 +390,7 @@ static void size_slots(struct compile *c, uint32_t i, const struct source_plan *
     ring->payload_offset = payload_offset_of(source);
     /* Frames of any length: as the ring's slots have room for, or as Ethernet has. */
     uint32_t payload = source->frame_bytes != 0 ? source->frame_bytes : ring->slot_bytes != 0 ? 0 : 1472;
+    payload += source->framing.kind == FRAMING_MESSAGE; /* one byte more, to notice a message that is too long */
     payload = payload < sizeof(struct ring_gap) ? (uint32_t)sizeof(struct ring_gap) : payload;
     uint32_t need = (ring->payload_offset + payload + 63) / 64 * 64;
     if (source->kind == SOURCE_AFXDP) {
@@ -516,23 +406,6 @@ static void size_slots(struct compile *c, uint32_t i, const struct source_plan *
     }
 }
 
-/* A byte lost on a line shifts every later frame: without a mark, shifted bytes would pass for samples. */
-static void check_framing(struct compile *c, uint32_t i, const struct source_plan *source)
-{
-    char path[COMPILE_PATH_BYTES];
-    if (source->kind != SOURCE_SERIAL || source->serial.format != SERIAL_BINARY) {
-        return;
-    }
-    if (source->serial.sync_bytes == 0 && source->checksum.kind != CHECKSUM_CRC16_CCITT) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].sync", i),
-                        "a binary serial source needs a sync or a checksum to find its frames by");
-    } else if (source->checksum.kind == 0 && c->config->sources[i].channels_count > 0) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].checksum", i),
-                        "channels from a line without a checksum can be a mix of two frames; give one, or say "
-                        "checksum: {kind: none} on purpose");
-    }
-}
-
 /* What readers are told about the ring's stream. */
 static void describe_stream(const struct source_plan *source, struct ring_stream *stream)
 {
@@ -542,7 +415,7 @@ static void describe_stream(const struct source_plan *source, struct ring_stream
                                    .sequence_byte_order = source->sequence.byte_order,
                                    .sequence_step = source->sequence.step};
     memcpy(stream->name, source->name, sizeof(stream->name));
-    snprintf(stream->source, sizeof(stream->source), "%s", kind_name(source->kind));
+    snprintf(stream->source, sizeof(stream->source), "%s", config_source_kind(source->kind));
 }
 
 static void compile_source(struct compile *c, uint32_t i)
@@ -566,19 +439,16 @@ static void compile_source(struct compile *c, uint32_t i)
     to->frame_bytes =
         (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].frame_bytes", i), from->frame_bytes, 0, 1,
                                   RING_SLOT_BYTES_MAX - UDP_PAYLOAD_OFFSET, "bytes");
+    compile_refuse_foreign_keys(c, i, from);
     if (to->kind == SOURCE_UDP) {
         compile_udp(c, i, from, to);
     } else if (to->kind == SOURCE_DPDK) {
-        refuse_udp_keys(c, i, from);
-        refuse_serial_keys(c, i, from);
         compile_dpdk(c, i, from, to);
         compile_dpdk_port(c, i, from, to);
     } else if (to->kind == SOURCE_AFXDP) {
-        refuse_serial_keys(c, i, from);
-        compile_refuse_port_keys(c, i, from);
         compile_afxdp(c, i, from, to);
     } else {
-        compile_serial(c, i, from, to);
+        compile_bytes(c, i, from, to);
     }
     if (from->sequence != NULL) {
         compile_sequence(c, i, from->sequence, to);
@@ -590,8 +460,9 @@ static void compile_source(struct compile *c, uint32_t i)
         compile_checksum(c, i, from->checksum, to);
     }
     describe_stream(to, &ring->stream);
-    check_framing(c, i, to);
+    compile_check_framing(c, i, to);
     size_slots(c, i, to, ring);
+    compile_frame_limit(to, ring);
     if (to->kind == SOURCE_DPDK) {
         compile_dpdk_ring(c, i, to, ring);
     }

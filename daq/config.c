@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,7 +39,10 @@ static const cyaml_strval_t when_full_words[] = {{"wait", WHEN_FULL_WAIT}, {"dro
 static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"big", RING_BIG_ENDIAN}};
 static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
 static const cyaml_strval_t source_words[] = {
-    {"udp", SOURCE_UDP}, {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK}, {"afxdp", SOURCE_AFXDP}};
+    {"udp", SOURCE_UDP},     {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK},
+    {"afxdp", SOURCE_AFXDP}, {"tcp", SOURCE_TCP},       {"tcp_listen", SOURCE_TCP_LISTEN},
+    {"unix", SOURCE_UNIX},   {"fifo", SOURCE_FIFO},     {"exec", SOURCE_EXEC},
+    {"file", SOURCE_FILE},   {"can", SOURCE_CAN},       {"hidraw", SOURCE_HIDRAW}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
 static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
                                              {"none", DPDK_STEER_NONE},
@@ -48,7 +52,22 @@ static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
 static const cyaml_strval_t igmp_words[] = {{"none", IGMP_NONE}, {"v2", IGMP_V2}, {"v3", IGMP_V3}};
 static const cyaml_strval_t stream_words[] = {
     {"vdif", FORMAT_VDIF}, {"vrt", FORMAT_VRT}, {"spead", FORMAT_SPEAD}, {"sluice", FORMAT_SLUICE}};
-static const cyaml_strval_t format_words[] = {{"binary", SERIAL_BINARY}, {"text", SERIAL_TEXT}};
+static const cyaml_strval_t format_words[] = {{"binary", FRAMING_FIXED},
+                                              {"text", FRAMING_TEXT},
+                                              {"delimited", FRAMING_DELIMITED},
+                                              {"length", FRAMING_LENGTH},
+                                              {"message", FRAMING_MESSAGE}};
+static const cyaml_strval_t parity_words[] = {
+    {"none", SERIAL_PARITY_NONE}, {"even", SERIAL_PARITY_EVEN}, {"odd", SERIAL_PARITY_ODD}};
+static const cyaml_strval_t flow_words[] = {
+    {"none", SERIAL_FLOW_NONE}, {"rts_cts", SERIAL_FLOW_RTS_CTS}, {"xon_xoff", SERIAL_FLOW_XON_XOFF}};
+static const cyaml_strval_t direction_words[] = {{"none", SERIAL_DIRECTION_NONE},
+                                                 {"rts_high", SERIAL_DIRECTION_RTS_HIGH},
+                                                 {"rts_low", SERIAL_DIRECTION_RTS_LOW}};
+static const cyaml_strval_t socket_words[] = {
+    {"stream", SOCK_STREAM}, {"datagram", SOCK_DGRAM}, {"seqpacket", SOCK_SEQPACKET}};
+static const cyaml_strval_t follow_words[] = {{"tail", FILE_TAIL}, {"replay", FILE_REPLAY}};
+static const cyaml_strval_t missing_words[] = {{"wait", WHEN_MISSING_WAIT}, {"refuse", WHEN_MISSING_REFUSE}};
 static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
                                               {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
                                               {"memory", DEVICE_MEMORY}, {"modbus", DEVICE_MODBUS}};
@@ -57,6 +76,16 @@ static const cyaml_strval_t type_words[] = {{"i8", RING_TYPE_I8},   {"u8", RING_
                                             {"u16", RING_TYPE_U16}, {"i32", RING_TYPE_I32}, {"u32", RING_TYPE_U32},
                                             {"i64", RING_TYPE_I64}, {"u64", RING_TYPE_U64}, {"f32", RING_TYPE_F32},
                                             {"f64", RING_TYPE_F64}};
+
+const char *config_source_kind(uint32_t kind)
+{
+    for (size_t i = 0; i < CYAML_ARRAY_LEN(source_words); i++) {
+        if (source_words[i].val == (int64_t)kind) {
+            return source_words[i].str;
+        }
+    }
+    return "unknown";
+}
 
 #define OPTIONAL        (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 #define STRICT_OPTIONAL (OPTIONAL | CYAML_FLAG_STRICT)
@@ -163,6 +192,15 @@ static const cyaml_schema_field_t sequence_fields[] = {
     WORD_OPTIONAL("byte_order", struct config_sequence, byte_order, order_words),
     CYAML_FIELD_UINT_PTR("step", OPTIONAL, struct config_sequence, step), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t length_fields[] = {
+    CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_length, at_byte),
+    CYAML_FIELD_UINT("width_bytes", CYAML_FLAG_DEFAULT, struct config_length, width_bytes),
+    WORD_OPTIONAL("byte_order", struct config_length, byte_order, order_words),
+    CYAML_FIELD_INT_PTR("adds", OPTIONAL, struct config_length, adds), CYAML_FIELD_END};
+
+static const cyaml_schema_value_t command_word = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, STRINGS_MAX)};
+static const cyaml_schema_value_t can_id = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
+
 static const cyaml_schema_field_t checksum_fields[] = {
     WORD("kind", struct config_checksum, kind, checksum_words),
     CYAML_FIELD_UINT("from_byte", CYAML_FLAG_OPTIONAL, struct config_checksum, from_byte),
@@ -232,9 +270,27 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_MAPPING_PTR("stream", OPTIONAL, struct config_source, stream, stream_fields),
     TEXT_OPTIONAL("device", struct config_source, device),
     CYAML_FIELD_UINT_PTR("baud", OPTIONAL, struct config_source, baud),
+    CYAML_FIELD_UINT_PTR("data_bits", OPTIONAL, struct config_source, data_bits),
+    CYAML_FIELD_UINT_PTR("stop_bits", OPTIONAL, struct config_source, stop_bits),
+    WORD_OPTIONAL("parity", struct config_source, parity, parity_words),
+    WORD_OPTIONAL("flow", struct config_source, flow, flow_words),
+    WORD_OPTIONAL("direction", struct config_source, direction, direction_words),
+    TEXT_OPTIONAL("connect", struct config_source, connect),
+    TEXT_OPTIONAL("path", struct config_source, path),
+    WORD_OPTIONAL("socket", struct config_source, socket, socket_words),
+    CYAML_FIELD_SEQUENCE("command", OPTIONAL, struct config_source, command, &command_word, 1, CYAML_UNLIMITED),
+    WORD_OPTIONAL("follow", struct config_source, follow, follow_words),
+    CYAML_FIELD_BOOL_PTR("from_begin", OPTIONAL, struct config_source, from_begin),
+    CYAML_FIELD_FLOAT_PTR("frames_hz", OPTIONAL, struct config_source, frames_hz),
+    CYAML_FIELD_SEQUENCE("ids", OPTIONAL, struct config_source, ids, &can_id, 1, PLAN_CAN_IDS_MAX),
+    CYAML_FIELD_BOOL_PTR("fd", OPTIONAL, struct config_source, fd),
+    WORD_OPTIONAL("missing", struct config_source, missing, missing_words),
     WORD_OPTIONAL("format", struct config_source, format, format_words),
     TEXT_OPTIONAL("sync", struct config_source, sync),
     CYAML_FIELD_UINT_PTR("fields", OPTIONAL, struct config_source, fields),
+    TEXT_OPTIONAL("pattern", struct config_source, pattern),
+    TEXT_OPTIONAL("delimiter", struct config_source, delimiter),
+    CYAML_FIELD_MAPPING_PTR("length", OPTIONAL, struct config_source, length, length_fields),
     CYAML_FIELD_MAPPING_PTR("sequence", OPTIONAL, struct config_source, sequence, sequence_fields),
     CYAML_FIELD_MAPPING_PTR("checksum", OPTIONAL, struct config_source, checksum, checksum_fields),
     CYAML_FIELD_SEQUENCE("channels", OPTIONAL, struct config_source, channels, &channel, 0, CYAML_UNLIMITED),
@@ -346,10 +402,11 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    arming_fields,   names_fields,    authority_fields, audit_fields,     bypass_fields, alarms_fields,
-    top_fields,      memory_fields,   control_fields,   worker_fields,    ring_fields,   source_fields,
-    gating_fields,   sequence_fields, checksum_fields,  channel_fields,   rule_fields,   output_fields,
-    watchdog_fields, register_fields, feedback_fields,  black_box_fields, packet_fields, stream_fields};
+    arming_fields,   names_fields,     authority_fields, audit_fields,    bypass_fields,
+    alarms_fields,   top_fields,       memory_fields,    control_fields,  worker_fields,
+    ring_fields,     source_fields,    gating_fields,    sequence_fields, checksum_fields,
+    channel_fields,  rule_fields,      output_fields,    watchdog_fields, register_fields,
+    feedback_fields, black_box_fields, packet_fields,    stream_fields,   length_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

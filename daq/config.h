@@ -120,6 +120,14 @@ struct config_sequence {
     uint32_t *step;
 };
 
+/* Where a frame says how long it is. */
+struct config_length {
+    uint32_t at_byte;
+    uint32_t width_bytes;
+    int *byte_order; /* enum ring_byte_order */
+    int *adds;
+};
+
 struct config_checksum {
     int kind; /* enum checksum_kind */
     uint32_t from_byte;
@@ -190,9 +198,29 @@ struct config_source {
     struct config_stream *stream;
     char *device; /* serial */
     uint32_t *baud;
-    int *format; /* enum serial_format */
-    char *sync;  /* hex digits */
+    uint32_t *data_bits;
+    uint32_t *stop_bits;
+    int *parity;    /* enum serial_parity */
+    int *flow;      /* enum serial_flow */
+    int *direction; /* enum serial_direction */
+    char *connect;  /* tcp: ADDRESS:PORT */
+    char *path;     /* unix, fifo, file, hidraw */
+    int *socket;    /* unix: SOCK_STREAM .. */
+    char **command; /* exec */
+    uint32_t command_count;
+    int *follow; /* file: enum file_follow */
+    bool *from_begin;
+    double *frames_hz;
+    uint32_t *ids; /* can */
+    uint32_t ids_count;
+    bool *fd;     /* can */
+    int *missing; /* enum when_missing */
+    int *format;  /* enum framing_kind */
+    char *sync;   /* hex digits */
     uint32_t *fields;
+    char *pattern;
+    char *delimiter; /* hex digits */
+    struct config_length *length;
     struct config_sequence *sequence;
     struct config_checksum *checksum;
     struct config_channel *channels;
@@ -340,5 +368,8 @@ __attribute__((format(printf, 4, 5))) void config_complain(const struct config_f
 __attribute__((format(printf, 5, 6))) void config_complain_at(const struct config_file *file,
                                                               struct config_errors *errors, unsigned line,
                                                               unsigned column, const char *format, ...);
+
+/* The word for a kind of source in a file: "udp" for SOURCE_UDP. */
+const char *config_source_kind(uint32_t kind);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "ring/clock.h"
 
-#define URING_ENTRIES    64u
+#define URING_ENTRIES    128u
 #define EVENTS_PER_ROUND 1024u
 #define WAIT_NS          (5 * CLOCK_NS_PER_MS)
 
@@ -31,7 +31,7 @@ static int open_source(struct worker *worker, uint32_t i, struct error *err)
     case SOURCE_AFXDP:
         return open_afxdp(worker, i, err);
     default:
-        return serial_init(&source->u.serial, plan, writer, worker->uring, i, err);
+        return stream_init(&source->u.stream, plan, writer, worker->uring, &worker->opener, i, err);
     }
 }
 
@@ -59,6 +59,9 @@ int worker_init(struct worker *worker, const struct worker_plan *plan, struct bo
     if (code == 0) {
         code = uring_start(worker->uring); /* before the seal: it is io_uring_register(2) */
     }
+    if (code == 0) {
+        code = opener_start(&worker->opener, err);
+    }
     return code;
 }
 
@@ -77,10 +80,11 @@ void worker_fini(struct worker *worker)
             afxdp_fini(&source->u.afxdp);
             break;
         default:
-            serial_fini(&source->u.serial);
+            stream_fini(&source->u.stream);
             break;
         }
     }
+    opener_fini(&worker->opener);
     for (uint32_t i = 0; i < PLAN_SOURCES_MAX && worker->steers[i].queue != NULL; i++) {
         steer_unload(&worker->steers[i]);
     }
@@ -88,10 +92,16 @@ void worker_fini(struct worker *worker)
     worker->uring = NULL;
 }
 
+static bool is_stream(uint32_t kind)
+{
+    return kind != SOURCE_UDP && kind != SOURCE_AFXDP;
+}
+
 static void arm(struct worker *worker)
 {
     uint64_t monotonic_ns = clock_monotonic_ns();
     uint64_t tai_ns = monotonic_ns + (uint64_t)worker->plan->tai_minus_monotonic_ns;
+    worker->armed_ns = monotonic_ns;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         struct worker_source *source = &worker->source[i];
         switch (worker->plan->source[i].kind) {
@@ -102,13 +112,14 @@ static void arm(struct worker *worker)
             afxdp_arm(&source->u.afxdp, monotonic_ns, tai_ns);
             break;
         default:
-            serial_arm(&source->u.serial, monotonic_ns, tai_ns);
+            stream_arm(&source->u.stream, monotonic_ns, tai_ns);
             break;
         }
     }
 }
 
-static uint32_t complete_one(struct worker *worker, const struct uring_event *event, uint64_t tai_ns)
+static uint32_t complete_one(struct worker *worker, const struct uring_event *event, uint64_t monotonic_ns,
+                             uint64_t tai_ns)
 {
     uint64_t i = event->user & ~UDP_SCRATCH_USER;
     if (i >= worker->plan->sources) {
@@ -123,16 +134,18 @@ static uint32_t complete_one(struct worker *worker, const struct uring_event *ev
         afxdp_complete(&source->u.afxdp, event, tai_ns);
         return 0;
     default:
-        return serial_complete(&source->u.serial, event, tai_ns);
+        return stream_complete(&source->u.stream, event, monotonic_ns, tai_ns);
     }
 }
 
-static uint32_t complete(struct worker *worker, uint64_t tai_ns)
+static uint32_t complete(struct worker *worker)
 {
     struct uring_event event;
+    uint64_t monotonic_ns = clock_monotonic_ns();
+    uint64_t tai_ns = monotonic_ns + (uint64_t)worker->plan->tai_minus_monotonic_ns;
     uint32_t frames = 0;
     for (uint32_t n = 0; n < EVENTS_PER_ROUND && uring_next(worker->uring, &event); n++) {
-        frames += complete_one(worker, &event, tai_ns);
+        frames += complete_one(worker, &event, monotonic_ns, tai_ns);
     }
     worker->more = false;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
@@ -147,6 +160,21 @@ static uint32_t complete(struct worker *worker, uint64_t tai_ns)
     return frames;
 }
 
+/* Up to when something is to be done that no completion tells: a frame to be replayed, a file to be looked at
+ * again. */
+static uint64_t until_due(const struct worker *worker, uint64_t now_ns)
+{
+    uint64_t due_ns = now_ns + WAIT_NS;
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        if (is_stream(worker->plan->source[i].kind)) {
+            uint64_t wakes_ns = stream_wakes_at(&worker->source[i].u.stream);
+            due_ns =
+                wakes_ns > worker->armed_ns && wakes_ns < due_ns ? wakes_ns : due_ns; /* else it waits for a slot */
+        }
+    }
+    return due_ns > now_ns ? due_ns - now_ns : 1;
+}
+
 /* How long the wait may sleep: a duty-cycled worker spins for spin_us, then sleeps for sleep_us. */
 static uint64_t wait_for_ns(struct worker *worker)
 {
@@ -154,10 +182,10 @@ static uint64_t wait_for_ns(struct worker *worker)
     if (thread->idle == IDLE_BUSY || worker->more) {
         return 0;
     }
-    if (thread->idle == IDLE_WAIT) {
-        return WAIT_NS;
-    }
     uint64_t now_ns = clock_monotonic_ns();
+    if (thread->idle == IDLE_WAIT) {
+        return until_due(worker, now_ns);
+    }
     if (now_ns - worker->spin_since_ns < thread->spin_us * CLOCK_NS_PER_US) {
         return 0;
     }
@@ -170,7 +198,7 @@ uint32_t worker_cycle(struct worker *worker)
     worker_rings_look(worker->ring, worker->plan->sources, worker->leases_fd, clock_monotonic_ns());
     arm(worker);
     (void)uring_wait(worker->uring, wait_for_ns(worker));
-    uint32_t frames = complete(worker, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
+    uint32_t frames = complete(worker);
     worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
     if (worker->plan->thread.idle == IDLE_BUSY) {
         board_beat_busy(worker->board, clock_monotonic_ns());
@@ -187,5 +215,6 @@ void worker_run(struct worker *worker, const volatile sig_atomic_t *stop)
     }
     /* Loss-free stop: what the kernel has already received is still published. */
     (void)uring_wait(worker->uring, 0);
-    complete(worker, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
+    complete(worker);
+    opener_stop(&worker->opener);
 }

@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-#include "daq/serial.h"
+#include "daq/stream.h"
 #include "daq/worker_ring.h"
 #include "net/afxdp.h"
 #include "net/udp.h"
@@ -15,7 +15,7 @@ struct worker_source {
     union {
         struct udp_source udp;
         struct afxdp_source afxdp;
-        struct serial_source serial;
+        struct stream_source stream;
     } u;
 };
 
@@ -24,12 +24,14 @@ struct worker {
     struct board *board;
     struct uring *uring;
     uint64_t spin_since_ns;
-    bool more;                             /* a source has more than a round should take: no sleep before it */
-    int leases_fd;                         /* where the leases of gating readers come from; -1: none */
-    int bell_fd;                           /* an eventfd: somebody sleeps until something is published; -1: none */
+    uint64_t armed_ns; /* monotonic: when the sources were last asked what they want to be read */
+    bool more;         /* a source has more than a round should take: no sleep before it */
+    int leases_fd;     /* where the leases of gating readers come from; -1: none */
+    int bell_fd;       /* an eventfd: somebody sleeps until something is published; -1: none */
     struct steer steers[PLAN_SOURCES_MAX]; /* XDP programs, one per interface of its sources */
     struct worker_source source[PLAN_SOURCES_MAX];
     struct worker_ring *ring[PLAN_SOURCES_MAX]; /* those of the sources */
+    struct opener opener;
 };
 
 /* Attaches to the rings (descriptors as in the plan), takes over the gating readers that stand, notes a restart in

@@ -12,30 +12,56 @@
 #include "ring/layout.h"
 #include "ring/thread.h"
 
-#define PLAN_MAGIC       UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION     4u
-#define PLAN_SOURCES_MAX 16u
-#define PLAN_THREADS_MAX 16u /* polling threads of a worker: each has a source at least */
-#define PLAN_PATH_BYTES  128u
-#define PLAN_SYNC_BYTES  8u
-#define PLAN_LINE_BYTES  512u /* longest text line of a serial source */
-#define PLAN_FIELDS_MAX  32u
-#define PLAN_PORT_BYTES  256u
-#define PLAN_EAL_MAX     8u
-#define PLAN_EAL_BYTES   128u
+#define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
+#define PLAN_VERSION         5u
+#define PLAN_SOURCES_MAX     16u
+#define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
+#define PLAN_PATH_BYTES      128u
+#define PLAN_SYNC_BYTES      8u
+#define PLAN_LINE_BYTES      512u /* longest text line of a serial source */
+#define PLAN_FIELDS_MAX      32u
+#define PLAN_PORT_BYTES      256u
+#define PLAN_PATTERN_BYTES   128u
+#define PLAN_DELIMITER_BYTES 4u
+#define PLAN_COMMAND_BYTES   1024u
+#define PLAN_CAN_IDS_MAX     16u
+#define PLAN_EAL_MAX         8u
+#define PLAN_EAL_BYTES       128u
 
 /* Under which name (ring/thread.h) each thread is handed the descriptor that its leases come through. */
 #define PLAN_LEASES_NAMES                                                                                          \
     "leases", "leases2", "leases3", "leases4", "leases5", "leases6", "leases7", "leases8", "leases9", "leases10",  \
         "leases11", "leases12", "leases13", "leases14", "leases15", "leases16"
 
-enum source_kind { SOURCE_UDP = 1, SOURCE_SERIAL = 2, SOURCE_DPDK = 3, SOURCE_AFXDP = 4 };
+enum source_kind {
+    SOURCE_UDP = 1,
+    SOURCE_SERIAL = 2,
+    SOURCE_DPDK = 3,
+    SOURCE_AFXDP = 4,
+    SOURCE_TCP = 5,        /* connects */
+    SOURCE_TCP_LISTEN = 6, /* takes one client at a time */
+    SOURCE_UNIX = 7,       /* connects to, or receives at, a socket in the file system */
+    SOURCE_FIFO = 8,
+    SOURCE_EXEC = 9, /* what a child process writes to its standard output */
+    SOURCE_FILE = 10,
+    SOURCE_CAN = 11,
+    SOURCE_HIDRAW = 12
+};
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
     WHEN_FULL_WAIT = 1, /* take nothing more from the kernel, whose buffers fill */
     WHEN_FULL_DROP = 2  /* take it and drop it, counted and recorded: others on this host see it missing at once */
 };
-enum serial_format { SERIAL_BINARY = 1, SERIAL_TEXT = 2 };
+/* How frames lie in what a source reads. */
+enum framing_kind {
+    FRAMING_FIXED = 1,     /* of one length, behind a sync or with a checksum */
+    FRAMING_TEXT = 2,      /* lines with numbers, each an f64 of the host's order in the payload */
+    FRAMING_DELIMITED = 3, /* of any length, up to a mark of 1 to 4 bytes */
+    FRAMING_LENGTH = 4,    /* of the length that they say themselves */
+    FRAMING_MESSAGE = 5    /* each read has one, whole: datagrams, packets of a bus */
+};
+/* What is to be done if a device cannot be opened when the worker starts. */
+enum when_missing { WHEN_MISSING_WAIT = 1, WHEN_MISSING_REFUSE = 2 };
 enum checksum_kind { CHECKSUM_NONE = 1, CHECKSUM_CRC16_CCITT = 2 };
 
 /* Where a frame carries its sender's number. */
@@ -66,13 +92,68 @@ struct udp_plan {
     uint32_t gro; /* 1: take several datagrams at a time from the kernel, at the price of a copy (net/udp_gro.h) */
 };
 
+struct framing_plan {
+    uint32_t kind;       /* enum framing_kind; 0: the source's own (packets) */
+    uint32_t sync_bytes; /* 0: none */
+    uint8_t sync[PLAN_SYNC_BYTES];
+    uint32_t fields;                  /* text: numbers per line */
+    uint32_t bytes_max;               /* of a frame: frame_bytes, or what a slot of the ring has room for */
+    char pattern[PLAN_PATTERN_BYTES]; /* text: see text_match(), daq/text.h; empty: numbers and separators */
+    uint8_t delimiter[PLAN_DELIMITER_BYTES];
+    uint32_t delimiter_bytes;
+    /* length: the number at at_byte, of width_bytes, plus adds, is the whole frame's. */
+    uint32_t length_at;
+    uint32_t length_width;
+    uint32_t length_order; /* enum ring_byte_order */
+    int32_t length_adds;
+};
+
+enum serial_parity { SERIAL_PARITY_NONE = 1, SERIAL_PARITY_EVEN = 2, SERIAL_PARITY_ODD = 3 };
+enum serial_flow { SERIAL_FLOW_NONE = 1, SERIAL_FLOW_RTS_CTS = 2, SERIAL_FLOW_XON_XOFF = 3 };
+/* RS-485: what the transceiver's direction line is while something is sent. */
+enum serial_direction { SERIAL_DIRECTION_NONE = 1, SERIAL_DIRECTION_RTS_HIGH = 2, SERIAL_DIRECTION_RTS_LOW = 3 };
+
 struct serial_plan {
     char device[PLAN_PATH_BYTES];
     uint32_t baud;
-    uint32_t format; /* enum serial_format */
-    uint8_t sync[PLAN_SYNC_BYTES];
-    uint32_t sync_bytes; /* 0: none */
-    uint32_t fields;     /* text: numbers per line, each an f64 of the host's order in the payload */
+    uint32_t data_bits; /* 5 .. 8 */
+    uint32_t stop_bits; /* 1, 2 */
+    uint32_t parity;    /* enum serial_parity */
+    uint32_t flow;      /* enum serial_flow */
+    uint32_t direction; /* enum serial_direction */
+};
+
+struct tcp_plan {
+    uint32_t address;      /* IPv4, network order; of a listener 0: any */
+    uint32_t from_address; /* listener: network order; 0: anyone may connect */
+    uint16_t port;         /* host order */
+    uint16_t reserved;
+    uint32_t receive_buffer_bytes; /* 0: the system's */
+};
+
+struct unix_plan {
+    char path[PLAN_PATH_BYTES];
+    uint32_t type; /* SOCK_STREAM, SOCK_DGRAM (bound at path), SOCK_SEQPACKET */
+};
+
+struct exec_plan {
+    uint32_t words;                   /* of the command */
+    char command[PLAN_COMMAND_BYTES]; /* one after the other, each with its NUL */
+};
+
+enum file_follow { FILE_TAIL = 1, FILE_REPLAY = 2 };
+struct file_plan { /* also of hidraw and fifo, which have the path alone */
+    char path[PLAN_PATH_BYTES];
+    uint32_t follow;     /* enum file_follow */
+    uint32_t from_begin; /* tail: what is there when it is opened counts too */
+    double frames_hz;    /* replay: 0: as fast as the ring takes them */
+};
+
+struct can_plan {
+    char interface[16];
+    uint32_t ids;                  /* 0: all */
+    uint32_t fd;                   /* frames of CAN FD, up to 64 bytes, are taken too */
+    uint32_t id[PLAN_CAN_IDS_MAX]; /* with CAN_EFF_FLAG if extended */
 };
 
 /* Which of a port's queues, each a source's, a frame goes to. */
@@ -111,8 +192,16 @@ struct source_plan {
     struct sequence_spec sequence; /* as format_sequence has it, unless the format is FORMAT_FIELD */
     struct checksum_spec checksum;
     struct format_spec format;
+    struct framing_plan framing;
+    uint32_t when_missing; /* enum when_missing */
+    uint32_t reserved;
     struct udp_plan udp;
     struct serial_plan serial;
+    struct tcp_plan tcp;
+    struct unix_plan un;
+    struct exec_plan exec;
+    struct file_plan file;
+    struct can_plan can;
     struct packet_filter packet; /* of sources that see whole frames */
     struct dpdk_plan dpdk;
     struct afxdp_plan afxdp;

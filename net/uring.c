@@ -133,7 +133,7 @@ bool uring_read(struct uring *uring, int fd, void *to, uint32_t bytes, uint64_t 
     if (sqe == NULL) {
         return false;
     }
-    io_uring_prep_read(sqe, fd, to, bytes, 0);
+    io_uring_prep_read(sqe, fd, to, bytes, (uint64_t)-1); /* where the file stands, if it has a place */
     sqe->user_data = user;
     return true;
 }

@@ -71,8 +71,8 @@ Test(compile_dpdk, what_cannot_be)
          "one host with one address"},
         {"packet: {to: \"239.0.0.1\"}, igmp: {address: 10.0.0.1}",
          ALSO "packet: {to: \"239.0.0.2\"}, igmp: {address: 10.0.0.2}", "one host with one address"},
-        {"packet: {vlan: 1}", "kind: udp, listen: \"127.0.0.1:5000\", steer: none", "belong to kind: dpdk"},
-        {"packet: {vlan: 1}", "kind: afxdp, interface: eth0, igmp: {version: v2}", "belong to kind: dpdk"},
+        {"packet: {vlan: 1}", "kind: udp, listen: \"127.0.0.1:5000\", steer: none", "belongs to kind: dpdk"},
+        {"packet: {vlan: 1}", "kind: afxdp, interface: eth0, igmp: {version: v2}", "belongs to kind: dpdk"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         cr_assert_lt(compile_pair(cases[i].first, cases[i].second), 0, "'%s' was accepted", cases[i].first);

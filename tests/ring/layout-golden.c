@@ -458,9 +458,30 @@ static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
                                                FIELD(udp_plan, from_port),
                                                FIELD(udp_plan, receive_buffer_bytes)};
 
-static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),     FIELD(serial_plan, baud),
-                                                  FIELD(serial_plan, format),     FIELD(serial_plan, sync),
-                                                  FIELD(serial_plan, sync_bytes), FIELD(serial_plan, fields)};
+static const struct field framing_plan_fields[] = {
+    FIELD(framing_plan, kind),         FIELD(framing_plan, sync_bytes),      FIELD(framing_plan, sync),
+    FIELD(framing_plan, fields),       FIELD(framing_plan, bytes_max),       FIELD(framing_plan, pattern),
+    FIELD(framing_plan, delimiter),    FIELD(framing_plan, delimiter_bytes), FIELD(framing_plan, length_at),
+    FIELD(framing_plan, length_width), FIELD(framing_plan, length_order),    FIELD(framing_plan, length_adds)};
+
+static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),    FIELD(serial_plan, baud),
+                                                  FIELD(serial_plan, data_bits), FIELD(serial_plan, stop_bits),
+                                                  FIELD(serial_plan, parity),    FIELD(serial_plan, flow),
+                                                  FIELD(serial_plan, direction)};
+
+static const struct field tcp_plan_fields[] = {FIELD(tcp_plan, address), FIELD(tcp_plan, from_address),
+                                               FIELD(tcp_plan, port), FIELD(tcp_plan, reserved),
+                                               FIELD(tcp_plan, receive_buffer_bytes)};
+
+static const struct field unix_plan_fields[] = {FIELD(unix_plan, path), FIELD(unix_plan, type)};
+
+static const struct field exec_plan_fields[] = {FIELD(exec_plan, words), FIELD(exec_plan, command)};
+
+static const struct field file_plan_fields[] = {FIELD(file_plan, path), FIELD(file_plan, follow),
+                                                FIELD(file_plan, from_begin), FIELD(file_plan, frames_hz)};
+
+static const struct field can_plan_fields[] = {FIELD(can_plan, interface), FIELD(can_plan, ids),
+                                               FIELD(can_plan, fd), FIELD(can_plan, id)};
 
 static const struct field packet_filter_fields[] = {
     FIELD(packet_filter, form),        FIELD(packet_filter, match),     FIELD(packet_filter, mac),
@@ -475,12 +496,15 @@ static const struct field dpdk_plan_fields[] = {FIELD(dpdk_plan, port), FIELD(dp
                                                 FIELD(dpdk_plan, igmp_address)};
 
 static const struct field source_plan_fields[] = {
-    FIELD(source_plan, name),        FIELD(source_plan, ring),      FIELD(source_plan, kind),
-    FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),   FIELD(source_plan, orders_fd),
-    FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, thread),
-    FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, format),
-    FIELD(source_plan, udp),         FIELD(source_plan, serial),    FIELD(source_plan, packet),
-    FIELD(source_plan, dpdk),        FIELD(source_plan, afxdp)};
+    FIELD(source_plan, name),        FIELD(source_plan, ring),         FIELD(source_plan, kind),
+    FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),      FIELD(source_plan, orders_fd),
+    FIELD(source_plan, gates),       FIELD(source_plan, when_full),    FIELD(source_plan, thread),
+    FIELD(source_plan, sequence),    FIELD(source_plan, checksum),     FIELD(source_plan, format),
+    FIELD(source_plan, framing),     FIELD(source_plan, when_missing), FIELD(source_plan, reserved),
+    FIELD(source_plan, udp),         FIELD(source_plan, serial),       FIELD(source_plan, tcp),
+    FIELD(source_plan, un),          FIELD(source_plan, exec),         FIELD(source_plan, file),
+    FIELD(source_plan, can),         FIELD(source_plan, packet),       FIELD(source_plan, dpdk),
+    FIELD(source_plan, afxdp)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, version),
@@ -621,7 +645,13 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(checksum_spec),
                                     SHARED(format_spec),
                                     SHARED(udp_plan),
+                                    SHARED(framing_plan),
                                     SHARED(serial_plan),
+                                    SHARED(tcp_plan),
+                                    SHARED(unix_plan),
+                                    SHARED(exec_plan),
+                                    SHARED(file_plan),
+                                    SHARED(can_plan),
                                     SHARED(packet_filter),
                                     SHARED(dpdk_plan),
                                     SHARED(afxdp_plan),

@@ -1,10 +1,10 @@
 /* A gating reader leaves a serial source no slot: it waits, or it drops, counts and records. */
-#include "tests/daq/serial_rig.h"
+#include "tests/daq/stream_rig.h"
 #include "tests/support/gates.h"
 
 #define SLOTS UINT64_C(64)
 
-TestSuite(serial_full, .init = set_up, .fini = tear_down);
+TestSuite(stream_full, .init = set_up, .fini = tear_down);
 
 static struct test_gates server;
 static struct ring_gates gates;
@@ -17,15 +17,16 @@ static void gate(enum when_full when_full)
     test_gates_set_up(&server, &gates, &rig.ring.writer);
     rig.plan.gates = 1;
     rig.plan.when_full = when_full;
-    serial_fini(&rig.source);
-    cr_assert_eq(serial_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, USER, &err), 0);
+    stream_fini(&rig.source);
+    opener_fini(&rig.opener);
+    cr_assert_eq(stream_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, &rig.opener, USER, &err), 0);
     holder = rig.reader;
     test_gates_let_in(&server, &gates, &rig.ring.writer, &holder);
 }
 
 static void end(void)
 {
-    serial_fini(&rig.source);
+    stream_fini(&rig.source);
 }
 
 static void pump_some(void)
@@ -88,7 +89,7 @@ static void put_line(uint64_t number)
     put(line, (size_t)n);
 }
 
-Test(serial_full, wait_leaves_frames_in_the_line)
+Test(stream_full, wait_leaves_frames_in_the_line)
 {
     struct taken taken = {.number = 0};
     uint32_t number = 0;
@@ -113,7 +114,7 @@ Test(serial_full, wait_leaves_frames_in_the_line)
 }
 
 /* It must not wait for a frame behind it, which may be long in coming: the interlock goes by it. */
-Test(serial_full, a_record_in_the_last_slot_is_seen_at_once)
+Test(stream_full, a_record_in_the_last_slot_is_seen_at_once)
 {
     struct taken taken = {.number = 0};
     uint32_t next = 0;
@@ -131,7 +132,7 @@ Test(serial_full, a_record_in_the_last_slot_is_seen_at_once)
     end();
 }
 
-Test(serial_full, drop_counts_and_records_frames)
+Test(stream_full, drop_counts_and_records_frames)
 {
     struct taken taken = {.number = 0};
     uint32_t next = 0;
@@ -165,7 +166,7 @@ Test(serial_full, drop_counts_and_records_frames)
 }
 
 /* Half a frame lies in scratch when a slot becomes free: it is finished there, and placed. */
-Test(serial_full, a_frame_that_began_in_scratch_is_not_lost)
+Test(stream_full, a_frame_that_began_in_scratch_is_not_lost)
 {
     struct taken taken = {.number = 0};
     uint8_t frame[FRAME_BYTES];
@@ -188,7 +189,7 @@ Test(serial_full, a_frame_that_began_in_scratch_is_not_lost)
     end();
 }
 
-Test(serial_full, noise_in_scratch_is_noise)
+Test(stream_full, noise_in_scratch_is_noise)
 {
     struct taken taken = {.number = 0};
     gate(WHEN_FULL_DROP);
@@ -209,7 +210,7 @@ Test(serial_full, noise_in_scratch_is_noise)
     end();
 }
 
-Test(serial_full, wait_leaves_lines_in_the_line)
+Test(stream_full, wait_leaves_lines_in_the_line)
 {
     struct taken taken = {.number = 0};
     struct test_random random = {3};
@@ -232,7 +233,7 @@ Test(serial_full, wait_leaves_lines_in_the_line)
     end();
 }
 
-Test(serial_full, drop_counts_and_records_lines)
+Test(stream_full, drop_counts_and_records_lines)
 {
     struct taken taken = {.number = 0};
     uint64_t number = 0;
@@ -273,13 +274,13 @@ static void expect_most_of_the_ring_to_stay(void)
     }
 }
 
-Test(serial_full, observers_of_a_small_ring_of_lines_see_them)
+Test(stream_full, observers_of_a_small_ring_of_lines_see_them)
 {
     open_text(2);
     expect_most_of_the_ring_to_stay();
 }
 
-Test(serial_full, observers_of_a_small_ring_that_gates_see_them_too)
+Test(stream_full, observers_of_a_small_ring_that_gates_see_them_too)
 {
     gate(WHEN_FULL_WAIT);
     open_text(2);

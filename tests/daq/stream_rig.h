@@ -1,6 +1,6 @@
 /* A serial source on a pty with its ring and an observer of that: for test_serial*.c. */
-#ifndef DAQ_SERIAL_RIG_H
-#define DAQ_SERIAL_RIG_H
+#ifndef DAQ_STREAM_RIG_H
+#define DAQ_STREAM_RIG_H
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "daq/serial.h"
+#include "daq/stream.h"
 #include "net/sequence.h"
 #include "ring/reader.h"
 #include "tests/support/random.h"
@@ -24,7 +24,8 @@ struct rig {
     struct temporary_ring ring;
     struct uring *uring;
     struct source_plan plan;
-    struct serial_source source;
+    struct stream_source source;
+    struct opener opener; /* without its thread: pump_once() does its rounds */
     struct ring_reader reader;
     int master;
     char directory[32];
@@ -54,11 +55,12 @@ static inline void unplug(void)
 static inline void pump_once(void)
 {
     struct uring_event event;
-    serial_arm(&rig.source, clock_monotonic_ns(), 777);
+    opener_round(&rig.opener, clock_monotonic_ns());
+    stream_arm(&rig.source, clock_monotonic_ns(), 777);
     cr_assert_eq(uring_wait(rig.uring, CLOCK_NS_PER_MS), 0);
     while (uring_next(rig.uring, &event)) {
         cr_assert_eq(event.user, USER);
-        (void)serial_complete(&rig.source, &event, 888);
+        (void)stream_complete(&rig.source, &event, clock_monotonic_ns(), 888);
     }
     cr_assert_eq(ring_ledger_residual(&temporary_header(&rig.ring)->ledger), 0);
 }
@@ -88,16 +90,18 @@ static inline void set_up(void)
         .frame_bytes = FRAME_BYTES,
         .sequence = {.width_bytes = 4, .at_byte = 2, .byte_order = RING_BIG_ENDIAN, .step = 1},
         .checksum = {.kind = CHECKSUM_CRC16_CCITT, .from = 2, .at_byte = 14},
-        .serial = {.baud = 115200, .format = SERIAL_BINARY, .sync = {0xa5, 0x5a}, .sync_bytes = 2}};
+        .framing = {.kind = FRAMING_FIXED, .sync = {0xa5, 0x5a}, .sync_bytes = 2, .bytes_max = FRAME_BYTES},
+        .serial = {.baud = 115200, .data_bits = 8, .stop_bits = 1}};
     snprintf(rig.plan.serial.device, sizeof(rig.plan.serial.device), "%s/tty", rig.directory);
-    cr_assert_eq(serial_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, USER, &err), 0);
+    cr_assert_eq(stream_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, &rig.opener, USER, &err), 0);
     plug_in();
 }
 
 static inline void tear_down(void)
 {
-    serial_close(&rig.source);
-    serial_close(&rig.source);
+    stream_fini(&rig.source);
+    stream_fini(&rig.source);
+    opener_fini(&rig.opener);
     uring_destroy(rig.uring);
     unplug();
     rmdir(rig.directory);
@@ -166,9 +170,13 @@ static inline void open_text(uint32_t fields)
     rig.plan.frame_bytes = 8 * fields;
     rig.plan.sequence = (struct sequence_spec){.width_bytes = 0, .step = 1};
     rig.plan.checksum = (struct checksum_spec){.kind = CHECKSUM_NONE};
-    rig.plan.serial.format = SERIAL_TEXT;
-    rig.plan.serial.fields = fields;
-    rig.plan.serial.sync_bytes = 0;
+    rig.plan.framing.kind = FRAMING_TEXT;
+    rig.plan.framing.fields = fields;
+    rig.plan.framing.sync_bytes = 0;
+    stream_fini(&rig.source);
+    opener_fini(&rig.opener);
+    struct error err = {{0}};
+    cr_assert_eq(stream_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, &rig.opener, USER, &err), 0);
     open_line();
 }
 

@@ -1,5 +1,7 @@
 /* A serial line over a pty: whole frames, pieces, noise, flipped bits, hang-ups, and text lines of every kind. */
-#include "tests/daq/serial_rig.h"
+#include "daq/text.h"
+#include "daq/ways.h"
+#include "tests/daq/stream_rig.h"
 
 TestSuite(serial, .init = set_up, .fini = tear_down);
 
@@ -174,9 +176,8 @@ Test(serial, what_is_no_tty_is_not_opened)
     unplug();
     int fd = open(rig.plan.serial.device, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     close(fd);
-    pump_once();
+    PUMP_UNTIL(ledger()->open_errno != 0);
     cr_assert_lt(rig.source.fd, 0);
-    cr_assert_neq(ledger()->open_errno, 0);
     plug_in();
 }
 
@@ -255,27 +256,27 @@ Test(serial, nan_and_inf_are_numbers_for_the_interlock_to_judge)
 Test(serial, parsing_is_exact_about_the_number_of_fields, .init = NULL, .fini = NULL)
 {
     double values[PLAN_FIELDS_MAX];
-    cr_assert(serial_parse_line("1", 1, values));
-    cr_assert(serial_parse_line(" 1", 1, values));
-    cr_assert(serial_parse_line("1,2;3\t4 5", 5, values));
-    cr_assert_not(serial_parse_line("", 1, values));
-    cr_assert_not(serial_parse_line("1,2", 1, values));
-    cr_assert_not(serial_parse_line("1-2", 2, values), "no separator");
-    cr_assert_not(serial_parse_line("1,2", 3, values));
+    cr_assert(text_parse_line("1", 1, values));
+    cr_assert(text_parse_line(" 1", 1, values));
+    cr_assert(text_parse_line("1,2;3\t4 5", 5, values));
+    cr_assert_not(text_parse_line("", 1, values));
+    cr_assert_not(text_parse_line("1,2", 1, values));
+    cr_assert_not(text_parse_line("1-2", 2, values), "no separator");
+    cr_assert_not(text_parse_line("1,2", 3, values));
 }
 
 /* An empty field is not skipped: the numbers behind it would slide into its place. */
 Test(serial, an_empty_field_is_no_number, .init = NULL, .fini = NULL)
 {
     double values[PLAN_FIELDS_MAX];
-    cr_assert_not(serial_parse_line("1,,3", 3, values));
-    cr_assert_not(serial_parse_line("1,,3,4", 3, values));
+    cr_assert_not(text_parse_line("1,,3", 3, values));
+    cr_assert_not(text_parse_line("1,,3,4", 3, values));
 }
 
 Test(serial, rates, .init = NULL, .fini = NULL)
 {
-    cr_assert_eq(serial_speed(115200), B115200);
-    cr_assert_eq(serial_speed(4000000), B4000000);
-    cr_assert_eq(serial_speed(0), 0);
-    cr_assert_eq(serial_speed(115201), 0);
+    cr_assert_eq(way_serial_speed(115200), B115200);
+    cr_assert_eq(way_serial_speed(4000000), B4000000);
+    cr_assert_eq(way_serial_speed(0), 0);
+    cr_assert_eq(way_serial_speed(115201), 0);
 }

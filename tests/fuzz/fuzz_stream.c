@@ -1,10 +1,11 @@
-/* Bytes from a line, in pieces of any size: the binary and the text path of a serial source, without a device. The
- * first byte says which, the second how large the pieces are. */
+/* Bytes from a line, in pieces of any size: every framing of a stream, without a device. The first byte says which,
+ * the second how large the pieces are. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daq/serial.h"
+#include "daq/stream.h"
+#include "daq/text.h"
 #include "ring/segment.h"
 #include "tests/support/temporary_ring.h"
 
@@ -12,11 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readabil
 
 static struct segment segment;
 static struct ring_writer writer;
-static struct serial_source source;
+static struct stream_source source;
 static struct source_plan plan;
 
 static void prepare(uint8_t kind)
 {
+    static const uint32_t framings[] = {FRAMING_FIXED, FRAMING_DELIMITED, FRAMING_LENGTH, FRAMING_MESSAGE};
+    stream_fini(&source);
     struct ring_spec spec = {.instance = "fuzz",
                              .name = "fuzz",
                              .streams = &temporary_stream,
@@ -44,16 +47,27 @@ static void prepare(uint8_t kind)
                      .byte_order = RING_BIG_ENDIAN,
                      .step = 1 + kind / 32},
         .checksum = {.kind = (kind & 4) != 0 ? CHECKSUM_CRC16_CCITT : CHECKSUM_NONE, .from = 2, .at_byte = 14},
-        .serial = {.format = (kind & 1) != 0 ? SERIAL_TEXT : SERIAL_BINARY,
-                   .sync = {0xa5, 0x5a},
-                   .sync_bytes = (kind & 8) != 0 ? 2 : 0,
-                   .fields = 3}};
-    if (plan.serial.format == SERIAL_TEXT) {
+        .framing = {.kind = (kind & 1) != 0 ? FRAMING_TEXT : framings[kind >> 6],
+                    .sync = {0xa5, 0x5a},
+                    .sync_bytes = (kind & 8) != 0 ? 2 : 0,
+                    .fields = 3,
+                    .bytes_max = 80,
+                    .delimiter = {0x0d, 0x0a},
+                    .delimiter_bytes = (kind & 16) != 0 ? 2 : 1,
+                    .length_at = 2,
+                    .length_width = (kind & 16) != 0 ? 2 : 1,
+                    .length_order = (kind & 32) != 0 ? RING_BIG_ENDIAN : RING_LITTLE_ENDIAN,
+                    .length_adds = 3}};
+    if (plan.framing.kind != FRAMING_FIXED) {
+        plan.frame_bytes = 0;
+        plan.checksum.kind = CHECKSUM_NONE;
+    }
+    if (plan.framing.kind == FRAMING_TEXT) {
         plan.frame_bytes = 24;
         plan.sequence.width_bytes = 0;
         plan.checksum.kind = CHECKSUM_NONE;
     }
-    code = serial_init(&source, &plan, &writer, NULL, 1, &err);
+    code = stream_init(&source, &plan, &writer, NULL, NULL, 1, &err);
     assert(code == 0);
 }
 
@@ -65,23 +79,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     prepare(data[0]);
     size_t piece = 1 + data[1] % 64;
     for (size_t at = 2; at < size;) {
-        /* As serial_arm would have it: never more than there is room for. */
-        bool text = plan.serial.format == SERIAL_TEXT;
-        size_t room = text ? PLAN_LINE_BYTES - source.have : plan.frame_bytes - source.have;
-        uint8_t *to = text ? (uint8_t *)source.line + source.have : ring_writer_reserve(&writer) + source.have;
+        /* As stream_arm would have it: never more than there is room for. */
+        uint8_t *to;
+        size_t room = stream_wants(&source, &to);
         size_t n = size - at < piece ? size - at : piece;
         n = n < room ? n : room;
         assert(n > 0);
         memcpy(to, data + at, n);
         at += n;
         struct uring_event event = {.user = 1, .result = (int32_t)n, .buffer = URING_NO_BUFFER};
-        (void)serial_complete(&source, &event, 1000 + at);
+        (void)stream_complete(&source, &event, 1000 + at, 1000 + at);
         assert(ring_ledger_residual(&writer.view.header->ledger) == 0);
         assert(writer.published == writer.next);
     }
     char line[PLAN_LINE_BYTES + 1] = {0};
     double values[PLAN_FIELDS_MAX];
     memcpy(line, data + 2, size - 2 < PLAN_LINE_BYTES ? size - 2 : PLAN_LINE_BYTES);
-    (void)serial_parse_line(line, 1 + data[1] % PLAN_FIELDS_MAX, values);
+    (void)text_parse_line(line, 1 + data[1] % PLAN_FIELDS_MAX, values);
+    char *half = line + strlen(line) / 2; /* a pattern and what it is to match */
+    char pattern[PLAN_LINE_BYTES + 1] = {0};
+    memcpy(pattern, line, (size_t)(half - line));
+    (void)text_match(pattern, half, PLAN_FIELDS_MAX, values);
+    struct error err;
+    (void)text_pattern_fields(pattern, &err);
     return 0;
 }

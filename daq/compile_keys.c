@@ -1,0 +1,95 @@
+/* Which keys a source of each kind may have. What nobody would read is an error, not a surprise. */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daq/compile.h"
+
+#define KIND(kind) (UINT32_C(1) << (kind))
+
+enum {
+    BYTES = KIND(SOURCE_SERIAL) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN) | KIND(SOURCE_UNIX) |
+            KIND(SOURCE_FIFO) | KIND(SOURCE_EXEC) | KIND(SOURCE_FILE), /* frames have to be found in these */
+    STREAMS = BYTES | KIND(SOURCE_CAN) | KIND(SOURCE_HIDRAW),
+    PACKETS = KIND(SOURCE_UDP) | KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)
+};
+
+/* All of these are pointers that are NULL if the key is not there. */
+struct key {
+    const char *name;
+    size_t offset;
+    uint32_t kinds;
+};
+
+#define KEY(key, kinds_)                                                                                           \
+    {                                                                                                              \
+        .name = #key, .offset = offsetof(struct config_source, key), .kinds = (kinds_)                             \
+    }
+
+static const struct key keys[] = {
+    KEY(listen, KIND(SOURCE_UDP) | KIND(SOURCE_TCP_LISTEN)),
+    KEY(group, KIND(SOURCE_UDP)),
+    KEY(interface, KIND(SOURCE_UDP) | KIND(SOURCE_AFXDP) | KIND(SOURCE_CAN)),
+    KEY(from, KIND(SOURCE_UDP) | KIND(SOURCE_TCP_LISTEN)),
+    KEY(receive_buffer_kb, KIND(SOURCE_UDP) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN)),
+    KEY(gro, KIND(SOURCE_UDP)),
+    KEY(port, KIND(SOURCE_DPDK)),
+    KEY(queue, KIND(SOURCE_AFXDP) | KIND(SOURCE_DPDK)), /* dpdk: has its own words for it */
+    KEY(descriptors, KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)),
+    KEY(packet, KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)),
+    KEY(core, KIND(SOURCE_DPDK)),
+    KEY(steer, KIND(SOURCE_DPDK)),
+    KEY(igmp, KIND(SOURCE_DPDK)),
+    KEY(stream, PACKETS),
+    KEY(device, KIND(SOURCE_SERIAL)),
+    KEY(baud, KIND(SOURCE_SERIAL)),
+    KEY(data_bits, KIND(SOURCE_SERIAL)),
+    KEY(stop_bits, KIND(SOURCE_SERIAL)),
+    KEY(parity, KIND(SOURCE_SERIAL)),
+    KEY(flow, KIND(SOURCE_SERIAL)),
+    KEY(direction, KIND(SOURCE_SERIAL)),
+    KEY(connect, KIND(SOURCE_TCP)),
+    KEY(path, KIND(SOURCE_UNIX) | KIND(SOURCE_FIFO) | KIND(SOURCE_FILE) | KIND(SOURCE_HIDRAW)),
+    KEY(socket, KIND(SOURCE_UNIX)),
+    KEY(command, KIND(SOURCE_EXEC)),
+    KEY(follow, KIND(SOURCE_FILE)),
+    KEY(from_begin, KIND(SOURCE_FILE)),
+    KEY(frames_hz, KIND(SOURCE_FILE)),
+    KEY(ids, KIND(SOURCE_CAN)),
+    KEY(fd, KIND(SOURCE_CAN)),
+    KEY(missing, STREAMS),
+    KEY(format, BYTES),
+    KEY(sync, BYTES),
+    KEY(fields, BYTES),
+    KEY(pattern, BYTES),
+    KEY(delimiter, BYTES),
+    KEY(length, BYTES),
+};
+
+static const char *kinds_text(uint32_t kinds, char text[256])
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (uint32_t kind = SOURCE_UDP; kind <= SOURCE_HIDRAW; kind++) {
+        if ((kinds & KIND(kind)) != 0) {
+            used +=
+                (size_t)snprintf(text + used, 256 - used, "%s%s", used > 0 ? ", " : "", config_source_kind(kind));
+        }
+    }
+    return text;
+}
+
+void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from)
+{
+    for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+        const void *given;
+        memcpy(&given, (const uint8_t *)from + keys[k].offset, sizeof(given));
+        if (given != NULL && (keys[k].kinds & KIND(from->kind)) == 0) {
+            char path[COMPILE_PATH_BYTES];
+            char text[256];
+            config_complain(c->file, c->errors, compile_path(path, "sources[%u].%s", i, keys[k].name),
+                            "belongs to kind: %s; this source is of kind %s", kinds_text(keys[k].kinds, text),
+                            config_source_kind((uint32_t)from->kind));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+/* Whatever is read from a descriptor over io_uring: serial lines, sockets, pipes, files, packets of a bus. Frames
+ * are read straight into ring slots where their length is known before, and judged there; what has to be searched
+ * for its end (lines, marks) is collected and copied. One outstanding read; what goes away is opened again by the
+ * opener.
+ */
+#ifndef DAQ_STREAM_H
+#define DAQ_STREAM_H
+
+#include "daq/opener.h"
+#include "net/plan.h"
+#include "net/uring.h"
+#include "ring/writer.h"
+
+struct stream_source {
+    const struct source_plan *plan;
+    struct ring_writer *writer;
+    struct uring *uring;
+    struct opening *opening;
+    uint64_t user;
+    int fd;                /* -1: closed */
+    bool asking;           /* the opener was asked and has not answered */
+    bool reading;          /* a read is outstanding */
+    bool was_open;         /* opened at least once */
+    bool finished;         /* a file that was replayed to its end */
+    bool overlong;         /* this line is being thrown away */
+    bool into_scratch;     /* the frame under way is collected there */
+    uint32_t have;         /* bytes of the frame or line collected so far */
+    uint64_t retry_ns;     /* monotonic: when to try to open again */
+    uint64_t again_ns;     /* monotonic: not to be read before */
+    uint64_t frames_paced; /* replay: frames since paced_ns */
+    uint64_t paced_ns;
+    uint64_t closed_tai_ns;
+    uint8_t *scratch; /* bytes_max: where a frame is collected that finds no slot; NULL: wait for one instead */
+    uint8_t *line;    /* what is searched for its end; NULL: frames go straight into slots */
+    uint32_t line_bytes;
+};
+
+/* Prepares; opens nothing yet, unless the plan refuses a missing device: then it is tried here. 0 or -errno. Cold.
+ */
+int stream_init(struct stream_source *source, const struct source_plan *plan, struct ring_writer *writer,
+                struct uring *uring, struct opener *opener, uint64_t user, struct error *err);
+void stream_close(struct stream_source *source);
+void stream_fini(struct stream_source *source);
+
+/* Has the device opened if it is due, and keeps a read outstanding. Call once a loop. */
+void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t tai_ns);
+
+/* One completion. Returns frames published. */
+uint32_t stream_complete(struct stream_source *source, const struct uring_event *event, uint64_t monotonic_ns,
+                         uint64_t tai_ns);
+
+/* When stream_arm has something to do again although nothing completes; UINT64_MAX: never. */
+uint64_t stream_wakes_at(const struct stream_source *source);
+
+/* Bytes that the next read may bring, and where to: what stream_arm asks the kernel for. For tests. */
+uint32_t stream_wants(struct stream_source *source, uint8_t **to);
+
+#endif
