@@ -87,6 +87,9 @@ void compile_bytes(struct compile *c, uint32_t i, const struct config_source *fr
 void compile_check_framing(struct compile *c, uint32_t i, const struct source_plan *source);
 void compile_frame_limit(struct source_plan *source, const struct ring_plan *ring);
 
+/* compile_polls.c: source i is an instrument that is asked. */
+void compile_poll(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+
 /* compile_keys.c: complains of keys that belong to other kinds of sources. */
 void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from);
 

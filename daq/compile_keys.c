@@ -10,6 +10,7 @@
 enum {
     BYTES = KIND(SOURCE_SERIAL) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN) | KIND(SOURCE_UNIX) |
             KIND(SOURCE_FIFO) | KIND(SOURCE_EXEC) | KIND(SOURCE_FILE), /* frames have to be found in these */
+    POLLED = KIND(SOURCE_SYSFS),
     STREAMS = BYTES | KIND(SOURCE_CAN) | KIND(SOURCE_HIDRAW),
     PACKETS = KIND(SOURCE_UDP) | KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)
 };
@@ -41,6 +42,8 @@ static const struct key keys[] = {
     KEY(steer, KIND(SOURCE_DPDK)),
     KEY(igmp, KIND(SOURCE_DPDK)),
     KEY(stream, PACKETS),
+    KEY(sequence, PACKETS | STREAMS),
+    KEY(checksum, PACKETS | STREAMS),
     KEY(device, KIND(SOURCE_SERIAL)),
     KEY(baud, KIND(SOURCE_SERIAL)),
     KEY(data_bits, KIND(SOURCE_SERIAL)),
@@ -57,6 +60,10 @@ static const struct key keys[] = {
     KEY(frames_hz, KIND(SOURCE_FILE)),
     KEY(ids, KIND(SOURCE_CAN)),
     KEY(fd, KIND(SOURCE_CAN)),
+    KEY(frame_bytes, PACKETS | STREAMS),
+    KEY(attributes, KIND(SOURCE_SYSFS)),
+    KEY(period_ms, POLLED),
+    KEY(timeout_ms, POLLED),
     KEY(missing, STREAMS),
     KEY(format, BYTES),
     KEY(sync, BYTES),
@@ -70,7 +77,7 @@ static const char *kinds_text(uint32_t kinds, char text[256])
 {
     size_t used = 0;
     text[0] = 0;
-    for (uint32_t kind = SOURCE_UDP; kind <= SOURCE_HIDRAW; kind++) {
+    for (uint32_t kind = SOURCE_UDP; kind <= SOURCE_LAST; kind++) {
         if ((kinds & KIND(kind)) != 0) {
             used +=
                 (size_t)snprintf(text + used, 256 - used, "%s%s", used > 0 ? ", " : "", config_source_kind(kind));

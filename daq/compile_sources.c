@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "daq/compile.h"
-#include "daq/stream.h"
+#include "daq/poller.h"
 #include "net/afxdp.h"
 #include "net/dpdk.h"
 #include "net/udp.h"
@@ -221,7 +221,7 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
                             const struct config_channel *from, struct ring_channel *to)
 {
     char path[COMPILE_PATH_BYTES];
-    bool text = source->framing.kind == FRAMING_TEXT;
+    bool text = source->framing.fields > 0; /* numbers of ours, each an f64 */
     compile_name(c, compile_path(path, "sources[%u].channels[%u].name", i, j), from->name, to->name);
     compile_path(path, "sources[%u].channels[%u]", i, j);
     if (strlen(from->unit) >= RING_UNIT_BYTES) {
@@ -241,12 +241,12 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
         to->at_byte = field * 8;
         if (from->at_byte != NULL || from->type != NULL || from->byte_order != NULL) {
             config_complain(c->file, c->errors, path,
-                            "a text source's channel has a field, no at_byte, type or "
+                            "a channel of numbers has a field, no at_byte, type or "
                             "byte_order");
         }
         if (field >= source->framing.fields) {
-            config_complain(c->file, c->errors, path, "field %u lies beyond the line's %u fields (counted from 0)",
-                            field, source->framing.fields);
+            config_complain(c->file, c->errors, path, "field %u lies beyond the %u fields (counted from 0)", field,
+                            source->framing.fields);
         }
         return;
     }
@@ -447,6 +447,8 @@ static void compile_source(struct compile *c, uint32_t i)
         compile_dpdk_port(c, i, from, to);
     } else if (to->kind == SOURCE_AFXDP) {
         compile_afxdp(c, i, from, to);
+    } else if (poller_way_of(to->kind) != NULL) {
+        compile_poll(c, i, from, to);
     } else {
         compile_bytes(c, i, from, to);
     }

@@ -42,7 +42,8 @@ static const cyaml_strval_t source_words[] = {
     {"udp", SOURCE_UDP},     {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK},
     {"afxdp", SOURCE_AFXDP}, {"tcp", SOURCE_TCP},       {"tcp_listen", SOURCE_TCP_LISTEN},
     {"unix", SOURCE_UNIX},   {"fifo", SOURCE_FIFO},     {"exec", SOURCE_EXEC},
-    {"file", SOURCE_FILE},   {"can", SOURCE_CAN},       {"hidraw", SOURCE_HIDRAW}};
+    {"file", SOURCE_FILE},   {"can", SOURCE_CAN},       {"hidraw", SOURCE_HIDRAW},
+    {"sysfs", SOURCE_SYSFS}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
 static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
                                              {"none", DPDK_STEER_NONE},
@@ -284,6 +285,10 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_FLOAT_PTR("frames_hz", OPTIONAL, struct config_source, frames_hz),
     CYAML_FIELD_SEQUENCE("ids", OPTIONAL, struct config_source, ids, &can_id, 1, PLAN_CAN_IDS_MAX),
     CYAML_FIELD_BOOL_PTR("fd", OPTIONAL, struct config_source, fd),
+    CYAML_FIELD_SEQUENCE("attributes", OPTIONAL, struct config_source, attributes, &command_word, 1,
+                         CYAML_UNLIMITED),
+    CYAML_FIELD_FLOAT_PTR("period_ms", OPTIONAL, struct config_source, period_ms),
+    CYAML_FIELD_FLOAT_PTR("timeout_ms", OPTIONAL, struct config_source, timeout_ms),
     WORD_OPTIONAL("missing", struct config_source, missing, missing_words),
     WORD_OPTIONAL("format", struct config_source, format, format_words),
     TEXT_OPTIONAL("sync", struct config_source, sync),

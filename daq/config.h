@@ -213,7 +213,11 @@ struct config_source {
     double *frames_hz;
     uint32_t *ids; /* can */
     uint32_t ids_count;
-    bool *fd;     /* can */
+    bool *fd;          /* can */
+    char **attributes; /* sysfs: paths */
+    uint32_t attributes_count;
+    double *period_ms; /* of all that are polled */
+    double *timeout_ms;
     int *missing; /* enum when_missing */
     int *format;  /* enum framing_kind */
     char *sync;   /* hex digits */

@@ -13,6 +13,7 @@
 #include "ring/error.h"
 
 struct opening;
+struct poller;
 
 /* How one kind of thing is opened; all are called by the opener alone. */
 struct opener_way {
@@ -33,6 +34,7 @@ struct opening {
     /* The way's own: a listening socket or one that connects; a child. */
     int held_fd; /* -1: none */
     int child;   /* pid, 0: none */
+    struct poller *poller;
     uint64_t device;
     uint64_t inode;
     uint64_t began_ns;       /* monotonic: when its child was started */

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daq/poller.h"
 #include "daq/text.h"
 #include "daq/ways.h"
 #include "net/intake.h"
@@ -17,9 +18,20 @@
 #define TEXT_SLOTS 64u
 #define TEXT_PART  8u /* of the ring: what is reserved is lost to observers */
 
-static bool is_marked(const struct source_plan *plan)
+/* What cannot be read straight into its slot: lines, what is searched for a mark, what a record may have to
+ * precede. */
+static uint32_t line_bytes_of(const struct source_plan *plan)
 {
-    return plan->framing.kind == FRAMING_TEXT || plan->framing.kind == FRAMING_DELIMITED;
+    switch (plan->framing.kind) {
+    case FRAMING_TEXT:
+        return PLAN_LINE_BYTES;
+    case FRAMING_DELIMITED:
+        return plan->framing.bytes_max + plan->framing.delimiter_bytes;
+    case FRAMING_POLLED:
+        return plan->frame_bytes + (uint32_t)sizeof(struct poller_trailer);
+    default:
+        return 0;
+    }
 }
 
 /* A device that must be there is tried in front of everything else, to be opened again by the opener like any
@@ -42,17 +54,11 @@ static int insist(struct opening *opening, struct error *err)
 static int make_room(struct stream_source *s, struct error *err)
 {
     const struct source_plan *plan = s->plan;
-    if (plan->gates > 0 && plan->when_full == WHEN_FULL_DROP) {
-        s->scratch = calloc(1, (size_t)plan->framing.bytes_max + 1);
-    }
-    if (is_marked(plan)) {
-        s->line_bytes = plan->framing.kind == FRAMING_TEXT
-                            ? PLAN_LINE_BYTES
-                            : plan->framing.bytes_max + plan->framing.delimiter_bytes;
-        s->line = calloc(1, (size_t)s->line_bytes + 1);
-    }
-    if ((is_marked(plan) && s->line == NULL) ||
-        (plan->gates > 0 && plan->when_full == WHEN_FULL_DROP && s->scratch == NULL)) {
+    bool drops = plan->gates > 0 && plan->when_full == WHEN_FULL_DROP;
+    s->line_bytes = line_bytes_of(plan);
+    s->scratch = drops ? calloc(1, (size_t)plan->framing.bytes_max + 1) : NULL;
+    s->line = s->line_bytes > 0 ? calloc(1, (size_t)s->line_bytes + 1) : NULL;
+    if ((drops && s->scratch == NULL) || (s->line_bytes > 0 && s->line == NULL)) {
         return error_set(err, -ENOMEM, "source %s: no memory for a frame of %u bytes", plan->name,
                          plan->framing.bytes_max);
     }
@@ -78,6 +84,20 @@ void stream_fini(struct stream_source *source)
     free(source->line);
     source->scratch = NULL;
     source->line = NULL;
+}
+
+/* The device is open, or answers: again, if it was before. */
+static void is_there(struct stream_source *s, uint64_t tai_ns)
+{
+    struct ring_ledger *ledger = &s->writer->view.header->ledger;
+    if (s->was_open) {
+        net_sequence_interrupted(&s->plan->sequence, ledger);
+        ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
+        (void)ring_writer_pay_gap(s->writer, tai_ns);
+    }
+    s->was_open = true;
+    ring_count_add(&ledger->connects, 1);
+    ring_count_set(&ledger->is_open, 1);
 }
 
 /* Asks for the device, and takes it when it is there. */
@@ -106,14 +126,9 @@ static void reopen(struct stream_source *s, uint64_t monotonic_ns, uint64_t tai_
     s->overlong = false;
     s->frames_paced = 0;
     s->paced_ns = monotonic_ns;
-    if (s->was_open) {
-        net_sequence_interrupted(&s->plan->sequence, ledger);
-        ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
-        (void)ring_writer_pay_gap(s->writer, tai_ns);
+    if (s->plan->framing.kind != FRAMING_POLLED) { /* of an instrument the first answer tells */
+        is_there(s, tai_ns);
     }
-    s->was_open = true;
-    ring_count_add(&ledger->connects, 1);
-    ring_count_set(&ledger->is_open, 1);
 }
 
 void stream_close(struct stream_source *source)
@@ -140,6 +155,9 @@ static uint8_t *collect_into(struct stream_source *s)
 static uint32_t line_room(struct stream_source *s)
 {
     uint32_t most = s->line_bytes - s->have;
+    if (s->plan->framing.kind == FRAMING_POLLED) { /* a message, which must not be cut */
+        return s->plan->gates == 0 || s->scratch != NULL || ring_writer_reserve(s->writer) != NULL ? most : 0;
+    }
     uint64_t part = s->writer->view.slot_count / TEXT_PART;
     if (s->scratch != NULL || s->plan->gates == 0) {
         return most; /* what finds no slot is dropped; without gating readers there always is one */
@@ -375,6 +393,32 @@ static uint32_t take_message(struct stream_source *s, uint32_t bytes, uint64_t t
     return s->into_scratch && !place_frame(s, slot, bytes, tai_ns) ? 0 : publish_frame(s, slot, bytes, tai_ns);
 }
 
+/* What a poller got, or why it got nothing. Copied into its slot, because the record of a gap may have to come
+ * first. */
+static uint32_t take_polled(struct stream_source *s, uint32_t bytes, uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    struct ring_ledger *ledger = &s->writer->view.header->ledger;
+    struct poller_trailer trailer;
+    uint32_t frame = bytes - (uint32_t)sizeof(trailer);
+    memcpy(&trailer, s->line + frame, sizeof(trailer));
+    ring_count_add(&ledger->polls_missed, trailer.missed);
+    ring_count_set(&ledger->open_errno, trailer.error);
+    if (frame == 0) {
+        ring_count_add(&ledger->polls_failed, 1);
+        if (ring_count_read(&ledger->is_open) != 0) {
+            ring_count_set(&ledger->is_open, 0);
+            ring_count_add(&ledger->disconnects, 1);
+            s->closed_tai_ns = tai_ns;
+        }
+        return 0;
+    }
+    uint64_t taken_tai_ns = tai_ns - (monotonic_ns - trailer.monotonic_ns);
+    if (ring_count_read(&ledger->is_open) == 0) {
+        is_there(s, taken_tai_ns);
+    }
+    return place_frame(s, s->line, frame, taken_tai_ns) ? publish_frame(s, s->line, frame, taken_tai_ns) : 0;
+}
+
 static uint32_t take_line(struct stream_source *s, char *line, uint64_t tai_ns)
 {
     double values[PLAN_FIELDS_MAX];
@@ -461,9 +505,11 @@ static uint32_t take_marked(struct stream_source *s, uint32_t bytes, uint64_t ta
     return frames;
 }
 
-static uint32_t take(struct stream_source *s, uint32_t bytes, uint64_t tai_ns)
+static uint32_t take(struct stream_source *s, uint32_t bytes, uint64_t monotonic_ns, uint64_t tai_ns)
 {
     switch (s->plan->framing.kind) {
+    case FRAMING_POLLED:
+        return take_polled(s, bytes, monotonic_ns, tai_ns);
     case FRAMING_TEXT:
     case FRAMING_DELIMITED:
         return take_marked(s, bytes, tai_ns);
@@ -480,7 +526,7 @@ static uint32_t take(struct stream_source *s, uint32_t bytes, uint64_t tai_ns)
 static uint32_t ended(struct stream_source *s, int32_t result, uint64_t monotonic_ns, uint64_t tai_ns)
 {
     if (result == 0 && s->plan->kind == SOURCE_UNIX && s->plan->un.type == SOCK_DGRAM) {
-        return take(s, 0, tai_ns); /* an empty datagram */
+        return take(s, 0, monotonic_ns, tai_ns); /* an empty datagram */
     }
     if (result == 0 && s->plan->kind == SOURCE_FILE && s->plan->file.follow == FILE_TAIL) {
         s->again_ns = monotonic_ns + TAIL_NS;
@@ -502,7 +548,7 @@ uint32_t stream_complete(struct stream_source *source, const struct uring_event 
     if (event->result <= 0) { /* hung up: 0 or -EIO, depending on the moment */
         return ended(s, event->result, monotonic_ns, tai_ns);
     }
-    uint32_t frames = take(s, (uint32_t)event->result, tai_ns);
+    uint32_t frames = take(s, (uint32_t)event->result, monotonic_ns, tai_ns);
     s->frames_paced += frames;
     return frames;
 }

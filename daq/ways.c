@@ -2,6 +2,25 @@
 
 #include <stddef.h>
 
+#include "daq/poller.h"
+
+static void clear_poll(struct opening *opening)
+{
+    poller_stop(opening->poller);
+    opening->poller = NULL;
+}
+
+/* Again only if the worker has closed its end. */
+static int open_poll(struct opening *opening, struct error *err)
+{
+    int fd;
+    clear_poll(opening);
+    int code = poller_start(&opening->poller, opening->plan, &fd, err);
+    return code != 0 ? code : fd;
+}
+
+const struct opener_way way_poll = {.open = open_poll, .clear = clear_poll};
+
 const struct opener_way *way_of(uint32_t kind)
 {
     switch (kind) {
@@ -24,6 +43,6 @@ const struct opener_way *way_of(uint32_t kind)
     case SOURCE_HIDRAW:
         return &way_hidraw;
     default:
-        return NULL;
+        return poller_way_of(kind) != NULL ? &way_poll : NULL;
     }
 }

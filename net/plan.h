@@ -25,6 +25,7 @@
 #define PLAN_DELIMITER_BYTES 4u
 #define PLAN_COMMAND_BYTES   1024u
 #define PLAN_CAN_IDS_MAX     16u
+#define PLAN_ATTRIBUTES_MAX  16u
 #define PLAN_EAL_MAX         8u
 #define PLAN_EAL_BYTES       128u
 
@@ -45,7 +46,9 @@ enum source_kind {
     SOURCE_EXEC = 9, /* what a child process writes to its standard output */
     SOURCE_FILE = 10,
     SOURCE_CAN = 11,
-    SOURCE_HIDRAW = 12
+    SOURCE_HIDRAW = 12,
+    SOURCE_SYSFS = 13, /* numbers in files of the kernel's: hwmon, IIO; polled */
+    SOURCE_LAST = SOURCE_SYSFS
 };
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
@@ -58,7 +61,8 @@ enum framing_kind {
     FRAMING_TEXT = 2,      /* lines with numbers, each an f64 of the host's order in the payload */
     FRAMING_DELIMITED = 3, /* of any length, up to a mark of 1 to 4 bytes */
     FRAMING_LENGTH = 4,    /* of the length that they say themselves */
-    FRAMING_MESSAGE = 5    /* each read has one, whole: datagrams, packets of a bus */
+    FRAMING_MESSAGE = 5,   /* each read has one, whole: datagrams, packets of a bus */
+    FRAMING_POLLED = 6     /* a message of a poller: frame_bytes, then struct poller_trailer (daq/poller.h) */
 };
 /* What is to be done if a device cannot be opened when the worker starts. */
 enum when_missing { WHEN_MISSING_WAIT = 1, WHEN_MISSING_REFUSE = 2 };
@@ -149,6 +153,17 @@ struct file_plan { /* also of hidraw and fifo, which have the path alone */
     double frames_hz;    /* replay: 0: as fast as the ring takes them */
 };
 
+/* Of every source that is polled. */
+struct poll_plan {
+    uint64_t period_ns;
+    uint64_t timeout_ns; /* that one poll may take, where that can be bounded */
+};
+
+struct sysfs_plan {
+    uint32_t attributes;
+    char path[PLAN_ATTRIBUTES_MAX][PLAN_PATH_BYTES];
+};
+
 struct can_plan {
     char interface[16];
     uint32_t ids;                  /* 0: all */
@@ -202,6 +217,8 @@ struct source_plan {
     struct exec_plan exec;
     struct file_plan file;
     struct can_plan can;
+    struct poll_plan poll;
+    struct sysfs_plan sysfs;
     struct packet_filter packet; /* of sources that see whole frames */
     struct dpdk_plan dpdk;
     struct afxdp_plan afxdp;

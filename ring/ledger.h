@@ -56,8 +56,9 @@ struct ring_ledger {
     uint64_t settled_index; /* which of the two is the newer whole one */
     uint64_t settled_position[2];
     uint64_t settled_delivered[2];
-    uint64_t open_errno; /* why the device could not be opened last time; 0: it could */
-    uint64_t reserved[2];
+    uint64_t open_errno;   /* why the device could not be opened last time; 0: it could */
+    uint64_t polls_failed; /* of an instrument that is asked: times it did not answer, or not with what was asked */
+    uint64_t polls_missed; /* times that were due and were not kept */
 };
 static_assert(sizeof(struct ring_ledger) == 384, "ledger is 384 bytes");
 

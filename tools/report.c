@@ -230,7 +230,7 @@ json_t *report_streams(const struct session *session)
         const struct ring_ledger *l = &session->ring[i].header->ledger;
         const struct ring_identity *id = &session->ring[i].header->identity;
         json_t *stream = json_pack(
-            "{s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:b, s:I, s:I, s:I, s:I}", "name",
+            "{s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
             session->ring[i].header->stream[0].name, "ring", id->name, "sent",
             (json_int_t)ring_count_read(&l->sent), "delivered", (json_int_t)ring_count_read(&l->delivered), "lost",
             causes_lost(l), "duplicated", (json_int_t)ring_count_read(&l->duplicated), "reordered",
@@ -239,7 +239,9 @@ json_t *report_streams(const struct session *session)
             (json_int_t)ring_count_read(&l->gap_records), "open", ring_count_read(&l->is_open) != 0, "connects",
             (json_int_t)ring_count_read(&l->connects), "disconnects", (json_int_t)ring_count_read(&l->disconnects),
             "bytes", (json_int_t)ring_count_read(&l->bytes), "open_errno",
-            (json_int_t)ring_count_read(&l->open_errno));
+            (json_int_t)ring_count_read(&l->open_errno), "polls_failed",
+            (json_int_t)ring_count_read(&l->polls_failed), "polls_missed",
+            (json_int_t)ring_count_read(&l->polls_missed));
         json_array_append_new(list, stream);
     }
     return list;

@@ -84,30 +84,33 @@ static const struct field ring_progress_fields[] = {FIELD(ring_progress, claimed
                                                     FIELD(ring_progress, restart_position),
                                                     FIELD(ring_progress, pad2)};
 
-static const struct field ring_ledger_fields[] = {FIELD(ring_ledger, sent),
-                                                  FIELD(ring_ledger, delivered),
-                                                  FIELD(ring_ledger, lost),
-                                                  FIELD(ring_ledger, duplicated),
-                                                  FIELD(ring_ledger, reordered),
-                                                  FIELD(ring_ledger, refused),
-                                                  FIELD(ring_ledger, noise_bytes),
-                                                  FIELD(ring_ledger, gap_records),
-                                                  FIELD(ring_ledger, connects),
-                                                  FIELD(ring_ledger, disconnects),
-                                                  FIELD(ring_ledger, is_open),
-                                                  FIELD(ring_ledger, bytes),
-                                                  FIELD(ring_ledger, tracker_started),
-                                                  FIELD(ring_ledger, tracker_next),
-                                                  FIELD(ring_ledger, tracker_window),
-                                                  FIELD(ring_ledger, tracker_pending),
-                                                  FIELD(ring_ledger, tracker_late_run),
-                                                  FIELD(ring_ledger, tracker_late_next),
-                                                  FIELD(ring_ledger, tracker_restart_left),
-                                                  FIELD(ring_ledger, settled_index),
-                                                  FIELD(ring_ledger, settled_position),
-                                                  FIELD(ring_ledger, settled_delivered),
-                                                  FIELD(ring_ledger, open_errno),
-                                                  FIELD(ring_ledger, reserved)};
+static const struct field ring_ledger_fields[] = {
+    FIELD(ring_ledger, sent),
+    FIELD(ring_ledger, delivered),
+    FIELD(ring_ledger, lost),
+    FIELD(ring_ledger, duplicated),
+    FIELD(ring_ledger, reordered),
+    FIELD(ring_ledger, refused),
+    FIELD(ring_ledger, noise_bytes),
+    FIELD(ring_ledger, gap_records),
+    FIELD(ring_ledger, connects),
+    FIELD(ring_ledger, disconnects),
+    FIELD(ring_ledger, is_open),
+    FIELD(ring_ledger, bytes),
+    FIELD(ring_ledger, tracker_started),
+    FIELD(ring_ledger, tracker_next),
+    FIELD(ring_ledger, tracker_window),
+    FIELD(ring_ledger, tracker_pending),
+    FIELD(ring_ledger, tracker_late_run),
+    FIELD(ring_ledger, tracker_late_next),
+    FIELD(ring_ledger, tracker_restart_left),
+    FIELD(ring_ledger, settled_index),
+    FIELD(ring_ledger, settled_position),
+    FIELD(ring_ledger, settled_delivered),
+    FIELD(ring_ledger, open_errno),
+    FIELD(ring_ledger, polls_failed),
+    FIELD(ring_ledger, polls_missed),
+};
 
 static const struct field ring_header_fields[] = {FIELD(ring_header, identity), FIELD(ring_header, pad0),
                                                   FIELD(ring_header, progress), FIELD(ring_header, ledger),
@@ -480,6 +483,10 @@ static const struct field exec_plan_fields[] = {FIELD(exec_plan, words), FIELD(e
 static const struct field file_plan_fields[] = {FIELD(file_plan, path), FIELD(file_plan, follow),
                                                 FIELD(file_plan, from_begin), FIELD(file_plan, frames_hz)};
 
+static const struct field poll_plan_fields[] = {FIELD(poll_plan, period_ns), FIELD(poll_plan, timeout_ns)};
+
+static const struct field sysfs_plan_fields[] = {FIELD(sysfs_plan, attributes), FIELD(sysfs_plan, path)};
+
 static const struct field can_plan_fields[] = {FIELD(can_plan, interface), FIELD(can_plan, ids),
                                                FIELD(can_plan, fd), FIELD(can_plan, id)};
 
@@ -503,8 +510,8 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, framing),     FIELD(source_plan, when_missing), FIELD(source_plan, reserved),
     FIELD(source_plan, udp),         FIELD(source_plan, serial),       FIELD(source_plan, tcp),
     FIELD(source_plan, un),          FIELD(source_plan, exec),         FIELD(source_plan, file),
-    FIELD(source_plan, can),         FIELD(source_plan, packet),       FIELD(source_plan, dpdk),
-    FIELD(source_plan, afxdp)};
+    FIELD(source_plan, can),         FIELD(source_plan, poll),         FIELD(source_plan, sysfs),
+    FIELD(source_plan, packet),      FIELD(source_plan, dpdk),         FIELD(source_plan, afxdp)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, version),
@@ -652,6 +659,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(exec_plan),
                                     SHARED(file_plan),
                                     SHARED(can_plan),
+                                    SHARED(poll_plan),
+                                    SHARED(sysfs_plan),
                                     SHARED(packet_filter),
                                     SHARED(dpdk_plan),
                                     SHARED(afxdp_plan),
