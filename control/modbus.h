@@ -1,5 +1,5 @@
-/* Coils of a Modbus TCP server: the only file that knows libmodbus. Blocks for at most a few response times; never
- * in the control process. A connection is a link; its coils are written in runs of neighbours and read back.
+/* Coils of a Modbus TCP server. Blocks for at most a few response times; never in the control process. A connection
+ * is a link; its coils are written in runs of neighbours and read back.
  */
 #ifndef CONTROL_MODBUS_H
 #define CONTROL_MODBUS_H

@@ -84,11 +84,16 @@ void compile_sources(struct compile *c);
 /* compile_streams.c: source i is read as a stream of bytes or messages: what is opened, how frames lie in it;
  * whether they can be told apart; and, when its ring has its slots, how long they may be. */
 void compile_bytes(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_serial(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_tcp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_check_framing(struct compile *c, uint32_t i, const struct source_plan *source);
 void compile_frame_limit(struct source_plan *source, const struct ring_plan *ring);
 
 /* compile_polls.c: source i is an instrument that is asked. */
 void compile_poll(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+
+/* compile_modbus.c: its tables, and where it is. */
+void compile_modbus(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 
 /* compile_keys.c: complains of keys that belong to other kinds of sources. */
 void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from);

@@ -10,7 +10,9 @@
 enum {
     BYTES = KIND(SOURCE_SERIAL) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN) | KIND(SOURCE_UNIX) |
             KIND(SOURCE_FIFO) | KIND(SOURCE_EXEC) | KIND(SOURCE_FILE), /* frames have to be found in these */
-    POLLED = KIND(SOURCE_SYSFS),
+    MODBUS = KIND(SOURCE_MODBUS_TCP) | KIND(SOURCE_MODBUS_RTU),
+    POLLED = KIND(SOURCE_SYSFS) | MODBUS,
+    LINES = KIND(SOURCE_SERIAL) | KIND(SOURCE_MODBUS_RTU),
     STREAMS = BYTES | KIND(SOURCE_CAN) | KIND(SOURCE_HIDRAW),
     PACKETS = KIND(SOURCE_UDP) | KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)
 };
@@ -44,14 +46,14 @@ static const struct key keys[] = {
     KEY(stream, PACKETS),
     KEY(sequence, PACKETS | STREAMS),
     KEY(checksum, PACKETS | STREAMS),
-    KEY(device, KIND(SOURCE_SERIAL)),
-    KEY(baud, KIND(SOURCE_SERIAL)),
-    KEY(data_bits, KIND(SOURCE_SERIAL)),
-    KEY(stop_bits, KIND(SOURCE_SERIAL)),
-    KEY(parity, KIND(SOURCE_SERIAL)),
+    KEY(device, LINES),
+    KEY(baud, LINES),
+    KEY(data_bits, LINES),
+    KEY(stop_bits, LINES),
+    KEY(parity, LINES),
     KEY(flow, KIND(SOURCE_SERIAL)),
-    KEY(direction, KIND(SOURCE_SERIAL)),
-    KEY(connect, KIND(SOURCE_TCP)),
+    KEY(direction, LINES),
+    KEY(connect, KIND(SOURCE_TCP) | KIND(SOURCE_MODBUS_TCP)),
     KEY(path, KIND(SOURCE_UNIX) | KIND(SOURCE_FIFO) | KIND(SOURCE_FILE) | KIND(SOURCE_HIDRAW)),
     KEY(socket, KIND(SOURCE_UNIX)),
     KEY(command, KIND(SOURCE_EXEC)),
@@ -62,6 +64,8 @@ static const struct key keys[] = {
     KEY(fd, KIND(SOURCE_CAN)),
     KEY(frame_bytes, PACKETS | STREAMS),
     KEY(attributes, KIND(SOURCE_SYSFS)),
+    KEY(unit_id, MODBUS),
+    KEY(registers, MODBUS),
     KEY(period_ms, POLLED),
     KEY(timeout_ms, POLLED),
     KEY(missing, STREAMS),
@@ -78,9 +82,10 @@ static const char *kinds_text(uint32_t kinds, char text[256])
     size_t used = 0;
     text[0] = 0;
     for (uint32_t kind = SOURCE_UDP; kind <= SOURCE_LAST; kind++) {
-        if ((kinds & KIND(kind)) != 0) {
-            used +=
-                (size_t)snprintf(text + used, 256 - used, "%s%s", used > 0 ? ", " : "", config_source_kind(kind));
+        const char *name = config_source_kind(kind);
+        size_t room = 256 - used;
+        if ((kinds & KIND(kind)) != 0 && name != NULL && strlen(name) + 3 < room) {
+            used += (size_t)snprintf(text + used, room, "%s%s", used > 0 ? ", " : "", name);
         }
     }
     return text;

@@ -47,7 +47,7 @@ static int word_or(const int *given, int standard)
     return given != NULL ? *given : standard;
 }
 
-static void compile_serial(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
+void compile_serial(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
     struct serial_plan *serial = &to->serial;
@@ -64,7 +64,8 @@ static void compile_serial(struct compile *c, uint32_t i, const struct config_so
     serial->parity = (uint32_t)word_or(from->parity, SERIAL_PARITY_NONE);
     serial->flow = (uint32_t)word_or(from->flow, SERIAL_FLOW_NONE);
     serial->direction = (uint32_t)word_or(from->direction, SERIAL_DIRECTION_NONE);
-    if (serial->data_bits < 8 && to->framing.kind == FRAMING_FIXED) {
+    bool binary = to->framing.kind == FRAMING_FIXED || to->kind == SOURCE_MODBUS_RTU;
+    if (serial->data_bits < 8 && binary) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].data_bits", i),
                         "expected 8 for binary frames, found %u", serial->data_bits);
     }
@@ -79,7 +80,7 @@ static void compile_serial(struct compile *c, uint32_t i, const struct config_so
     }
 }
 
-static void compile_tcp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
+void compile_tcp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
     bool listens = to->kind == SOURCE_TCP_LISTEN;

@@ -38,12 +38,21 @@ static const cyaml_strval_t role_words[] = {
 static const cyaml_strval_t when_full_words[] = {{"wait", WHEN_FULL_WAIT}, {"drop", WHEN_FULL_DROP}};
 static const cyaml_strval_t order_words[] = {{"little", RING_LITTLE_ENDIAN}, {"big", RING_BIG_ENDIAN}};
 static const cyaml_strval_t checksum_words[] = {{"crc16_ccitt", CHECKSUM_CRC16_CCITT}, {"none", CHECKSUM_NONE}};
-static const cyaml_strval_t source_words[] = {
-    {"udp", SOURCE_UDP},     {"serial", SOURCE_SERIAL}, {"dpdk", SOURCE_DPDK},
-    {"afxdp", SOURCE_AFXDP}, {"tcp", SOURCE_TCP},       {"tcp_listen", SOURCE_TCP_LISTEN},
-    {"unix", SOURCE_UNIX},   {"fifo", SOURCE_FIFO},     {"exec", SOURCE_EXEC},
-    {"file", SOURCE_FILE},   {"can", SOURCE_CAN},       {"hidraw", SOURCE_HIDRAW},
-    {"sysfs", SOURCE_SYSFS}};
+static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP},
+                                              {"serial", SOURCE_SERIAL},
+                                              {"dpdk", SOURCE_DPDK},
+                                              {"afxdp", SOURCE_AFXDP},
+                                              {"tcp", SOURCE_TCP},
+                                              {"tcp_listen", SOURCE_TCP_LISTEN},
+                                              {"unix", SOURCE_UNIX},
+                                              {"fifo", SOURCE_FIFO},
+                                              {"exec", SOURCE_EXEC},
+                                              {"file", SOURCE_FILE},
+                                              {"can", SOURCE_CAN},
+                                              {"hidraw", SOURCE_HIDRAW},
+                                              {"sysfs", SOURCE_SYSFS},
+                                              {"modbus_tcp", SOURCE_MODBUS_TCP},
+                                              {"modbus_rtu", SOURCE_MODBUS_RTU}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
 static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
                                              {"none", DPDK_STEER_NONE},
@@ -68,6 +77,10 @@ static const cyaml_strval_t direction_words[] = {{"none", SERIAL_DIRECTION_NONE}
 static const cyaml_strval_t socket_words[] = {
     {"stream", SOCK_STREAM}, {"datagram", SOCK_DGRAM}, {"seqpacket", SOCK_SEQPACKET}};
 static const cyaml_strval_t follow_words[] = {{"tail", FILE_TAIL}, {"replay", FILE_REPLAY}};
+static const cyaml_strval_t table_words[] = {{"holding", MODBUS_TABLE_HOLDING},
+                                             {"input", MODBUS_TABLE_INPUT},
+                                             {"coil", MODBUS_TABLE_COIL},
+                                             {"discrete", MODBUS_TABLE_DISCRETE}};
 static const cyaml_strval_t missing_words[] = {{"wait", WHEN_MISSING_WAIT}, {"refuse", WHEN_MISSING_REFUSE}};
 static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
                                               {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
@@ -85,7 +98,7 @@ const char *config_source_kind(uint32_t kind)
             return source_words[i].str;
         }
     }
-    return "unknown";
+    return NULL;
 }
 
 #define OPTIONAL        (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
@@ -207,6 +220,13 @@ static const cyaml_schema_field_t checksum_fields[] = {
     CYAML_FIELD_UINT("from_byte", CYAML_FLAG_OPTIONAL, struct config_checksum, from_byte),
     CYAML_FIELD_UINT("at_byte", CYAML_FLAG_OPTIONAL, struct config_checksum, at_byte), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t read_fields[] = {
+    WORD("table", struct config_modbus_read, table, table_words),
+    CYAML_FIELD_UINT("at", CYAML_FLAG_DEFAULT, struct config_modbus_read, at),
+    CYAML_FIELD_UINT("count", CYAML_FLAG_DEFAULT, struct config_modbus_read, count), CYAML_FIELD_END};
+static const cyaml_schema_value_t modbus_read = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_modbus_read, read_fields)};
+
 static const cyaml_schema_value_t number = {CYAML_VALUE_FLOAT(CYAML_FLAG_DEFAULT, double)};
 
 static const cyaml_schema_field_t packet_fields[] = {
@@ -287,6 +307,8 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_BOOL_PTR("fd", OPTIONAL, struct config_source, fd),
     CYAML_FIELD_SEQUENCE("attributes", OPTIONAL, struct config_source, attributes, &command_word, 1,
                          CYAML_UNLIMITED),
+    CYAML_FIELD_UINT_PTR("unit_id", OPTIONAL, struct config_source, unit_id),
+    CYAML_FIELD_SEQUENCE("registers", OPTIONAL, struct config_source, registers, &modbus_read, 0, CYAML_UNLIMITED),
     CYAML_FIELD_FLOAT_PTR("period_ms", OPTIONAL, struct config_source, period_ms),
     CYAML_FIELD_FLOAT_PTR("timeout_ms", OPTIONAL, struct config_source, timeout_ms),
     WORD_OPTIONAL("missing", struct config_source, missing, missing_words),
@@ -407,11 +429,11 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    arming_fields,   names_fields,     authority_fields, audit_fields,    bypass_fields,
-    alarms_fields,   top_fields,       memory_fields,    control_fields,  worker_fields,
-    ring_fields,     source_fields,    gating_fields,    sequence_fields, checksum_fields,
-    channel_fields,  rule_fields,      output_fields,    watchdog_fields, register_fields,
-    feedback_fields, black_box_fields, packet_fields,    stream_fields,   length_fields};
+    arming_fields,   names_fields,    authority_fields, audit_fields,     bypass_fields, alarms_fields,
+    top_fields,      memory_fields,   control_fields,   worker_fields,    ring_fields,   source_fields,
+    gating_fields,   sequence_fields, checksum_fields,  channel_fields,   rule_fields,   output_fields,
+    watchdog_fields, register_fields, feedback_fields,  black_box_fields, packet_fields, stream_fields,
+    length_fields,   read_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

@@ -128,6 +128,13 @@ struct config_length {
     int *adds;
 };
 
+/* modbus: neighbours that are read with one request. */
+struct config_modbus_read {
+    int table; /* enum modbus_table */
+    uint32_t at;
+    uint32_t count;
+};
+
 struct config_checksum {
     int kind; /* enum checksum_kind */
     uint32_t from_byte;
@@ -216,6 +223,9 @@ struct config_source {
     bool *fd;          /* can */
     char **attributes; /* sysfs: paths */
     uint32_t attributes_count;
+    uint32_t *unit_id; /* modbus */
+    struct config_modbus_read *registers;
+    uint32_t registers_count;
     double *period_ms; /* of all that are polled */
     double *timeout_ms;
     int *missing; /* enum when_missing */
@@ -373,7 +383,7 @@ __attribute__((format(printf, 5, 6))) void config_complain_at(const struct confi
                                                               struct config_errors *errors, unsigned line,
                                                               unsigned column, const char *format, ...);
 
-/* The word for a kind of source in a file: "udp" for SOURCE_UDP. */
+/* The word for a kind of source in a file: "udp" for SOURCE_UDP; NULL: there is no such kind. */
 const char *config_source_kind(uint32_t kind);
 
 #endif

@@ -35,6 +35,9 @@ const struct poller_way *poller_way_of(uint32_t kind)
     switch (kind) {
     case SOURCE_SYSFS:
         return &poll_sysfs;
+    case SOURCE_MODBUS_TCP:
+    case SOURCE_MODBUS_RTU:
+        return &poll_modbus;
     default:
         return NULL;
     }

@@ -91,9 +91,8 @@ static int set_up(int fd, const struct source_plan *plan, struct error *err)
     return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ? -errno : 0;
 }
 
-static int open_serial(struct opening *opening, struct error *err)
+int way_serial_open(const struct source_plan *plan, struct error *err)
 {
-    const struct source_plan *plan = opening->plan;
     int fd = open(plan->serial.device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         return error_set(err, -errno, "cannot open %s: %s", plan->serial.device, strerror(errno));
@@ -104,6 +103,11 @@ static int open_serial(struct opening *opening, struct error *err)
         return code;
     }
     return fd;
+}
+
+static int open_serial(struct opening *opening, struct error *err)
+{
+    return way_serial_open(opening->plan, err);
 }
 
 const struct opener_way way_serial = {.open = open_serial};

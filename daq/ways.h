@@ -23,4 +23,7 @@ const struct opener_way *way_of(uint32_t kind);
 /* The termios constant for a rate in baud, or 0 if there is none. */
 unsigned way_serial_speed(uint32_t baud);
 
+/* The tty of the plan, set up as it says; reads block. A descriptor or -errno. */
+int way_serial_open(const struct source_plan *plan, struct error *err);
+
 #endif

@@ -26,6 +26,9 @@
 #define PLAN_COMMAND_BYTES   1024u
 #define PLAN_CAN_IDS_MAX     16u
 #define PLAN_ATTRIBUTES_MAX  16u
+#define PLAN_MODBUS_READS    16u
+#define PLAN_QUERIES_MAX     16u
+#define PLAN_SETUP_BYTES     512u
 #define PLAN_EAL_MAX         8u
 #define PLAN_EAL_BYTES       128u
 
@@ -48,7 +51,11 @@ enum source_kind {
     SOURCE_CAN = 11,
     SOURCE_HIDRAW = 12,
     SOURCE_SYSFS = 13, /* numbers in files of the kernel's: hwmon, IIO; polled */
-    SOURCE_LAST = SOURCE_SYSFS
+    SOURCE_MODBUS_TCP = 18,
+    SOURCE_MODBUS_RTU = 19,
+    SOURCE_SCPI = 20,
+    SOURCE_REGISTERS = 21, /* of a UIO device, or of a file */
+    SOURCE_LAST = 24       /* some numbers below it have no kind */
 };
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
@@ -164,6 +171,63 @@ struct sysfs_plan {
     char path[PLAN_ATTRIBUTES_MAX][PLAN_PATH_BYTES];
 };
 
+enum modbus_table {
+    MODBUS_TABLE_HOLDING = 1,
+    MODBUS_TABLE_INPUT = 2,
+    MODBUS_TABLE_COIL = 3,
+    MODBUS_TABLE_DISCRETE = 4
+};
+
+/* One request: neighbours of one table. */
+struct modbus_read {
+    uint32_t table; /* enum modbus_table */
+    uint32_t at;    /* as it is sent: counted from 0 */
+    uint32_t count;
+};
+
+struct modbus_plan { /* reached by tcp or serial */
+    uint32_t unit_id;
+    uint32_t reads;
+    struct modbus_read read[PLAN_MODBUS_READS];
+};
+
+enum scpi_link { SCPI_TCP = 1, SCPI_SERIAL = 2 };
+
+struct scpi_plan {
+    uint32_t link; /* enum scpi_link: reached by tcp or serial */
+    uint32_t queries;
+    uint32_t setups;
+    uint32_t check_errors;
+    uint32_t numbers[PLAN_QUERIES_MAX]; /* in the answer to each */
+    char query[PLAN_COMMAND_BYTES];     /* one after the other, each with its NUL */
+    char setup[PLAN_SETUP_BYTES];       /* in the same way */
+};
+
+/* One register of a window. */
+struct register_plan {
+    uint32_t at_byte;
+    uint32_t width_bytes; /* 1, 2, 4, 8; 0: there is none */
+    uint32_t byte_order;  /* enum ring_byte_order */
+    uint32_t reserved;
+    uint64_t value; /* what is written; of the status: all of these bits set are "ready" */
+};
+
+enum registers_wait { REGISTERS_WAIT_POLL = 1, REGISTERS_WAIT_INTERRUPT = 2 };
+
+struct registers_plan {
+    char device[PLAN_PATH_BYTES];
+    uint64_t offset_bytes; /* of the window in the device */
+    uint32_t window_bytes;
+    uint32_t wait;    /* enum registers_wait */
+    uint32_t clears;  /* the acknowledgement takes the ready bits away, and if not, they are stuck */
+    uint32_t data_at; /* of frame_bytes */
+    uint32_t data_width;
+    uint32_t reserved;
+    struct register_plan status;
+    struct register_plan acknowledge;
+    struct register_plan interrupt_mask;
+};
+
 struct can_plan {
     char interface[16];
     uint32_t ids;                  /* 0: all */
@@ -219,6 +283,9 @@ struct source_plan {
     struct can_plan can;
     struct poll_plan poll;
     struct sysfs_plan sysfs;
+    struct modbus_plan modbus;
+    struct scpi_plan scpi;
+    struct registers_plan registers;
     struct packet_filter packet; /* of sources that see whole frames */
     struct dpdk_plan dpdk;
     struct afxdp_plan afxdp;

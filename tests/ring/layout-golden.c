@@ -487,6 +487,26 @@ static const struct field poll_plan_fields[] = {FIELD(poll_plan, period_ns), FIE
 
 static const struct field sysfs_plan_fields[] = {FIELD(sysfs_plan, attributes), FIELD(sysfs_plan, path)};
 
+static const struct field modbus_read_fields[] = {FIELD(modbus_read, table), FIELD(modbus_read, at),
+                                                  FIELD(modbus_read, count)};
+
+static const struct field modbus_plan_fields[] = {FIELD(modbus_plan, unit_id), FIELD(modbus_plan, reads),
+                                                  FIELD(modbus_plan, read)};
+
+static const struct field scpi_plan_fields[] = {
+    FIELD(scpi_plan, link),    FIELD(scpi_plan, queries), FIELD(scpi_plan, setups), FIELD(scpi_plan, check_errors),
+    FIELD(scpi_plan, numbers), FIELD(scpi_plan, query),   FIELD(scpi_plan, setup)};
+
+static const struct field register_plan_fields[] = {
+    FIELD(register_plan, at_byte), FIELD(register_plan, width_bytes), FIELD(register_plan, byte_order),
+    FIELD(register_plan, reserved), FIELD(register_plan, value)};
+
+static const struct field registers_plan_fields[] = {
+    FIELD(registers_plan, device),      FIELD(registers_plan, offset_bytes),  FIELD(registers_plan, window_bytes),
+    FIELD(registers_plan, wait),        FIELD(registers_plan, clears),        FIELD(registers_plan, data_at),
+    FIELD(registers_plan, data_width),  FIELD(registers_plan, reserved),      FIELD(registers_plan, status),
+    FIELD(registers_plan, acknowledge), FIELD(registers_plan, interrupt_mask)};
+
 static const struct field can_plan_fields[] = {FIELD(can_plan, interface), FIELD(can_plan, ids),
                                                FIELD(can_plan, fd), FIELD(can_plan, id)};
 
@@ -511,6 +531,7 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, udp),         FIELD(source_plan, serial),       FIELD(source_plan, tcp),
     FIELD(source_plan, un),          FIELD(source_plan, exec),         FIELD(source_plan, file),
     FIELD(source_plan, can),         FIELD(source_plan, poll),         FIELD(source_plan, sysfs),
+    FIELD(source_plan, modbus),      FIELD(source_plan, scpi),         FIELD(source_plan, registers),
     FIELD(source_plan, packet),      FIELD(source_plan, dpdk),         FIELD(source_plan, afxdp)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
@@ -661,6 +682,11 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(can_plan),
                                     SHARED(poll_plan),
                                     SHARED(sysfs_plan),
+                                    SHARED(modbus_read),
+                                    SHARED(modbus_plan),
+                                    SHARED(scpi_plan),
+                                    SHARED(register_plan),
+                                    SHARED(registers_plan),
                                     SHARED(packet_filter),
                                     SHARED(dpdk_plan),
                                     SHARED(afxdp_plan),
