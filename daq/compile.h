@@ -95,6 +95,9 @@ void compile_poll(struct compile *c, uint32_t i, const struct config_source *fro
 /* compile_modbus.c: its tables, and where it is. */
 void compile_modbus(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 
+/* compile_scpi.c: what it is asked, and where it is. */
+void compile_scpi(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+
 /* compile_keys.c: complains of keys that belong to other kinds of sources. */
 void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from);
 

@@ -11,8 +11,8 @@ enum {
     BYTES = KIND(SOURCE_SERIAL) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN) | KIND(SOURCE_UNIX) |
             KIND(SOURCE_FIFO) | KIND(SOURCE_EXEC) | KIND(SOURCE_FILE), /* frames have to be found in these */
     MODBUS = KIND(SOURCE_MODBUS_TCP) | KIND(SOURCE_MODBUS_RTU),
-    POLLED = KIND(SOURCE_SYSFS) | MODBUS,
-    LINES = KIND(SOURCE_SERIAL) | KIND(SOURCE_MODBUS_RTU),
+    POLLED = KIND(SOURCE_SYSFS) | MODBUS | KIND(SOURCE_SCPI),
+    LINES = KIND(SOURCE_SERIAL) | KIND(SOURCE_MODBUS_RTU) | KIND(SOURCE_SCPI),
     STREAMS = BYTES | KIND(SOURCE_CAN) | KIND(SOURCE_HIDRAW),
     PACKETS = KIND(SOURCE_UDP) | KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)
 };
@@ -51,9 +51,9 @@ static const struct key keys[] = {
     KEY(data_bits, LINES),
     KEY(stop_bits, LINES),
     KEY(parity, LINES),
-    KEY(flow, KIND(SOURCE_SERIAL)),
+    KEY(flow, KIND(SOURCE_SERIAL) | KIND(SOURCE_SCPI)),
     KEY(direction, LINES),
-    KEY(connect, KIND(SOURCE_TCP) | KIND(SOURCE_MODBUS_TCP)),
+    KEY(connect, KIND(SOURCE_TCP) | KIND(SOURCE_MODBUS_TCP) | KIND(SOURCE_SCPI)),
     KEY(path, KIND(SOURCE_UNIX) | KIND(SOURCE_FIFO) | KIND(SOURCE_FILE) | KIND(SOURCE_HIDRAW)),
     KEY(socket, KIND(SOURCE_UNIX)),
     KEY(command, KIND(SOURCE_EXEC)),
@@ -66,6 +66,10 @@ static const struct key keys[] = {
     KEY(attributes, KIND(SOURCE_SYSFS)),
     KEY(unit_id, MODBUS),
     KEY(registers, MODBUS),
+    KEY(queries, KIND(SOURCE_SCPI)),
+    KEY(numbers, KIND(SOURCE_SCPI)),
+    KEY(setup, KIND(SOURCE_SCPI)),
+    KEY(check_errors, KIND(SOURCE_SCPI)),
     KEY(period_ms, POLLED),
     KEY(timeout_ms, POLLED),
     KEY(missing, STREAMS),

@@ -69,7 +69,7 @@ void compile_serial(struct compile *c, uint32_t i, const struct config_source *f
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].data_bits", i),
                         "expected 8 for binary frames, found %u", serial->data_bits);
     }
-    if (serial->flow == SERIAL_FLOW_XON_XOFF && to->framing.kind != FRAMING_TEXT) {
+    if (serial->flow == SERIAL_FLOW_XON_XOFF && to->framing.kind != FRAMING_TEXT && to->kind != SOURCE_SCPI) {
         config_complain(
             c->file, c->errors, compile_path(path, "sources[%u].flow", i),
             "xon_xoff takes two bytes out of the line, which binary frames may have; it needs format: text");

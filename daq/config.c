@@ -52,7 +52,8 @@ static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP},
                                               {"hidraw", SOURCE_HIDRAW},
                                               {"sysfs", SOURCE_SYSFS},
                                               {"modbus_tcp", SOURCE_MODBUS_TCP},
-                                              {"modbus_rtu", SOURCE_MODBUS_RTU}};
+                                              {"modbus_rtu", SOURCE_MODBUS_RTU},
+                                              {"scpi", SOURCE_SCPI}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
 static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
                                              {"none", DPDK_STEER_NONE},
@@ -213,6 +214,7 @@ static const cyaml_schema_field_t length_fields[] = {
     CYAML_FIELD_INT_PTR("adds", OPTIONAL, struct config_length, adds), CYAML_FIELD_END};
 
 static const cyaml_schema_value_t command_word = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, STRINGS_MAX)};
+static const cyaml_schema_value_t count_of_numbers = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 static const cyaml_schema_value_t can_id = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
 static const cyaml_schema_field_t checksum_fields[] = {
@@ -309,6 +311,10 @@ static const cyaml_schema_field_t source_fields[] = {
                          CYAML_UNLIMITED),
     CYAML_FIELD_UINT_PTR("unit_id", OPTIONAL, struct config_source, unit_id),
     CYAML_FIELD_SEQUENCE("registers", OPTIONAL, struct config_source, registers, &modbus_read, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("queries", OPTIONAL, struct config_source, queries, &command_word, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("numbers", OPTIONAL, struct config_source, numbers, &count_of_numbers, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("setup", OPTIONAL, struct config_source, setup, &command_word, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_BOOL_PTR("check_errors", OPTIONAL, struct config_source, check_errors),
     CYAML_FIELD_FLOAT_PTR("period_ms", OPTIONAL, struct config_source, period_ms),
     CYAML_FIELD_FLOAT_PTR("timeout_ms", OPTIONAL, struct config_source, timeout_ms),
     WORD_OPTIONAL("missing", struct config_source, missing, missing_words),

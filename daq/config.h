@@ -226,7 +226,14 @@ struct config_source {
     uint32_t *unit_id; /* modbus */
     struct config_modbus_read *registers;
     uint32_t registers_count;
-    double *period_ms; /* of all that are polled */
+    char **queries; /* scpi */
+    uint32_t queries_count;
+    uint32_t *numbers; /* scpi: in the answer to each query */
+    uint32_t numbers_count;
+    char **setup; /* scpi: commands */
+    uint32_t setup_count;
+    bool *check_errors; /* scpi */
+    double *period_ms;  /* of all that are polled */
     double *timeout_ms;
     int *missing; /* enum when_missing */
     int *format;  /* enum framing_kind */

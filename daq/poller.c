@@ -38,6 +38,8 @@ const struct poller_way *poller_way_of(uint32_t kind)
     case SOURCE_MODBUS_TCP:
     case SOURCE_MODBUS_RTU:
         return &poll_modbus;
+    case SOURCE_SCPI:
+        return &poll_scpi;
     default:
         return NULL;
     }

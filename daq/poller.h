@@ -36,6 +36,7 @@ struct poller_way {
 
 extern const struct poller_way poll_sysfs;
 extern const struct poller_way poll_modbus;
+extern const struct poller_way poll_scpi;
 
 /* That of a kind of source, NULL: it is not polled. */
 const struct poller_way *poller_way_of(uint32_t kind);
