@@ -80,7 +80,7 @@ int register_map(const struct control_device *device, int fd, void **at, struct 
     return 0;
 }
 
-static uint64_t swap(uint32_t width, uint64_t value)
+uint64_t register_swap(uint32_t width, uint64_t value)
 {
     return width == 8   ? __builtin_bswap64(value)
            : width == 4 ? __builtin_bswap32((uint32_t)value)
@@ -95,7 +95,7 @@ static bool is_foreign(const struct control_device *device)
 
 static uint64_t in_order(const struct control_device *device, uint64_t value)
 {
-    return is_foreign(device) ? swap(device->register_bytes, value) : value;
+    return is_foreign(device) ? register_swap(device->register_bytes, value) : value;
 }
 
 uint64_t register_merge(const struct control_device *device, uint64_t content, uint32_t energised)
@@ -104,8 +104,7 @@ uint64_t register_merge(const struct control_device *device, uint64_t content, u
     return (content & ~mask) | in_order(device, energised & device->lines);
 }
 
-/* volatile: each of them is one access of exactly this width. */
-static uint64_t load(uint32_t width, const volatile void *at)
+uint64_t register_load(uint32_t width, const volatile void *at)
 {
     return width == 8   ? *(const volatile uint64_t *)at
            : width == 4 ? *(const volatile uint32_t *)at
@@ -113,7 +112,7 @@ static uint64_t load(uint32_t width, const volatile void *at)
                         : *(const volatile uint8_t *)at;
 }
 
-static void store(uint32_t width, volatile void *at, uint64_t value)
+void register_put(uint32_t width, volatile void *at, uint64_t value)
 {
     if (width == 8) {
         *(volatile uint64_t *)at = value;
@@ -129,9 +128,9 @@ static void store(uint32_t width, volatile void *at, uint64_t value)
 int register_store(const struct control_device *device, void *at, uint32_t energised)
 {
     uint64_t mask = in_order(device, device->lines);
-    uint64_t next = register_merge(device, load(device->register_bytes, at), energised);
-    store(device->register_bytes, at, next);
-    return ((load(device->register_bytes, at) ^ next) & mask) == 0 ? 0 : -EIO;
+    uint64_t next = register_merge(device, register_load(device->register_bytes, at), energised);
+    register_put(device->register_bytes, at, next);
+    return ((register_load(device->register_bytes, at) ^ next) & mask) == 0 ? 0 : -EIO;
 }
 
 static _Thread_local sigjmp_buf way_out; /* a SIGBUS is told to the thread that made it */
@@ -161,7 +160,7 @@ int register_write(const struct control_device *device, int fd, uint32_t energis
     off_t at = (off_t)device->register_at;
     (void)!pread(fd, bytes, width,
                  at); /* a file that has become too short: the other bits are lost, ours are not */
-    store(width, bytes, register_merge(device, load(width, bytes), energised));
+    register_put(width, bytes, register_merge(device, register_load(width, bytes), energised));
     ssize_t n = pwrite(fd, bytes, width, at);
     return n == (ssize_t)width ? 0 : n < 0 ? -errno : -EIO;
 }

@@ -22,6 +22,12 @@
 
 #define REGISTER_AT_MAX ((UINT64_C(1) << 20) - 8)
 
+/* volatile: each of them is one access of exactly this width, 1, 2, 4 or 8 bytes; in the machine's byte order. */
+uint64_t register_load(uint32_t width, const volatile void *at);
+void register_put(uint32_t width, volatile void *at, uint64_t value);
+/* In the other byte order. */
+uint64_t register_swap(uint32_t width, uint64_t value);
+
 /* Opens the device and checks that the register lies in it. Descriptor or -errno. Cold, by sluiced. */
 int register_open(const struct control_device *device, struct error *err);
 

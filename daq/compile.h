@@ -84,6 +84,9 @@ void compile_sources(struct compile *c);
 /* compile_streams.c: source i is read as a stream of bytes or messages: what is opened, how frames lie in it;
  * whether they can be told apart; and, when its ring has its slots, how long they may be. */
 void compile_bytes(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+/* A text of the file into a plan's; what: of what it is the path. */
+void compile_path_of(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
+                     const char *what);
 void compile_serial(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_tcp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_check_framing(struct compile *c, uint32_t i, const struct source_plan *source);
@@ -97,6 +100,9 @@ void compile_modbus(struct compile *c, uint32_t i, const struct config_source *f
 
 /* compile_scpi.c: what it is asked, and where it is. */
 void compile_scpi(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+
+/* compile_registers.c: where they lie in memory, and what each of them means. */
+void compile_registers(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 
 /* compile_keys.c: complains of keys that belong to other kinds of sources. */
 void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from);

@@ -11,7 +11,7 @@ enum {
     BYTES = KIND(SOURCE_SERIAL) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN) | KIND(SOURCE_UNIX) |
             KIND(SOURCE_FIFO) | KIND(SOURCE_EXEC) | KIND(SOURCE_FILE), /* frames have to be found in these */
     MODBUS = KIND(SOURCE_MODBUS_TCP) | KIND(SOURCE_MODBUS_RTU),
-    POLLED = KIND(SOURCE_SYSFS) | MODBUS | KIND(SOURCE_SCPI),
+    POLLED = KIND(SOURCE_SYSFS) | MODBUS | KIND(SOURCE_SCPI) | KIND(SOURCE_REGISTERS),
     LINES = KIND(SOURCE_SERIAL) | KIND(SOURCE_MODBUS_RTU) | KIND(SOURCE_SCPI),
     STREAMS = BYTES | KIND(SOURCE_CAN) | KIND(SOURCE_HIDRAW),
     PACKETS = KIND(SOURCE_UDP) | KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)
@@ -46,7 +46,7 @@ static const struct key keys[] = {
     KEY(stream, PACKETS),
     KEY(sequence, PACKETS | STREAMS),
     KEY(checksum, PACKETS | STREAMS),
-    KEY(device, LINES),
+    KEY(device, LINES | KIND(SOURCE_REGISTERS)),
     KEY(baud, LINES),
     KEY(data_bits, LINES),
     KEY(stop_bits, LINES),
@@ -70,6 +70,13 @@ static const struct key keys[] = {
     KEY(numbers, KIND(SOURCE_SCPI)),
     KEY(setup, KIND(SOURCE_SCPI)),
     KEY(check_errors, KIND(SOURCE_SCPI)),
+    KEY(window_bytes, KIND(SOURCE_REGISTERS)),
+    KEY(offset_bytes, KIND(SOURCE_REGISTERS)),
+    KEY(wait, KIND(SOURCE_REGISTERS)),
+    KEY(status, KIND(SOURCE_REGISTERS)),
+    KEY(data, KIND(SOURCE_REGISTERS)),
+    KEY(acknowledge, KIND(SOURCE_REGISTERS)),
+    KEY(interrupt_mask, KIND(SOURCE_REGISTERS)),
     KEY(period_ms, POLLED),
     KEY(timeout_ms, POLLED),
     KEY(missing, STREAMS),

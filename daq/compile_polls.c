@@ -59,6 +59,9 @@ void compile_poll(struct compile *c, uint32_t i, const struct config_source *fro
     case SOURCE_SCPI:
         compile_scpi(c, i, from, to);
         break;
+    case SOURCE_REGISTERS:
+        compile_registers(c, i, from, to);
+        break;
     default:
         compile_sysfs(c, i, from, to);
         break;

@@ -28,9 +28,8 @@ static bool parse_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t 
     return true;
 }
 
-/* A text of the file into a plan's; what: of what it is the path. */
-static void compile_text(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
-                         const char *what)
+void compile_path_of(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
+                     const char *what)
 {
     char path[COMPILE_PATH_BYTES];
     if (from == NULL || from[0] == 0 || strlen(from) >= bytes) {
@@ -51,7 +50,7 @@ void compile_serial(struct compile *c, uint32_t i, const struct config_source *f
 {
     char path[COMPILE_PATH_BYTES];
     struct serial_plan *serial = &to->serial;
-    compile_text(c, i, "device", from->device, serial->device, sizeof(serial->device), "a tty");
+    compile_path_of(c, i, "device", from->device, serial->device, sizeof(serial->device), "a tty");
     serial->baud = from->baud != NULL ? *from->baud : 115200;
     if (way_serial_speed(serial->baud) == 0) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].baud", i),
@@ -103,7 +102,7 @@ void compile_tcp(struct compile *c, uint32_t i, const struct config_source *from
 static void compile_unix(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     struct sockaddr_un address;
-    compile_text(c, i, "path", from->path, to->un.path, sizeof(address.sun_path), "a socket");
+    compile_path_of(c, i, "path", from->path, to->un.path, sizeof(address.sun_path), "a socket");
     to->un.type = (uint32_t)word_or(from->socket, SOCK_STREAM);
 }
 
@@ -113,7 +112,7 @@ static void compile_file(struct compile *c, uint32_t i, const struct config_sour
     const char *what = to->kind == SOURCE_FIFO     ? "a FIFO"
                        : to->kind == SOURCE_HIDRAW ? "a hidraw device"
                                                    : "a file";
-    compile_text(c, i, "path", from->path, to->file.path, sizeof(to->file.path), what);
+    compile_path_of(c, i, "path", from->path, to->file.path, sizeof(to->file.path), what);
     to->file.follow = (uint32_t)word_or(from->follow, FILE_TAIL);
     to->file.from_begin = from->from_begin != NULL && *from->from_begin;
     to->file.frames_hz = from->frames_hz != NULL ? *from->frames_hz : 0;
@@ -157,7 +156,8 @@ static void compile_exec(struct compile *c, uint32_t i, const struct config_sour
 static void compile_can(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
-    compile_text(c, i, "interface", from->interface, to->can.interface, sizeof(to->can.interface), "an interface");
+    compile_path_of(c, i, "interface", from->interface, to->can.interface, sizeof(to->can.interface),
+                    "an interface");
     to->can.fd = from->fd != NULL && *from->fd;
     to->can.ids = from->ids_count;
     for (uint32_t n = 0; n < from->ids_count; n++) {

@@ -53,7 +53,8 @@ static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP},
                                               {"sysfs", SOURCE_SYSFS},
                                               {"modbus_tcp", SOURCE_MODBUS_TCP},
                                               {"modbus_rtu", SOURCE_MODBUS_RTU},
-                                              {"scpi", SOURCE_SCPI}};
+                                              {"scpi", SOURCE_SCPI},
+                                              {"registers", SOURCE_REGISTERS}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
 static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
                                              {"none", DPDK_STEER_NONE},
@@ -82,6 +83,7 @@ static const cyaml_strval_t table_words[] = {{"holding", MODBUS_TABLE_HOLDING},
                                              {"input", MODBUS_TABLE_INPUT},
                                              {"coil", MODBUS_TABLE_COIL},
                                              {"discrete", MODBUS_TABLE_DISCRETE}};
+static const cyaml_strval_t wait_words[] = {{"poll", REGISTERS_WAIT_POLL}, {"interrupt", REGISTERS_WAIT_INTERRUPT}};
 static const cyaml_strval_t missing_words[] = {{"wait", WHEN_MISSING_WAIT}, {"refuse", WHEN_MISSING_REFUSE}};
 static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
                                               {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
@@ -229,6 +231,31 @@ static const cyaml_schema_field_t read_fields[] = {
 static const cyaml_schema_value_t modbus_read = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_modbus_read, read_fields)};
 
+static const cyaml_schema_field_t status_fields[] = {
+    CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_status, at_byte),
+    CYAML_FIELD_UINT_PTR("width_bytes", OPTIONAL, struct config_status, width_bytes),
+    WORD_OPTIONAL("byte_order", struct config_status, byte_order, order_words),
+    CYAML_FIELD_UINT("ready_mask", CYAML_FLAG_DEFAULT, struct config_status, ready_mask), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t window_fields[] = {
+    CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_window, at_byte),
+    CYAML_FIELD_UINT("count_bytes", CYAML_FLAG_DEFAULT, struct config_window, count_bytes),
+    CYAML_FIELD_UINT_PTR("width_bytes", OPTIONAL, struct config_window, width_bytes), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t written_fields[] = {
+    CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_written, at_byte),
+    CYAML_FIELD_UINT_PTR("width_bytes", OPTIONAL, struct config_written, width_bytes),
+    WORD_OPTIONAL("byte_order", struct config_written, byte_order, order_words),
+    CYAML_FIELD_UINT("value", CYAML_FLAG_DEFAULT, struct config_written, value), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t acknowledge_fields[] = {
+    CYAML_FIELD_UINT("at_byte", CYAML_FLAG_DEFAULT, struct config_acknowledge, written.at_byte),
+    CYAML_FIELD_UINT_PTR("width_bytes", OPTIONAL, struct config_acknowledge, written.width_bytes),
+    WORD_OPTIONAL("byte_order", struct config_acknowledge, written.byte_order, order_words),
+    CYAML_FIELD_UINT("value", CYAML_FLAG_DEFAULT, struct config_acknowledge, written.value),
+    CYAML_FIELD_BOOL_PTR("clears", OPTIONAL, struct config_acknowledge, clears),
+    CYAML_FIELD_END};
+
 static const cyaml_schema_value_t number = {CYAML_VALUE_FLOAT(CYAML_FLAG_DEFAULT, double)};
 
 static const cyaml_schema_field_t packet_fields[] = {
@@ -315,6 +342,13 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_SEQUENCE("numbers", OPTIONAL, struct config_source, numbers, &count_of_numbers, 1, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("setup", OPTIONAL, struct config_source, setup, &command_word, 1, CYAML_UNLIMITED),
     CYAML_FIELD_BOOL_PTR("check_errors", OPTIONAL, struct config_source, check_errors),
+    CYAML_FIELD_UINT_PTR("window_bytes", OPTIONAL, struct config_source, window_bytes),
+    CYAML_FIELD_UINT_PTR("offset_bytes", OPTIONAL, struct config_source, offset_bytes),
+    WORD_OPTIONAL("wait", struct config_source, wait, wait_words),
+    CYAML_FIELD_MAPPING_PTR("status", OPTIONAL, struct config_source, status, status_fields),
+    CYAML_FIELD_MAPPING_PTR("data", OPTIONAL, struct config_source, data, window_fields),
+    CYAML_FIELD_MAPPING_PTR("acknowledge", OPTIONAL, struct config_source, acknowledge, acknowledge_fields),
+    CYAML_FIELD_MAPPING_PTR("interrupt_mask", OPTIONAL, struct config_source, interrupt_mask, written_fields),
     CYAML_FIELD_FLOAT_PTR("period_ms", OPTIONAL, struct config_source, period_ms),
     CYAML_FIELD_FLOAT_PTR("timeout_ms", OPTIONAL, struct config_source, timeout_ms),
     WORD_OPTIONAL("missing", struct config_source, missing, missing_words),
@@ -435,11 +469,11 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    arming_fields,   names_fields,    authority_fields, audit_fields,     bypass_fields, alarms_fields,
-    top_fields,      memory_fields,   control_fields,   worker_fields,    ring_fields,   source_fields,
-    gating_fields,   sequence_fields, checksum_fields,  channel_fields,   rule_fields,   output_fields,
-    watchdog_fields, register_fields, feedback_fields,  black_box_fields, packet_fields, stream_fields,
-    length_fields,   read_fields};
+    arming_fields,   names_fields,    authority_fields, audit_fields,     bypass_fields,     alarms_fields,
+    top_fields,      memory_fields,   control_fields,   worker_fields,    ring_fields,       source_fields,
+    gating_fields,   sequence_fields, checksum_fields,  channel_fields,   rule_fields,       output_fields,
+    watchdog_fields, register_fields, feedback_fields,  black_box_fields, packet_fields,     stream_fields,
+    length_fields,   read_fields,     status_fields,    window_fields,    acknowledge_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

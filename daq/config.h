@@ -135,6 +135,32 @@ struct config_modbus_read {
     uint32_t count;
 };
 
+/* registers: parts of a window of memory. */
+struct config_status {
+    uint32_t at_byte;
+    uint32_t *width_bytes;
+    int *byte_order; /* enum ring_byte_order */
+    uint64_t ready_mask;
+};
+
+struct config_window {
+    uint32_t at_byte;
+    uint32_t count_bytes;
+    uint32_t *width_bytes;
+};
+
+struct config_written {
+    uint32_t at_byte;
+    uint32_t *width_bytes;
+    int *byte_order;
+    uint64_t value;
+};
+
+struct config_acknowledge {
+    struct config_written written;
+    bool *clears;
+};
+
 struct config_checksum {
     int kind; /* enum checksum_kind */
     uint32_t from_byte;
@@ -232,8 +258,15 @@ struct config_source {
     uint32_t numbers_count;
     char **setup; /* scpi: commands */
     uint32_t setup_count;
-    bool *check_errors; /* scpi */
-    double *period_ms;  /* of all that are polled */
+    bool *check_errors;     /* scpi */
+    uint32_t *window_bytes; /* registers */
+    uint64_t *offset_bytes;
+    int *wait; /* registers: enum registers_wait */
+    struct config_status *status;
+    struct config_window *data;
+    struct config_acknowledge *acknowledge;
+    struct config_written *interrupt_mask;
+    double *period_ms; /* of all that are polled */
     double *timeout_ms;
     int *missing; /* enum when_missing */
     int *format;  /* enum framing_kind */

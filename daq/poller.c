@@ -40,6 +40,8 @@ const struct poller_way *poller_way_of(uint32_t kind)
         return &poll_modbus;
     case SOURCE_SCPI:
         return &poll_scpi;
+    case SOURCE_REGISTERS:
+        return &poll_registers;
     default:
         return NULL;
     }

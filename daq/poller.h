@@ -37,6 +37,7 @@ struct poller_way {
 extern const struct poller_way poll_sysfs;
 extern const struct poller_way poll_modbus;
 extern const struct poller_way poll_scpi;
+extern const struct poller_way poll_registers;
 
 /* That of a kind of source, NULL: it is not polled. */
 const struct poller_way *poller_way_of(uint32_t kind);

@@ -218,8 +218,8 @@ struct registers_plan {
     char device[PLAN_PATH_BYTES];
     uint64_t offset_bytes; /* of the window in the device */
     uint32_t window_bytes;
-    uint32_t wait;    /* enum registers_wait */
-    uint32_t clears;  /* the acknowledgement takes the ready bits away, and if not, they are stuck */
+    uint32_t wait;   /* enum registers_wait */
+    uint32_t clears; /* an acknowledgement takes the ready bits away; if none does for timeout_ns, they are stuck */
     uint32_t data_at; /* of frame_bytes */
     uint32_t data_width;
     uint32_t reserved;
