@@ -10,8 +10,11 @@
 enum {
     BYTES = KIND(SOURCE_SERIAL) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN) | KIND(SOURCE_UNIX) |
             KIND(SOURCE_FIFO) | KIND(SOURCE_EXEC) | KIND(SOURCE_FILE), /* frames have to be found in these */
-    POLLED = KIND(SOURCE_SYSFS),
+    GPIO = KIND(SOURCE_GPIO_EDGES) | KIND(SOURCE_GPIO_LEVELS),
+    BUS = KIND(SOURCE_I2C) | KIND(SOURCE_SPI),
+    POLLED = KIND(SOURCE_SYSFS) | KIND(SOURCE_GPIO_LEVELS) | BUS,
     STREAMS = BYTES | KIND(SOURCE_CAN) | KIND(SOURCE_HIDRAW),
+    MISSING = STREAMS | KIND(SOURCE_IIO) | KIND(SOURCE_GPIO_EDGES),
     PACKETS = KIND(SOURCE_UDP) | KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)
 };
 
@@ -44,7 +47,7 @@ static const struct key keys[] = {
     KEY(stream, PACKETS),
     KEY(sequence, PACKETS | STREAMS),
     KEY(checksum, PACKETS | STREAMS),
-    KEY(device, KIND(SOURCE_SERIAL)),
+    KEY(device, KIND(SOURCE_SERIAL) | KIND(SOURCE_IIO) | GPIO | BUS),
     KEY(baud, KIND(SOURCE_SERIAL)),
     KEY(data_bits, KIND(SOURCE_SERIAL)),
     KEY(stop_bits, KIND(SOURCE_SERIAL)),
@@ -61,10 +64,24 @@ static const struct key keys[] = {
     KEY(ids, KIND(SOURCE_CAN)),
     KEY(fd, KIND(SOURCE_CAN)),
     KEY(frame_bytes, PACKETS | STREAMS),
+    KEY(trigger, KIND(SOURCE_IIO)),
+    KEY(rate_hz, KIND(SOURCE_IIO)),
+    KEY(buffer_length, KIND(SOURCE_IIO)),
+    KEY(scan, KIND(SOURCE_IIO)),
+    KEY(lines, GPIO),
+    KEY(edges, KIND(SOURCE_GPIO_EDGES)),
+    KEY(bias, GPIO),
+    KEY(active_low, GPIO),
+    KEY(debounce_us, GPIO),
+    KEY(address, KIND(SOURCE_I2C)),
+    KEY(mode, KIND(SOURCE_SPI)),
+    KEY(speed_hz, KIND(SOURCE_SPI)),
+    KEY(bits_per_word, KIND(SOURCE_SPI)),
+    KEY(reads, BUS),
     KEY(attributes, KIND(SOURCE_SYSFS)),
     KEY(period_ms, POLLED),
     KEY(timeout_ms, POLLED),
-    KEY(missing, STREAMS),
+    KEY(missing, MISSING),
     KEY(format, BYTES),
     KEY(sync, BYTES),
     KEY(fields, BYTES),
@@ -78,7 +95,7 @@ static const char *kinds_text(uint32_t kinds, char text[256])
     size_t used = 0;
     text[0] = 0;
     for (uint32_t kind = SOURCE_UDP; kind <= SOURCE_LAST; kind++) {
-        if ((kinds & KIND(kind)) != 0) {
+        if ((kinds & KIND(kind)) != 0) { /* kinds that there are have a name */
             used +=
                 (size_t)snprintf(text + used, 256 - used, "%s%s", used > 0 ? ", " : "", config_source_kind(kind));
         }

@@ -14,7 +14,7 @@
 #define CAN_BYTES    ((uint32_t)sizeof(struct can_frame))
 #define CAN_FD_BYTES ((uint32_t)sizeof(struct canfd_frame))
 
-static bool parse_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *count)
+bool compile_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *count)
 {
     size_t n = strlen(text);
     if (n == 0 || n % 2 != 0 || n / 2 > most || strspn(text, "0123456789abcdefABCDEF") != n) {
@@ -28,9 +28,8 @@ static bool parse_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t 
     return true;
 }
 
-/* A text of the file into a plan's; what: of what it is the path. */
-static void compile_text(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
-                         const char *what)
+void compile_text(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
+                  const char *what)
 {
     char path[COMPILE_PATH_BYTES];
     if (from == NULL || from[0] == 0 || strlen(from) >= bytes) {
@@ -275,14 +274,14 @@ static void compile_framing(struct compile *c, uint32_t i, const struct config_s
         compile_lines(c, i, from, to);
         return;
     }
-    if (from->sync != NULL && !parse_hex(from->sync, framing->sync, PLAN_SYNC_BYTES, &framing->sync_bytes)) {
+    if (from->sync != NULL && !compile_hex(from->sync, framing->sync, PLAN_SYNC_BYTES, &framing->sync_bytes)) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].sync", i),
                         "expected 1 to %u bytes as hex digits such as a55a, found '%s'", PLAN_SYNC_BYTES,
                         from->sync);
     }
     if (framing->kind == FRAMING_DELIMITED &&
         (from->delimiter == NULL ||
-         !parse_hex(from->delimiter, framing->delimiter, PLAN_DELIMITER_BYTES, &framing->delimiter_bytes))) {
+         !compile_hex(from->delimiter, framing->delimiter, PLAN_DELIMITER_BYTES, &framing->delimiter_bytes))) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].delimiter", i),
                         "expected 1 to %u bytes as hex digits such as 0d0a, found '%s'", PLAN_DELIMITER_BYTES,
                         from->delimiter != NULL ? from->delimiter : "nothing");
@@ -337,6 +336,14 @@ void compile_bytes(struct compile *c, uint32_t i, const struct config_source *fr
     to->when_missing = (uint32_t)word_or(from->missing, WHEN_MISSING_WAIT);
     if (to->kind == SOURCE_UNIX) {
         compile_unix(c, i, from, to); /* its type says how frames lie in it */
+    }
+    if (to->kind == SOURCE_IIO) {
+        compile_iio(c, i, from, to);
+        return;
+    }
+    if (to->kind == SOURCE_GPIO_EDGES) {
+        compile_gpio(c, i, from, to);
+        return;
     }
     compile_framing(c, i, from, to);
     switch (to->kind) {

@@ -35,6 +35,9 @@ struct poller_way {
 };
 
 extern const struct poller_way poll_sysfs;
+extern const struct poller_way poll_gpio_levels;
+extern const struct poller_way poll_i2c;
+extern const struct poller_way poll_spi;
 
 /* That of a kind of source, NULL: it is not polled. */
 const struct poller_way *poller_way_of(uint32_t kind);
