@@ -8,7 +8,7 @@ import guest
 import support
 
 PERMIT, FLOW = 3, 4
-EDGES = 1000
+EDGES = 300
 IIO, RAW = 0x50, 0x51
 SCALE, LIMIT = 0.1, 300  # kPa per count
 GOOD, HIGH = 1000, 3500
