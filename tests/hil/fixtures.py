@@ -1,10 +1,10 @@
-"""The devices of a test stand, as drivers of the kernel see them: what the tests in the guest of the hardware bench take.
+"""The devices of a test stand, as drivers of the kernel see them: what the tests in the guests of the hardware bench take.
 
-Each fixture says what it stands for and what it cannot show. All of them clean up after themselves through the test case
-they are given. Buses other than these are in buses.py.
+Here GPIO and what hangs on its lines, and what an operator does. converters.py has I2C, SPI and IIO; buses.py CAN, a pulse
+per second, HID, comedi and a register window; bridge.py brings their samples to a server. Each fixture says what it stands
+for and what it cannot show, and cleans up after itself through the test case it is given.
 """
 import contextlib
-import ctypes
 import fcntl
 import glob
 import os
@@ -18,7 +18,6 @@ from support import wait_until
 
 CONFIGFS = "/sys/kernel/config"
 TRACEFS = "/sys/kernel/tracing"
-BRIDGE = os.path.join(support.BIN, "hil-bridge")
 
 
 def read(path):
@@ -140,9 +139,6 @@ class GpioWrites:
         pairs = list(zip(levels, levels[1:]))
         return pairs.count((0, 1)), pairs.count((1, 0))
 
-    def clear(self):
-        write(self.directory + "/trace", "")
-
 
 class GpioLine:
     """A line, as a program has it (uAPI v2). As input with both edges."""
@@ -207,199 +203,7 @@ class Valve:
         self.thread.join(10)
 
 
-# ---- I2C.
-
-I2C_SLAVE_FORCE, I2C_SMBUS = 0x0706, 0x0720
-I2C_READ, I2C_WRITE, I2C_WORD = 1, 0, 3
-
-
-class I2cBus:
-    """An I2C bus with chips on it that are a set of registers (i2c-stub): it stands for the bus of a processor. Cannot show
-    a bus that hangs, a chip that stretches the clock or does not acknowledge."""
-
-    def __init__(self, case, addresses):
-        guest.load("i2c-dev")
-        guest.load("i2c-stub", "chip_addr=" + ",".join(hex(a) for a in addresses))
-        case.addCleanup(guest.unload, "i2c-stub")
-        self.directory = next(p for p in glob.glob("/sys/bus/i2c/devices/i2c-*") if "stub" in read(p + "/name").lower())
-        self.number = int(self.directory.rsplit("-", 1)[1])
-        self.path = f"/dev/i2c-{self.number}"
-        wait_until(lambda: os.path.exists(self.path), self.path, 10)
-        self.fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        case.addCleanup(os.close, self.fd)
-
-    def word(self, address, register=0, value=None):
-        """Sets, or else reads, a register of 16 bits whose high byte is sent first; also of a chip that a driver has."""
-        fcntl.ioctl(self.fd, I2C_SLAVE_FORCE, address)
-        data = ctypes.create_string_buffer(struct.pack(">H", value or 0), 34)
-        direction = I2C_READ if value is None else I2C_WRITE
-        fcntl.ioctl(self.fd, I2C_SMBUS, struct.pack("=BB2xIQ", direction, register, I2C_WORD, ctypes.addressof(data)))
-        return struct.unpack(">H", data.raw[:2])[0]
-
-
-class I2cAdc:
-    """A pressure transducer behind a converter of 12 bits at this address. `value` sets what it converts next. Without a
-    driver it is there for programs that speak I2C themselves. Cannot show noise, or the time that a conversion takes."""
-
-    def __init__(self, bus, address):
-        self.bus, self.address = bus, address
-        self.value(0)
-
-    def value(self, counts):
-        self.bus.word(self.address, value=counts)
-
-
-# ---- IIO.
-
-
-class IioBuffer(I2cAdc):
-    """The same converter with the kernel's driver for it (ti-adc081c), whose buffer is filled at a rate (trigger by hrtimer),
-    as /dev/iio:deviceN: records of a u16 and a time stamp. It can stop, which nobody is told, and vanish. Cannot show a
-    sampling clock: the times between samples are those of a virtual machine."""
-
-    SLOTS = 1024
-
-    def __init__(self, case, bus, address, hz):
-        super().__init__(bus, address)
-        guest.load("ti-adc081c")
-        guest.load("iio-trig-hrtimer")
-        self.trigger = f"hil{address:x}"
-        os.mkdir(f"{CONFIGFS}/iio/triggers/hrtimer/{self.trigger}")
-        case.addCleanup(os.rmdir, f"{CONFIGFS}/iio/triggers/hrtimer/{self.trigger}")
-        self.hz = hz
-        self.present = False
-        self.appear()
-        case.addCleanup(self.vanish)
-
-    def appear(self):
-        write(f"{self.bus.directory}/new_device", f"adc121c {self.address:#x}")
-        self.present = True
-        self.directory = one(f"{self.bus.directory}/{self.bus.number}-{self.address:04x}/iio:device*")
-        self.path = "/dev/" + os.path.basename(self.directory)
-        wait_until(lambda: os.path.exists(self.path), self.path, 10)
-        self.set_hz(self.hz)
-        write(self.directory + "/trigger/current_trigger", self.trigger)
-        write(self.directory + "/scan_elements/in_voltage_en", 1)
-        write(self.directory + "/scan_elements/in_timestamp_en", 1)
-        write(self.directory + "/buffer/length", self.SLOTS)
-        self.go_on()
-
-    def set_hz(self, hz):
-        for path in glob.glob("/sys/bus/iio/devices/trigger*"):
-            if read(path + "/name") == self.trigger:
-                write(path + "/sampling_frequency", hz)
-                self.hz = hz
-
-    def stop(self):
-        """No more samples, and no error."""
-        write(self.directory + "/buffer/enable", 0)
-
-    def go_on(self):
-        write(self.directory + "/buffer/enable", 1)
-
-    def vanish(self):
-        """The device is gone, also for who has it open. A read says so; poll() on Linux 6.1 does not."""
-        if self.present:
-            self.present = False
-            write(f"{self.bus.directory}/delete_device", f"{self.address:#x}")
-
-
-# ---- SPI.
-
-
-class SpiAdc:
-    """A converter on SPI (a controller of ours, modules/hil_spi.c), by default for programs, through spidev; or with the
-    kernel's driver of that name. Cannot show clock modes, chip selects, or words that were cut."""
-
-    SETTINGS = "/sys/module/hil_spi/parameters"
-
-    def __init__(self, case, driver="dh2228fv"):
-        guest.load("hil_spi", f"modalias={driver}")
-        case.addCleanup(guest.unload, "hil_spi")
-        self.directory = one("/sys/bus/platform/devices/hil-spi/spi_master/spi*/spi*.0")
-        self.bind(driver)
-
-    def bind(self, driver):
-        """spidev is part of the kernel and takes what has its alias by itself."""
-        if driver == "dh2228fv":
-            self.path = "/dev/spidev" + os.path.basename(self.directory)[len("spi"):]
-            wait_until(lambda: os.path.exists(self.path), self.path, 10)
-
-    def value(self, counts):
-        write(self.SETTINGS + "/value", counts)
-
-    def answer(self, does):
-        """False: its transfers fail from now on."""
-        write(self.SETTINGS + "/answers", "Y" if does else "N")
-
-
-# ---- From a device to a server that has no source for it yet.
-
-SO_RCVBUFFORCE = 33
-DATAGRAM = struct.Struct(">IIQqiI")
-
-
-class Bridge:
-    """hil-bridge on a device. What it sends comes to a server's `udp` source at `port`, and here: `next` is the newest
-    (number, edges, tai_ns, device_ns, value, is_edge)."""
-
-    def __init__(self, case, *device):
-        self.case, self.device = case, [str(d) for d in device]
-        self.port = support.free_udp_port()
-        self.socket = support.socket.socket(support.socket.AF_INET, support.socket.SOCK_DGRAM)
-        case.addCleanup(self.socket.close)
-        self.socket.setsockopt(support.socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(support.PATIENCE_S)
-        self.process = None
-        self.log_path = case.path(f"bridge-{self.device[0]}-{case.count()}.log")
-        self.start()
-
-    def start(self):
-        copy = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        with open(self.log_path, "ab") as log:
-            self.process = support.spawn(BRIDGE, *self.device, f"127.0.0.1:{self.port}", copy, stdout=log, stderr=log)
-        self.case.addCleanup(support.stop, self.process)
-        wait_until(lambda: "open" in self.log() or self.process.poll() is not None, f"hil-bridge {self.device}", pause_s=0.01)
-        self.case.assertIsNone(self.process.poll(), self.log())
-
-    def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-
-    def next(self):
-        return DATAGRAM.unpack(self.socket.recv(64))
-
-    def edge(self, number):
-        """The level that this edge went to: those before it are behind."""
-        while True:
-            _, edges, _, _, value, is_edge = self.next()
-            if is_edge and edges >= number:
-                assert edges == number, f"expected edge {number}, found {edges}"
-                return value
-
-    def find(self, number):
-        """The datagram with this number, which has been sent already, and the one before it."""
-        before = None
-        while True:
-            datagram = self.next()
-            if datagram[0] >= number:
-                return before, datagram
-            before = datagram
-
-    def ended(self):
-        """Its last words, once it has ended by itself."""
-        wait_until(lambda: self.process.poll() is not None, f"the end of hil-bridge {self.device}")
-        return self.log()
-
-
-def source(name, bridge, unit, limits, scale=1, stale_ms=2000):
-    """A bridge as a source: ring and channel are called as the source is; NAME_edges counts those of a line."""
-    value = {"at_byte": 24, "type": "i32", "scale": scale, "unit": unit, "range": limits, "stale_ms": stale_ms}
-    edges = {"at_byte": 4, "type": "u32", "unit": "edges", "range": [0, 1e9], "stale_ms": stale_ms}
-    return {"name": name, "kind": "udp", "worker": "sensors", "ring": name, "listen": f"127.0.0.1:{bridge.port}",
-            "frame_bytes": DATAGRAM.size, "sequence": {"at_byte": 0, "width_bytes": 4, "byte_order": "big"},
-            "channels": [{"name": name, **value}, {"name": f"{name}_edges", **edges}]}
+# ---- A server and its operator.
 
 
 def settings(**control):
@@ -409,11 +213,8 @@ def settings(**control):
             "refresh_us": 50000, "sleep_us": 5000, "cycle_budget_us": 100000, **control}
 
 
-# ---- What an operator does, without a new process for each command: those take long here.
-
-
 def command(server, op):
-    """The server's answer: (code, text)"""
+    """The server's answer: (code, text). Without a process for each command, which takes long here."""
     with support.connect(server.case.socket_path(server)) as s:
         return support.call(s, op)[:2]
 

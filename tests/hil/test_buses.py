@@ -1,9 +1,11 @@
 """The fixtures that no source of the server's reads yet: that they are there, and give real bytes and edges."""
 import errno
 import os
+import struct
 import time
 
 import buses
+import converters
 import fixtures
 import guest
 import support
@@ -25,6 +27,21 @@ class Buses(support.Case):
         with self.assertRaises(OSError) as caught:
             line.level()
         self.assertEqual(caught.exception.errno, errno.ENODEV)
+
+    def test_iio_scans_of_several_channels(self):
+        """Each record as its description has it: order, width, sign, and the time stamp's place."""
+        device = converters.IioScan(self, 100)
+        scan = device.scan()
+        self.assertEqual(set(name for name, _ in scan), {*device.VALUES, "in_timestamp"})
+        kinds = {"le:u13/16>>0": "H", "le:s12/16>>0": "h", "le:s11/16>>0": "h", "le:s16/16>>0": "h", "le:s64/64>>0": "q"}
+        record = struct.Struct("@" + "".join(kinds[kind] for _, kind in scan))
+        fd = os.open(device.path, os.O_RDONLY | os.O_CLOEXEC)
+        self.addCleanup(os.close, fd)
+        before = 0
+        for _ in range(20):
+            found = dict(zip((name for name, _ in scan), record.unpack(os.read(fd, record.size))))
+            self.assertGreater(found.pop("in_timestamp"), before)
+            self.assertEqual(found, device.VALUES)
 
     def test_can(self):
         bus = buses.CanBus(self)
@@ -79,7 +96,7 @@ class Buses(support.Case):
 
     def test_spi_with_a_driver_of_the_kernel(self):
         guest.load("ti-adc128s052")
-        adc = fixtures.SpiAdc(self, "adc128s052")
+        adc = converters.SpiAdc(self, "adc128s052")
         raw = fixtures.one(adc.directory + "/iio:device*") + "/in_voltage3_raw"
         for counts in (0, 1, 0x0ABC, 0x0FFF):
             adc.value(counts)

@@ -1,5 +1,6 @@
 """The permit as a line of a GPIO chip that is the kernel's: what control/gpio.c does is seen at the chip, not at a stand-in
 of a descriptor. Faults: the valve sticks, the chip vanishes, control is killed, the line is somebody else's."""
+import bridge
 import buses
 import fixtures
 import support
@@ -41,10 +42,10 @@ class Line(Outputs):
         chip = fixtures.GpioChip(self)
         writes = fixtures.GpioWrites(self, chip)
         valve = fixtures.Valve(self, chip, PERMIT, SWITCH)
-        switch = fixtures.Bridge(self, "gpio", chip.path, SWITCH, 20)
+        switch = bridge.Bridge(self, "gpio", chip.path, SWITCH, 20)
         outputs = [permit(chip, feedback=FEEDBACK),
                    {"name": "beat", "kind": "gpio", "target": chip.path, "line": BEAT, "heartbeat": True}]
-        server, sensor = self.begin(outputs, [fixtures.source("switch", switch, "bits", [0, 1], stale_ms=10000)])
+        server, sensor = self.begin(outputs, [bridge.source("switch", switch, "bits", [0, 1], stale_ms=10000)])
         self.follows(chip, writes, server, sensor)
         self.proof_test(writes, server)
         self.sticks(chip, valve, server)

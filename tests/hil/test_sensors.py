@@ -3,6 +3,8 @@ trips and the permit's line drops; the samples that caused it are in the ring. F
 does not answer."""
 import json
 
+import bridge
+import converters
 import fixtures
 import guest
 import support
@@ -17,7 +19,7 @@ GOOD, HIGH = 1000, 3500
 class Sensors(support.Case):
     def begin(self, bridges, more):
         """A server that watches all of them; one bridge is one source, ring, channel and rule. `more` have no rule."""
-        sources = [fixtures.source(name, bridge, "kPa", [0, 409.5], SCALE) for name, bridge in bridges.items()] + more
+        sources = [bridge.source(name, one, "kPa", [0, 409.5], SCALE) for name, one in bridges.items()] + more
         rules = [{"name": f"{name}_high", "channel": name, "high": LIMIT} for name in bridges]
         outputs = [{"name": "relief_closed", "kind": "gpio", "target": self.chip.path, "line": PERMIT,
                     "without_heartbeat": "accepted"}]
@@ -30,7 +32,8 @@ class Sensors(support.Case):
 
     def tail(self, name, first, count):
         """Frames of this ring from a sender's number on."""
-        done = self.running.cli("tail", "--json", "--from-sequence", str(first), "--count", str(count), self.running.instance, name)
+        done = self.running.cli("tail", "--json", "--from-sequence", str(first), "--count", str(count), self.running.instance,
+                                name)
         self.assertEqual(done.returncode, 0, done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -72,15 +75,16 @@ class Sensors(support.Case):
 
 class Transducers(Sensors):
     def test_i2c_spi_and_iio(self):
-        bus = fixtures.I2cBus(self, [IIO, RAW])
-        raw, spi = fixtures.I2cAdc(bus, RAW), fixtures.SpiAdc(self)
-        iio = fixtures.IioBuffer(self, bus, IIO, 100)
+        bus = converters.I2cBus(self, [IIO, RAW])
+        raw, spi = converters.I2cAdc(bus, RAW), converters.SpiAdc(self)
+        iio = converters.IioBuffer(self, bus, IIO, 100)
         self.chip = fixtures.GpioChip(self)
-        flow = fixtures.Bridge(self, "gpio", self.chip.path, FLOW, 1)
+        flow = bridge.Bridge(self, "gpio", self.chip.path, FLOW, 1)
         for device in (raw, spi, iio):
             device.value(GOOD)
-        self.begin({"i2c": fixtures.Bridge(self, "i2c", bus.path, RAW, 50), "spi": fixtures.Bridge(self, "spi", spi.path, 50),
-                    "iio": fixtures.Bridge(self, "iio", iio.path)}, [fixtures.source("flow", flow, "level", [0, 1])])
+        self.assertEqual(bus.word(RAW), GOOD)
+        self.begin({"i2c": bridge.Bridge(self, "i2c", bus.path, RAW, 50), "spi": bridge.Bridge(self, "spi", spi.path, 50),
+                    "iio": bridge.Bridge(self, "iio", iio.path)}, [bridge.source("flow", flow, "level", [0, 1])])
         self.edges(flow)
         self.trips("i2c", raw)
         self.trips("spi", spi)
