@@ -46,7 +46,7 @@ class Sensors(support.Case):
         self.chip.wait_level(PERMIT, 0)
         first = self.running.wait_state("tripped")["interlock"]["first_out"]
         if first["rule"] != f"{name}_high":
-            self.fail(f"expected a trip by the {HIGH} counts that the device was set to, found '{first['text']}'")
+            self.fail(f"{name}: expected a trip by the {HIGH} counts that the device was set to, found '{first['text']}'")
         self.assertAlmostEqual(first["value"], HIGH * SCALE, 3)
         self.evidence(name, first)
         device.value(GOOD)
