@@ -101,8 +101,8 @@ bool compile_scan(struct compile *c, const char *where, const struct source_plan
 /* compile_streams.c: hex digits into bytes; false: they are none, or too many. A text of the file into a plan's;
  * what: of what it is the path. */
 bool compile_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *count);
-void compile_text(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
-                  const char *what);
+void compile_string(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
+                    const char *what);
 
 /* compile_keys.c: complains of keys that belong to other kinds of sources. */
 void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from);

@@ -123,10 +123,10 @@ void compile_iio(struct compile *c, uint32_t i, const struct config_source *from
 {
     char path[COMPILE_PATH_BYTES];
     struct iio_plan *iio = &to->iio;
-    compile_text(c, i, "device", from->device, iio->device, sizeof(iio->device),
-                 "an IIO device (its name, or iio:device0)");
+    compile_string(c, i, "device", from->device, iio->device, sizeof(iio->device),
+                   "an IIO device (its name, or iio:device0)");
     if (from->trigger != NULL) {
-        compile_text(c, i, "trigger", from->trigger, iio->trigger, sizeof(iio->trigger), "a trigger (its name)");
+        compile_string(c, i, "trigger", from->trigger, iio->trigger, sizeof(iio->trigger), "a trigger (its name)");
     }
     iio->rate_hz = from->rate_hz != NULL ? *from->rate_hz : 0;
     if (from->rate_hz != NULL && (!(iio->rate_hz > 0) || iio->rate_hz > 1e6 || from->trigger == NULL)) {
@@ -153,7 +153,7 @@ void compile_gpio(struct compile *c, uint32_t i, const struct config_source *fro
 {
     char path[COMPILE_PATH_BYTES];
     struct gpio_plan *gpio = &to->gpio;
-    compile_text(c, i, "device", from->device, gpio->device, sizeof(gpio->device), "a GPIO chip");
+    compile_string(c, i, "device", from->device, gpio->device, sizeof(gpio->device), "a GPIO chip");
     compile_path(path, "sources[%u].lines", i);
     if (from->lines_count == 0 || from->lines_count > PLAN_LINES_MAX) {
         config_complain(c->file, c->errors, path, "expected 1 to %u numbers of lines, found %u", PLAN_LINES_MAX,
@@ -207,8 +207,8 @@ void compile_bus(struct compile *c, uint32_t i, const struct config_source *from
     char path[COMPILE_PATH_BYTES];
     struct bus_plan *bus = &to->bus;
     bool i2c = to->kind == SOURCE_I2C;
-    compile_text(c, i, "device", from->device, bus->device, sizeof(bus->device),
-                 i2c ? "an I2C bus" : "a spidev device");
+    compile_string(c, i, "device", from->device, bus->device, sizeof(bus->device),
+                   i2c ? "an I2C bus" : "a spidev device");
     bus->address = from->address != NULL ? *from->address : 0;
     if (i2c && (bus->address < I2C_ADDRESS_LEAST || bus->address > I2C_ADDRESS_MOST)) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].address", i),

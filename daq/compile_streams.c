@@ -28,8 +28,8 @@ bool compile_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *coun
     return true;
 }
 
-void compile_text(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
-                  const char *what)
+void compile_string(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
+                    const char *what)
 {
     char path[COMPILE_PATH_BYTES];
     if (from == NULL || from[0] == 0 || strlen(from) >= bytes) {
@@ -50,7 +50,7 @@ static void compile_serial(struct compile *c, uint32_t i, const struct config_so
 {
     char path[COMPILE_PATH_BYTES];
     struct serial_plan *serial = &to->serial;
-    compile_text(c, i, "device", from->device, serial->device, sizeof(serial->device), "a tty");
+    compile_string(c, i, "device", from->device, serial->device, sizeof(serial->device), "a tty");
     serial->baud = from->baud != NULL ? *from->baud : 115200;
     if (way_serial_speed(serial->baud) == 0) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].baud", i),
@@ -101,7 +101,7 @@ static void compile_tcp(struct compile *c, uint32_t i, const struct config_sourc
 static void compile_unix(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     struct sockaddr_un address;
-    compile_text(c, i, "path", from->path, to->un.path, sizeof(address.sun_path), "a socket");
+    compile_string(c, i, "path", from->path, to->un.path, sizeof(address.sun_path), "a socket");
     to->un.type = (uint32_t)word_or(from->socket, SOCK_STREAM);
 }
 
@@ -111,7 +111,7 @@ static void compile_file(struct compile *c, uint32_t i, const struct config_sour
     const char *what = to->kind == SOURCE_FIFO     ? "a FIFO"
                        : to->kind == SOURCE_HIDRAW ? "a hidraw device"
                                                    : "a file";
-    compile_text(c, i, "path", from->path, to->file.path, sizeof(to->file.path), what);
+    compile_string(c, i, "path", from->path, to->file.path, sizeof(to->file.path), what);
     to->file.follow = (uint32_t)word_or(from->follow, FILE_TAIL);
     to->file.from_begin = from->from_begin != NULL && *from->from_begin;
     to->file.frames_hz = from->frames_hz != NULL ? *from->frames_hz : 0;
@@ -155,7 +155,8 @@ static void compile_exec(struct compile *c, uint32_t i, const struct config_sour
 static void compile_can(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
-    compile_text(c, i, "interface", from->interface, to->can.interface, sizeof(to->can.interface), "an interface");
+    compile_string(c, i, "interface", from->interface, to->can.interface, sizeof(to->can.interface),
+                   "an interface");
     to->can.fd = from->fd != NULL && *from->fd;
     to->can.ids = from->ids_count;
     for (uint32_t n = 0; n < from->ids_count; n++) {
