@@ -204,8 +204,11 @@ static void compile_lines(struct compile *c, uint32_t i, const struct config_sou
         in_pattern = fields > 0 ? (uint32_t)fields : 1;
         snprintf(to->framing.pattern, sizeof(to->framing.pattern), "%s", from->pattern);
     }
-    to->framing.fields = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].fields", i), from->fields,
-                                                   in_pattern, 1, PLAN_FIELDS_MAX, "numbers per line");
+    to->framing.fields = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].fields", i), from->fields, 1,
+                                                   1, PLAN_FIELDS_MAX, "numbers per line");
+    if (from->fields == NULL) {
+        to->framing.fields = in_pattern;
+    }
     to->frame_bytes = to->framing.fields * 8;
     if (from->pattern != NULL && to->framing.fields != in_pattern) {
         config_complain(c->file, c->errors, path, "the pattern has %u numbers, fields says %u; leave fields out",
