@@ -33,14 +33,24 @@ const char *gate_advice(uint32_t check)
     }
 }
 
+/* Half a clause would be worse than none: what does not fit is said where there is room. */
+static const char elsewhere[] = "; for the others: sluice status";
+
 void gate_explain(uint32_t missing, char *text, size_t bytes)
 {
     size_t n = 0;
     text[0] = 0;
-    for (uint32_t check = 1; check < GATE_ALL && n < bytes; check <<= 1) {
-        if ((missing & check) != 0) {
-            n += (size_t)snprintf(text + n, bytes - n, "%s%s: %s", n > 0 ? "; " : "", engine_gate_name(check),
-                                  gate_advice(check));
+    for (uint32_t check = 1; check < GATE_ALL; check <<= 1) {
+        if ((missing & check) == 0) {
+            continue;
         }
+        size_t room = (missing & ~((check << 1) - 1)) != 0 ? sizeof(elsewhere) - 1 : 0;
+        int one = snprintf(text + n, bytes - n, "%s%s: %s", n > 0 ? "; " : "", engine_gate_name(check),
+                           gate_advice(check));
+        if (one < 0 || n + (size_t)one + room >= bytes) {
+            snprintf(text + n, bytes - n, "%s", n > 0 ? elsewhere : elsewhere + 2);
+            return;
+        }
+        n += (size_t)one;
     }
 }

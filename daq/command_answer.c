@@ -58,15 +58,16 @@ static void list_checks(uint32_t missing, char *text, size_t bytes)
 /* All names first: the advice on many may not fit. */
 static int refuse_gate(const struct asked *a)
 {
+    static const char refusal[] = "arm refused: the arming gate misses ";
     char names[120];
-    char advice[700];
+    char advice[ERROR_TEXT_BYTES - sizeof(refusal) - sizeof(names)];
     uint32_t missing = a->board->gate_missing;
     if (missing == 0) {
         return say(a, REFUSED, "arm refused: a check of the arming gate did not pass just then; try again");
     }
     list_checks(missing, names, sizeof(names));
     gate_explain(missing, advice, sizeof(advice));
-    return say(a, REFUSED, "arm refused: the arming gate misses %s. %s", names, advice);
+    return say(a, REFUSED, "%s%s. %s", refusal, names, advice);
 }
 
 static void list_bypasses(const struct asked *a, char *text, size_t bytes)

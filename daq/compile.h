@@ -84,9 +84,6 @@ void compile_sources(struct compile *c);
 /* compile_streams.c: source i is read as a stream of bytes or messages: what is opened, how frames lie in it;
  * whether they can be told apart; and, when its ring has its slots, how long they may be. */
 void compile_bytes(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
-/* A text of the file into a plan's; what: of what it is the path. */
-void compile_path_of(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
-                     const char *what);
 void compile_serial(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_tcp(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_check_framing(struct compile *c, uint32_t i, const struct source_plan *source);
@@ -94,6 +91,20 @@ void compile_frame_limit(struct source_plan *source, const struct ring_plan *rin
 
 /* compile_polls.c: source i is an instrument that is asked. */
 void compile_poll(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+
+/* compile_buses.c: what source i has on the machine's own buses. compile_scan: the scan element that a channel
+ * names: its place and type in to, its shift as a factor in *scale; false: there is none, complained. */
+void compile_iio(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_gpio(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_bus(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+bool compile_scan(struct compile *c, const char *where, const struct source_plan *source, const char *name,
+                  struct ring_channel *to, double *factor);
+
+/* compile_streams.c: hex digits into bytes; false: they are none, or too many. A text of the file into a plan's;
+ * what: of what it is the path. */
+bool compile_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *count);
+void compile_string(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
+                    const char *what);
 
 /* compile_modbus.c: its tables, and where it is. */
 void compile_modbus(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);

@@ -10,10 +10,14 @@
 enum {
     BYTES = KIND(SOURCE_SERIAL) | KIND(SOURCE_TCP) | KIND(SOURCE_TCP_LISTEN) | KIND(SOURCE_UNIX) |
             KIND(SOURCE_FIFO) | KIND(SOURCE_EXEC) | KIND(SOURCE_FILE), /* frames have to be found in these */
+    GPIO = KIND(SOURCE_GPIO_EDGES) | KIND(SOURCE_GPIO_LEVELS),
+    BUS = KIND(SOURCE_I2C) | KIND(SOURCE_SPI),
     MODBUS = KIND(SOURCE_MODBUS_TCP) | KIND(SOURCE_MODBUS_RTU),
-    POLLED = KIND(SOURCE_SYSFS) | MODBUS | KIND(SOURCE_SCPI) | KIND(SOURCE_REGISTERS),
+    POLLED =
+        KIND(SOURCE_SYSFS) | KIND(SOURCE_GPIO_LEVELS) | BUS | MODBUS | KIND(SOURCE_SCPI) | KIND(SOURCE_REGISTERS),
     LINES = KIND(SOURCE_SERIAL) | KIND(SOURCE_MODBUS_RTU) | KIND(SOURCE_SCPI),
     STREAMS = BYTES | KIND(SOURCE_CAN) | KIND(SOURCE_HIDRAW),
+    MISSING = STREAMS | KIND(SOURCE_IIO) | KIND(SOURCE_GPIO_EDGES),
     PACKETS = KIND(SOURCE_UDP) | KIND(SOURCE_DPDK) | KIND(SOURCE_AFXDP)
 };
 
@@ -46,7 +50,7 @@ static const struct key keys[] = {
     KEY(stream, PACKETS),
     KEY(sequence, PACKETS | STREAMS),
     KEY(checksum, PACKETS | STREAMS),
-    KEY(device, LINES | KIND(SOURCE_REGISTERS)),
+    KEY(device, LINES | KIND(SOURCE_IIO) | GPIO | BUS | KIND(SOURCE_REGISTERS)),
     KEY(baud, LINES),
     KEY(data_bits, LINES),
     KEY(stop_bits, LINES),
@@ -63,6 +67,20 @@ static const struct key keys[] = {
     KEY(ids, KIND(SOURCE_CAN)),
     KEY(fd, KIND(SOURCE_CAN)),
     KEY(frame_bytes, PACKETS | STREAMS),
+    KEY(trigger, KIND(SOURCE_IIO)),
+    KEY(rate_hz, KIND(SOURCE_IIO)),
+    KEY(buffer_length, KIND(SOURCE_IIO)),
+    KEY(scan, KIND(SOURCE_IIO)),
+    KEY(lines, GPIO),
+    KEY(edges, KIND(SOURCE_GPIO_EDGES)),
+    KEY(bias, GPIO),
+    KEY(active_low, GPIO),
+    KEY(debounce_us, GPIO),
+    KEY(address, KIND(SOURCE_I2C)),
+    KEY(mode, KIND(SOURCE_SPI)),
+    KEY(speed_hz, KIND(SOURCE_SPI)),
+    KEY(bits_per_word, KIND(SOURCE_SPI)),
+    KEY(reads, BUS),
     KEY(attributes, KIND(SOURCE_SYSFS)),
     KEY(unit_id, MODBUS),
     KEY(registers, MODBUS),
@@ -79,7 +97,7 @@ static const struct key keys[] = {
     KEY(interrupt_mask, KIND(SOURCE_REGISTERS)),
     KEY(period_ms, POLLED),
     KEY(timeout_ms, POLLED),
-    KEY(missing, STREAMS),
+    KEY(missing, MISSING),
     KEY(format, BYTES),
     KEY(sync, BYTES),
     KEY(fields, BYTES),

@@ -52,6 +52,13 @@ void compile_poll(struct compile *c, uint32_t i, const struct config_source *fro
     to->poll.period_ns = bounded_ns(c, i, "period_ms", from->period_ms, 100, PERIOD_MS_LEAST, PERIOD_MS_MOST);
     to->poll.timeout_ns = bounded_ns(c, i, "timeout_ms", from->timeout_ms, 500, 1, 60000);
     switch (to->kind) {
+    case SOURCE_GPIO_LEVELS:
+        compile_gpio(c, i, from, to);
+        break;
+    case SOURCE_I2C:
+    case SOURCE_SPI:
+        compile_bus(c, i, from, to);
+        break;
     case SOURCE_MODBUS_TCP:
     case SOURCE_MODBUS_RTU:
         compile_modbus(c, i, from, to);

@@ -92,8 +92,8 @@ static void compile_window(struct compile *c, uint32_t i, const struct config_so
 {
     char path[COMPILE_PATH_BYTES];
     struct registers_plan *registers = &to->registers;
-    compile_path_of(c, i, "device", from->device, registers->device, sizeof(registers->device),
-                    "a UIO device or a file");
+    compile_string(c, i, "device", from->device, registers->device, sizeof(registers->device),
+                   "a UIO device or a file");
     registers->window_bytes = from->window_bytes != NULL ? *from->window_bytes : 4096;
     if (registers->window_bytes == 0 || registers->window_bytes > WINDOW_BYTES_MAX) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].window_bytes", i),

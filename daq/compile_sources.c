@@ -250,6 +250,16 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
         }
         return;
     }
+    if (from->scan != NULL) {
+        double factor = 1;
+        if (from->at_byte != NULL || from->type != NULL || from->byte_order != NULL || from->field != NULL) {
+            config_complain(c->file, c->errors, path,
+                            "a channel with `scan` has no at_byte, type, byte_order or field");
+        } else if (compile_scan(c, path, source, from->scan, to, &factor)) {
+            to->scale *= factor;
+        }
+        return;
+    }
     if (from->at_byte == NULL || from->type == NULL || from->field != NULL) {
         config_complain(c->file, c->errors, path, "a binary channel needs at_byte and type, and has no field");
         return;

@@ -14,7 +14,7 @@
 #define CAN_BYTES    ((uint32_t)sizeof(struct can_frame))
 #define CAN_FD_BYTES ((uint32_t)sizeof(struct canfd_frame))
 
-static bool parse_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *count)
+bool compile_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *count)
 {
     size_t n = strlen(text);
     if (n == 0 || n % 2 != 0 || n / 2 > most || strspn(text, "0123456789abcdefABCDEF") != n) {
@@ -28,8 +28,8 @@ static bool parse_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t 
     return true;
 }
 
-void compile_path_of(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
-                     const char *what)
+void compile_string(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
+                    const char *what)
 {
     char path[COMPILE_PATH_BYTES];
     if (from == NULL || from[0] == 0 || strlen(from) >= bytes) {
@@ -50,7 +50,7 @@ void compile_serial(struct compile *c, uint32_t i, const struct config_source *f
 {
     char path[COMPILE_PATH_BYTES];
     struct serial_plan *serial = &to->serial;
-    compile_path_of(c, i, "device", from->device, serial->device, sizeof(serial->device), "a tty");
+    compile_string(c, i, "device", from->device, serial->device, sizeof(serial->device), "a tty");
     serial->baud = from->baud != NULL ? *from->baud : 115200;
     if (way_serial_speed(serial->baud) == 0) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].baud", i),
@@ -102,7 +102,7 @@ void compile_tcp(struct compile *c, uint32_t i, const struct config_source *from
 static void compile_unix(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     struct sockaddr_un address;
-    compile_path_of(c, i, "path", from->path, to->un.path, sizeof(address.sun_path), "a socket");
+    compile_string(c, i, "path", from->path, to->un.path, sizeof(address.sun_path), "a socket");
     to->un.type = (uint32_t)word_or(from->socket, SOCK_STREAM);
 }
 
@@ -112,7 +112,7 @@ static void compile_file(struct compile *c, uint32_t i, const struct config_sour
     const char *what = to->kind == SOURCE_FIFO     ? "a FIFO"
                        : to->kind == SOURCE_HIDRAW ? "a hidraw device"
                                                    : "a file";
-    compile_path_of(c, i, "path", from->path, to->file.path, sizeof(to->file.path), what);
+    compile_string(c, i, "path", from->path, to->file.path, sizeof(to->file.path), what);
     to->file.follow = (uint32_t)word_or(from->follow, FILE_TAIL);
     to->file.from_begin = from->from_begin != NULL && *from->from_begin;
     to->file.frames_hz = from->frames_hz != NULL ? *from->frames_hz : 0;
@@ -156,8 +156,8 @@ static void compile_exec(struct compile *c, uint32_t i, const struct config_sour
 static void compile_can(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
-    compile_path_of(c, i, "interface", from->interface, to->can.interface, sizeof(to->can.interface),
-                    "an interface");
+    compile_string(c, i, "interface", from->interface, to->can.interface, sizeof(to->can.interface),
+                   "an interface");
     to->can.fd = from->fd != NULL && *from->fd;
     to->can.ids = from->ids_count;
     for (uint32_t n = 0; n < from->ids_count; n++) {
@@ -205,8 +205,11 @@ static void compile_lines(struct compile *c, uint32_t i, const struct config_sou
         in_pattern = fields > 0 ? (uint32_t)fields : 1;
         snprintf(to->framing.pattern, sizeof(to->framing.pattern), "%s", from->pattern);
     }
-    to->framing.fields = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].fields", i), from->fields,
-                                                   in_pattern, 1, PLAN_FIELDS_MAX, "numbers per line");
+    to->framing.fields = (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].fields", i), from->fields, 1,
+                                                   1, PLAN_FIELDS_MAX, "numbers per line");
+    if (from->fields == NULL) {
+        to->framing.fields = in_pattern;
+    }
     to->frame_bytes = to->framing.fields * 8;
     if (from->pattern != NULL && to->framing.fields != in_pattern) {
         config_complain(c->file, c->errors, path, "the pattern has %u numbers, fields says %u; leave fields out",
@@ -276,14 +279,14 @@ static void compile_framing(struct compile *c, uint32_t i, const struct config_s
         compile_lines(c, i, from, to);
         return;
     }
-    if (from->sync != NULL && !parse_hex(from->sync, framing->sync, PLAN_SYNC_BYTES, &framing->sync_bytes)) {
+    if (from->sync != NULL && !compile_hex(from->sync, framing->sync, PLAN_SYNC_BYTES, &framing->sync_bytes)) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].sync", i),
                         "expected 1 to %u bytes as hex digits such as a55a, found '%s'", PLAN_SYNC_BYTES,
                         from->sync);
     }
     if (framing->kind == FRAMING_DELIMITED &&
         (from->delimiter == NULL ||
-         !parse_hex(from->delimiter, framing->delimiter, PLAN_DELIMITER_BYTES, &framing->delimiter_bytes))) {
+         !compile_hex(from->delimiter, framing->delimiter, PLAN_DELIMITER_BYTES, &framing->delimiter_bytes))) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].delimiter", i),
                         "expected 1 to %u bytes as hex digits such as 0d0a, found '%s'", PLAN_DELIMITER_BYTES,
                         from->delimiter != NULL ? from->delimiter : "nothing");
@@ -338,6 +341,14 @@ void compile_bytes(struct compile *c, uint32_t i, const struct config_source *fr
     to->when_missing = (uint32_t)word_or(from->missing, WHEN_MISSING_WAIT);
     if (to->kind == SOURCE_UNIX) {
         compile_unix(c, i, from, to); /* its type says how frames lie in it */
+    }
+    if (to->kind == SOURCE_IIO) {
+        compile_iio(c, i, from, to);
+        return;
+    }
+    if (to->kind == SOURCE_GPIO_EDGES) {
+        compile_gpio(c, i, from, to);
+        return;
     }
     compile_framing(c, i, from, to);
     switch (to->kind) {

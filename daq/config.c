@@ -54,7 +54,18 @@ static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP},
                                               {"modbus_tcp", SOURCE_MODBUS_TCP},
                                               {"modbus_rtu", SOURCE_MODBUS_RTU},
                                               {"scpi", SOURCE_SCPI},
-                                              {"registers", SOURCE_REGISTERS}};
+                                              {"registers", SOURCE_REGISTERS},
+                                              {"iio", SOURCE_IIO},
+                                              {"gpio_edges", SOURCE_GPIO_EDGES},
+                                              {"gpio_levels", SOURCE_GPIO_LEVELS},
+                                              {"i2c", SOURCE_I2C},
+                                              {"spi", SOURCE_SPI}};
+static const cyaml_strval_t edges_words[] = {
+    {"both", GPIO_EDGES_BOTH}, {"rising", GPIO_EDGES_RISING}, {"falling", GPIO_EDGES_FALLING}};
+static const cyaml_strval_t bias_words[] = {{"as_is", GPIO_BIAS_AS_IS},
+                                            {"pull_up", GPIO_BIAS_UP},
+                                            {"pull_down", GPIO_BIAS_DOWN},
+                                            {"disabled", GPIO_BIAS_OFF}};
 static const cyaml_strval_t payload_words[] = {{"udp", PACKET_UDP}, {"ethernet", PACKET_ETHERNET}};
 static const cyaml_strval_t steer_words[] = {{"auto", DPDK_STEER_AUTO},
                                              {"none", DPDK_STEER_NONE},
@@ -215,6 +226,18 @@ static const cyaml_schema_field_t length_fields[] = {
     WORD_OPTIONAL("byte_order", struct config_length, byte_order, order_words),
     CYAML_FIELD_INT_PTR("adds", OPTIONAL, struct config_length, adds), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t scan_fields[] = {TEXT("name", struct config_scan, name),
+                                                   TEXT("type", struct config_scan, type), CYAML_FIELD_END};
+static const cyaml_schema_value_t scan_item = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_scan, scan_fields)};
+
+static const cyaml_schema_field_t bus_read_fields[] = {
+    TEXT_OPTIONAL("write", struct config_bus_read, write),
+    CYAML_FIELD_UINT("read_bytes", CYAML_FLAG_DEFAULT, struct config_bus_read, read_bytes), CYAML_FIELD_END};
+static const cyaml_schema_value_t bus_read = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_bus_read, bus_read_fields)};
+static const cyaml_schema_value_t line_number = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
+
 static const cyaml_schema_value_t command_word = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, STRINGS_MAX)};
 static const cyaml_schema_value_t count_of_numbers = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 static const cyaml_schema_value_t can_id = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
@@ -287,6 +310,7 @@ static const cyaml_schema_field_t channel_fields[] = {
     TEXT("name", struct config_channel, name),
     CYAML_FIELD_UINT_PTR("at_byte", OPTIONAL, struct config_channel, at_byte),
     CYAML_FIELD_UINT_PTR("field", OPTIONAL, struct config_channel, field),
+    TEXT_OPTIONAL("scan", struct config_channel, scan),
     WORD_OPTIONAL("type", struct config_channel, type, type_words),
     WORD_OPTIONAL("byte_order", struct config_channel, byte_order, order_words),
     CYAML_FIELD_FLOAT_PTR("scale", OPTIONAL, struct config_channel, scale),
@@ -334,6 +358,20 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_FLOAT_PTR("frames_hz", OPTIONAL, struct config_source, frames_hz),
     CYAML_FIELD_SEQUENCE("ids", OPTIONAL, struct config_source, ids, &can_id, 1, PLAN_CAN_IDS_MAX),
     CYAML_FIELD_BOOL_PTR("fd", OPTIONAL, struct config_source, fd),
+    TEXT_OPTIONAL("trigger", struct config_source, trigger),
+    CYAML_FIELD_FLOAT_PTR("rate_hz", OPTIONAL, struct config_source, rate_hz),
+    CYAML_FIELD_UINT_PTR("buffer_length", OPTIONAL, struct config_source, buffer_length),
+    CYAML_FIELD_SEQUENCE("scan", OPTIONAL, struct config_source, scan, &scan_item, 1, PLAN_SCANS_MAX),
+    CYAML_FIELD_SEQUENCE("lines", OPTIONAL, struct config_source, lines, &line_number, 1, PLAN_LINES_MAX),
+    WORD_OPTIONAL("edges", struct config_source, edges, edges_words),
+    WORD_OPTIONAL("bias", struct config_source, bias, bias_words),
+    CYAML_FIELD_BOOL_PTR("active_low", OPTIONAL, struct config_source, active_low),
+    CYAML_FIELD_UINT_PTR("debounce_us", OPTIONAL, struct config_source, debounce_us),
+    CYAML_FIELD_UINT_PTR("address", OPTIONAL, struct config_source, address),
+    CYAML_FIELD_UINT_PTR("mode", OPTIONAL, struct config_source, mode),
+    CYAML_FIELD_UINT_PTR("speed_hz", OPTIONAL, struct config_source, speed_hz),
+    CYAML_FIELD_UINT_PTR("bits_per_word", OPTIONAL, struct config_source, bits_per_word),
+    CYAML_FIELD_SEQUENCE("reads", OPTIONAL, struct config_source, reads, &bus_read, 1, PLAN_READS_MAX),
     CYAML_FIELD_SEQUENCE("attributes", OPTIONAL, struct config_source, attributes, &command_word, 1,
                          CYAML_UNLIMITED),
     CYAML_FIELD_UINT_PTR("unit_id", OPTIONAL, struct config_source, unit_id),

@@ -120,6 +120,18 @@ struct config_sequence {
     uint32_t *step;
 };
 
+/* iio: an element of a scan. */
+struct config_scan {
+    char *name;
+    char *type;
+};
+
+/* i2c, spi: a transfer of a poll. */
+struct config_bus_read {
+    char *write; /* hex digits */
+    uint32_t read_bytes;
+};
+
 /* Where a frame says how long it is. */
 struct config_length {
     uint32_t at_byte;
@@ -199,6 +211,7 @@ struct config_channel {
     char *name;
     uint32_t *at_byte;
     uint32_t *field; /* text sources: number of the field, from 0 */
+    char *scan;      /* iio: the element's name, instead of at_byte and type */
     int *type;       /* enum ring_type */
     int *byte_order;
     double *scale;
@@ -246,7 +259,24 @@ struct config_source {
     double *frames_hz;
     uint32_t *ids; /* can */
     uint32_t ids_count;
-    bool *fd;          /* can */
+    bool *fd;        /* can */
+    char *trigger;   /* iio */
+    double *rate_hz; /* iio: the trigger's */
+    uint32_t *buffer_length;
+    struct config_scan *scan;
+    uint32_t scan_count;
+    uint32_t *lines; /* gpio_edges, gpio_levels */
+    uint32_t lines_count;
+    int *edges; /* enum gpio_edges */
+    int *bias;  /* enum gpio_bias */
+    bool *active_low;
+    uint32_t *debounce_us;
+    uint32_t *address; /* i2c */
+    uint32_t *mode;    /* spi */
+    uint32_t *speed_hz;
+    uint32_t *bits_per_word;
+    struct config_bus_read *reads; /* i2c, spi */
+    uint32_t reads_count;
     char **attributes; /* sysfs: paths */
     uint32_t attributes_count;
     uint32_t *unit_id; /* modbus */

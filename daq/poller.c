@@ -35,6 +35,12 @@ const struct poller_way *poller_way_of(uint32_t kind)
     switch (kind) {
     case SOURCE_SYSFS:
         return &poll_sysfs;
+    case SOURCE_GPIO_LEVELS:
+        return &poll_gpio_levels;
+    case SOURCE_I2C:
+        return &poll_i2c;
+    case SOURCE_SPI:
+        return &poll_spi;
     case SOURCE_MODBUS_TCP:
     case SOURCE_MODBUS_RTU:
         return &poll_modbus;

@@ -35,6 +35,9 @@ struct poller_way {
 };
 
 extern const struct poller_way poll_sysfs;
+extern const struct poller_way poll_gpio_levels;
+extern const struct poller_way poll_i2c;
+extern const struct poller_way poll_spi;
 extern const struct poller_way poll_modbus;
 extern const struct poller_way poll_scpi;
 extern const struct poller_way poll_registers;

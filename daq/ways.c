@@ -42,6 +42,10 @@ const struct opener_way *way_of(uint32_t kind)
         return &way_can;
     case SOURCE_HIDRAW:
         return &way_hidraw;
+    case SOURCE_IIO:
+        return &way_iio;
+    case SOURCE_GPIO_EDGES:
+        return &way_gpio_edges;
     default:
         return poller_way_of(kind) != NULL ? &way_poll : NULL;
     }

@@ -15,6 +15,8 @@ extern const struct opener_way way_hidraw;
 extern const struct opener_way way_exec; /* a child's standard output; ends the child that was there before */
 extern const struct opener_way way_can;  /* a raw socket at an interface */
 
+extern const struct opener_way way_iio; /* the buffer of a device of Industrial I/O, set up as the plan has it */
+extern const struct opener_way way_gpio_edges;
 extern const struct opener_way way_poll; /* the worker's end of a poller (daq/poller.h) */
 
 /* That of a kind of source, NULL: it has none. */

@@ -51,11 +51,16 @@ enum source_kind {
     SOURCE_CAN = 11,
     SOURCE_HIDRAW = 12,
     SOURCE_SYSFS = 13, /* numbers in files of the kernel's: hwmon, IIO; polled */
-    SOURCE_MODBUS_TCP = 18,
-    SOURCE_MODBUS_RTU = 19,
-    SOURCE_SCPI = 20,
-    SOURCE_REGISTERS = 21, /* of a UIO device, or of a file */
-    SOURCE_LAST = 24       /* some numbers below it have no kind */
+    SOURCE_IIO = 14,   /* the buffer of a device of Industrial I/O */
+    SOURCE_GPIO_EDGES = 15,
+    SOURCE_I2C = 16,         /* polled */
+    SOURCE_SPI = 17,         /* polled */
+    SOURCE_MODBUS_TCP = 18,  /* polled */
+    SOURCE_MODBUS_RTU = 19,  /* polled */
+    SOURCE_SCPI = 20,        /* polled */
+    SOURCE_REGISTERS = 21,   /* of a UIO device, or of a file; polled */
+    SOURCE_GPIO_LEVELS = 22, /* polled */
+    SOURCE_LAST = SOURCE_GPIO_LEVELS
 };
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
@@ -171,6 +176,53 @@ struct sysfs_plan {
     char path[PLAN_ATTRIBUTES_MAX][PLAN_PATH_BYTES];
 };
 
+#define PLAN_SCANS_MAX 16u
+/* An element of an IIO device's scan, as its file scan_elements/NAME_type says: "le:s12/16>>4". */
+struct iio_scan {
+    char name[32]; /* in_voltage0 */
+    char type[20];
+    uint32_t at_byte; /* where it lies in a scan */
+};
+struct iio_plan {
+    char device[48];  /* its name, or iio:device0 */
+    char trigger[48]; /* empty: the device has its own clock */
+    double rate_hz;   /* of the trigger, 0: as it is */
+    uint32_t length;  /* of the kernel's buffer, in scans */
+    uint32_t scans;
+    struct iio_scan scan[PLAN_SCANS_MAX];
+};
+
+#define PLAN_LINES_MAX 16u
+enum gpio_bias { GPIO_BIAS_AS_IS = 1, GPIO_BIAS_UP = 2, GPIO_BIAS_DOWN = 3, GPIO_BIAS_OFF = 4 };
+enum gpio_edges { GPIO_EDGES_BOTH = 1, GPIO_EDGES_RISING = 2, GPIO_EDGES_FALLING = 3 };
+struct gpio_plan {
+    char device[PLAN_PATH_BYTES];
+    uint32_t lines;
+    uint32_t line[PLAN_LINES_MAX];
+    uint32_t edges; /* enum gpio_edges */
+    uint32_t bias;  /* enum gpio_bias */
+    uint32_t active_low;
+    uint32_t debounce_us;
+};
+
+#define PLAN_READS_MAX   8u
+#define PLAN_WRITE_BYTES 16u
+/* One transfer of a poll on I2C or SPI: these bytes are written; so many are read and lie in the frame. */
+struct bus_read {
+    uint8_t write[PLAN_WRITE_BYTES];
+    uint32_t write_bytes;
+    uint32_t read_bytes;
+};
+struct bus_plan {
+    char device[PLAN_PATH_BYTES];
+    uint32_t address;       /* i2c: 7 bits */
+    uint32_t mode;          /* spi: 0 .. 3 */
+    uint32_t speed_hz;      /* spi */
+    uint32_t bits_per_word; /* spi */
+    uint32_t reads;
+    struct bus_read read[PLAN_READS_MAX];
+};
+
 enum modbus_table {
     MODBUS_TABLE_HOLDING = 1,
     MODBUS_TABLE_INPUT = 2,
@@ -283,6 +335,9 @@ struct source_plan {
     struct can_plan can;
     struct poll_plan poll;
     struct sysfs_plan sysfs;
+    struct iio_plan iio;
+    struct gpio_plan gpio;
+    struct bus_plan bus;
     struct modbus_plan modbus;
     struct scpi_plan scpi;
     struct registers_plan registers;

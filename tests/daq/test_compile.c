@@ -263,7 +263,7 @@ static const struct bad bads[] = {
     {"fields: 2", "fields: 33", "32:5", "1 to 32"},
     {"fields: 2", "frame_bytes: 16", "26:5", "belong to format: binary"},
     {"format: text", "format: binary", "32:5", "belongs to format: text"},
-    {"field: 1", "field: 2", "34:9", "beyond the line"},
+    {"field: 1", "field: 2", "34:9", "beyond the 2 fields"},
     {"stale_ms: 50", "stale_ms: 0", "34:56", "1 to 3600000"},
     {"channel: p, high", "channel: x, high", "36:16", "no source has a channel"},
     {"high: 150", "high: 501", "36:28", "could never act"},

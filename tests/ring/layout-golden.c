@@ -487,6 +487,24 @@ static const struct field poll_plan_fields[] = {FIELD(poll_plan, period_ns), FIE
 
 static const struct field sysfs_plan_fields[] = {FIELD(sysfs_plan, attributes), FIELD(sysfs_plan, path)};
 
+static const struct field iio_scan_fields[] = {FIELD(iio_scan, name), FIELD(iio_scan, type),
+                                               FIELD(iio_scan, at_byte)};
+
+static const struct field iio_plan_fields[] = {FIELD(iio_plan, device),  FIELD(iio_plan, trigger),
+                                               FIELD(iio_plan, rate_hz), FIELD(iio_plan, length),
+                                               FIELD(iio_plan, scans),   FIELD(iio_plan, scan)};
+
+static const struct field gpio_plan_fields[] = {
+    FIELD(gpio_plan, device), FIELD(gpio_plan, lines),      FIELD(gpio_plan, line),       FIELD(gpio_plan, edges),
+    FIELD(gpio_plan, bias),   FIELD(gpio_plan, active_low), FIELD(gpio_plan, debounce_us)};
+
+static const struct field bus_read_fields[] = {FIELD(bus_read, write), FIELD(bus_read, write_bytes),
+                                               FIELD(bus_read, read_bytes)};
+
+static const struct field bus_plan_fields[] = {
+    FIELD(bus_plan, device),        FIELD(bus_plan, address), FIELD(bus_plan, mode), FIELD(bus_plan, speed_hz),
+    FIELD(bus_plan, bits_per_word), FIELD(bus_plan, reads),   FIELD(bus_plan, read)};
+
 static const struct field modbus_read_fields[] = {FIELD(modbus_read, table), FIELD(modbus_read, at),
                                                   FIELD(modbus_read, count)};
 
@@ -531,6 +549,7 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, udp),         FIELD(source_plan, serial),       FIELD(source_plan, tcp),
     FIELD(source_plan, un),          FIELD(source_plan, exec),         FIELD(source_plan, file),
     FIELD(source_plan, can),         FIELD(source_plan, poll),         FIELD(source_plan, sysfs),
+    FIELD(source_plan, iio),         FIELD(source_plan, gpio),         FIELD(source_plan, bus),
     FIELD(source_plan, modbus),      FIELD(source_plan, scpi),         FIELD(source_plan, registers),
     FIELD(source_plan, packet),      FIELD(source_plan, dpdk),         FIELD(source_plan, afxdp)};
 
@@ -682,6 +701,11 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(can_plan),
                                     SHARED(poll_plan),
                                     SHARED(sysfs_plan),
+                                    SHARED(iio_scan),
+                                    SHARED(iio_plan),
+                                    SHARED(gpio_plan),
+                                    SHARED(bus_read),
+                                    SHARED(bus_plan),
                                     SHARED(modbus_read),
                                     SHARED(modbus_plan),
                                     SHARED(scpi_plan),
