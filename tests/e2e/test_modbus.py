@@ -272,7 +272,7 @@ class Check(support.Case):
              "sources[0].registers[0].count: expected 1 to 125 in one request, found 126"),
             ({"registers": [{"table": "coil", "at": 65530, "count": 10}]},
              "sources[0].registers[0].at: expected numbers up to 65535, found 65530 and 9 behind it"),
-            ({"device": "/dev/ttyS0"}, "sources[0].device: belongs to kind: serial, modbus_rtu"),
+            ({"device": "/dev/ttyS0"}, "sources[0].device: belongs to kind: serial"),
             ({"period_ms": 0}, "sources[0].period_ms: expected 0.1 to 3.6e+06 ms, found 0"),
             ({"frame_bytes": 2}, "sources[0].frame_bytes: belongs to kind"),
             ({"kind": "modbus_rtu", "connect": None, "device": "/dev/ttyS0", "unit_id": 0},
