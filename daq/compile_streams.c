@@ -161,9 +161,11 @@ static void compile_can(struct compile *c, uint32_t i, const struct config_sourc
     to->can.ids = from->ids_count;
     for (uint32_t n = 0; n < from->ids_count; n++) {
         uint32_t id = from->ids[n];
-        if (id > CAN_EFF_MASK) {
+        if ((id & ~CAN_EFF_FLAG) > CAN_EFF_MASK) {
             config_complain(c->file, c->errors, compile_path(path, "sources[%u].ids", i),
-                            "expected ids up to 0x7ff, or extended ones up to 0x1fffffff, found 0x%x", id);
+                            "expected ids up to 0x7ff, or extended ones up to 0x1fffffff (an extended one below "
+                            "0x800 as 0x80000000 + id), found 0x%x",
+                            id);
         }
         to->can.id[n] = id > CAN_SFF_MASK ? id | CAN_EFF_FLAG : id;
     }

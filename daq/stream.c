@@ -238,6 +238,9 @@ void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t ta
 {
     struct stream_source *s = source;
     uint8_t *to;
+    if (s->reading && !s->leaving && opening_is_spoiled(s->opening)) {
+        s->leaving = uring_cancel(s->uring, s->user); /* some drivers never end a read of what has gone */
+    }
     if (s->reading || s->finished) {
         return;
     }
@@ -542,6 +545,7 @@ uint32_t stream_complete(struct stream_source *source, const struct uring_event 
 {
     struct stream_source *s = source;
     s->reading = false;
+    s->leaving = false;
     if (event->result == -EINTR || event->result == -EAGAIN) {
         return 0;
     }

@@ -37,7 +37,7 @@ GUESTS = (
     Guest("sensors", "one core: transducers on I2C, SPI and IIO that trip the interlock; GPIO edges, CAN, PPS, HID, comedi",
           tests=("test_sensors", "test_buses"),
           modules=("gpio-sim", "i2c-stub", "i2c-dev", "ti-adc081c", "ti-adc128s052", "iio-trig-hrtimer", "iio_dummy", "hil_spi",
-                   "vcan", "can-raw", "pps_ldisc", "hil_tty", "uhid", "hid-generic", "comedi_test"), cores=1),
+                   "vcan", "can-raw", "lm75", "pps_ldisc", "hil_tty", "uhid", "hid-generic", "comedi_test"), cores=1),
 )
 
 # What tools/hil --break can break: name -> what then happens.
