@@ -95,6 +95,9 @@ static void is_there(struct stream_source *s, uint64_t tai_ns)
         ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
         (void)ring_writer_pay_gap(s->writer, tai_ns);
     }
+    if (s->plan->kind == SOURCE_GPIO_EDGES) {
+        net_sequence_begin(ledger, 1); /* the kernel counts the edges of each request for lines */
+    }
     s->was_open = true;
     ring_count_add(&ledger->connects, 1);
     ring_count_set(&ledger->is_open, 1);

@@ -88,7 +88,9 @@ class Line(Outputs):
 
     def does_not_follow_while_arming(self, chip, valve, server):
         """IL-053: FAULT, which only a new server leaves."""
+        server.wait_state("armed")  # the valve has moved, and moves back: it sticks there
         self.assertEqual(fixtures.command(server, support.TRIP)[0], 0)
+        chip.wait_level(SWITCH, 0)
         fixtures.reset(server)
         valve.stuck = True
         self.assertEqual(fixtures.command(server, support.ARM)[0], 0)
