@@ -116,6 +116,11 @@ static void lay_out(struct compile *c, uint32_t i, const struct config_source *f
         struct iio_scan *scan = &to->iio.scan[n];
         struct scan_type type;
         compile_path(path, "sources[%u].scan[%u]", i, n);
+        for (uint32_t k = 0; k < n; k++) {
+            if (strcmp(from->scan[k].name, from->scan[n].name) == 0) {
+                config_complain(c->file, c->errors, path, "element '%.60s' stands there twice", from->scan[n].name);
+            }
+        }
         if (strlen(from->scan[n].name) >= sizeof(scan->name) || strchr(from->scan[n].name, '/') != NULL) {
             config_complain(c->file, c->errors, path, "expected a name such as in_voltage0, found '%.60s'",
                             from->scan[n].name);
@@ -245,8 +250,13 @@ void compile_bus(struct compile *c, uint32_t i, const struct config_source *from
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].reads", i),
                         "expected what is to be read, such as [{write: '00', read_bytes: 2}], found nothing");
     }
+    uint32_t word_bytes = bus->bits_per_word <= 8 ? 1 : bus->bits_per_word <= 16 ? 2 : 4;
     for (uint32_t r = 0; r < from->reads_count && r < PLAN_READS_MAX; r++) {
         compile_read(c, compile_path(path, "sources[%u].reads[%u]", i, r), &from->reads[r], i2c, &bus->read[r]);
+        if (!i2c && (bus->read[r].write_bytes + bus->read[r].read_bytes) % word_bytes != 0) {
+            config_complain(c->file, c->errors, path, "expected whole words of %u bytes, found %u bytes",
+                            word_bytes, bus->read[r].write_bytes + bus->read[r].read_bytes);
+        }
         to->frame_bytes += bus->read[r].read_bytes;
         bus->reads++;
     }

@@ -63,7 +63,7 @@ static void compile_serial(struct compile *c, uint32_t i, const struct config_so
     serial->parity = (uint32_t)word_or(from->parity, SERIAL_PARITY_NONE);
     serial->flow = (uint32_t)word_or(from->flow, SERIAL_FLOW_NONE);
     serial->direction = (uint32_t)word_or(from->direction, SERIAL_DIRECTION_NONE);
-    if (serial->data_bits < 8 && to->framing.kind == FRAMING_FIXED) {
+    if (serial->data_bits < 8 && (to->framing.kind == FRAMING_FIXED || to->framing.kind == FRAMING_LENGTH)) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].data_bits", i),
                         "expected 8 for binary frames, found %u", serial->data_bits);
     }
@@ -200,6 +200,9 @@ static void compile_lines(struct compile *c, uint32_t i, const struct config_sou
         int fields = strlen(from->pattern) < PLAN_PATTERN_BYTES
                          ? text_pattern_fields(from->pattern, &err)
                          : error_set(&err, -1, "longer than %u characters", PLAN_PATTERN_BYTES - 1);
+        if (fields > (int)PLAN_FIELDS_MAX) {
+            fields = error_set(&err, -1, "expected at most %u numbers, found %d", PLAN_FIELDS_MAX, fields);
+        }
         if (fields < 0) {
             complain_framing(c, i, "pattern", err.text);
         }

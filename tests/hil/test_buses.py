@@ -157,30 +157,33 @@ class Buses(Server):
         self.running.wait_status(lambda s: all(stream["open"] for stream in s["streams"]), "every device to be open")
         self.scan, self.board = scan, board
 
-    def wait_stream(self, name, condition, what):
+    def wait_streams(self, conditions, what):
+        """name -> stream, once each of these conditions is so: they are looked at together, because a status takes long here."""
         def good():
-            stream[:] = [self.running.stream(name)]
-            return condition(stream[0])
+            found.update({s["name"]: s for s in self.running.status()["streams"]})
+            return all(condition(found[name]) for name, condition in conditions.items())
 
-        stream = []
-        wait_until(good, lambda: f"{name}: {what}, found {stream}")
-        return stream[0]
+        found = {}
+        wait_until(good, lambda: f"{what}, found {[found[n] for n, condition in conditions.items() if not condition(found[n])]}")
+        return found
 
-    def wait_sent(self, *names):
-        """All that these were sent is in their rings, and no more."""
-        for name in names:
-            if isinstance(self.ends[name], Numbered):
-                sent = self.ends[name].next
-                stream = self.wait_stream(name, lambda s, n=sent: s["delivered"] >= n, f"{sent} frames")
-                self.assertEqual((stream["delivered"], sum(stream["lost"].values())), (sent, 0), stream)
-                self.assert_balanced(stream)
+    def all_sent(self, names):
+        """All that these were sent is in their rings."""
+        return {name: lambda s, n=self.ends[name].next: s["delivered"] >= n for name in names if isinstance(self.ends[name], Numbered)}
+
+    def no_more(self, names, streams):
+        for name in self.all_sent(names):
+            stream = streams[name]
+            self.assertEqual((stream["delivered"], sum(stream["lost"].values())), (self.ends[name].next, 0), stream)
+            self.assert_balanced(stream)
 
     def test_one_after_another_breaks_and_the_others_go_on(self):
         self.begin()
         for name, end in self.ends.items():
             self.send(name)
-        self.wait_sent(*self.ends)
+        self.no_more(self.ends, self.wait_streams(self.all_sent(self.ends), "what was sent"))
         self.values()
+        self.streams = {s["name"]: s for s in self.running.status()["streams"]}
         for name, end in self.ends.items():
             self.breaks(name, end)
         for stream in self.running.status()["streams"]:
@@ -204,29 +207,33 @@ class Buses(Server):
         self.running.wait_status(lambda s: {name: read(s).get(name) for name in wanted} == wanted, f"the values {wanted}")
 
     def breaks(self, name, end):
-        status = self.running.status()
-        before = self.running.stream(name, status)
-        end.break_()
-        self.wait_stream(name, lambda s: not s["open"] and s["open_errno"] != 0, "it to be missed")
+        before = self.streams
         others = [other for other in self.ends if other != name]
+        end.break_()
+        self.wait_streams({name: lambda s: not s["open"] and s["open_errno"] != 0}, f"{name} to be missed")
         for other in others:
             self.send(other)
-        self.wait_sent(*others)
-        self.go_on(others, status)
+        streams = self.wait_streams(self.go_on([*others, "i2c"], before), f"what the others sent without {name}")
+        self.no_more(others, streams)
+        for other in [*others, "i2c"]:
+            self.assertEqual([streams[other][key] for key in ("connects", "disconnects")],
+                             [before[other][key] for key in ("connects", "disconnects")], streams[other])
         end.mend()
-        self.wait_stream(name, lambda s: s["open"] and s["connects"] == before["connects"] + 1, "it to be open again")
+        again = {name: lambda s: s["open"] and s["connects"] == before[name]["connects"] + 1}
+        self.wait_streams(again, f"{name} to be open again")
         self.send(name)
-        self.wait_sent(name)
-        stream = self.wait_stream(name, lambda s: s["delivered"] > before["delivered"], "frames again")
+        self.streams = self.wait_streams(self.all_sent([name]) or {name: lambda s: s["delivered"] > before[name]["delivered"]},
+                                         f"frames of {name} again")
+        self.no_more([name], self.streams)
+        stream = self.streams[name]
         self.assertEqual((stream["disconnects"], stream["gap_records"]), (1, 1), stream)
 
     def go_on(self, others, before):
-        """Those that give samples by themselves too, and nobody was opened anew."""
-        for other in [*others, "i2c"]:
-            was = self.running.stream(other, before)
-            by_itself = other == "i2c" or not isinstance(self.ends[other], Numbered)
-            now = self.wait_stream(other, lambda s, n=was["delivered"] + 2 * by_itself: s["delivered"] >= n, "samples")
-            self.assertEqual((now["connects"], now["disconnects"]), (was["connects"], was["disconnects"]), now)
+        """All that was sent; two samples more of those that give them by themselves."""
+        by_themselves = [other for other in others if not isinstance(self.ends.get(other), Numbered)]
+        numbered = [other for other in others if other not in by_themselves]
+        return {**self.all_sent(numbered),
+                **{other: lambda s, n=before[other]["delivered"] + 2: s["delivered"] >= n for other in by_themselves}}
 
 
 class Refused(Server):
@@ -268,18 +275,16 @@ class Refused(Server):
         guest.load("can-raw")
         good = sources.i2c("good", raw)
         server = self.start([*(source for source, _, _ in said.values()), good], "good", 300)
-        for name, (_, words, number) in said.items():
-            with self.subTest(name):
-                server.wait_status(lambda s, n=name, e=number: server.stream(n, s)["open_errno"] == e, f"{name}: errno {number}")
-                wait_until(lambda n=name: f"source {n}: " in server.log(), f"words about {name}")
-                text = next(t for t in server.log().splitlines() if t.startswith(f"source {name}: "))
-                self.assertIn(words, text)
+        numbers = {name: number for name, (_, _, number) in said.items()}
+        server.wait_status(lambda s: {n: server.stream(n, s)["open_errno"] for n in numbers} == numbers, f"these errnos: {numbers}")
+        for name, (_, words, _) in said.items():
+            text = next(t for t in server.log().splitlines() if t.startswith(f"source {name}: "))
+            self.assertIn(words, text)
         self.assertEqual(fixtures.read(adc.directory + "/buffer/enable"), "0", "the device that another has is not touched")
         os.close(holder)
         line.close()
-        for name in ("held", "line"):
-            server.wait_status(lambda s, n=name: server.stream(n, s)["open"] and server.stream(n, s)["delivered"] > 0, f"{name} to be read")
-        status = server.wait_status(lambda s: server.stream("good", s)["delivered"] > 5, "the good one's frames")
+        status = server.wait_status(lambda s: all(server.stream(n, s)["delivered"] > 5 for n in ("held", "line", "good")),
+                                    "those that can be had now, and the good one, to be read")
         self.assertEqual((server.stream("good", status)["disconnects"], server.stream("good", status)["residual"]), (0, 0))
         self.assertEqual(server.end(), 0, server.log())
 

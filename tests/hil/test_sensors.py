@@ -96,12 +96,14 @@ class Sensors(support.Case):
 
     def others_go_on(self, name, before):
         """While this one is broken."""
-        for other in self.names:
-            was, floor = self.running.stream(other, before), 5 if other != "flow" else 0
-            if other != name:
-                now = self.wait_stream(other, lambda s, n=was["delivered"] + floor: s["delivered"] >= n, "frames")
-                self.assertEqual((now["connects"], now["disconnects"]), (was["connects"], was["disconnects"]), now)
-                self.assert_balanced(now)
+        was = {other: self.running.stream(other, before) for other in self.names if other != name}
+        status = self.running.wait_status(
+            lambda s: all(self.running.stream(o, s)["delivered"] >= was[o]["delivered"] + (5 if o != "flow" else 0) for o in was),
+            f"frames of the others without {name}")
+        for other, then in was.items():
+            now = self.running.stream(other, status)
+            self.assertEqual((now["connects"], now["disconnects"]), (then["connects"], then["disconnects"]), now)
+            self.assert_balanced(now)
 
 
 class Transducers(Sensors):
