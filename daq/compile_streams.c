@@ -173,8 +173,8 @@ static void compile_can(struct compile *c, uint32_t i, const struct config_sourc
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].frame_bytes", i),
                         "a frame of CAN is the kernel's struct can_frame of %u bytes; leave it out", CAN_BYTES);
     }
-    to->frame_bytes = to->can.fd != 0 ? 0 : CAN_BYTES;
-    to->framing.bytes_max = to->can.fd != 0 ? CAN_FD_BYTES : CAN_BYTES;
+    to->frame_bytes = to->can.fd != 0 ? CAN_FD_BYTES : CAN_BYTES; /* at most: each is as long as it says */
+    to->framing.bytes_max = to->frame_bytes;
 }
 
 /* ---- How frames lie in it. */

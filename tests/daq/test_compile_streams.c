@@ -100,7 +100,9 @@ Test(compile_streams, can)
     cr_assert_eq(s->framing.bytes_max, 16);
     s = good("can", "interface: can0, fd: true");
     cr_assert_eq(s->can.ids, 0);
-    cr_assert_eq(s->frame_bytes, 0, "frames of both lengths");
+    cr_assert_eq(s->frame_bytes, 72, "at most: frames of both lengths");
+    cr_assert_eq(plan.ring[0].stream.frame_bytes, 0, "each is as long as it says");
+    cr_assert_eq(plan.ring[0].slot_bytes, 128);
     cr_assert_eq(s->framing.bytes_max, 72);
 }
 
@@ -316,7 +318,8 @@ Test(compile_streams, ends_that_cannot_be)
         {"can", "interface: can0, ids: [0x20000000]", "found 0x20000000"},
         {"can", "interface: can0, frame_bytes: 16", "the kernel's struct can_frame of 16 bytes; leave it out"},
         {"can", "interface: can0, ids: [010]", "a whole number, decimal or as 0x1f, found '010'"},
-        {"can", "interface: can0, " P ", fd: true", "lie beyond the frame of 0 bytes"},
+        {"can", "interface: can0, fd: true, channels: [{name: p, at_byte: 71, type: u16, unit: V, range: [0, 1]}]",
+         "lie beyond the frame of 72 bytes"},
         {"fifo", "path: /x, format: text, interface: can0", "interface: belongs to kind: udp, afxdp, can"},
     };
     REFUSE_ALL(cases);

@@ -66,10 +66,9 @@ def can(name, bus, **more):
 
 
 def can_fd(name, bus, **more):
-    """Frames of any length: no channel can lie in them."""
-    made = can(name, bus, fd=True, **more)
-    del made["channels"]
-    return made
+    """Frames of both lengths."""
+    value = channel(name, "counts", [0, 65535], at_byte=8, type="u16", stale_ms=3600000)
+    return {**can(name, bus, fd=True, **more), "channels": [value]}
 
 
 def hidraw(name, device, **more):

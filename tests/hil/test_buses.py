@@ -42,7 +42,8 @@ class Numbered:
 
 
 class Can(Numbered):
-    """Frames of two ids are taken; others, those that ask for data and those of CAN FD are not."""
+    """Frames of two ids are taken; others, those that ask for data and those of CAN FD are not, and too short ones are
+    counted: the zeros behind their data are no samples."""
 
     def __init__(self, case):
         super().__init__()
@@ -55,6 +56,7 @@ class Can(Numbered):
         for foreign in (CAN_ID + 1, EFF | CAN_ID, CAN_ID | RTR, CAN_EXTENDED & 0x7FF):
             self.bus.send(self.node, foreign, b"\xff\xff")
         self.bus.send_fd(self.node, CAN_ID, b"\xff\xff" * 8)
+        self.bus.send(self.node, CAN_ID, b"\x00")
         self.bus.send(self.node, CAN_ID if self.next % 2 else EFF | CAN_EXTENDED, number + b"\x12\x34")
 
     def break_(self):
@@ -190,6 +192,7 @@ class Buses(Server):
             self.assert_balanced(stream)
             self.assertEqual((sum(stream["lost"].values()), stream["noise_bytes"]), (0, 0), stream)
             self.assertEqual(stream["gap_records"], 1 if stream["name"] in self.ends else 0, stream)
+            self.assertEqual(sum(stream["refused"].values()), self.ends["can"].next if stream["name"] == "can" else 0, stream)
         self.assertEqual(self.running.end(), 0, self.running.log())
         self.assert_nothing_left(self.running)
 
