@@ -235,9 +235,9 @@ void compile_bus(struct compile *c, uint32_t i, const struct config_source *from
     bool i2c = to->kind == SOURCE_I2C;
     compile_string(c, i, "device", from->device, bus->device, sizeof(bus->device),
                    i2c ? "an I2C bus" : "a spidev device");
-    bus->address = from->address != NULL ? *from->address : 0;
+    bus->address = from->bus_address != NULL ? *from->bus_address : 0;
     if (i2c && (bus->address < I2C_ADDRESS_LEAST || bus->address > I2C_ADDRESS_MOST)) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].address", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].bus_address", i),
                         "expected an address of 7 bits from 0x%02x to 0x%02x, found 0x%02x", I2C_ADDRESS_LEAST,
                         I2C_ADDRESS_MOST, bus->address);
     }

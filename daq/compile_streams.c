@@ -63,8 +63,8 @@ void compile_serial(struct compile *c, uint32_t i, const struct config_source *f
     serial->parity = (uint32_t)word_or(from->parity, SERIAL_PARITY_NONE);
     serial->flow = (uint32_t)word_or(from->flow, SERIAL_FLOW_NONE);
     serial->direction = (uint32_t)word_or(from->direction, SERIAL_DIRECTION_NONE);
-    bool binary = to->framing.kind == FRAMING_FIXED || to->framing.kind == FRAMING_LENGTH ||
-                  to->kind == SOURCE_MODBUS_RTU;
+    bool binary =
+        to->framing.kind == FRAMING_FIXED || to->framing.kind == FRAMING_LENGTH || to->kind == SOURCE_MODBUS_RTU;
     if (serial->data_bits < 8 && binary) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].data_bits", i),
                         "expected 8 for binary frames, found %u", serial->data_bits);

@@ -35,7 +35,7 @@ static bool is_boolean(const char *text)
 /* What everybody writes so: addresses on a bus, ids of frames. Of a time or a count it would be a slip. */
 static bool may_be_hex(const char *key)
 {
-    return strcmp(key, "address") == 0 || strcmp(key, "ids") == 0;
+    return strcmp(key, "bus_address") == 0 || strcmp(key, "ids") == 0;
 }
 
 /* What is wrong with the text of a scalar of this type, or NULL. */

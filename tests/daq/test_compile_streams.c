@@ -176,8 +176,8 @@ Test(compile_streams, gpio)
 
 Test(compile_streams, what_is_polled)
 {
-    const struct source_plan *s =
-        good("i2c", "device: /dev/i2c-1, address: 0x28, reads: [{write: '00ff', read_bytes: 2}, {read_bytes: 3}]");
+    const struct source_plan *s = good(
+        "i2c", "device: /dev/i2c-1, bus_address: 0x28, reads: [{write: '00ff', read_bytes: 2}, {read_bytes: 3}]");
     cr_assert_eq(s->bus.address, 0x28);
     cr_assert_eq(s->bus.reads, 2);
     cr_assert_eq(s->bus.read[0].write_bytes, 2);
@@ -361,7 +361,7 @@ Test(compile_streams, iio_devices_that_cannot_be)
 }
 
 #define CHIP "device: /dev/gpiochip0, "
-#define BUS  "device: /dev/i2c-1, address: 40, "
+#define BUS  "device: /dev/i2c-1, bus_address: 40, "
 #define SPI  "device: /dev/spidev0.0, "
 #define READ "reads: [{read_bytes: 2}]"
 
@@ -377,9 +377,9 @@ Test(compile_streams, polls_that_cannot_be)
         {"gpio_levels", CHIP "lines: [1], edges: rising", "edges: belongs to kind: gpio_edges"},
         {"gpio_levels", CHIP "lines: [1], missing: refuse", "missing: belongs to kind:"},
         {"i2c", "device: /dev/i2c-1, " READ, "expected an address of 7 bits from 0x03 to 0x77, found 0x00"},
-        {"i2c", "device: /dev/i2c-1, address: 0x78, " READ, "found 0x78"},
-        {"i2c", "address: 40, " READ, "expected the path of an I2C bus"},
-        {"i2c", "device: /dev/i2c-1, address: 40", "expected what is to be read"},
+        {"i2c", "device: /dev/i2c-1, bus_address: 0x78, " READ, "found 0x78"},
+        {"i2c", "bus_address: 40, " READ, "expected the path of an I2C bus"},
+        {"i2c", "device: /dev/i2c-1, bus_address: 40", "expected what is to be read"},
         {"i2c", BUS "reads: [{read_bytes: 33}]", "expected read_bytes from 1 to 32, found 33"},
         {"i2c", BUS "reads: [{read_bytes: 0}]", "expected read_bytes from 1 to 32, found 0"},
         {"i2c", BUS "reads: [{write: 'xy', read_bytes: 1}]",
@@ -394,7 +394,7 @@ Test(compile_streams, polls_that_cannot_be)
         {"spi", SPI "bits_per_word: 16, reads: [{read_bytes: 3}]",
          "expected whole words of 2 bytes, found 3 bytes"},
         {"spi", SPI "reads: [{read_bytes: 257}]", "expected read_bytes from 1 to 256, found 257"},
-        {"spi", SPI "address: 1, " READ, "address: belongs to kind: i2c"},
+        {"spi", SPI "bus_address: 1, " READ, "bus_address: belongs to kind: i2c"},
         {"sysfs", "period_ms: 5", "expected 1 to 16 paths"},
         {"sysfs", "attributes: [here]", "expected a whole path of at most 127 characters, found 'here'"},
         {"sysfs", "attributes: [" LONG120 LONG40 "]", "expected a whole path"},

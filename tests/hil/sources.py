@@ -17,7 +17,7 @@ def pressure(name, **more):
 
 def i2c(name, adc, **more):
     return source(name, "i2c", [pressure(name, at_byte=0, type="u16")],
-                  **{"device": adc.bus.path, "address": adc.address, "period_ms": 20,
+                  **{"device": adc.bus.path, "bus_address": adc.address, "period_ms": 20,
                      "reads": [{"write": "00", "read_bytes": 2}], **more})
 
 
