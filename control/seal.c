@@ -42,9 +42,9 @@ static const char *const worker_leases_names[] = {
 /* socket to bpf: an interface that went away is opened again (net/afxdp.c); recvfrom: a driver that waits for free
  * slots is woken; pread64: its device's counter. See allow_xdp(). */
 static const char *const worker_xdp_names[] = {
-    "io_uring_enter", "clock_nanosleep", "clock_gettime", "openat",  "ioctl", "fcntl",  "close",  "write",
-    "rt_sigreturn",   "restart_syscall", "exit_group",    "recvmsg", "mmap",  "munmap", "socket", "bind",
-    "setsockopt",     "getsockopt",      "recvfrom",      "pread64", "bpf",   NULL};
+    "io_uring_enter", "clock_nanosleep", "clock_gettime", "openat",   "ioctl",   "close",  "write",
+    "rt_sigreturn",   "restart_syscall", "exit_group",    "recvmsg",  "mmap",    "munmap", "socket",
+    "bind",           "setsockopt",      "getsockopt",    "recvfrom", "pread64", "bpf",    NULL};
 
 /* write: memif, vhost and virtio wake their peers; poll to sendto: af_packet, af_xdp and tap while they are polled;
  * ioctl and getsockopt: their links and counters; futex: vhost's locks; writev: tap sends reports of multicast

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readabil
 
 static struct segment segment;
 static struct ring_writer writer;
-static struct stream_source source;
+static struct stream_source source = {.fd = -1};
 static struct source_plan plan;
 
 static void prepare(uint8_t kind)
