@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/dpdk_drivers.h"
 #include "ring/clock.h"
 
 #define WAIT_SLEEP_NS  (50 * CLOCK_NS_PER_US)
@@ -19,6 +20,20 @@ static void deal(struct dpdk_worker *worker, const int leases_fd[PLAN_THREADS_MA
         struct dpdk_poller *poller = &worker->poller[worker->plan->source[i].thread];
         poller->ring[poller->sources] = &worker->ring[i];
         poller->source[poller->sources++] = &worker->source[i];
+    }
+}
+
+/* What works, but not as well as it may be expected to. */
+static void show_notes(const struct dpdk_worker *worker, struct worker_board *board)
+{
+    char text[DPDK_DRIVERS_NOTE_BYTES];
+    if (dpdk_memory_note() != NULL) {
+        board_refuse(&board->common, "%s", dpdk_memory_note());
+    }
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        if (dpdk_drivers_note(&worker->source[i], text) != NULL) {
+            board_refuse(&board->common, "%s", text);
+        }
     }
 }
 
@@ -47,8 +62,8 @@ int dpdk_worker_init(struct dpdk_worker *worker, const struct worker_plan *plan,
     if (code == 0) {
         code = dpdk_run_ports(&worker->dpdk, err);
     }
-    if (code == 0 && dpdk_memory_note() != NULL) {
-        board_refuse(&board->common, "%s", dpdk_memory_note());
+    if (code == 0) {
+        show_notes(worker, board);
     }
     return code;
 }

@@ -50,6 +50,7 @@ struct dpdk_source {
 
 struct dpdk {
     const struct worker_plan *plan;
+    struct dpdk_bind bind;
     struct dpdk_source *source[PLAN_SOURCES_MAX];
     uint32_t sources;
 };

@@ -73,15 +73,17 @@ Test(dpdk_port, arguments)
     static struct dpdk_arguments a;
     dpdk_arguments_begin(&a, "program", "1");
     dpdk_arguments_port(&a, "net_null0,size=64");
-    dpdk_arguments_end(&a);
+    dpdk_arguments_end(&a, false);
     cr_assert_str_eq(a.argv[0], "program");
     cr_assert_null(a.argv[a.argc]);
     cr_assert_geq(find_argument(&a, "--lcores=0@1"), 0);
     cr_assert_geq(find_argument(&a, "--vdev=net_null0,size=64"), 0);
     cr_assert_geq(find_argument(&a, "--no-pci"), 0, "or EAL takes the machine's own card");
+    cr_assert_geq(find_argument(&a, "--iova-mode=va"), 0);
     dpdk_arguments_begin(&a, "program", NULL);
     dpdk_arguments_port(&a, "03:00.0");
-    dpdk_arguments_end(&a);
+    dpdk_arguments_end(&a, true);
+    cr_assert_geq(find_argument(&a, "--iova-mode=pa"), 0);
     cr_assert_geq(find_argument(&a, "--allow=03:00.0"), 0);
     cr_assert_lt(find_argument(&a, "--no-pci"), 0);
     for (uint32_t i = 0; i < 2 * DPDK_ARGUMENTS_MAX; i++) {
