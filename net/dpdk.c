@@ -16,6 +16,7 @@
 #include "ring/clock.h"
 
 #define LOOK_NS          CLOCK_NS_PER_MS
+#define LOOK_CARD_NS     (10 * CLOCK_NS_PER_MS)
 #define SEND_DESCRIPTORS 64u
 #define LEAVE_NS         (2 * CLOCK_NS_PER_MS) /* that a device has to send what it was given last */
 
@@ -107,8 +108,11 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
 {
     const struct source_plan *from = &plan->source[i];
     uint32_t offset = from->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
-    *source = (struct dpdk_source){
-        .plan = from, .writer = writer, .headers = packet_headers(&from->packet), .is_plain = plain_source(from)};
+    *source = (struct dpdk_source){.plan = from,
+                                   .writer = writer,
+                                   .headers = packet_headers(&from->packet),
+                                   .is_plain = plain_source(from),
+                                   .look_ns = dpdk_port_is_pci(from->dpdk.port) ? LOOK_CARD_NS : LOOK_NS};
     if (writer->view.payload_offset != offset) {
         return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", from->name,
                          writer->view.payload_offset, offset);
@@ -257,7 +261,7 @@ static void look_at_link(struct dpdk_source *s)
 void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns)
 {
     struct dpdk_source *s = source;
-    if (monotonic_ns - s->looked_ns < LOOK_NS) {
+    if (monotonic_ns - s->looked_ns < s->look_ns) {
         return;
     }
     s->looked_ns = monotonic_ns;

@@ -40,7 +40,9 @@ struct dpdk_source {
     struct dpdk_source *first; /* of the same port's sources: it has queue 0 */
     uint32_t links;            /* the first's: changes of the link so far, odd: it is up; others read it */
     uint32_t links_seen;       /* of the first's `links`, as last seen */
-    uint64_t looked_ns;        /* when link and counts were last looked at */
+    uint64_t run;              /* frames that came in full bursts, one after the other: the device had many */
+    uint64_t look_ns;          /* how often link and counts are looked at */
+    uint64_t looked_ns;        /* when they were last */
     uint64_t disordered;       /* 1: the device does not keep the order of its buffers: it is not polled any more */
     struct rte_flow *flow;     /* the device's rule that steers the stream to this queue; NULL: none */
     /* The port's, with the source of its first queue: */
@@ -73,7 +75,8 @@ void dpdk_leave(struct dpdk *dpdk);
  * there was nothing. Hot. */
 uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns);
 
-/* Link and the device's own counters, at most once in a millisecond. No system call on memif, vhost and virtio. */
+/* Link and the device's own counters, at most once in a millisecond; of a card once in ten, as that costs it up to
+ * hundreds of reads across the bus. No system call on memif, vhost, virtio and cards. */
 void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns);
 
 /* The port that a source names. 0 or -ENODEV: DPDK has none of that name. Cold. */
