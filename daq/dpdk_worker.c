@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "net/dpdk_drivers.h"
+#include "net/dpdk_gone.h"
 #include "ring/clock.h"
 
 #define WAIT_SLEEP_NS  (50 * CLOCK_NS_PER_US)
@@ -61,6 +62,9 @@ int dpdk_worker_init(struct dpdk_worker *worker, const struct worker_plan *plan,
     }
     if (code == 0) {
         code = dpdk_run_ports(&worker->dpdk, err);
+    }
+    if (code == 0) {
+        code = dpdk_gone_watch(plan, err);
     }
     if (code == 0) {
         show_notes(worker, board);
@@ -144,7 +148,9 @@ static void run_thread(void *context, uint32_t index)
     while (!poll_threads_stopping(&worker->threads)) {
         dpdk_worker_cycle(worker, index);
     }
-    drain(worker, index);
+    if (!dpdk_gone()) {
+        drain(worker, index);
+    }
 }
 
 int dpdk_worker_start(struct dpdk_worker *worker, enum seal_profile profile, struct error *err)
@@ -156,11 +162,17 @@ int dpdk_worker_start(struct dpdk_worker *worker, enum seal_profile profile, str
 void dpdk_worker_run(struct dpdk_worker *worker, const volatile sig_atomic_t *stop)
 {
     poll_threads_go(&worker->threads);
-    while (*stop == 0) {
+    while (*stop == 0 && !dpdk_gone()) {
         dpdk_worker_cycle(worker, 0);
     }
     poll_threads_stop(&worker->threads);
-    drain(worker, 0);
+    if (!dpdk_gone()) {
+        drain(worker, 0);
+    }
     poll_threads_join(&worker->threads);
-    dpdk_leave(&worker->dpdk);
+    if (dpdk_gone()) {
+        dpdk_abandon(&worker->dpdk);
+    } else {
+        dpdk_leave(&worker->dpdk);
+    }
 }

@@ -193,6 +193,15 @@ void dpdk_leave(struct dpdk *dpdk)
     }
 }
 
+void dpdk_abandon(struct dpdk *dpdk)
+{
+    for (uint32_t i = 0; i < dpdk->sources; i++) {
+        struct ring_ledger *ledger = &dpdk->source[i]->writer->view.header->ledger;
+        ring_count_add(&ledger->disconnects, ring_count_read(&ledger->is_open) != 0);
+        ring_count_set(&ledger->is_open, 0);
+    }
+}
+
 void dpdk_stop(struct dpdk *dpdk)
 {
     dpdk_leave(dpdk);

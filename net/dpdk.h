@@ -71,6 +71,10 @@ void dpdk_stop(struct dpdk *dpdk);
  * and no system call but a sleep and what the drivers send with. When no other thread polls. */
 void dpdk_leave(struct dpdk *dpdk);
 
+/* The same when a card is gone (net/dpdk_gone.h): no device is touched any more. Who reads the rings is told that
+ * nothing comes. */
+void dpdk_abandon(struct dpdk *dpdk);
+
 /* Takes up to DPDK_BURST frames, checks each where it lies, commits and publishes. The number of frames taken, 0:
  * there was nothing. Hot. */
 uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns);
