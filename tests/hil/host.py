@@ -5,6 +5,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import host_nics  # noqa: E402, the path comes first
+
 
 class Host:
     """Of one machine. tools/hil.d/machine.py has the machine; its monitor speaks QMP."""
@@ -45,3 +47,7 @@ class Host:
 
     def ask_device_add(self, driver, device, **properties):
         self.machine.monitor.command("device_add", driver=driver, id=device, **properties)
+
+    def ask_inject(self, nic, **fields):
+        """Frames from the wire into a guest's NIC, see host_nics.py: {"sent": n}."""
+        return host_nics.inject(self.machine.folder, nic, **fields)
