@@ -1,7 +1,10 @@
 /* sluice-dpdk: one acquisition process whose pinned threads poll DPDK ports, each the queues that it was given.
  * Started by sluiced, and only if a source of kind dpdk is configured: nothing else loads DPDK. */
+#include <unistd.h>
+
 #include "daq/dpdk_worker.h"
 #include "daq/worker_process.h"
+#include "net/dpdk_gone.h"
 
 static struct dpdk_worker worker;
 
@@ -24,6 +27,9 @@ static void fini(void)
 static void run(const volatile sig_atomic_t *stop)
 {
     dpdk_worker_run(&worker, stop);
+    if (dpdk_gone()) {
+        _exit(DPDK_GONE_EXIT);
+    }
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/dpdk_drivers.h"
+#include "net/dpdk_gone.h"
 #include "ring/clock.h"
 
 #define WAIT_SLEEP_NS  (50 * CLOCK_NS_PER_US)
@@ -19,6 +21,20 @@ static void deal(struct dpdk_worker *worker, const int leases_fd[PLAN_THREADS_MA
         struct dpdk_poller *poller = &worker->poller[worker->plan->source[i].thread];
         poller->ring[poller->sources] = &worker->ring[i];
         poller->source[poller->sources++] = &worker->source[i];
+    }
+}
+
+/* What works, but not as well as it may be expected to. */
+static void show_notes(const struct dpdk_worker *worker, struct worker_board *board)
+{
+    char text[DPDK_DRIVERS_NOTE_BYTES];
+    if (dpdk_memory_note() != NULL) {
+        board_refuse(&board->common, "%s", dpdk_memory_note());
+    }
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        if (dpdk_drivers_note(&worker->source[i], text) != NULL) {
+            board_refuse(&board->common, "%s", text);
+        }
     }
 }
 
@@ -47,8 +63,11 @@ int dpdk_worker_init(struct dpdk_worker *worker, const struct worker_plan *plan,
     if (code == 0) {
         code = dpdk_run_ports(&worker->dpdk, err);
     }
-    if (code == 0 && dpdk_memory_note() != NULL) {
-        board_refuse(&board->common, "%s", dpdk_memory_note());
+    if (code == 0) {
+        code = dpdk_gone_watch(plan, err);
+    }
+    if (code == 0) {
+        show_notes(worker, board);
     }
     return code;
 }
@@ -129,7 +148,9 @@ static void run_thread(void *context, uint32_t index)
     while (!poll_threads_stopping(&worker->threads)) {
         dpdk_worker_cycle(worker, index);
     }
-    drain(worker, index);
+    if (!dpdk_gone()) {
+        drain(worker, index);
+    }
 }
 
 int dpdk_worker_start(struct dpdk_worker *worker, enum seal_profile profile, struct error *err)
@@ -141,11 +162,17 @@ int dpdk_worker_start(struct dpdk_worker *worker, enum seal_profile profile, str
 void dpdk_worker_run(struct dpdk_worker *worker, const volatile sig_atomic_t *stop)
 {
     poll_threads_go(&worker->threads);
-    while (*stop == 0) {
+    while (*stop == 0 && !dpdk_gone()) {
         dpdk_worker_cycle(worker, 0);
     }
     poll_threads_stop(&worker->threads);
-    drain(worker, 0);
+    if (!dpdk_gone()) {
+        drain(worker, 0);
+    }
     poll_threads_join(&worker->threads);
-    dpdk_leave(&worker->dpdk);
+    if (dpdk_gone()) {
+        dpdk_abandon(&worker->dpdk);
+    } else {
+        dpdk_leave(&worker->dpdk);
+    }
 }

@@ -14,6 +14,7 @@
 #include "daq/launch.h"
 #include "daq/log.h"
 #include "daq/server.h"
+#include "net/dpdk_arguments.h"
 #include "net/port_socket.h"
 #include "ring/clock.h"
 #include "ring/ring.h"
@@ -22,6 +23,7 @@
 #define BACKOFF_MAX_NS    (2 * CLOCK_NS_PER_S)
 #define WORKER_SILENCE_NS (2 * CLOCK_NS_PER_S)
 #define FIRST_BEAT_NS     (5 * CLOCK_NS_PER_S)
+#define CARD_NS           (5 * CLOCK_NS_PER_S)
 #define FIRST_BEAT_BYTES  ((uint64_t)4 << 30) /* in one more second */
 #define BLACK_BOX_SILENCE_NS                                                                                       \
     (30 * CLOCK_NS_PER_S)                           /* a slow disk is no reason to kill it: it is in nobody's way  \
@@ -297,15 +299,26 @@ void server_reap(struct server *server)
     }
 }
 
+/* A card is reset before it is used, by some buses for a second and more, and starts as slowly. */
+static uint64_t cards_limit_ns(const struct server *server, const struct server_process *process)
+{
+    const struct worker_plan *worker = &server->plan.worker[process->index];
+    uint64_t cards = 0;
+    for (uint32_t i = 0; process->role == ROLE_WORKER && i < worker->sources; i++) {
+        cards += worker->source[i].kind == SOURCE_DPDK && dpdk_port_is_pci(worker->source[i].dpdk.port);
+    }
+    return cards * CARD_NS;
+}
+
 /* How long the first heartbeat may take: a process locks the rings it maps before it, about 0.1 s per GiB on small
  * pages. */
-static uint64_t first_beat_limit_ns(const struct server *server)
+static uint64_t first_beat_limit_ns(const struct server *server, const struct server_process *process)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < server->plan.rings; i++) {
         bytes += server->ring[i].segment.bytes;
     }
-    return FIRST_BEAT_NS + bytes / FIRST_BEAT_BYTES * CLOCK_NS_PER_S;
+    return FIRST_BEAT_NS + bytes / FIRST_BEAT_BYTES * CLOCK_NS_PER_S + cards_limit_ns(server, process);
 }
 
 /* A silent process is killed, which makes it a dead one: the outputs are driven safe only when it can no longer
@@ -322,7 +335,8 @@ static void look_at(struct server *server, struct server_process *process, uint6
         process->last_beat = beat;
         process->last_beat_ns = now_ns;
     } else if (now_ns > process->last_beat_ns &&
-               now_ns - process->last_beat_ns > (process->has_run ? limit_ns : first_beat_limit_ns(server))) {
+               now_ns - process->last_beat_ns >
+                   (process->has_run ? limit_ns : first_beat_limit_ns(server, process))) {
         log_line("%.31s (pid %d) has been silent for %" PRIu64 " ms; killing it", board->name, process->pid,
                  (now_ns - process->last_beat_ns) / CLOCK_NS_PER_MS);
         kill(process->pid, SIGKILL);

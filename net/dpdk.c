@@ -8,12 +8,15 @@
 #include <rte_ethdev.h>
 
 #include "net/dpdk_addresses.h"
+#include "net/dpdk_arguments.h"
+#include "net/dpdk_drivers.h"
 #include "net/dpdk_steer.h"
 #include "net/plain.h"
 #include "net/sequence.h"
 #include "ring/clock.h"
 
 #define LOOK_NS          CLOCK_NS_PER_MS
+#define LOOK_CARD_NS     (10 * CLOCK_NS_PER_MS)
 #define SEND_DESCRIPTORS 64u
 #define LEAVE_NS         (2 * CLOCK_NS_PER_MS) /* that a device has to send what it was given last */
 
@@ -27,9 +30,10 @@ static uint16_t queues_of(const struct worker_plan *plan, const char *port)
 }
 
 /* The first source of a port configures it for all. */
-static int configure(const struct worker_plan *plan, uint32_t i, uint16_t port, struct error *err)
+static int configure(const struct worker_plan *plan, const struct dpdk_source *s, struct error *err)
 {
-    const struct source_plan *source = &plan->source[i];
+    const struct source_plan *source = s->plan;
+    uint16_t port = s->port;
     struct rte_eth_conf conf = {.rxmode = {.mq_mode = RTE_ETH_MQ_RX_NONE}};
     uint16_t queues = queues_of(plan, source->dpdk.port);
     struct rte_eth_dev_info info;
@@ -51,44 +55,52 @@ static int configure(const struct worker_plan *plan, uint32_t i, uint16_t port, 
     }
     uint64_t checksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
     conf.rxmode.offloads = info.rx_offload_capa & checksums;
+    conf.rxmode.mtu = dpdk_drivers_mtu(s, &info);
     uint16_t senders = info.max_tx_queues > 0 ? 1 : 0; /* some drivers do not start without */
+    uint16_t received = 0;
+    uint16_t sent = SEND_DESCRIPTORS;
     code = rte_eth_dev_configure(port, queues, senders, &conf);
     if (code == 0 && senders > 0) {
-        code = rte_eth_tx_queue_setup(port, 0, SEND_DESCRIPTORS, SOCKET_ID_ANY, NULL);
+        (void)rte_eth_dev_adjust_nb_rx_tx_desc(port, &received, &sent);
+        code = rte_eth_tx_queue_setup(port, 0, sent, SOCKET_ID_ANY, NULL);
     }
     return code == 0 ? 0
                      : error_set(err, code, "source %s: port %s cannot be configured with %u queues: %s",
                                  source->name, source->dpdk.port, queues, rte_strerror(-code));
 }
 
-/* Behind these ports is a kernel or a guest that leaves the sum over the payload to a device, and there is none. */
-static uint32_t left_out(uint16_t port)
+/* What the driver makes of the plan's descriptors: it has bounds and steps of its own. */
+static uint16_t descriptors_of(const struct dpdk_source *s)
 {
-    static const char *const drivers[] = {"net_af_packet", "net_tap", "net_vhost", "net_virtio", "net_virtio_user"};
-    struct rte_eth_dev_info info;
-    if (rte_eth_dev_info_get(port, &info) != 0 || info.driver_name == NULL) {
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
-        if (strcmp(info.driver_name, drivers[i]) == 0) {
-            return PACKET_UDP_LEFT_OUT;
-        }
-    }
-    return 0;
+    uint16_t count = (uint16_t)s->plan->dpdk.descriptors;
+    uint16_t senders = 0;
+    (void)rte_eth_dev_adjust_nb_rx_tx_desc(s->port, &count, &senders);
+    return count;
+}
+
+static int make_pool(struct dpdk_source *s, const struct dpdk *dpdk, uint32_t i, uint32_t offset, struct error *err)
+{
+    const struct source_plan *plan = s->plan;
+    char name[16];
+    struct dpdk_dma dma;
+    struct dpdk_pool_spec spec = {.name = name,
+                                  .shift = offset - s->headers,
+                                  .descriptors = descriptors_of(s),
+                                  .drop = plan->gates > 0 && plan->when_full == WHEN_FULL_DROP,
+                                  .on_bus = dpdk_port_is_pci(plan->dpdk.port)};
+    snprintf(name, sizeof(name), "ring%u", i);
+    spec.decoys = dpdk_drivers_decoys(s->port, spec.descriptors);
+    int code = dpdk_dma_open(&dma, &dpdk->bind, plan, s->writer, err);
+    return code == 0 ? dpdk_pool_create(&s->pool, &spec, s->writer, &dma, err) : code;
 }
 
 static int set_up_queue(struct dpdk_source *s, struct error *err)
 {
-    const struct source_plan *plan = s->plan;
-    uint16_t count = (uint16_t)plan->dpdk.descriptors;
-    uint16_t senders = 0;
-    int code = rte_eth_dev_adjust_nb_rx_tx_desc(s->port, &count, &senders);
-    if (code == 0) {
-        code = rte_eth_rx_queue_setup(s->port, s->queue, count, SOCKET_ID_ANY, NULL, s->pool.pool);
-    }
+    uint16_t count = descriptors_of(s);
+    int code = rte_eth_rx_queue_setup(s->port, s->queue, count, SOCKET_ID_ANY, NULL, s->pool.pool);
     return code == 0 ? 0
-                     : error_set(err, code, "source %s: port %s refuses a queue of %u descriptors: %s", plan->name,
-                                 plan->dpdk.port, count, rte_strerror(-code));
+                     : error_set(err, code, "source %s: port %s refuses a queue of %u descriptors: %s",
+                                 s->plan->name, s->plan->dpdk.port, count, rte_strerror(-code));
 }
 
 int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, struct dpdk_source *source,
@@ -96,9 +108,11 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
 {
     const struct source_plan *from = &plan->source[i];
     uint32_t offset = from->packet.form == PACKET_UDP ? DPDK_PAYLOAD_OFFSET_UDP : DPDK_PAYLOAD_OFFSET_ETHERNET;
-    char name[16];
-    *source = (struct dpdk_source){
-        .plan = from, .writer = writer, .headers = packet_headers(&from->packet), .is_plain = plain_source(from)};
+    *source = (struct dpdk_source){.plan = from,
+                                   .writer = writer,
+                                   .headers = packet_headers(&from->packet),
+                                   .is_plain = plain_source(from),
+                                   .look_ns = dpdk_port_is_pci(from->dpdk.port) ? LOOK_CARD_NS : LOOK_NS};
     if (writer->view.payload_offset != offset) {
         return error_set(err, -EINVAL, "source %s: its ring has its payload at %u, it needs %u", from->name,
                          writer->view.payload_offset, offset);
@@ -107,7 +121,7 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
     if (code != 0) {
         return error_set(err, code, "source %s: no DPDK port '%s'", from->name, from->dpdk.port);
     }
-    source->checks = left_out(source->port);
+    source->checks = dpdk_drivers_checks(source->port);
     source->first = source;
     for (uint32_t j = i; j-- > 0;) {
         if (strcmp(plan->source[j].dpdk.port, from->dpdk.port) == 0) {
@@ -116,14 +130,12 @@ int dpdk_open(struct dpdk *dpdk, const struct worker_plan *plan, uint32_t i, str
         }
     }
     if (source->queue == 0) {
-        code = configure(plan, i, source->port, err);
+        code = configure(plan, source, err);
         code = code == 0 ? dpdk_groups_open(&source->groups, plan, from, source->port, &source->grace, err) : code;
     }
     ring_writer_take_back(writer);
-    snprintf(name, sizeof(name), "ring%u", i);
     if (code == 0) {
-        code = dpdk_pool_create(&source->pool, name, writer, offset - source->headers, from->dpdk.descriptors,
-                                from->gates > 0 && from->when_full == WHEN_FULL_DROP, err);
+        code = make_pool(source, dpdk, i, offset, err);
     }
     if (code == 0) {
         code = set_up_queue(source, err);
@@ -157,6 +169,13 @@ int dpdk_run_ports(struct dpdk *dpdk, struct error *err)
     }
     for (uint32_t i = 0; i < dpdk->sources && code == 0; i++) {
         struct dpdk_source *s = dpdk->source[i];
+        if (s->pool.decoys_left > 0) {
+            return error_set(
+                err, -EAGAIN,
+                "source %s: port %s wants %u free slots to start with, and gating readers hold more than "
+                "the ring has left; waiting for them",
+                s->plan->name, s->plan->dpdk.port, s->pool.decoys);
+        }
         code = dpdk_steer_add(&s->flow, s->plan, s->port, s->queue, err);
     }
     return code;
@@ -171,6 +190,15 @@ void dpdk_leave(struct dpdk *dpdk)
     }
     if (said) {
         clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = LEAVE_NS}, NULL);
+    }
+}
+
+void dpdk_abandon(struct dpdk *dpdk)
+{
+    for (uint32_t i = 0; i < dpdk->sources; i++) {
+        struct ring_ledger *ledger = &dpdk->source[i]->writer->view.header->ledger;
+        ring_count_add(&ledger->disconnects, ring_count_read(&ledger->is_open) != 0);
+        ring_count_set(&ledger->is_open, 0);
     }
 }
 
@@ -242,7 +270,7 @@ static void look_at_link(struct dpdk_source *s)
 void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns)
 {
     struct dpdk_source *s = source;
-    if (monotonic_ns - s->looked_ns < LOOK_NS) {
+    if (monotonic_ns - s->looked_ns < s->look_ns) {
         return;
     }
     s->looked_ns = monotonic_ns;

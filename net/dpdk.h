@@ -40,7 +40,9 @@ struct dpdk_source {
     struct dpdk_source *first; /* of the same port's sources: it has queue 0 */
     uint32_t links;            /* the first's: changes of the link so far, odd: it is up; others read it */
     uint32_t links_seen;       /* of the first's `links`, as last seen */
-    uint64_t looked_ns;        /* when link and counts were last looked at */
+    uint64_t run;              /* frames that came in full bursts, one after the other: the device had many */
+    uint64_t look_ns;          /* how often link and counts are looked at */
+    uint64_t looked_ns;        /* when they were last */
     uint64_t disordered;       /* 1: the device does not keep the order of its buffers: it is not polled any more */
     struct rte_flow *flow;     /* the device's rule that steers the stream to this queue; NULL: none */
     /* The port's, with the source of its first queue: */
@@ -50,6 +52,7 @@ struct dpdk_source {
 
 struct dpdk {
     const struct worker_plan *plan;
+    struct dpdk_bind bind;
     struct dpdk_source *source[PLAN_SOURCES_MAX];
     uint32_t sources;
 };
@@ -68,11 +71,16 @@ void dpdk_stop(struct dpdk *dpdk);
  * and no system call but a sleep and what the drivers send with. When no other thread polls. */
 void dpdk_leave(struct dpdk *dpdk);
 
+/* The same when a card is gone (net/dpdk_gone.h): no device is touched any more. Who reads the rings is told that
+ * nothing comes. */
+void dpdk_abandon(struct dpdk *dpdk);
+
 /* Takes up to DPDK_BURST frames, checks each where it lies, commits and publishes. The number of frames taken, 0:
  * there was nothing. Hot. */
 uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns);
 
-/* Link and the device's own counters, at most once in a millisecond. No system call on memif, vhost and virtio. */
+/* Link and the device's own counters, at most once in a millisecond; of a card once in ten, as that costs it up to
+ * hundreds of reads across the bus. No system call on memif, vhost, virtio and cards. */
 void dpdk_look(struct dpdk_source *source, uint64_t monotonic_ns);
 
 /* The port that a source names. 0 or -ENODEV: DPDK has none of that name. Cold. */

@@ -29,7 +29,6 @@ void dpdk_arguments_begin(struct dpdk_arguments *arguments, const char *program,
     arguments->any_pci = false;
     dpdk_arguments_add(arguments, "%s", program);
     dpdk_arguments_add(arguments, "--no-telemetry");
-    dpdk_arguments_add(arguments, "--iova-mode=va");
     dpdk_arguments_add(arguments, "--log-level=*:4"); /* warnings */
     if (cores != NULL) {
         dpdk_arguments_add(arguments, "--lcores=0@%s", cores);
@@ -61,8 +60,9 @@ void dpdk_arguments_port(struct dpdk_arguments *arguments, const char *port)
     dpdk_arguments_add(arguments, pci ? "--allow=%s" : "--vdev=%s", port);
 }
 
-void dpdk_arguments_end(struct dpdk_arguments *arguments)
+void dpdk_arguments_end(struct dpdk_arguments *arguments, bool physical)
 {
+    dpdk_arguments_add(arguments, physical ? "--iova-mode=pa" : "--iova-mode=va");
     if (!arguments->any_pci) {
         dpdk_arguments_add(arguments, "--no-pci");
     }

@@ -30,9 +30,10 @@ __attribute__((format(printf, 2, 3))) void dpdk_arguments_add(struct dpdk_argume
 bool dpdk_arguments_memory(struct dpdk_arguments *arguments, const char *program, uint32_t memory_mb);
 
 /* A device at its place on the PCI bus, or a virtual one with its arguments. When all are added, _end: without any
- * on the PCI bus EAL looks at none, else it would take this machine's own network card. */
+ * on the PCI bus EAL looks at none, else it would take this machine's own network card. `physical`: devices go by
+ * physical addresses (net/dpdk_bind.h). */
 void dpdk_arguments_port(struct dpdk_arguments *arguments, const char *port);
-void dpdk_arguments_end(struct dpdk_arguments *arguments);
+void dpdk_arguments_end(struct dpdk_arguments *arguments, bool physical);
 
 /* "0000:03:00.0", "03:00.0" as lspci has it, both maybe with arguments behind a comma; everything else is a virtual
  * device. Pure. */

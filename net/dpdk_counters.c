@@ -72,42 +72,78 @@ void dpdk_counters_look(struct dpdk_counters *counters, uint16_t port, const str
     if (now.errors != counters->last.errors) {
         read_details(counters, port, &now);
     }
-    dpdk_counters_account(&counters->last, &now, source, writer);
-    counters->last = now;
+    dpdk_counters_account(counters, &now, source, writer);
 }
 
-/* A device that was reset counts from 0: what it counted before the reset and after the last look is not known. */
+/* A device that was reset counts from 0: what it counted before the reset and after the last look is not known. The
+ * registers of a card that was pulled out read as ones: that is no count. */
 static uint64_t more(uint64_t last, uint64_t now)
 {
-    return now > last ? now - last : 0;
+    return now > last && now - last < UINT32_MAX ? now - last : 0;
 }
 
-static void refuse(const struct source_plan *source, struct ring_writer *writer, enum ring_refusal refusal,
-                   uint64_t frames)
+/* Before the first number nobody knows of any. */
+static void keep(struct dpdk_counters *counters, struct ring_writer *writer, enum ring_loss cause, uint64_t frames)
 {
-    struct ring_ledger *ledger = &writer->view.header->ledger;
+    if (frames > 0 && writer->view.header->ledger.tracker_started != 0) {
+        counters->untold[cause] += frames;
+        counters->untold_before = writer->handed > writer->next ? writer->handed : writer->next;
+        counters->is_untold = true;
+    }
+}
+
+static void explain(struct dpdk_counters *counters, const struct source_plan *source, struct ring_writer *writer,
+                    enum ring_loss cause, uint64_t frames)
+{
+    if (source->sequence.width_bytes != 0) {
+        keep(counters, writer, cause, frames);
+    } else {
+        net_sequence_explain(&source->sequence, &writer->view.header->ledger, cause, frames);
+    }
+}
+
+static void refuse(struct dpdk_counters *counters, const struct source_plan *source, struct ring_writer *writer,
+                   enum ring_refusal refusal, uint64_t frames)
+{
     if (frames == 0) {
         return;
     }
-    ring_count_add(&ledger->refused[refusal], frames);
-    net_sequence_explain(&source->sequence, ledger, intake_loss(refusal), frames);
+    ring_count_add(&writer->view.header->ledger.refused[refusal], frames);
+    explain(counters, source, writer, intake_loss(refusal), frames);
     if (source->sequence.width_bytes == 0) {
         ring_writer_owe_gap(writer, intake_loss(refusal), frames, 0); /* no number will ever show it */
     }
 }
 
-void dpdk_counters_account(const struct dpdk_counts *last, const struct dpdk_counts *now,
+void dpdk_counters_account(struct dpdk_counters *counters, const struct dpdk_counts *now,
                            const struct source_plan *source, struct ring_writer *writer)
 {
+    const struct dpdk_counts *last = &counters->last;
     uint64_t left = more(last->errors, now->errors);
-    net_sequence_explain(&source->sequence, &writer->view.header->ledger, RING_LOSS_NIC,
-                         more(last->missed, now->missed));
+    explain(counters, source, writer, RING_LOSS_NIC, more(last->missed, now->missed));
     /* Some drivers count more under the names than they call errors: a frame is lost once. */
     for (uint32_t i = 0; i < RING_REFUSALS; i++) {
         uint64_t named = more(last->refused[i], now->refused[i]);
         named = named < left ? named : left;
-        refuse(source, writer, (enum ring_refusal)i, named);
+        refuse(counters, source, writer, (enum ring_refusal)i, named);
         left -= named;
     }
-    refuse(source, writer, RING_REFUSED_SYNTAX, left);
+    refuse(counters, source, writer, RING_REFUSED_SYNTAX, left);
+    counters->last = *now;
+}
+
+void dpdk_counters_tell(struct dpdk_counters *counters, const struct source_plan *source,
+                        struct ring_writer *writer, uint64_t frames)
+{
+    uint64_t left = 0;
+    for (uint32_t cause = 0; cause < RING_LOSSES; cause++) {
+        uint64_t n = counters->untold[cause] < frames ? counters->untold[cause] : frames;
+        if (n > 0) {
+            net_sequence_explain(&source->sequence, &writer->view.header->ledger, (enum ring_loss)cause, n);
+            counters->untold[cause] -= n;
+            frames -= n;
+        }
+        left += counters->untold[cause];
+    }
+    counters->is_untold = left > 0;
 }

@@ -5,6 +5,10 @@
  * A port's counts are of all its queues and of whatever came along the wire: they are put down to the source of its
  * first queue. Where that stream's frames carry numbers they only explain what is missing; where they carry none
  * they are the loss.
+ *
+ * A device says how many it has dropped, not where: that the numbers say. What it says is kept until a gap comes
+ * that it explains. Frames of which the device had the buffers before it was asked may be older than the drops;
+ * when one that is certainly younger has come, and no gap, what is left was none of the stream's.
  */
 #ifndef NET_DPDK_COUNTERS_H
 #define NET_DPDK_COUNTERS_H
@@ -28,6 +32,11 @@ struct dpdk_counters {
     uint32_t details;
     uint32_t refusal[DPDK_DETAILS_MAX]; /* enum ring_refusal */
     uint64_t id[DPDK_DETAILS_MAX];      /* of the device's extended counter */
+    uint64_t asked_ns;                  /* TAI, at a gap */
+    uint64_t asked_at;                  /* the same: 1 + the published position then, which says in which burst */
+    uint64_t untold[RING_LOSSES];       /* by cause */
+    uint64_t untold_before;             /* position: frames behind it are younger */
+    bool is_untold;
 };
 
 /* Finds out what the started port counts. What it has counted while it started is put down at the first look. Cold.
@@ -39,8 +48,13 @@ void dpdk_counters_begin(struct dpdk_counters *counters, uint16_t port);
 void dpdk_counters_look(struct dpdk_counters *counters, uint16_t port, const struct source_plan *source,
                         struct ring_writer *writer);
 
-/* Puts what happened between two looks into the ledger. Pure, but for the ring. */
-void dpdk_counters_account(const struct dpdk_counts *last, const struct dpdk_counts *now,
+/* Puts what happened since the last look into the ledger or, of a numbered stream, with what is untold. Pure, but
+ * for the ring. */
+void dpdk_counters_account(struct dpdk_counters *counters, const struct dpdk_counts *now,
                            const struct source_plan *source, struct ring_writer *writer);
+
+/* Explains up to `frames` missing ones, UINT64_MAX: as many as there are. */
+void dpdk_counters_tell(struct dpdk_counters *counters, const struct source_plan *source,
+                        struct ring_writer *writer, uint64_t frames);
 
 #endif

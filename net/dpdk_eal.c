@@ -34,24 +34,39 @@ static bool named_before(const struct worker_plan *plan, uint32_t i)
     return false;
 }
 
-static void add_ports(struct dpdk_arguments *a, const struct worker_plan *plan)
+static void add_ports(struct dpdk_arguments *a, const struct worker_plan *plan, bool physical)
 {
     for (uint32_t i = 0; i < plan->sources; i++) {
         if (!named_before(plan, i)) {
             dpdk_arguments_port(a, plan->source[i].dpdk.port);
         }
     }
-    dpdk_arguments_end(a);
+    dpdk_arguments_end(a, physical);
 }
 
 /* EAL's own memory: buffers' heads and the drivers' queues, no frames. */
-static void add_memory(struct dpdk_arguments *a, const struct worker_plan *plan)
+static int add_memory(struct dpdk_arguments *a, const struct worker_plan *plan, const struct dpdk_bind *bind,
+                      struct error *err)
 {
-    if (!dpdk_arguments_memory(a, PROGRAM, plan->dpdk_memory_mb)) {
+    bool huge = dpdk_arguments_memory(a, PROGRAM, plan->dpdk_memory_mb);
+    if (!bind->physical && !huge) {
         memory_note =
             "no huge pages free for DPDK's own memory: it lies on 4 KiB pages, which costs TLB misses; frames "
             "are not concerned (raise /proc/sys/vm/nr_hugepages)";
+    } else if (!huge) {
+        return error_set(
+            err, -ENOMEM,
+            "worker %s: expected %u MB of huge pages for DPDK's own memory, which are not free: port %s "
+            "is bound to %s and goes by physical addresses, and ordinary pages may move; raise "
+            "/proc/sys/vm/nr_hugepages, or bind all its ports to vfio-pci",
+            plan->name, plan->dpdk_memory_mb, bind->physical_port, bind->physical_driver);
+    } else if (bind->physical && !dpdk_dma_sees_physical()) {
+        return error_set(err, -EPERM,
+                         "worker %s: port %s is bound to %s and goes by physical addresses, which the kernel tells "
+                         "to root only; run sluiced as root, or bind all the worker's ports to vfio-pci",
+                         plan->name, bind->physical_port, bind->physical_driver);
     }
+    return 0;
 }
 
 int dpdk_find_port(const struct source_plan *source, uint16_t *port)
@@ -90,17 +105,17 @@ int dpdk_start(struct dpdk *dpdk, const struct worker_plan *plan, struct error *
 {
     static struct dpdk_arguments a;
     char cores[CORES_BYTES];
-    int code = 0;
     *dpdk = (struct dpdk){.plan = plan};
+    int code = dpdk_bind_all(&dpdk->bind, DPDK_BIND_SYSFS, plan, err);
     for (uint32_t i = 0; code == 0 && i < plan->sources; i++) {
         code = named_before(plan, i) ? 0 : port_socket_clear(&plan->source[i], err);
     }
+    dpdk_arguments_begin(&a, PROGRAM, cores_of(plan, cores));
+    code = code == 0 ? add_memory(&a, plan, &dpdk->bind, err) : code;
     if (code != 0) {
         return code;
     }
-    dpdk_arguments_begin(&a, PROGRAM, cores_of(plan, cores));
-    add_memory(&a, plan);
-    add_ports(&a, plan);
+    add_ports(&a, plan, dpdk->bind.physical);
     for (uint32_t i = 0; i < PLAN_EAL_MAX && plan->eal[i][0] != 0; i++) {
         dpdk_arguments_add(&a, "%s", plan->eal[i]);
     }

@@ -6,6 +6,8 @@
 #include "net/dpdk.h"
 #include "net/intake.h"
 #include "net/plain.h"
+#include "net/sequence.h"
+#include "ring/clock.h"
 
 /* What the device has verified already. */
 static uint32_t checks_of(const struct dpdk_source *s, const struct rte_mbuf *mbuf)
@@ -54,6 +56,29 @@ static bool give_up(struct dpdk_source *s, struct rte_mbuf *piece, enum ring_los
     return true;
 }
 
+/* A gap in the numbers: what the device has dropped explains it. It is asked now, if it can have dropped any: one
+ * that was full leaves a run of full bursts behind; for what else it drops now and then is enough, and once a burst
+ * always, as each question costs reads across the bus. The port's counts are the business of its first queue's
+ * thread.
+ */
+static void tell_drops(struct dpdk_source *s, uint64_t number, uint64_t tai_ns)
+{
+    struct dpdk_counters *counters = &s->counters;
+    uint64_t gap = net_sequence_gap(&s->plan->sequence, &s->writer->view.header->ledger, number);
+    uint64_t burst = s->writer->published + 1;
+    bool was_full = (s->run + DPDK_BURST) * 2 >= s->plan->dpdk.descriptors;
+    if (gap == 0) {
+        return;
+    }
+    if (s->first == s && counters->asked_at != burst &&
+        (was_full || tai_ns - counters->asked_ns > CLOCK_NS_PER_MS)) {
+        counters->asked_at = burst;
+        counters->asked_ns = tai_ns;
+        dpdk_counters_look(counters, s->port, s->plan, s->writer);
+    }
+    dpdk_counters_tell(counters, s->plan, s->writer, gap);
+}
+
 /* One received frame. false: the device breaks the order. */
 static bool take(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
 {
@@ -70,6 +95,9 @@ static bool take(struct dpdk_source *s, struct rte_mbuf *mbuf, uint64_t tai_ns)
     enum ring_refusal refusal = judge(s, mbuf, ring_payload_at(&writer->view, writer->next), &packet);
     if (__builtin_expect(mbuf->nb_segs > 1, 0)) {
         return give_up(s, mbuf, intake_loss(refusal), intake_refuse(s->plan, writer, refusal), tai_ns);
+    }
+    if (refusal == RING_REFUSALS && s->plan->sequence.width_bytes != 0) {
+        tell_drops(s, packet.said.number, tai_ns);
     }
     intake_commit(s->plan, writer, refusal, &packet.said, packet.payload_bytes, tai_ns, false);
     return true;
@@ -99,6 +127,9 @@ uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
     if (__builtin_expect(s->writer->owes, 0)) {
         (void)ring_writer_pay_gap(s->writer, tai_ns);
     }
+    if (__builtin_expect(s->counters.is_untold, 0) && s->writer->next > s->counters.untold_before) {
+        dpdk_counters_tell(&s->counters, s->plan, s->writer, UINT64_MAX);
+    }
     dpdk_grace_enter(&s->grace);
     uint16_t count = rte_eth_rx_burst(s->port, s->queue, mbufs, DPDK_BURST);
     dpdk_grace_exit(&s->grace);
@@ -109,6 +140,7 @@ uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
             break;
         }
     }
+    s->run = count == DPDK_BURST ? s->run + DPDK_BURST : 0;
     if (count > 0) {
         ring_writer_publish(s->writer);
     }

@@ -8,6 +8,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_memzone.h>
 
 #define OPS_NAME   "sluice_ring_order"
 #define NAME_BYTES 26 /* RTE_MEMPOOL_NAMESIZE, less DPDK's own */
@@ -29,8 +30,10 @@ static void take_new(struct dpdk_pool *pool, void *const *objects, unsigned coun
     for (unsigned i = 0; i < count; i++) {
         if (pool->registered <= pool->mask) {
             pool->mbuf[pool->registered] = objects[i];
-        } else {
+        } else if (pool->scratch_left < pool->scratches) {
             pool->scratch[pool->scratch_left++] = objects[i];
+        } else {
+            pool->decoy[pool->decoys_left++] = objects[i];
         }
         pool->registered++;
     }
@@ -70,12 +73,25 @@ static void hand_slots(struct dpdk_pool *pool, void **objects, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         uint64_t position = writer->handed++;
         struct rte_mbuf *mbuf = pool->mbuf[position & pool->mask];
-        mbuf->buf_addr =
-            (uint8_t *)ring_descriptor_at(&writer->view, position) + pool->shift - RTE_PKTMBUF_HEADROOM;
-        mbuf->buf_iova = (rte_iova_t)(uintptr_t)mbuf->buf_addr;
+        uint8_t *slot = (uint8_t *)ring_descriptor_at(&writer->view, position);
+        mbuf->buf_addr = slot + pool->shift - RTE_PKTMBUF_HEADROOM;
+        mbuf->buf_iova =
+            dpdk_dma_address(&pool->dma, (uint64_t)(uintptr_t)slot) + pool->shift - RTE_PKTMBUF_HEADROOM;
         begin_with(mbuf);
         objects[i] = mbuf;
     }
+}
+
+/* While the device starts. */
+static int hand_decoys(struct dpdk_pool *pool, void **objects, unsigned count)
+{
+    if (count > pool->decoys_left) {
+        return -ENOBUFS;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        objects[i] = pool->decoy[--pool->decoys_left];
+    }
+    return 0;
 }
 
 /* All or nothing, as DPDK wants it. */
@@ -85,6 +101,9 @@ static int pool_dequeue(struct rte_mempool *mp, void **objects, unsigned count)
     struct ring_writer *writer = pool->writer;
     if (writer->handed < writer->next) {
         writer->handed = writer->next;
+    }
+    if (__builtin_expect(pool->decoys_left > 0, 0) && writer->handed >= pool->decoys_from) {
+        return hand_decoys(pool, objects, count);
     }
     uint64_t wanted = writer->handed + count;
     if (wanted - writer->next > pool->ahead) {
@@ -154,12 +173,22 @@ static void init_mbuf(struct rte_mempool *mp, void *context, void *object, unsig
     begin_with(mbuf);
 }
 
-static void init_scratch(struct dpdk_pool *pool)
+static void place(struct rte_mbuf *mbuf, uint8_t *data, const struct rte_memzone *zone)
+{
+    mbuf->buf_addr = data;
+    mbuf->buf_iova =
+        zone != NULL ? zone->iova + (rte_iova_t)(data - (uint8_t *)zone->addr) : (rte_iova_t)(uintptr_t)data;
+}
+
+/* Nobody reads what lies in a decoy: they all have the same memory, behind the scratch. */
+static void init_others(struct dpdk_pool *pool)
 {
     size_t stride = RTE_PKTMBUF_HEADROOM + pool->frame_bytes;
-    for (uint32_t i = 0; i < pool->scratch_left; i++) {
-        pool->scratch[i]->buf_addr = pool->scratch_data + i * stride;
-        pool->scratch[i]->buf_iova = (rte_iova_t)(uintptr_t)pool->scratch[i]->buf_addr;
+    for (uint32_t i = 0; i < pool->scratches; i++) {
+        place(pool->scratch[i], pool->scratch_data + i * stride, pool->device_memory);
+    }
+    for (uint32_t i = 0; i < pool->decoys; i++) {
+        place(pool->decoy[i], (uint8_t *)pool->device_memory->addr + pool->scratches * stride, pool->device_memory);
     }
 }
 
@@ -185,36 +214,70 @@ static int make(struct dpdk_pool *pool, const char *name, uint32_t count, struct
                          count, rte_strerror(-code));
     }
     rte_mempool_obj_iter(pool->pool, init_mbuf, pool);
-    init_scratch(pool);
+    init_others(pool);
     return 0;
 }
 
-int dpdk_pool_create(struct dpdk_pool *pool, const char *name, struct ring_writer *writer, uint32_t shift,
-                     uint32_t descriptors, bool drop, struct error *err)
+/* A device on the bus reaches EAL's memory, and of ours only the slots. */
+static int get_memory(struct dpdk_pool *pool, const struct dpdk_pool_spec *spec, struct error *err)
 {
-    uint32_t room = writer->view.slot_bytes - shift;
-    uint64_t positions = dpdk_slots_needed(descriptors) / 4;
-    *pool = (struct dpdk_pool){.writer = writer, .shift = shift};
+    size_t stride = RTE_PKTMBUF_HEADROOM + pool->frame_bytes;
+    size_t bytes = stride * (pool->scratches + (pool->decoys > 0));
+    bool there = true;
+    pool->mbuf = calloc(pool->mask + 1, sizeof(struct rte_mbuf *));
+    if (pool->scratches > 0) {
+        pool->scratch = calloc(pool->scratches, sizeof(struct rte_mbuf *));
+    }
+    if (pool->decoys > 0) {
+        pool->decoy = calloc(pool->decoys, sizeof(struct rte_mbuf *));
+    }
+    if (bytes > 0 && (spec->on_bus || pool->decoys > 0)) {
+        pool->device_memory = dpdk_dma_memory(spec->name, bytes);
+        pool->scratch_data = pool->device_memory != NULL && pool->scratches > 0 ? pool->device_memory->addr : NULL;
+        there = pool->device_memory != NULL;
+    } else if (bytes > 0) {
+        pool->scratch_data = calloc(1, bytes);
+        there = pool->scratch_data != NULL;
+    }
+    if (!there || pool->mbuf == NULL || (pool->scratches > 0 && pool->scratch == NULL) ||
+        (pool->decoys > 0 && pool->decoy == NULL)) {
+        return error_set(err, -ENOMEM, "no memory for a packet pool%s",
+                         there ? "" : "; raise the worker's dpdk_memory_mb");
+    }
+    return 0;
+}
+
+/* A card holds buffers all the time, and takes a new one for each that it delivers: when no slot is left it has
+ * nothing but scratch, and goes on only if there is more. */
+static uint32_t scratches_of(const struct dpdk_pool_spec *spec)
+{
+    return spec->drop ? DPDK_SCRATCH + (spec->on_bus ? spec->descriptors : 0) : 0;
+}
+
+int dpdk_pool_create(struct dpdk_pool *pool, const struct dpdk_pool_spec *spec, struct ring_writer *writer,
+                     const struct dpdk_dma *dma, struct error *err)
+{
+    uint32_t room = writer->view.slot_bytes - spec->shift;
+    uint64_t positions = dpdk_slots_needed(spec->descriptors) / 4;
+    *pool = (struct dpdk_pool){.writer = writer,
+                               .shift = spec->shift,
+                               .mask = positions - 1,
+                               .ahead = positions,
+                               .scratches = scratches_of(spec),
+                               .decoys = spec->decoys,
+                               .decoys_from = writer->next + spec->decoys,
+                               .dma = *dma};
     pool->frame_bytes = room > UINT16_MAX - RTE_PKTMBUF_HEADROOM ? UINT16_MAX - RTE_PKTMBUF_HEADROOM : room;
-    if (4 * positions > writer->view.slot_count) {
-        return error_set(err, -EINVAL,
-                         "a ring of %" PRIu64
-                         " slots is too small for a port of %u descriptors, which needs %" PRIu64,
-                         writer->view.slot_count, descriptors, 4 * positions);
-    }
-    pool->mask = positions - 1;
-    pool->ahead = positions;
-    pool->mbuf = calloc(positions, sizeof(struct rte_mbuf *));
-    if (drop) {
-        pool->scratch = calloc(DPDK_SCRATCH, sizeof(struct rte_mbuf *));
-        pool->scratch_data = calloc(DPDK_SCRATCH, RTE_PKTMBUF_HEADROOM + pool->frame_bytes);
-    }
     int code = 0;
-    if (pool->mbuf == NULL || (drop && (pool->scratch == NULL || pool->scratch_data == NULL))) {
-        code = error_set(err, -ENOMEM, "no memory for a packet pool");
+    if (4 * positions > writer->view.slot_count) {
+        code =
+            error_set(err, -EINVAL,
+                      "a ring of %" PRIu64 " slots is too small for a port of %u descriptors, which needs %" PRIu64,
+                      writer->view.slot_count, spec->descriptors, 4 * positions);
     }
+    code = code == 0 ? get_memory(pool, spec, err) : code;
     if (code == 0) {
-        code = make(pool, name, (uint32_t)positions + (drop ? DPDK_SCRATCH : 0), err);
+        code = make(pool, spec->name, (uint32_t)positions + pool->scratches + pool->decoys, err);
     }
     if (code != 0) {
         dpdk_pool_destroy(pool);
@@ -227,7 +290,13 @@ void dpdk_pool_destroy(struct dpdk_pool *pool)
     rte_mempool_free(pool->pool);
     free(pool->mbuf);
     free(pool->scratch);
-    free(pool->scratch_data);
+    free(pool->decoy);
+    if (pool->device_memory != NULL) {
+        rte_memzone_free(pool->device_memory);
+    } else {
+        free(pool->scratch_data);
+    }
+    dpdk_dma_close(&pool->dma);
     *pool = (struct dpdk_pool){.writer = NULL};
 }
 
@@ -235,12 +304,12 @@ bool dpdk_pool_is_scratch(const struct dpdk_pool *pool, const struct rte_mbuf *m
 {
     const uint8_t *data = mbuf->buf_addr;
     return pool->scratch_data != NULL && data >= pool->scratch_data &&
-           data < pool->scratch_data + (size_t)DPDK_SCRATCH * (RTE_PKTMBUF_HEADROOM + pool->frame_bytes);
+           data < pool->scratch_data + (size_t)pool->scratches * (RTE_PKTMBUF_HEADROOM + pool->frame_bytes);
 }
 
 void dpdk_pool_scratch_back(struct dpdk_pool *pool, struct rte_mbuf *mbuf)
 {
-    if (pool->scratch_left < DPDK_SCRATCH) {
+    if (pool->scratch_left < pool->scratches) {
         pool->scratch[pool->scratch_left++] = mbuf;
     }
 }

@@ -15,6 +15,7 @@
 #include <rte_mbuf.h>
 
 #include "net/dpdk_arguments.h"
+#include "net/dpdk_bind.h"
 #include "net/dpdk_grace.h"
 #include "ring/clock.h"
 
@@ -71,14 +72,14 @@ static uint32_t memory_mb(const struct dpdk_send_spec *spec)
 }
 
 /* False: on pages of 4 KiB. */
-static bool fill_arguments(struct dpdk_arguments *a, const struct dpdk_send_spec *spec)
+static bool fill_arguments(struct dpdk_arguments *a, const struct dpdk_send_spec *spec, bool physical)
 {
     char core[16];
     snprintf(core, sizeof(core), "%d", spec->core);
     dpdk_arguments_begin(a, PROGRAM, spec->core >= 0 ? core : NULL);
     bool huge = dpdk_arguments_memory(a, PROGRAM, memory_mb(spec));
     dpdk_arguments_port(a, spec->port);
-    dpdk_arguments_end(a);
+    dpdk_arguments_end(a, physical);
     return huge;
 }
 
@@ -151,7 +152,18 @@ static int start_eal(struct dpdk_send *p, struct error *err)
         return error_set(err, -EINVAL, "expected a port's arguments of at most %u bytes, found more",
                          DPDK_ARGUMENT_BYTES - 16);
     }
-    bool huge = fill_arguments(&a, &p->spec);
+    struct dpdk_bind bind = {.any_pci = false};
+    int code = dpdk_bind_port(&bind, DPDK_BIND_SYSFS, p->spec.port, err);
+    if (code != 0) {
+        return code;
+    }
+    bool huge = fill_arguments(&a, &p->spec, bind.physical);
+    if (!huge && bind.physical) {
+        return error_set(err, -ENOMEM,
+                         "expected %u MB of huge pages, which are not free: port %s is bound to %s and goes by "
+                         "physical addresses; raise /proc/sys/vm/nr_hugepages, or bind it to vfio-pci",
+                         memory_mb(&p->spec), p->spec.port, bind.physical_driver);
+    }
     if (!huge && strstr(p->spec.port, "zero-copy=yes") != NULL) {
         return error_set(err, -ENOMEM,
                          "a port that lends its buffers wants %u MB of huge pages, which are not free: raise "

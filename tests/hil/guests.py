@@ -24,6 +24,21 @@ class Guest:
     resets: bool = False
 
 
+def nic(number, driver, properties=""):
+    """A NIC in a slot of its own that it can be pulled out of: at root port 00:1N.0, its wire the sockets n<N>.*."""
+    name = f"n{number}"
+    ends = f"local.type=unix,local.path={{run}}/{name}.guest,remote.type=unix,remote.path={{run}}/{name}.host"
+    return ("-netdev", f"dgram,id={name},{ends}",
+            "-device", f"pcie-root-port,id=slot{number},chassis={number + 1},addr={0x10 + number:#x}",
+            "-device", f"{driver},id=d{number},netdev={name},bus=slot{number},mac=02:00:00:00:00:{number:02x}{properties}")
+
+
+def four_nics(virtio=""):
+    """One of each kind; `virtio`: further properties of the last."""
+    kinds = (("e1000", ""), ("e1000e", ""), ("vmxnet3", ""), ("virtio-net-pci", virtio))
+    return sum((nic(number, *kind) for number, kind in enumerate(kinds)), ())
+
+
 GUESTS = (
     Guest("bench", "the bench itself: modules, shares, the line to the host, what the host does on request",
           tests=("test_bench",), modules=("vcan", "gpio-sim", "iio_dummy", "softdog")),
@@ -41,11 +56,20 @@ GUESTS = (
           tests=("test_buses",),
           modules=("gpio-sim", "i2c-stub", "i2c-dev", "ti-adc081c", "ti-adc128s052", "iio-trig-hrtimer", "iio_dummy", "hil_spi",
                    "vcan", "can-raw", "lm75", "pps_ldisc", "hil_tty", "uhid", "hid-generic", "comedi_test"), cores=1),
+    Guest("nics-uio", "one core: DPDK's drivers on PCI cards that go by physical addresses (uio_pci_generic); XDP in the kernel's",
+          tests=("test_nics.Cards", "test_nics.Refused", "test_nics.Xdp"), modules=("uio_pci_generic", "e1000", "virtio_net"),
+          kernel_args="hugepages=72", cores=1, seconds=240, qemu=four_nics()),
+    Guest("nics-vfio", "one core: DPDK's drivers on PCI cards behind an IOMMU (vfio-pci)",
+          tests=("test_nics.CardsBehindAnIommu", "test_nics.Refused"), modules=("vfio-pci", "vfio_iommu_type1", "e1000"),
+          kernel_args="hugepages=96 intel_iommu=on", machine=",kernel-irqchip=split",
+          first=("-device", "intel-iommu,intremap=on,aw-bits=48"), cores=1, seconds=240,
+          qemu=four_nics(",disable-legacy=on,iommu_platform=on")),
 )
 
 # What tools/hil --break can break: name -> what then happens.
 BREAKABLE = {
     "bench": "its own test of the loopback loses its datagram",
     "guest": "every guest hangs before its first test",
+    "nics": "a byte of each hundredth frame is changed on the wire",
     "iio": "the converter with the kernel's driver stops while its test waits for its value",
 }

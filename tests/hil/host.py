@@ -5,6 +5,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import host_nics  # noqa: E402, the path comes first
+
 
 class Host:
     """Of one machine. tools/hil.d/machine.py has the machine; its monitor speaks QMP."""
@@ -39,9 +41,13 @@ class Host:
         """The network's end at the host: its cable, so to say."""
         self.machine.monitor.command("set_link", name=nic, up=bool(up))
 
-    def ask_device_del(self, id):  # pylint: disable=redefined-builtin
+    def ask_device_del(self, device):
         """Asks the guest to let go of a device: gone when the event DEVICE_DELETED is there."""
-        self.machine.monitor.command("device_del", id=id)
+        self.machine.monitor.command("device_del", id=device)
 
-    def ask_device_add(self, driver, id, **properties):  # pylint: disable=redefined-builtin
-        self.machine.monitor.command("device_add", driver=driver, id=id, **properties)
+    def ask_device_add(self, driver, device, **properties):
+        self.machine.monitor.command("device_add", driver=driver, id=device, **properties)
+
+    def ask_inject(self, nic, **fields):
+        """Frames from the wire into a guest's NIC, see host_nics.py: {"sent": n}."""
+        return host_nics.inject(self.machine.folder, nic, **fields)

@@ -73,15 +73,17 @@ Test(dpdk_port, arguments)
     static struct dpdk_arguments a;
     dpdk_arguments_begin(&a, "program", "1");
     dpdk_arguments_port(&a, "net_null0,size=64");
-    dpdk_arguments_end(&a);
+    dpdk_arguments_end(&a, false);
     cr_assert_str_eq(a.argv[0], "program");
     cr_assert_null(a.argv[a.argc]);
     cr_assert_geq(find_argument(&a, "--lcores=0@1"), 0);
     cr_assert_geq(find_argument(&a, "--vdev=net_null0,size=64"), 0);
     cr_assert_geq(find_argument(&a, "--no-pci"), 0, "or EAL takes the machine's own card");
+    cr_assert_geq(find_argument(&a, "--iova-mode=va"), 0);
     dpdk_arguments_begin(&a, "program", NULL);
     dpdk_arguments_port(&a, "03:00.0");
-    dpdk_arguments_end(&a);
+    dpdk_arguments_end(&a, true);
+    cr_assert_geq(find_argument(&a, "--iova-mode=pa"), 0);
     cr_assert_geq(find_argument(&a, "--allow=03:00.0"), 0);
     cr_assert_lt(find_argument(&a, "--no-pci"), 0);
     for (uint32_t i = 0; i < 2 * DPDK_ARGUMENTS_MAX; i++) {
@@ -291,13 +293,13 @@ static struct ring_ledger *ledger(void)
 Test(dpdk_port, counters_of_a_stream_without_numbers_are_its_loss)
 {
     struct source_plan *s = add_source(0, NULL);
-    const struct dpdk_counts before = {.missed = 5, .errors = 100, .refused = {[RING_REFUSED_CHECKSUM] = 50}};
+    struct dpdk_counters c = {.last = {.missed = 5, .errors = 100, .refused = {[RING_REFUSED_CHECKSUM] = 50}}};
     const struct dpdk_counts now = {
         .missed = 8,
         .errors = 110,
         .refused = {[RING_REFUSED_CHECKSUM] = 54, [RING_REFUSED_LONG] = 2, [RING_REFUSED_SHORT] = 1}};
     create_ring();
-    dpdk_counters_account(&before, &now, s, &ring.writer);
+    dpdk_counters_account(&c, &now, s, &ring.writer);
     cr_assert_eq(ledger()->lost[RING_LOSS_NIC], 3);
     cr_assert_eq(ledger()->lost[RING_LOSS_MALFORMED], 7, "4 checksums, 3 that have no name");
     cr_assert_eq(ledger()->lost[RING_LOSS_TRUNCATED], 3);
@@ -314,16 +316,24 @@ Test(dpdk_port, counters_of_a_stream_without_numbers_are_its_loss)
 Test(dpdk_port, counters_of_a_numbered_stream_explain_its_gaps)
 {
     struct source_plan *s = add_source(0, NULL);
-    const struct dpdk_counts zero = {.missed = 0};
     const struct dpdk_counts now = {.missed = 2, .errors = 3, .refused = {[RING_REFUSED_CHECKSUM] = 9}};
+    const struct dpdk_counts later = {.missed = 4, .errors = 6, .refused = {[RING_REFUSED_CHECKSUM] = 18}};
+    struct dpdk_counters c = {.details = 0};
     struct sequence_result result;
     uint64_t number = 10;
     s->sequence = (struct sequence_spec){.width_bytes = 8, .byte_order = RING_LITTLE_ENDIAN, .step = 1};
     create_ring();
-    dpdk_counters_account(&zero, &now, s, &ring.writer);
-    cr_assert_eq(ring_ledger_lost(ledger()), 0, "before the first frame nobody knows of any");
+    dpdk_counters_account(&c, &now, s, &ring.writer);
+    cr_assert_not(c.is_untold, "before the first frame nobody knows of any");
     net_sequence_track(&s->sequence, ledger(), number, &result);
-    dpdk_counters_account(&zero, &now, s, &ring.writer);
+    ring.writer.handed = 32;
+    dpdk_counters_account(&c, &later, s, &ring.writer);
+    cr_assert(c.is_untold);
+    cr_assert_eq(c.untold_before, 32, "the device has the buffers up to there");
+    net_sequence_track(&s->sequence, ledger(), ++number, &result);
+    cr_assert_eq(result.lost_before, 0, "this one is older than what was dropped");
+    dpdk_counters_tell(&c, s, &ring.writer, 7);
+    cr_assert_not(c.is_untold);
     net_sequence_track(&s->sequence, ledger(), number + 8, &result); /* 7 are missing */
     cr_assert_eq(ledger()->lost[RING_LOSS_NIC], 2);
     cr_assert_eq(ledger()->lost[RING_LOSS_MALFORMED], 3, "not more than there were errors, whatever their names");
@@ -333,14 +343,47 @@ Test(dpdk_port, counters_of_a_numbered_stream_explain_its_gaps)
     temporary_ring_destroy(&ring);
 }
 
+Test(dpdk_port, what_is_left_of_the_counters_explains_the_next_gap)
+{
+    struct source_plan *s = add_source(0, NULL);
+    const struct dpdk_counts now = {.missed = 5};
+    struct dpdk_counters c = {.details = 0};
+    struct sequence_result result;
+    s->sequence = (struct sequence_spec){.width_bytes = 8, .byte_order = RING_LITTLE_ENDIAN, .step = 1};
+    create_ring();
+    net_sequence_track(&s->sequence, ledger(), 0, &result);
+    dpdk_counters_account(&c, &now, s, &ring.writer);
+    dpdk_counters_tell(&c, s, &ring.writer, 3);
+    net_sequence_track(&s->sequence, ledger(), 4, &result); /* 3 are missing */
+    cr_assert(c.is_untold);
+    dpdk_counters_tell(&c, s, &ring.writer, UINT64_MAX);
+    net_sequence_track(&s->sequence, ledger(), 8, &result); /* and 3 */
+    cr_assert_eq(ledger()->lost[RING_LOSS_NIC], 5);
+    cr_assert_eq(ledger()->lost[RING_LOSS_SENDER], 1);
+    cr_assert_eq(ring_ledger_residual(ledger()), 0);
+    temporary_ring_destroy(&ring);
+}
+
 Test(dpdk_port, counters_that_begin_again)
 {
     struct source_plan *s = add_source(0, NULL);
-    const struct dpdk_counts before = {.missed = 500, .errors = 100};
+    struct dpdk_counters c = {.last = {.missed = 500, .errors = 100}};
     const struct dpdk_counts now = {.missed = 8, .errors = 1};
     create_ring();
-    dpdk_counters_account(&before, &now, s, &ring.writer);
+    dpdk_counters_account(&c, &now, s, &ring.writer);
     cr_assert_eq(ring_ledger_lost(ledger()), 0);
+    temporary_ring_destroy(&ring);
+}
+
+Test(dpdk_port, counters_of_a_card_that_is_gone)
+{
+    struct source_plan *s = add_source(0, NULL);
+    struct dpdk_counters c = {.last = {.missed = 7, .errors = 2}};
+    const struct dpdk_counts ones = {.missed = 7 + (uint64_t)UINT32_MAX, .errors = 2 + 5 * (uint64_t)UINT32_MAX};
+    create_ring();
+    dpdk_counters_account(&c, &ones, s, &ring.writer);
+    cr_assert_eq(ring_ledger_lost(ledger()), 0);
+    cr_assert_eq(ledger()->sent, 0);
     temporary_ring_destroy(&ring);
 }
 

@@ -97,7 +97,7 @@ class Monitor:
                 self.answers.append(thing)
         return found is not None
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         with self.lock:
             self.line.send({"execute": name, "arguments": arguments})
             deadline = time.monotonic() + START_PATIENCE_S
@@ -213,6 +213,8 @@ class Machine:
 
     def _take_events(self):
         with self.monitor.lock:
+            if not select.select([self.monitor.line.socket], [], [], 0)[0]:
+                return True  # a command that waited for its answer has taken this one
             return self.monitor.take()
 
     def _take_lines(self):
