@@ -163,6 +163,10 @@ class RegisterWindow:
             write("/sys/module/hil_uio/parameters/word", value)
         return int(read("/sys/module/hil_uio/parameters/word"), 16)
 
+    @staticmethod
+    def interrupt():
+        write("/sys/module/hil_uio/parameters/interrupt", 1)
+
 
 def readable(fd, seconds=support.PATIENCE_S):
     if not select.select([fd], [], [], seconds)[0]:

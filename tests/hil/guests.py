@@ -33,7 +33,7 @@ GUESTS = (
           tests=("test_watchdog",), modules=("i6300esb",), resets=True,
           qemu=("-device", "i6300esb", "-watchdog-action", "reset")),
     Guest("valves", "one core: the permit on a GPIO chip's line and in a register window; the arming gate of a foreign machine",
-          tests=("test_outputs", "test_arming"), modules=("gpio-sim", "uio", "hil_uio"), cores=1),
+          tests=("test_outputs", "test_arming", "test_registers"), modules=("gpio-sim", "uio", "hil_uio"), cores=1),
     Guest("sensors", "one core: transducers on I2C, SPI and IIO that trip the interlock; GPIO edges, CAN, PPS, HID, comedi",
           tests=("test_sensors", "test_buses"),
           modules=("gpio-sim", "i2c-stub", "i2c-dev", "ti-adc081c", "ti-adc128s052", "iio-trig-hrtimer", "iio_dummy", "hil_spi",
