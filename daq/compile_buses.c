@@ -68,6 +68,21 @@ static uint32_t ring_type_of(const struct scan_type *type)
     return type->is_signed ? is_signed[n] : is_unsigned[n];
 }
 
+/* Of a word of 16 bits with a number of 12 the others should be zeros, or copies of the sign; a driver may leave
+ * anything in them (a channel's number). Values that 12 bits cannot have are no values: the range is made that
+ * narrow, and they are BAD. The channel's scale is that of the number. */
+static bool narrow(const struct scan_type *type, struct ring_channel *to)
+{
+    double span = ldexp(1, (int)(type->is_signed ? type->bits - 1 : type->bits));
+    double least = (type->is_signed ? -span : 0) * to->scale + to->offset;
+    double most = (span - ldexp(1, -(int)type->shift)) * to->scale + to->offset; /* with what a shift leaves */
+    double low = least < most ? least : most;
+    double high = least < most ? most : least;
+    to->range_low = to->range_low > low ? to->range_low : low;
+    to->range_high = to->range_high < high ? to->range_high : high;
+    return to->range_low < to->range_high;
+}
+
 bool compile_scan(struct compile *c, const char *where, const struct source_plan *source, const char *name,
                   struct ring_channel *to, double *factor)
 {
@@ -81,6 +96,10 @@ bool compile_scan(struct compile *c, const char *where, const struct source_plan
         to->type = ring_type_of(&type);
         to->byte_order = type.is_big ? RING_BIG_ENDIAN : RING_LITTLE_ENDIAN;
         *factor = ldexp(1, -(int)type.shift);
+        if (!narrow(&type, to)) {
+            config_complain(c->file, c->errors, where,
+                            "no number of %u bits is in that range with this scale and offset", type.bits);
+        }
         return true;
     }
     config_complain(c->file, c->errors, where, "no element '%s' in the source's scan", name);
@@ -97,6 +116,11 @@ static void lay_out(struct compile *c, uint32_t i, const struct config_source *f
         struct iio_scan *scan = &to->iio.scan[n];
         struct scan_type type;
         compile_path(path, "sources[%u].scan[%u]", i, n);
+        for (uint32_t k = 0; k < n; k++) {
+            if (strcmp(from->scan[k].name, from->scan[n].name) == 0) {
+                config_complain(c->file, c->errors, path, "element '%.60s' stands there twice", from->scan[n].name);
+            }
+        }
         if (strlen(from->scan[n].name) >= sizeof(scan->name) || strchr(from->scan[n].name, '/') != NULL) {
             config_complain(c->file, c->errors, path, "expected a name such as in_voltage0, found '%.60s'",
                             from->scan[n].name);
@@ -110,7 +134,9 @@ static void lay_out(struct compile *c, uint32_t i, const struct config_source *f
         }
         uint32_t bytes = type.storage_bits / 8;
         snprintf(scan->name, sizeof(scan->name), "%s", from->scan[n].name);
-        snprintf(scan->type, sizeof(scan->type), "%s", from->scan[n].type);
+        /* As the kernel writes it, which has a shift always. */
+        snprintf(scan->type, sizeof(scan->type), "%s:%c%u/%u>>%u", type.is_big ? "be" : "le",
+                 type.is_signed ? 's' : 'u', type.bits, type.storage_bits, type.shift);
         scan->at_byte = (to->frame_bytes + bytes - 1) / bytes * bytes;
         to->frame_bytes = scan->at_byte + bytes;
         longest = bytes > longest ? bytes : longest;
@@ -209,9 +235,9 @@ void compile_bus(struct compile *c, uint32_t i, const struct config_source *from
     bool i2c = to->kind == SOURCE_I2C;
     compile_string(c, i, "device", from->device, bus->device, sizeof(bus->device),
                    i2c ? "an I2C bus" : "a spidev device");
-    bus->address = from->address != NULL ? *from->address : 0;
+    bus->address = from->bus_address != NULL ? *from->bus_address : 0;
     if (i2c && (bus->address < I2C_ADDRESS_LEAST || bus->address > I2C_ADDRESS_MOST)) {
-        config_complain(c->file, c->errors, compile_path(path, "sources[%u].address", i),
+        config_complain(c->file, c->errors, compile_path(path, "sources[%u].bus_address", i),
                         "expected an address of 7 bits from 0x%02x to 0x%02x, found 0x%02x", I2C_ADDRESS_LEAST,
                         I2C_ADDRESS_MOST, bus->address);
     }
@@ -224,8 +250,13 @@ void compile_bus(struct compile *c, uint32_t i, const struct config_source *from
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].reads", i),
                         "expected what is to be read, such as [{write: '00', read_bytes: 2}], found nothing");
     }
+    uint32_t word_bytes = bus->bits_per_word <= 8 ? 1 : bus->bits_per_word <= 16 ? 2 : 4;
     for (uint32_t r = 0; r < from->reads_count && r < PLAN_READS_MAX; r++) {
         compile_read(c, compile_path(path, "sources[%u].reads[%u]", i, r), &from->reads[r], i2c, &bus->read[r]);
+        if (!i2c && (bus->read[r].write_bytes + bus->read[r].read_bytes) % word_bytes != 0) {
+            config_complain(c->file, c->errors, path, "expected whole words of %u bytes, found %u bytes",
+                            word_bytes, bus->read[r].write_bytes + bus->read[r].read_bytes);
+        }
         to->frame_bytes += bus->read[r].read_bytes;
         bus->reads++;
     }

@@ -76,7 +76,7 @@ static const struct key keys[] = {
     KEY(bias, GPIO),
     KEY(active_low, GPIO),
     KEY(debounce_us, GPIO),
-    KEY(address, KIND(SOURCE_I2C)),
+    KEY(bus_address, KIND(SOURCE_I2C)),
     KEY(mode, KIND(SOURCE_SPI)),
     KEY(speed_hz, KIND(SOURCE_SPI)),
     KEY(bits_per_word, KIND(SOURCE_SPI)),

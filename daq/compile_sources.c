@@ -419,7 +419,7 @@ static void size_slots(struct compile *c, uint32_t i, const struct source_plan *
 /* What readers are told about the ring's stream. */
 static void describe_stream(const struct source_plan *source, struct ring_stream *stream)
 {
-    *stream = (struct ring_stream){.frame_bytes = source->frame_bytes,
+    *stream = (struct ring_stream){.frame_bytes = source->kind == SOURCE_CAN ? 0 : source->frame_bytes,
                                    .sequence_at_byte = source->sequence.at_byte,
                                    .sequence_width_bytes = source->sequence.width_bytes,
                                    .sequence_byte_order = source->sequence.byte_order,

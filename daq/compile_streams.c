@@ -63,7 +63,8 @@ void compile_serial(struct compile *c, uint32_t i, const struct config_source *f
     serial->parity = (uint32_t)word_or(from->parity, SERIAL_PARITY_NONE);
     serial->flow = (uint32_t)word_or(from->flow, SERIAL_FLOW_NONE);
     serial->direction = (uint32_t)word_or(from->direction, SERIAL_DIRECTION_NONE);
-    bool binary = to->framing.kind == FRAMING_FIXED || to->kind == SOURCE_MODBUS_RTU;
+    bool binary =
+        to->framing.kind == FRAMING_FIXED || to->framing.kind == FRAMING_LENGTH || to->kind == SOURCE_MODBUS_RTU;
     if (serial->data_bits < 8 && binary) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].data_bits", i),
                         "expected 8 for binary frames, found %u", serial->data_bits);
@@ -162,9 +163,11 @@ static void compile_can(struct compile *c, uint32_t i, const struct config_sourc
     to->can.ids = from->ids_count;
     for (uint32_t n = 0; n < from->ids_count; n++) {
         uint32_t id = from->ids[n];
-        if (id > CAN_EFF_MASK) {
+        if ((id & ~CAN_EFF_FLAG) > CAN_EFF_MASK) {
             config_complain(c->file, c->errors, compile_path(path, "sources[%u].ids", i),
-                            "expected ids up to 0x7ff, or extended ones up to 0x1fffffff, found 0x%x", id);
+                            "expected ids up to 0x7ff, or extended ones up to 0x1fffffff (an extended one below "
+                            "0x800 as 0x80000000 + id), found 0x%x",
+                            id);
         }
         to->can.id[n] = id > CAN_SFF_MASK ? id | CAN_EFF_FLAG : id;
     }
@@ -172,8 +175,8 @@ static void compile_can(struct compile *c, uint32_t i, const struct config_sourc
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].frame_bytes", i),
                         "a frame of CAN is the kernel's struct can_frame of %u bytes; leave it out", CAN_BYTES);
     }
-    to->frame_bytes = to->can.fd != 0 ? 0 : CAN_BYTES;
-    to->framing.bytes_max = to->can.fd != 0 ? CAN_FD_BYTES : CAN_BYTES;
+    to->frame_bytes = to->can.fd != 0 ? CAN_FD_BYTES : CAN_BYTES; /* at most: each is as long as it says */
+    to->framing.bytes_max = to->frame_bytes;
 }
 
 /* ---- How frames lie in it. */
@@ -199,6 +202,9 @@ static void compile_lines(struct compile *c, uint32_t i, const struct config_sou
         int fields = strlen(from->pattern) < PLAN_PATTERN_BYTES
                          ? text_pattern_fields(from->pattern, &err)
                          : error_set(&err, -1, "longer than %u characters", PLAN_PATTERN_BYTES - 1);
+        if (fields > (int)PLAN_FIELDS_MAX) {
+            fields = error_set(&err, -1, "expected at most %u numbers, found %d", PLAN_FIELDS_MAX, fields);
+        }
         if (fields < 0) {
             complain_framing(c, i, "pattern", err.text);
         }

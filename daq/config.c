@@ -367,7 +367,7 @@ static const cyaml_schema_field_t source_fields[] = {
     WORD_OPTIONAL("bias", struct config_source, bias, bias_words),
     CYAML_FIELD_BOOL_PTR("active_low", OPTIONAL, struct config_source, active_low),
     CYAML_FIELD_UINT_PTR("debounce_us", OPTIONAL, struct config_source, debounce_us),
-    CYAML_FIELD_UINT_PTR("address", OPTIONAL, struct config_source, address),
+    CYAML_FIELD_UINT_PTR("bus_address", OPTIONAL, struct config_source, bus_address),
     CYAML_FIELD_UINT_PTR("mode", OPTIONAL, struct config_source, mode),
     CYAML_FIELD_UINT_PTR("speed_hz", OPTIONAL, struct config_source, speed_hz),
     CYAML_FIELD_UINT_PTR("bits_per_word", OPTIONAL, struct config_source, bits_per_word),

@@ -271,8 +271,8 @@ struct config_source {
     int *bias;  /* enum gpio_bias */
     bool *active_low;
     uint32_t *debounce_us;
-    uint32_t *address; /* i2c */
-    uint32_t *mode;    /* spi */
+    uint32_t *bus_address; /* i2c */
+    uint32_t *mode;        /* spi */
     uint32_t *speed_hz;
     uint32_t *bits_per_word;
     struct config_bus_read *reads; /* i2c, spi */

@@ -13,6 +13,12 @@ static bool is_whole(const char *text)
     return n > 0 && strspn(digits, "0123456789") == n && (n == 1 || digits[0] != '0');
 }
 
+static bool is_hex(const char *text)
+{
+    size_t n = strlen(text);
+    return n > 2 && n <= 18 && strncmp(text, "0x", 2) == 0 && strspn(text + 2, "0123456789abcdefABCDEF") == n - 2;
+}
+
 static bool is_number(const char *text)
 {
     char *end;
@@ -26,13 +32,23 @@ static bool is_boolean(const char *text)
     return strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
 }
 
+/* What everybody writes so: addresses on a bus, ids of frames. Of a time or a count it would be a slip. */
+static bool may_be_hex(const char *key)
+{
+    return strcmp(key, "bus_address") == 0 || strcmp(key, "ids") == 0;
+}
+
 /* What is wrong with the text of a scalar of this type, or NULL. */
-static const char *expected(cyaml_type_e type, const char *text)
+static const char *expected(const char *key, cyaml_type_e type, const char *text)
 {
     switch (type) {
     case CYAML_INT:
-    case CYAML_UINT:
         return is_whole(text) ? NULL : "a whole decimal number (the unit is in the key's name)";
+    case CYAML_UINT:
+        if (!may_be_hex(key)) {
+            return is_whole(text) ? NULL : "a whole decimal number (the unit is in the key's name)";
+        }
+        return is_whole(text) || is_hex(text) ? NULL : "a whole number, decimal or as 0x1f";
     case CYAML_FLOAT:
         return is_number(text) ? NULL : "a decimal number";
     case CYAML_BOOL:
@@ -62,7 +78,7 @@ static void check_scalar(const struct config_file *file, const char *key, const 
         return;
     }
     const char *text = (const char *)node->data.scalar.value;
-    const char *wanted = expected(type->type, text);
+    const char *wanted = expected(key, type->type, text);
     if (wanted != NULL) {
         config_complain_at(file, errors, (unsigned)node->start_mark.line + 1, (unsigned)node->start_mark.column + 1,
                            "%s: expected %s, found '%.60s'", key, wanted, text);

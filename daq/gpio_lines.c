@@ -11,6 +11,8 @@
 #include "daq/poller.h"
 #include "daq/ways.h"
 
+#define EVENTS_MAX (16 * GPIO_V2_LINES_MAX) /* what the kernel keeps of a request, at most */
+
 static_assert(sizeof(struct gpio_v2_line_event) == 48, "an edge is a frame of 48 bytes");
 
 static uint64_t flags_of(const struct gpio_plan *plan, bool edges)
@@ -49,6 +51,7 @@ static int request_lines(int chip_fd, const struct gpio_plan *plan, const char *
 {
     struct gpio_v2_line_request request = {.num_lines = plan->lines, .config.flags = flags_of(plan, edges)};
     memcpy(request.offsets, plan->line, sizeof(plan->line));
+    request.event_buffer_size = edges ? EVENTS_MAX : 0; /* the kernel's own choice is 16 for each line */
     snprintf(request.consumer, sizeof(request.consumer), "sluice:%.24s", consumer);
     if (plan->debounce_us > 0) {
         request.config.num_attrs = 1;
@@ -91,10 +94,27 @@ int gpio_lines_read(int fd, const struct gpio_plan *plan, uint32_t *levels)
 
 static int open_edges(struct opening *opening, struct error *err)
 {
-    return gpio_lines_open(&opening->plan->gpio, opening->plan->name, true, err);
+    if (opening->held_fd >= 0) {
+        close(opening->held_fd); /* or its lines would still be in use */
+    }
+    int fd = gpio_lines_open(&opening->plan->gpio, opening->plan->name, true, err);
+    opening->held_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        int code = -errno;
+        close(fd);
+        return error_set(err, code, "%s: cannot read its edges: %s", opening->plan->gpio.device, strerror(-code));
+    }
+    return fd;
 }
 
-const struct opener_way way_gpio_edges = {.open = open_edges};
+/* A chip that has gone wakes nobody who waits for its edges (Linux 6.1): its lines say it when they are asked. */
+static bool check_edges(struct opening *opening)
+{
+    uint32_t levels;
+    return opening->held_fd >= 0 && gpio_lines_read(opening->held_fd, &opening->plan->gpio, &levels) == 0;
+}
+
+const struct opener_way way_gpio_edges = {.open = open_edges, .check = check_edges};
 
 /* ---- Levels: polled, a word of 32 bits. */
 

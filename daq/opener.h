@@ -17,8 +17,10 @@ struct poller;
 
 /* How one kind of thing is opened; all are called by the opener alone. */
 struct opener_way {
-    /* A descriptor to be read from with blocking semantics (io_uring waits), -EAGAIN: not yet, call again, or
-     * -errno with words. It must not block for long: other sources wait for it. */
+    /* A descriptor to be read from, -EAGAIN: not yet, call again, or -errno with words. It must not block for
+     * long: other sources wait for it. Sockets, pipes and ttys have blocking semantics, io_uring waits. Of other
+     * character devices O_NONBLOCK stays: io_uring then waits by poll(2) and reads in the thread itself, while a
+     * read that may block is handed to a thread of the kernel's each time. */
     int (*open)(struct opening *opening, struct error *err);
     /* Called now and then while the descriptor is in use. False: it is no longer worth reading, open again. NULL:
      * it tells by itself. */

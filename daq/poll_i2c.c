@@ -97,7 +97,15 @@ static int read_i2c(const struct i2c *i2c, const struct bus_plan *plan, const st
     return ioctl(i2c->fd, I2C_RDWR, &call) == (int)call.nmsgs ? 0 : errno != 0 ? -errno : -EIO;
 }
 
-/* A device that does not acknowledge has said no; the bus is still there. */
+/* No acknowledgement, a device that holds the clock, a lost arbitration, a wrong checksum: the device's doing; the
+ * bus is still there. After any other error it is opened again: an adapter that was unplugged goes only when it is
+ * let go of, and its successor has its name. */
+static bool is_the_device(int code)
+{
+    return code == -ENXIO || code == -EREMOTEIO || code == -ETIMEDOUT || code == -EAGAIN || code == -EBADMSG ||
+           code == -EPROTO;
+}
+
 static int poll_i2c_bus(void *state, const struct source_plan *plan, uint8_t *frame, struct error *err)
 {
     const struct i2c *i2c = state;
@@ -107,7 +115,7 @@ static int poll_i2c_bus(void *state, const struct source_plan *plan, uint8_t *fr
         if (code != 0) {
             (void)error_set(err, code, "%s: read %u of address 0x%02x: %s", plan->bus.device, r, plan->bus.address,
                             code == -ENXIO || code == -EREMOTEIO ? "no answer" : strerror(-code));
-            return code == -ENODEV || code == -ESHUTDOWN ? code : 1;
+            return is_the_device(code) ? 1 : code;
         }
         frame += read->read_bytes;
     }

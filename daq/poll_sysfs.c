@@ -54,7 +54,8 @@ static int read_one(const struct sysfs *s, const struct source_plan *plan, uint3
     *value = strtod(text, &end);
     end += strspn(end, " \t\r\n");
     if (end == text || *end != 0) {
-        (void)error_set(err, -EPROTO, "%s: expected a number, found '%.32s'", plan->sysfs.path[i], text);
+        (void)error_set(err, -EPROTO, "%s: expected a number, found '%.*s'", plan->sysfs.path[i],
+                        (int)strcspn(text, "\r\n"), text);
         return 1;
     }
     return 0;

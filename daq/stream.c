@@ -1,6 +1,8 @@
 #include "daq/stream.h"
 
 #include <errno.h>
+#include <linux/can.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -94,6 +96,9 @@ static void is_there(struct stream_source *s, uint64_t tai_ns)
         net_sequence_interrupted(&s->plan->sequence, ledger);
         ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
         (void)ring_writer_pay_gap(s->writer, tai_ns);
+    }
+    if (s->plan->kind == SOURCE_GPIO_EDGES) {
+        net_sequence_begin(ledger, 1); /* the kernel counts the edges of each request for lines */
     }
     s->was_open = true;
     ring_count_add(&ledger->connects, 1);
@@ -238,6 +243,9 @@ void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t ta
 {
     struct stream_source *s = source;
     uint8_t *to;
+    if (s->reading && !s->leaving && opening_is_spoiled(s->opening)) {
+        s->leaving = uring_cancel(s->uring, s->user); /* some drivers never end a read of what has gone */
+    }
     if (s->reading || s->finished) {
         return;
     }
@@ -377,11 +385,31 @@ static uint32_t take_length(struct stream_source *s, uint32_t bytes, uint64_t ta
     return 0;
 }
 
+/* How long a message must be. CAN: the kernel's struct, of either length. */
+static uint32_t message_least(const struct source_plan *plan)
+{
+    if (plan->kind == SOURCE_CAN) {
+        return CAN_MTU;
+    }
+    return plan->frame_bytes != 0 ? plan->frame_bytes : 1;
+}
+
+/* Of a frame of CAN as much as it says itself that it has: the zeros that the kernel's struct has behind that would
+ * pass for samples. */
+static uint32_t true_bytes(const struct source_plan *plan, const uint8_t *message, uint32_t bytes)
+{
+    if (plan->kind != SOURCE_CAN) {
+        return bytes;
+    }
+    uint32_t said = (uint32_t)offsetof(struct canfd_frame, data) + message[offsetof(struct canfd_frame, len)];
+    return said < bytes ? said : bytes;
+}
+
 /* A whole message, which is a frame or none. */
 static uint32_t take_message(struct stream_source *s, uint32_t bytes, uint64_t tai_ns)
 {
     uint8_t *slot = s->into_scratch ? s->scratch : ring_writer_reserve(s->writer);
-    uint32_t least = s->plan->frame_bytes != 0 ? s->plan->frame_bytes : 1;
+    uint32_t least = message_least(s->plan);
     if (bytes < least || bytes > s->plan->framing.bytes_max) {
         refuse(s, bytes < least ? RING_REFUSED_SHORT : RING_REFUSED_LONG);
         return 0;
@@ -390,6 +418,7 @@ static uint32_t take_message(struct stream_source *s, uint32_t bytes, uint64_t t
         refuse(s, RING_REFUSED_CHECKSUM);
         return 0;
     }
+    bytes = true_bytes(s->plan, slot, bytes);
     return s->into_scratch && !place_frame(s, slot, bytes, tai_ns) ? 0 : publish_frame(s, slot, bytes, tai_ns);
 }
 
@@ -542,6 +571,7 @@ uint32_t stream_complete(struct stream_source *source, const struct uring_event 
 {
     struct stream_source *s = source;
     s->reading = false;
+    s->leaving = false;
     if (event->result == -EINTR || event->result == -EAGAIN) {
         return 0;
     }

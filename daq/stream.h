@@ -20,6 +20,7 @@ struct stream_source {
     int fd;                /* -1: closed */
     bool asking;           /* the opener was asked and has not answered */
     bool reading;          /* a read is outstanding */
+    bool leaving;          /* and was cancelled, because what it reads has gone */
     bool was_open;         /* opened at least once */
     bool finished;         /* a file that was replayed to its end */
     bool overlong;         /* this line is being thrown away */

@@ -75,7 +75,13 @@ static bool check_file(struct opening *opening)
 static int open_hidraw(struct opening *opening, struct error *err)
 {
     struct stat at;
-    return open_typed(opening->plan->file.path, O_RDONLY, S_IFCHR, "a character device (/dev/hidraw0)", &at, err);
+    int fd = open_typed(opening->plan->file.path, O_RDONLY, S_IFCHR, "a character device (/dev/hidraw0)", &at, err);
+    if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        int code = -errno;
+        close(fd);
+        return error_set(err, code, "cannot set up %s: %s", opening->plan->file.path, strerror(-code));
+    }
+    return fd;
 }
 
 const struct opener_way way_fifo = {.open = open_fifo};

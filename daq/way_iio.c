@@ -51,29 +51,61 @@ static int write_text(const char *path, const char *text, struct error *err)
     return code == 0 ? 0 : error_set(err, code, "cannot write '%s' to %s: %s", text, path, strerror(-code));
 }
 
-/* The folder's name of what has this name, among those that begin with prefix. */
-static int find_named(const char *prefix, const char *name, char found[64])
+/* Where on its bus it is, such as 1-0050: the folder that this one lies in. */
+static bool lies_in(const char *entry, const char *name)
 {
+    char path[PATH_BYTES];
+    char target[PATH_BYTES];
+    join(path, DEVICES "/%s", entry);
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = 0;
+    char *last = strrchr(target, '/');
+    if (last == NULL) {
+        return false;
+    }
+    *last = 0;
+    const char *folder = strrchr(target, '/');
+    return folder != NULL && strcmp(folder + 1, name) == 0;
+}
+
+static bool is_called(const char *entry, const char *name)
+{
+    char path[PATH_BYTES];
+    char text[64];
+    static const char *const files[] = {"name", "label"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        join(path, DEVICES "/%s/%s", entry, files[i]);
+        if (read_text(path, text, sizeof(text)) == 0 && strcmp(text, name) == 0) {
+            return true;
+        }
+    }
+    return strcmp(entry, name) == 0 || lies_in(entry, name);
+}
+
+/* The one, among those whose folder's name begins with prefix, that has this name. Of two converters of one kind
+ * none is it: the wrong pressure would be read. */
+static int find_named(const char *prefix, const char *name, char found[64], struct error *err)
+{
+    uint32_t count = 0;
     DIR *folder = opendir(DEVICES);
-    int code = -ENODEV;
-    if (folder == NULL) {
-        return code;
-    }
-    for (struct dirent *entry = readdir(folder); entry != NULL && code != 0; entry = readdir(folder)) {
-        char path[PATH_BYTES];
-        char text[64];
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || strlen(entry->d_name) > 63) {
-            continue;
-        }
-        join(path, DEVICES "/%s/name", entry->d_name);
-        if (strcmp(entry->d_name, name) == 0 ||
-            (read_text(path, text, sizeof(text)) == 0 && strcmp(text, name) == 0)) {
+    for (struct dirent *entry = folder != NULL ? readdir(folder) : NULL; entry != NULL; entry = readdir(folder)) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 && strlen(entry->d_name) < 64 &&
+            is_called(entry->d_name, name)) {
             snprintf(found, 64, "%.63s", entry->d_name);
-            code = 0;
+            count++;
         }
     }
-    closedir(folder);
-    return code;
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    if (count > 1) {
+        return error_set(err, -ENOTUNIQ,
+                         "%u of %s* in " DEVICES
+                         " are named '%s'; give the label of the one, or where it is on its bus "
+                         "(such as 1-0050)",
+                         count, prefix, name);
+    }
+    return count == 1 ? 0 : error_set(err, -ENODEV, "no %s* in " DEVICES " is named '%s'", prefix, name);
 }
 
 static const struct iio_scan *wanted(const struct iio_plan *plan, const char *name, size_t length)
@@ -155,17 +187,20 @@ static int set_trigger(const char *device, const struct iio_plan *plan, struct e
     if (plan->trigger[0] == 0) {
         return 0;
     }
-    if (find_named("trigger", plan->trigger, found) != 0) {
-        return error_set(err, -ENODEV, "no trigger '%s' in " DEVICES, plan->trigger);
-    }
-    int code = 0;
-    if (plan->rate_hz > 0) {
+    int code = find_named("trigger", plan->trigger, found, err);
+    if (code == 0 && plan->rate_hz > 0) {
+        bool whole = plan->rate_hz - (double)(uint64_t)plan->rate_hz <= 0; /* 1e6 at most */
         join(path, DEVICES "/%s/sampling_frequency", found);
-        snprintf(text, sizeof(text), "%g", plan->rate_hz);
+        /* Some triggers take whole numbers only, none takes an exponent. */
+        snprintf(text, sizeof(text), whole ? "%.0f" : "%.3f", plan->rate_hz);
         code = write_text(path, text, err);
     }
+    join(path, DEVICES "/%s/name", code == 0 ? found : "");
+    if (code == 0 && read_text(path, text, sizeof(text)) != 0) {
+        code = error_set(err, -ENODEV, "trigger %s has no name", plan->trigger);
+    }
     join(path, DEVICES "/%s/trigger/current_trigger", device);
-    return code == 0 ? write_text(path, plan->trigger, err) : code;
+    return code == 0 ? write_text(path, text, err) : code;
 }
 
 static int enable(const char *device, const char *on, struct error *err)
@@ -189,36 +224,56 @@ static int set_up(const char *device, const struct iio_plan *plan, struct error 
     return code == 0 ? enable(device, "1", err) : code;
 }
 
+static void let_go(struct opening *opening)
+{
+    if (opening->held_fd >= 0) {
+        close(opening->held_fd);
+        opening->held_fd = -1;
+    }
+}
+
 static int open_iio(struct opening *opening, struct error *err)
 {
     const struct iio_plan *plan = &opening->plan->iio;
     char device[64];
     char path[PATH_BYTES];
-    if (find_named("iio:device", plan->device, device) != 0) {
-        return error_set(err, -ENODEV, "no device '%s' in " DEVICES, plan->device);
+    let_go(opening);
+    int code = find_named("iio:device", plan->device, device, err);
+    if (code != 0) {
+        return code;
     }
     join(path, "/dev/%s", device);
     /* Opened first: a device that another process has is not to be touched. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         return error_set(err, -errno, "cannot open %s: %s", path,
                          errno == EBUSY ? "another process has its buffer" : strerror(errno));
     }
-    int code = set_up(device, plan, err);
+    code = set_up(device, plan, err);
     if (code != 0) {
         close(fd);
         return code;
     }
+    join(path, DEVICES "/%s/buffer/enable", device);
+    opening->held_fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd;
+}
+
+/* poll(2) on a buffer never says that its device has gone (Linux 6.1), so io_uring waits for it for ever; nor that
+ * somebody has switched it off, to have other elements in its scans perhaps. Its file says both. */
+static bool check_iio(struct opening *opening)
+{
+    char on = 0;
+    return opening->held_fd >= 0 && pread(opening->held_fd, &on, 1, 0) == 1 && on == '1';
 }
 
 static void clear_iio(struct opening *opening)
 {
     struct error ignored;
     char device[64];
-    if (opening->in_use >= 0 && find_named("iio:device", opening->plan->iio.device, device) == 0) {
+    if (opening->in_use >= 0 && find_named("iio:device", opening->plan->iio.device, device, &ignored) == 0) {
         (void)enable(device, "0", &ignored);
     }
 }
 
-const struct opener_way way_iio = {.open = open_iio, .clear = clear_iio};
+const struct opener_way way_iio = {.open = open_iio, .check = check_iio, .clear = clear_iio};

@@ -326,6 +326,14 @@ void net_sequence_interrupted(const struct sequence_spec *spec, struct ring_ledg
     }
 }
 
+void net_sequence_begin(struct ring_ledger *ledger, uint64_t number)
+{
+    struct sequence_result result = {.verdict = SEQUENCE_NEXT};
+    settle_drops(ledger, &result);
+    start_at(ledger, number);
+    ledger->tracker_restart_left = 0;
+}
+
 uint16_t net_crc16_ccitt(const uint8_t *bytes, uint32_t count)
 {
     uint32_t crc = 0xffff;

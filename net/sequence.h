@@ -59,6 +59,10 @@ void net_sequence_explain(const struct sequence_spec *spec, struct ring_ledger *
 /* The worker or the device was down: whatever is missing when the stream goes on is put down to that. */
 void net_sequence_interrupted(const struct sequence_spec *spec, struct ring_ledger *ledger);
 
+/* The next frame's number is this one, or one behind it if some are lost already: who gives the numbers is known to
+ * begin anew. Without this the first of them would pass for repeats. */
+void net_sequence_begin(struct ring_ledger *ledger, uint64_t number);
+
 /* The bits that a raw number has. Pure. */
 static inline uint64_t net_sequence_mask(const struct sequence_spec *spec)
 {

@@ -273,6 +273,28 @@ Test(serial, an_empty_field_is_no_number, .init = NULL, .fini = NULL)
     cr_assert_not(text_parse_line("1,,3,4", 3, values));
 }
 
+static bool has_gone(struct opening *opening)
+{
+    (void)opening;
+    return false;
+}
+
+Test(serial, a_read_that_waits_is_given_up_when_its_device_has_gone)
+{
+    static struct opener_way fickle;
+    open_line();
+    fickle = *rig.source.opening->way;
+    fickle.check = has_gone;
+    rig.source.opening->way = &fickle;
+    PUMP_UNTIL(ledger()->disconnects == 1);
+    rig.source.opening->way = &way_serial;
+    PUMP_UNTIL(rig.source.reading);
+    cr_assert_eq(ledger()->connects, 2);
+    cr_assert_neq(next_frame().flags & SLUICE_FRAME_GAP, 0);
+    put_frame(0);
+    (void)expect_frame(0);
+}
+
 Test(serial, rates, .init = NULL, .fini = NULL)
 {
     cr_assert_eq(way_serial_speed(115200), B115200);

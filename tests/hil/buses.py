@@ -5,7 +5,6 @@ As in fixtures.py: each says what it stands for and what it cannot show.
 import ctypes
 import fcntl
 import os
-import select
 import socket
 import struct
 import subprocess
@@ -30,31 +29,43 @@ class CanBus:
 
     FRAME = struct.Struct("=IB3x8s")
 
+    FRAME_FD = struct.Struct("=IBB2x64s")
+    REMOTE, BIT_RATE_SWITCH, MTU_FD = 0x40000000, 1, "72"
+
     def __init__(self, case, name="vcan0"):
         for module in ("vcan", "can-raw"):
             guest.load(module)
         self.name = name
-        ip("link", "add", "dev", name, "type", "vcan")
-        case.addCleanup(ip, "link", "delete", "dev", name)
+        self.present = False
+        self.make()
+        case.addCleanup(self.remove)
+
+    def make(self):
+        ip("link", "add", "dev", self.name, "mtu", self.MTU_FD, "type", "vcan")
+        self.present = True
         self.up(True)
+
+    def remove(self):
+        if self.present:
+            self.present = False
+            ip("link", "delete", "dev", self.name)
 
     def up(self, is_up):
         ip("link", "set", "dev", self.name, "up" if is_up else "down")
 
-    def node(self, case):
+    def node(self, case, fd=False):
         s = socket.socket(socket.PF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
         case.addCleanup(s.close)
         s.settimeout(support.PATIENCE_S)
+        s.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, int(fd))
         s.bind((self.name,))
         return s
 
-    def send(self, node, identifier, data):
-        node.send(self.FRAME.pack(identifier, len(data), data.ljust(8, b"\0")))
+    def send(self, node, identifier, data, remote=False):
+        node.send(self.FRAME.pack(identifier | self.REMOTE * remote, len(data), data.ljust(8, b"\0")))
 
-    def receive(self, node):
-        """(identifier, data)"""
-        identifier, count, data = self.FRAME.unpack(node.recv(self.FRAME.size))
-        return identifier, data[:count]
+    def send_fd(self, node, identifier, data):
+        node.send(self.FRAME_FD.pack(identifier, len(data), self.BIT_RATE_SWITCH, data.ljust(64, b"\0")))
 
 
 class Pps:
@@ -105,8 +116,12 @@ class HidReports:
         guest.load("hid-generic")
         self.fd = os.open("/dev/uhid", os.O_RDWR | os.O_CLOEXEC)
         case.addCleanup(os.close, self.fd)
-        body = struct.pack("=128s64s64sHHIIII", name.encode(), b"", b"", len(self.DESCRIPTOR), self.BUS_USB, 0x1209, 1, 1, 0)
-        self._event(self.CREATE, body + self.DESCRIPTOR)
+        self.name = name
+        self.appear()
+
+    def appear(self):
+        about = (len(self.DESCRIPTOR), self.BUS_USB, 0x1209, 1, 1, 0)
+        self._event(self.CREATE, struct.pack("=128s64s64sHHIIII", self.name.encode(), b"", b"", *about) + self.DESCRIPTOR)
         self.path = "/dev/" + os.path.basename(fixtures.one("/sys/class/hidraw/hidraw*"))
         wait_until(lambda: os.path.exists(self.path), self.path, 10)
 
@@ -166,8 +181,3 @@ class RegisterWindow:
     @staticmethod
     def interrupt():
         write("/sys/module/hil_uio/parameters/interrupt", 1)
-
-
-def readable(fd, seconds=support.PATIENCE_S):
-    if not select.select([fd], [], [], seconds)[0]:
-        raise AssertionError(f"nothing to read in {seconds:g} s")

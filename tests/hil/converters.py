@@ -58,59 +58,59 @@ class I2cAdc:
 
 
 class _Iio:
-    """A device whose buffer is filled at a rate, by a trigger of the kernel's timer, as /dev/iio:deviceN."""
+    """A device whose buffer a trigger of the kernel's timer fills, as /dev/iio:deviceN. Whoever reads it sets it up."""
 
-    SLOTS = 1024
+    NEVER_HZ = 0.001
 
-    def make_trigger(self, case, name, hz):
+    def make_trigger(self, case, name):
         guest.load("iio-trig-hrtimer")
         self.trigger = name
         os.mkdir(f"{CONFIGFS}/iio/triggers/hrtimer/{name}")
         case.addCleanup(os.rmdir, f"{CONFIGFS}/iio/triggers/hrtimer/{name}")
-        self.set_hz(hz)
 
     def set_hz(self, hz):
-        self.hz = hz
         for path in glob.glob("/sys/bus/iio/devices/trigger*"):
             if read(path + "/name") == self.trigger:
                 write(path + "/sampling_frequency", hz)
 
-    def fill(self, directory, elements):
-        """Begins with these elements of a scan."""
-        self.directory = directory
-        self.path = "/dev/" + os.path.basename(directory)
+    def found(self, pattern):
+        """This is the device."""
+        self.directory = one(pattern)
+        self.path = "/dev/" + os.path.basename(self.directory)
         wait_until(lambda: os.path.exists(self.path), self.path, 10)
-        write(directory + "/trigger/current_trigger", self.trigger)
-        for element in elements:
-            write(f"{directory}/scan_elements/{element}_en", 1)
-        write(directory + "/buffer/length", self.SLOTS)
-        self.go_on()
 
     def stop(self):
-        """No more samples, and no error."""
+        """No more samples, and no error: its trigger fires no more."""
+        self.set_hz(self.NEVER_HZ)
+
+    def go_on(self, hz):
+        """The timer takes a rate when it has run out or is started: whoever has the device sets it up again when its buffer
+        was switched off."""
+        self.set_hz(hz)
+        self.switch_off()
+
+    def switch_off(self):
         write(self.directory + "/buffer/enable", 0)
 
-    def go_on(self):
-        write(self.directory + "/buffer/enable", 1)
+    def scan(self, *elements):
+        """What a record of these is made of: (element, type such as le:s12/16>>0), in order."""
+        def of(element, what):
+            return read(f"{self.directory}/scan_elements/{element}_{what}")
 
-    def scan(self):
-        """What a record is made of: (element, type such as le:s12/16>>0), in order."""
-        found = []
-        for path in glob.glob(self.directory + "/scan_elements/*_en"):
-            if read(path) == "1":
-                stem = path.removesuffix("_en")
-                found.append((int(read(stem + "_index")), os.path.basename(stem), read(stem + "_type")))
-        return [(name, kind) for _, name, kind in sorted(found)]
+        return [(name, of(name, "type")) for name in sorted(elements, key=lambda name: int(of(name, "index")))]
 
 
 class IioBuffer(I2cAdc, _Iio):
     """The same converter with the kernel's driver for it (ti-adc081c): records of a u16 and a time stamp. It can stop, which
     nobody is told, and vanish. Cannot show a sampling clock: the times between samples are those of a virtual machine."""
 
-    def __init__(self, case, bus, address, hz):
+    ELEMENTS = ("in_voltage", "in_timestamp")
+
+    def __init__(self, case, bus, address):
         super().__init__(bus, address)
         guest.load("ti-adc081c")
-        self.make_trigger(case, f"hil{address:x}", hz)
+        self.make_trigger(case, f"hil{address:x}")
+        self.name = f"{bus.number}-{address:04x}"
         self.present = False
         self.appear()
         case.addCleanup(self.vanish)
@@ -118,7 +118,7 @@ class IioBuffer(I2cAdc, _Iio):
     def appear(self):
         write(f"{self.bus.directory}/new_device", f"adc121c {self.address:#x}")
         self.present = True
-        self.fill(one(f"{self.bus.directory}/{self.bus.number}-{self.address:04x}/iio:device*"), ("in_voltage", "in_timestamp"))
+        self.found(f"{self.bus.directory}/{self.name}/iio:device*")
 
     def vanish(self):
         """The device is gone, also for who has it open. A read says so; poll() on Linux 6.1 does not."""
@@ -128,18 +128,65 @@ class IioBuffer(I2cAdc, _Iio):
 
 
 class IioScan(_Iio):
-    """A device with several channels of different width and sign in a record (iio_dummy). Its values are always the same."""
+    """A device with several channels of different width and sign in a record (iio_dummy), whose values are always the same.
+    What its first input reads by itself follows its output."""
 
     VALUES = {"in_voltage0": 7, "in_voltage1-voltage2": -33, "in_voltage3-voltage4": -2, "in_accel_x": 344}
+    ELEMENTS = (*VALUES, "in_timestamp")
 
-    def __init__(self, case, hz, name="hilscan"):
+    def __init__(self, case, name="hilscan"):
         guest.load("iio_dummy")
-        self.make_trigger(case, name, hz)
-        os.mkdir(f"{CONFIGFS}/iio/devices/dummy/{name}")
-        case.addCleanup(os.rmdir, f"{CONFIGFS}/iio/devices/dummy/{name}")
-        self.directory = next(path for path in glob.glob("/sys/bus/iio/devices/iio:device*") if read(path + "/name") == name)
-        case.addCleanup(self.stop)
-        self.fill(self.directory, (*self.VALUES, "in_timestamp"))
+        self.name = name
+        self.config = f"{CONFIGFS}/iio/devices/dummy/{name}"
+        self.make_trigger(case, name)
+        self.present = False
+        self.appear()
+        case.addCleanup(self.vanish)
+
+    def appear(self):
+        os.mkdir(self.config)
+        self.present = True
+        named = [p for p in glob.glob("/sys/bus/iio/devices/iio:device*") if read(p + "/name") == self.name]
+        self.found(named[0])
+
+    def vanish(self):
+        if self.present:
+            self.present = False
+            os.rmdir(self.config)
+
+    def attribute(self):
+        return self.directory + "/in_voltage0_raw"
+
+    def value(self, counts):
+        write(self.directory + "/out_voltage0_raw", counts)
+
+
+# ---- Hwmon.
+
+
+class Thermometer:
+    """A board's thermometer on I2C with the kernel's driver (lm75), as a file of hwmon's in thousandths of a degree."""
+
+    def __init__(self, case, bus, address):
+        guest.load("lm75")
+        self.bus, self.address = bus, address
+        self.present = False
+        self.value(25)
+        self.appear()
+        case.addCleanup(self.vanish)
+
+    def appear(self):
+        write(f"{self.bus.directory}/new_device", f"lm75 {self.address:#x}")
+        self.present = True
+        self.path = one(f"{self.bus.directory}/{self.bus.number}-{self.address:04x}/hwmon/hwmon*") + "/temp1_input"
+
+    def vanish(self):
+        if self.present:
+            self.present = False
+            write(f"{self.bus.directory}/delete_device", f"{self.address:#x}")
+
+    def value(self, degrees):
+        self.bus.word(self.address, value=int(degrees * 256) & 0xFFE0)
 
 
 # ---- SPI.

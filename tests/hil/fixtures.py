@@ -1,8 +1,8 @@
 """The devices of a test stand, as drivers of the kernel see them: what the tests in the guests of the hardware bench take.
 
 Here GPIO and what hangs on its lines, and what an operator does. converters.py has I2C, SPI and IIO; buses.py CAN, a pulse
-per second, HID, comedi and a register window; bridge.py brings their samples to a server. Each fixture says what it stands
-for and what it cannot show, and cleans up after itself through the test case it is given.
+per second, HID, comedi and a register window; sources.py has what a server's configuration says of them. Each fixture says
+what it stands for and what it cannot show, and cleans up after itself through the test case it is given.
 """
 import contextlib
 import fcntl

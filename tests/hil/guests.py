@@ -34,10 +34,13 @@ GUESTS = (
           qemu=("-device", "i6300esb", "-watchdog-action", "reset")),
     Guest("valves", "one core: the permit on a GPIO chip's line and in a register window; the arming gate of a foreign machine",
           tests=("test_outputs", "test_arming", "test_registers"), modules=("gpio-sim", "uio", "hil_uio"), cores=1),
-    Guest("sensors", "one core: transducers on I2C, SPI and IIO that trip the interlock; GPIO edges, CAN, PPS, HID, comedi",
-          tests=("test_sensors", "test_buses"),
+    Guest("sensors", "one core: transducers on I2C, SPI and IIO that trip the interlock; edges of a GPIO line",
+          tests=("test_sensors",),
+          modules=("gpio-sim", "i2c-stub", "i2c-dev", "ti-adc081c", "lm75", "iio-trig-hrtimer", "hil_spi"), cores=1),
+    Guest("buses", "one core: every bus's source in one server, broken and mended, or refused; CAN, HID, IIO, PPS, comedi",
+          tests=("test_buses",),
           modules=("gpio-sim", "i2c-stub", "i2c-dev", "ti-adc081c", "ti-adc128s052", "iio-trig-hrtimer", "iio_dummy", "hil_spi",
-                   "vcan", "can-raw", "pps_ldisc", "hil_tty", "uhid", "hid-generic", "comedi_test"), cores=1),
+                   "vcan", "can-raw", "lm75", "pps_ldisc", "hil_tty", "uhid", "hid-generic", "comedi_test"), cores=1),
 )
 
 # What tools/hil --break can break: name -> what then happens.

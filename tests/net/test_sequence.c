@@ -294,6 +294,25 @@ Test(sequence, what_was_still_buffered_before_an_interruption_comes_first)
     cr_assert_eq(track(502).cause, RING_LOSS_SENDER);
 }
 
+Test(sequence, who_is_known_to_begin_anew_is_not_taken_for_repeats)
+{
+    for (uint64_t raw = 1; raw <= 50; raw++) { /* fewer than the window */
+        (void)track(raw);
+    }
+    net_sequence_explain(&four, &ledger, RING_LOSS_RING_FULL, 2); /* which no gap will show any more */
+    net_sequence_begin(&ledger, 1);
+    cr_assert_eq(ledger.lost[RING_LOSS_RING_FULL], 2);
+    struct sequence_result r = track(1);
+    cr_assert_eq(r.verdict, SEQUENCE_NEXT);
+    cr_assert_eq(r.number, 1);
+    cr_assert_eq(ledger.duplicated, 0);
+    net_sequence_begin(&ledger, 1);
+    r = track(4); /* three are lost before it is read */
+    cr_assert_eq(r.lost_before, 3);
+    cr_assert_eq(ledger.sent, 50 + 2 + 1 + 4);
+    cr_assert_eq(ring_ledger_residual(&ledger), 0);
+}
+
 Test(sequence, a_sender_that_starts_again_is_followed)
 {
     for (uint64_t raw = 5000; raw < 6000; raw++) {
