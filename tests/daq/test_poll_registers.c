@@ -83,7 +83,7 @@ static void fini(void)
     close(kernel_fd);
 }
 
-TestSuite(poll_registers, .init = init, .fini = fini, .timeout = 60);
+TestSuite(poll_registers, .init = init, .fini = fini);
 
 static int ask(void)
 {

@@ -156,7 +156,7 @@ class Registers(support.Case):
         worker = server.worker()
         for _ in range(3):
             os.truncate(self.path("card"), 0)
-            self.wait_failed("expected 4096 bytes at byte 0, found a file of 0")
+            self.wait_failed("expected 4096 bytes at byte 0, found a file of ")  # what is behind it may still write
             self.device.make()
             self.wait_good()
         self.assertIn("its memory is gone (SIGBUS): a file was truncated, or a device pulled", server.log())

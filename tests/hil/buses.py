@@ -177,3 +177,7 @@ class RegisterWindow:
         if value is not None:
             write("/sys/module/hil_uio/parameters/word", value)
         return int(read("/sys/module/hil_uio/parameters/word"), 16)
+
+    @staticmethod
+    def interrupt():
+        write("/sys/module/hil_uio/parameters/interrupt", 1)

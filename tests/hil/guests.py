@@ -48,7 +48,7 @@ GUESTS = (
           tests=("test_watchdog",), modules=("i6300esb",), resets=True,
           qemu=("-device", "i6300esb", "-watchdog-action", "reset")),
     Guest("valves", "one core: the permit on a GPIO chip's line and in a register window; the arming gate of a foreign machine",
-          tests=("test_outputs", "test_arming"), modules=("gpio-sim", "uio", "hil_uio"), cores=1),
+          tests=("test_outputs", "test_arming", "test_registers"), modules=("gpio-sim", "uio", "hil_uio"), cores=1),
     Guest("sensors", "one core: transducers on I2C, SPI and IIO that trip the interlock; edges of a GPIO line",
           tests=("test_sensors",),
           modules=("gpio-sim", "i2c-stub", "i2c-dev", "ti-adc081c", "lm75", "iio-trig-hrtimer", "hil_spi"), cores=1),

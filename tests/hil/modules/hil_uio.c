@@ -3,6 +3,7 @@
  * The registers are memory, so that whatever is written reads back, unless a test says otherwise:
  *
  *   word      the register at byte 0, to be read and set from outside (u32, the processor's byte order)
+ *   interrupt written: the device raises its interrupt; if that is switched off it waits until it is on again
  *
  * Removed while a program has it mapped, the page stays with the program, and nobody else sees it any more. It
  * cannot show a bus that stalls or answers with ones.
@@ -10,6 +11,7 @@
 #include <linux/gfp.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
+#include <linux/spinlock.h>
 #include <linux/uio_driver.h>
 
 static struct platform_device *board;
@@ -33,10 +35,51 @@ static int word_get(char *text, const struct kernel_param *parameter)
 static const struct kernel_param_ops word_ops = {.set = word_set, .get = word_get};
 module_param_cb(word, &word_ops, NULL, 0644);
 
+static struct uio_info window;
+static DEFINE_SPINLOCK(line);
+static bool enabled, pending;
+
+/* An interrupt is told once, and is then off until the program switches it on. */
+static void settle(bool on, bool raised)
+{
+    unsigned long flags;
+    bool tell;
+
+    spin_lock_irqsave(&line, flags);
+    enabled = enabled || on;
+    pending = pending || raised;
+    tell = enabled && pending;
+    if (tell)
+        enabled = pending = false;
+    spin_unlock_irqrestore(&line, flags);
+    if (tell)
+        uio_event_notify(&window);
+}
+
+static int window_irqcontrol(struct uio_info *info, s32 on)
+{
+    if (!on)
+        return -EINVAL;
+    settle(true, false);
+    return 0;
+}
+
+static int interrupt_set(const char *text, const struct kernel_param *parameter)
+{
+    if (!board)
+        return -ENODEV;
+    settle(false, true);
+    return 0;
+}
+
+static const struct kernel_param_ops interrupt_ops = {.set = interrupt_set};
+module_param_cb(interrupt, &interrupt_ops, NULL, 0200);
+
 static struct uio_info window = {
     .name = "hil-uio",
     .version = "1",
-    .irq = UIO_IRQ_NONE,
+    .irq = UIO_IRQ_CUSTOM,
+    .irqcontrol = window_irqcontrol,
 };
 
 static int hil_uio_probe(struct platform_device *device)
