@@ -30,6 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BIN = os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build/release/bin"))
 SHARED = os.environ.get("SLUICE_SHARED", os.path.join(ROOT, "../shared"))
 PATIENCE_S = 30.0
+PAUSE_S = float(os.environ.get("SLUICE_PAUSE_S", "0.02"))  # between two looks; longer where a look costs much: emulated
 PYTHON = "/usr/bin/python3"
 
 SO_TIMESTAMPNS = 35
@@ -37,7 +38,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def wait_until(condition, what, seconds=PATIENCE_S, pause_s=0.02):
+def wait_until(condition, what, seconds=PATIENCE_S, pause_s=PAUSE_S):
     """The first true value of condition(), or an error that says what was waited for."""
     deadline = time.monotonic() + seconds
     while True:

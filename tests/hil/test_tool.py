@@ -65,7 +65,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(run.stdout, "")
 
     def test_wrong_use(self):
-        self.assert_refused("--guest.*'nosuch'.*choose from 'bench'", "--guest", "nosuch")
+        self.assert_refused("--guest.*'nosuch'.*choose from 'valves'", "--guest", "nosuch")
         self.assert_refused("--kernel.*'arm'.*choose from 'amd64', 'rt'", "--kernel", "arm")
         self.assert_refused("--jobs: expected 1 to 16, found 0", "--jobs", "0")
         self.assert_refused("--break.*'everything'", "--break", "everything")
@@ -79,7 +79,7 @@ class CommandLine(unittest.TestCase):
             self.assertIn(option, run.stdout)
         run = hil("--list")
         self.assertEqual(run.returncode, 0)
-        self.assertRegex(run.stdout, "(?m)^bench +the bench itself")
+        self.assertRegex(run.stdout, "(?m)^valves +the bench itself")
 
 
 class Packages(Folder):
@@ -232,7 +232,7 @@ class Runs(unittest.TestCase):
         return wait_until(lambda: [pid for pid, name in support.children(run.pid).items() if "qemu" in name], "QEMU to start")
 
     def test_interrupted(self):
-        run = self.start("--guest", "bench")
+        run = self.start("--guest", "valves")
         machines = self.machines(run)
         run.send_signal(signal.SIGINT)
         self.assertEqual(run.wait(60), 130)
@@ -241,39 +241,39 @@ class Runs(unittest.TestCase):
 
     def test_killed(self):
         """QEMU dies with it; the next run removes the folder."""
-        run = self.start("--guest", "bench")
+        run = self.start("--guest", "valves")
         machines = self.machines(run)
         run.kill()
         run.wait(60)
         wait_until(lambda: not any(support.exists(pid) for pid in machines), "the end of QEMU")
-        self.assertEqual(hil("--no-build", "--guest", "bench", "--only", "test_unknown").returncode, 0)
+        self.assertEqual(hil("--no-build", "--guest", "valves", "--only", "test_unknown").returncode, 0)
         self.assert_nothing_left(run, machines)
 
     def test_qemu_dies(self):
-        run = self.start("--guest", "bench")
+        run = self.start("--guest", "valves")
         machine = self.machines(run)[0]
         self.lines_until(run, "^ok 1 ")
         os.kill(machine, signal.SIGKILL)
         words = self.lines_until(run, r"^# \d+ passed, \d+ failed")
         self.assertEqual(run.wait(60), 1)
-        self.assertRegex(words, "not ok .* - bench: the guest itself")
+        self.assertRegex(words, "not ok .* - valves: the guest itself")
         self.assertRegex(words, "the guest ended before its tests did")
 
     def test_a_guest_that_hangs(self):
-        run = hil("--no-build", "--guest", "bench", "--break", "guest", "--patience", "0.1")
+        run = hil("--no-build", "--guest", "valves", "--break", "guest", "--patience", "0.1")
         self.assertEqual(run.returncode, 1, run.stdout)
-        self.assertRegex(run.stdout, r"(?m)^not ok 1 - bench: the guest itself")
-        self.assertRegex(run.stdout, r"not done after 15 s\n#   the end of .*build/hil/amd64/bench.console:")
-        self.assertTrue((ROOT / "build/hil/amd64/bench.console").exists())
+        self.assertRegex(run.stdout, r"(?m)^not ok 1 - valves: the guest itself")
+        self.assertRegex(run.stdout, r"not done after 15 s\n#   the end of .*build/hil/amd64/valves.console:")
+        self.assertTrue((ROOT / "build/hil/amd64/valves.console").exists())
 
     def test_a_broken_stand_in_fails_its_test(self):
-        run = hil("--no-build", "--guest", "bench", "--break", "bench", "--only", "Loopback")
+        run = hil("--no-build", "--guest", "valves", "--break", "bench", "--only", "Loopback")
         self.assertEqual(run.returncode, 1, run.stdout)
-        self.assertRegex(run.stdout, "(?m)^not ok 1 - bench: test_bench.Loopback.test_udp")
+        self.assertRegex(run.stdout, "(?m)^not ok 1 - valves: test_bench.Loopback.test_udp")
         self.assertRegex(run.stdout, "(?m)^# 0 passed, 1 failed, 0 skipped")
 
     def test_no_test_of_that_name(self):
-        run = hil("--no-build", "--guest", "bench", "--only", "nosuchtest")
+        run = hil("--no-build", "--guest", "valves", "--only", "nosuchtest")
         self.assertEqual(run.returncode, 2, run.stdout)
         self.assertIn("no test has a name with nosuchtest", run.stderr)
 
@@ -281,7 +281,7 @@ class Runs(unittest.TestCase):
         LOCK.parent.mkdir(parents=True, exist_ok=True)
         with open(LOCK, "a+", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            run = self.start("--guest", "bench", "--only", "test_unknown")
+            run = self.start("--guest", "valves", "--only", "test_unknown")
             self.lines_until(run, r"another run works in this tree \(process .*\); waiting for it")
         self.lines_until(run, "^# 1 passed, 0 failed")
         self.assertEqual(run.wait(60), 0)
@@ -290,7 +290,7 @@ class Runs(unittest.TestCase):
         """On a terminal, as a person has it: a prompt, a command, 'exit' powers off."""
         child, terminal = pty.fork()
         if child == 0:
-            os.execv(HIL, [HIL, "--no-build", "--shell", "bench"])
+            os.execv(HIL, [HIL, "--no-build", "--shell", "valves"])
         seen = b""
 
         def until(words):
