@@ -326,24 +326,26 @@ struct source_plan {
     struct framing_plan framing;
     uint32_t when_missing; /* enum when_missing */
     uint32_t reserved;
-    struct udp_plan udp;
-    struct serial_plan serial;
-    struct tcp_plan tcp;
-    struct unix_plan un;
-    struct exec_plan exec;
-    struct file_plan file;
-    struct can_plan can;
+    struct serial_plan serial; /* of serial, modbus_rtu and scpi */
+    struct tcp_plan tcp;       /* of tcp, tcp_listen, modbus_tcp and scpi */
     struct poll_plan poll;
-    struct sysfs_plan sysfs;
-    struct iio_plan iio;
-    struct gpio_plan gpio;
-    struct bus_plan bus;
-    struct modbus_plan modbus;
-    struct scpi_plan scpi;
-    struct registers_plan registers;
     struct packet_filter packet; /* of sources that see whole frames */
-    struct dpdk_plan dpdk;
-    struct afxdp_plan afxdp;
+    union {                      /* by kind: a plan of many sources is memory that every process has */
+        struct udp_plan udp;
+        struct unix_plan un;
+        struct exec_plan exec;
+        struct file_plan file; /* and of fifo and hidraw */
+        struct can_plan can;
+        struct sysfs_plan sysfs;
+        struct iio_plan iio;
+        struct gpio_plan gpio;
+        struct bus_plan bus;
+        struct modbus_plan modbus;
+        struct scpi_plan scpi;
+        struct registers_plan registers;
+        struct dpdk_plan dpdk;
+        struct afxdp_plan afxdp;
+    };
 };
 
 struct worker_plan {
