@@ -9,6 +9,35 @@ import threading
 import time
 import tty
 
+import support
+from support import wait_until
+
+
+class AskedCase(support.Case):
+    """A server, self.running, with an instrument that is asked, whose stream is named `instrument`, and a source `udp`
+    beside it."""
+
+    instrument = None
+
+    def stream(self, status=None):
+        return self.running.stream(self.instrument, status)
+
+    def wait_failed(self, words):
+        self.running.wait_status(lambda s: not self.stream(s)["open"] and self.stream(s)["polls_failed"] > 0, f"failed polls: {words}")
+        wait_until(lambda: words in self.running.log(), lambda: f"'{words}' in the log:\n{self.running.log()[-2000:]}")
+
+    def wait_good(self):
+        """Answers again, and beside it nothing was lost or late."""
+        status = self.running.wait_status(lambda s: self.stream(s)["open"], "answers again")
+        self.assertIn(f"source {self.instrument}: answers again", self.running.log())
+        self.assert_balanced(self.stream(status))
+        delivered = self.running.stream("udp", status)["delivered"]
+        status = self.running.wait_status(lambda s: self.running.stream("udp", s)["delivered"] > delivered, "frames of the other source")
+        beside = self.running.stream("udp", status)
+        self.assert_balanced(beside)
+        self.assertEqual(sum(beside["lost"].values()), 0, beside)
+        return status
+
 
 class Behaviour:
     """How answers leave an end: whole, in two pieces, late, not at all, or something else instead."""

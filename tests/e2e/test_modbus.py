@@ -5,7 +5,7 @@ not notice."""
 import struct
 
 import support
-from instrument_ends import PtyEnd, TcpEnd
+from instrument_ends import AskedCase, PtyEnd, TcpEnd
 from support import Actuator, config, outputs_to, wait_until
 
 UNIT = 7
@@ -86,6 +86,8 @@ CHANNELS = (("level", 0, "u16", [0, 65535]), ("flow", 2, "i16", [-1000, 1000]), 
 class Modbus:
     """The same for both lines; end() is the server."""
 
+    instrument = "plc"
+
     def begin(self, **changes):
         self.device = self.end()
         source = {"name": "plc", "ring": "plc", "unit_id": UNIT, "period_ms": 10, "timeout_ms": 2000, **self.device.keys(),
@@ -98,33 +100,14 @@ class Modbus:
         rules = [{"name": "too_high", "channel": "level", "high": 5000}]
         self.running = self.server(config(self.instance, [source, beside], outputs_to(Actuator(self).target), rules)).start()
         self.sensor = support.SensorUdp(self, port).start()
-        self.running.wait_status(lambda s: self.plc(s)["open"], "answers")
+        self.running.wait_status(lambda s: self.stream(s)["open"], "answers")
         return self.running
-
-    def plc(self, status=None):
-        return self.running.stream("plc", status)
 
     def values(self, status=None):
         return [c["value"] for c in (status or self.running.status())["channels"][:len(CHANNELS)]]
 
     def wait_values(self, *values):
-        self.running.wait_status(lambda s: self.values(s) == list(values) and self.plc(s)["open"], f"values {values}")
-
-    def wait_failed(self, words):
-        self.running.wait_status(lambda s: not self.plc(s)["open"] and self.plc(s)["polls_failed"] > 0, f"failed polls: {words}")
-        wait_until(lambda: words in self.running.log(), lambda: f"'{words}' in the log:\n{self.running.log()[-2000:]}")
-
-    def wait_good(self):
-        """Answers again, and beside it nothing was lost or late."""
-        status = self.running.wait_status(lambda s: self.plc(s)["open"], "answers again")
-        self.assertIn("source plc: answers again", self.running.log())
-        self.assert_balanced(self.plc(status))
-        delivered = self.running.stream("udp", status)["delivered"]
-        status = self.running.wait_status(lambda s: self.running.stream("udp", s)["delivered"] > delivered, "frames of the other source")
-        beside = self.running.stream("udp", status)
-        self.assert_balanced(beside)
-        self.assertEqual(sum(beside["lost"].values()), 0, beside)
-        return status
+        self.running.wait_status(lambda s: self.values(s) == list(values) and self.stream(s)["open"], f"values {values}")
 
     def test_values_follow_and_trip(self):
         server = self.begin()
@@ -137,13 +120,13 @@ class Modbus:
         self.device.holding[10] = 5001
         status = server.wait_status(lambda s: not s["interlock"]["armed"], "the trip")
         self.assertEqual(status["interlock"]["first_out"]["rule"], "too_high")
-        self.assert_balanced(self.plc(status))
+        self.assert_balanced(self.stream(status))
 
     def test_exception_keeps_the_connection(self):
         self.begin()
         self.device.exception = 6
         self.wait_failed("it answers with an exception: Slave device or server is busy")
-        self.assertEqual(self.plc()["open_errno"], 71)
+        self.assertEqual(self.stream()["open_errno"], 71)
         self.stays_connected()
         self.device.exception = 0
         self.wait_good()
@@ -185,7 +168,7 @@ class Modbus:
             asked = self.device.asked
             wait_until(lambda a=asked: self.device.asked > a + 4, f"a poll in pieces of {cut} bytes")
         self.device.cut = 0
-        stream = self.plc()
+        stream = self.stream()
         self.assertEqual((stream["polls_failed"], stream["disconnects"]), (0, 0), stream)
         self.wait_values(1234, -1, 40000, 1, 1, 1)
 
@@ -194,7 +177,7 @@ class Modbus:
         for instead in (b"\x00", b"\xff" * 300, b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(range(256))):
             with self.subTest(instead[:4]):
                 self.device.instead = instead
-                self.running.wait_status(lambda s: not self.plc(s)["open"], "failed polls")
+                self.running.wait_status(lambda s: not self.stream(s)["open"], "failed polls")
                 self.device.instead = None
                 self.wait_good()
         self.wait_values(1234, -1, 40000, 1, 1, 1)
@@ -202,16 +185,16 @@ class Modbus:
     def test_gone_and_back(self):
         self.begin(timeout_ms=200)
         self.device.close()
-        self.running.wait_status(lambda s: not self.plc(s)["open"], "it to be missed")
+        self.running.wait_status(lambda s: not self.stream(s)["open"], "it to be missed")
         wait_until(lambda: self.REFUSED in self.running.log(), lambda: f"{self.REFUSED} in {self.running.log()[-2000:]}")
         self.device.holding[10] = 77
         self.device.open()
         status = self.wait_good()
         self.wait_values(77, -1, 40000, 1, 1, 1)
-        self.assertEqual(self.plc(status)["gap_records"], self.plc(status)["disconnects"], self.plc(status))
+        self.assertEqual(self.stream(status)["gap_records"], self.stream(status)["disconnects"], self.stream(status))
 
 
-class Tcp(Modbus, support.Case):
+class Tcp(Modbus, AskedCase):
     LONGEST = 11
     HALVES_MS = 30000
     REFUSED = "Connection refused"
@@ -241,7 +224,7 @@ class Tcp(Modbus, support.Case):
         self.wait_good()
 
 
-class Rtu(Modbus, support.Case):
+class Rtu(Modbus, AskedCase):
     LONGEST = 7
     HALVES_MS = 4000  # of silence in front of the first question too
     REFUSED = "No such file or directory"
@@ -253,7 +236,7 @@ class Rtu(Modbus, support.Case):
         self.begin(timeout_ms=200)
         self.device.bad_crc = True
         self.wait_failed("Invalid CRC")
-        self.assertEqual(self.plc()["open_errno"], 74)
+        self.assertEqual(self.stream()["open_errno"], 74)
         self.device.bad_crc = False
         self.wait_good()
 

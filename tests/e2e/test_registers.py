@@ -7,6 +7,7 @@ import struct
 import threading
 
 import support
+from instrument_ends import AskedCase
 from support import Actuator, config, outputs_to, wait_until
 
 WINDOW = 4096
@@ -60,7 +61,9 @@ class Device:
         self.thread.join(10)
 
 
-class Registers(support.Case):
+class Registers(AskedCase):
+    instrument = "card"
+
     def source(self, width=4, order="little", **changes):
         at = {"width_bytes": width, "byte_order": order}
         return {"name": "card", "kind": "registers", "ring": "card", "period_ms": 2, "timeout_ms": 2000,
@@ -81,26 +84,8 @@ class Registers(support.Case):
                                           outputs_to(Actuator(self).target), rules)).start()
         support.SensorUdp(self, port).start()
         if wait:
-            self.running.wait_status(lambda s: self.card(s)["open"], "samples")
+            self.running.wait_status(lambda s: self.stream(s)["open"], "samples")
         return self.running
-
-    def card(self, status=None):
-        return self.running.stream("card", status)
-
-    def wait_failed(self, words):
-        self.running.wait_status(lambda s: not self.card(s)["open"] and self.card(s)["polls_failed"] > 0, f"failed polls: {words}")
-        wait_until(lambda: words in self.running.log(), lambda: f"'{words}' in the log:\n{self.running.log()[-2000:]}")
-
-    def wait_good(self):
-        """Samples again, and beside it nothing was lost or late."""
-        status = self.running.wait_status(lambda s: self.card(s)["open"], "samples again")
-        self.assertIn("source card: answers again", self.running.log())
-        self.assert_balanced(self.card(status))
-        delivered = self.running.stream("udp", status)["delivered"]
-        status = self.running.wait_status(lambda s: self.running.stream("udp", s)["delivered"] > delivered, "frames of the other source")
-        beside = self.running.stream("udp", status)
-        self.assert_balanced(beside)
-        self.assertEqual(sum(beside["lost"].values()), 0, beside)
 
     def test_values_follow_and_trip(self):
         server = self.begin()
@@ -111,7 +96,7 @@ class Registers(support.Case):
         self.device.pressure = 151.0
         status = server.wait_status(lambda s: not s["interlock"]["armed"], "the trip")
         self.assertEqual(status["interlock"]["first_out"]["rule"], "overpressure")
-        self.assert_balanced(self.card(status))
+        self.assert_balanced(self.stream(status))
 
     def test_samples_in_order(self):
         server = self.begin(period_ms=20)
@@ -139,10 +124,10 @@ class Registers(support.Case):
         self.begin(timeout_ms=100)
         self.device.never_ready = True
         self.wait_failed("the status at byte 0 is stuck at 0x8003: the ready bits 0x10 do not come")
-        connects = self.card()["connects"]
+        connects = self.stream()["connects"]
         self.device.never_ready = False
         self.wait_good()
-        self.assertGreater(self.card()["connects"], connects)
+        self.assertGreater(self.stream()["connects"], connects)
 
     def test_a_bit_that_stays(self):
         self.begin(timeout_ms=100)
@@ -164,7 +149,7 @@ class Registers(support.Case):
 
     def test_missing_and_there(self):
         server = self.begin(device=False, wait=False)
-        server.wait_status(lambda s: self.card(s)["open_errno"] == 2, "it to be missed")
+        server.wait_status(lambda s: self.stream(s)["open_errno"] == 2, "it to be missed")
         self.assertIn(f"source card: cannot open {self.path('card')}: No such file or directory", server.log())
         self.device = Device(self, self.path("card"))
         self.wait_good()

@@ -3,7 +3,7 @@
 answers and an instrument that goes and comes back each have their line in the log, and a UDP source of the same worker does
 not notice."""
 import support
-from instrument_ends import PtyEnd, TcpEnd
+from instrument_ends import AskedCase, PtyEnd, TcpEnd
 from support import Actuator, config, outputs_to, wait_until
 
 
@@ -67,6 +67,8 @@ AT_START = [12.5, 100.5, -2, 0.3]
 class Scpi:
     """The same for both lines; end() is the instrument."""
 
+    instrument = "meter"
+
     def begin(self, before=None, **changes):
         self.device = self.end()
         if before is not None:
@@ -81,32 +83,14 @@ class Scpi:
                                           outputs_to(Actuator(self).target), rules)).start()
         support.SensorUdp(self, port).start()
         if before is None:
-            self.running.wait_status(lambda s: self.meter(s)["open"], "answers")
+            self.running.wait_status(lambda s: self.stream(s)["open"], "answers")
         return self.running
-
-    def meter(self, status=None):
-        return self.running.stream("meter", status)
 
     def values(self, status=None):
         return [c["value"] for c in (status or self.running.status())["channels"][:len(CHANNELS)]]
 
     def wait_values(self, values):
-        self.running.wait_status(lambda s: self.values(s) == values and self.meter(s)["open"], f"values {values}")
-
-    def wait_failed(self, words):
-        self.running.wait_status(lambda s: not self.meter(s)["open"] and self.meter(s)["polls_failed"] > 0, f"failed polls: {words}")
-        wait_until(lambda: words in self.running.log(), lambda: f"'{words}' in the log:\n{self.running.log()[-2000:]}")
-
-    def wait_good(self):
-        """Answers again, and beside it nothing was lost or late."""
-        status = self.running.wait_status(lambda s: self.meter(s)["open"], "answers again")
-        self.assertIn("source meter: answers again", self.running.log())
-        self.assert_balanced(self.meter(status))
-        delivered = self.running.stream("udp", status)["delivered"]
-        status = self.running.wait_status(lambda s: self.running.stream("udp", s)["delivered"] > delivered, "frames of the other source")
-        beside = self.running.stream("udp", status)
-        self.assert_balanced(beside)
-        self.assertEqual(sum(beside["lost"].values()), 0, beside)
+        self.running.wait_status(lambda s: self.values(s) == values and self.stream(s)["open"], f"values {values}")
 
     def test_values_follow_and_trip(self):
         server = self.begin()
@@ -116,7 +100,7 @@ class Scpi:
         self.device.answers["MEAS:VOLT?"] = "30.5"
         status = server.wait_status(lambda s: not s["interlock"]["armed"], "the trip")
         self.assertEqual(status["interlock"]["first_out"]["rule"], "too_high")
-        self.assert_balanced(self.meter(status))
+        self.assert_balanced(self.stream(status))
 
     def test_no_value_is_none(self):
         """9.91E+37: the instrument says that it has no number; 9.9E+37, that it is beyond its range."""
@@ -138,7 +122,7 @@ class Scpi:
         self.wait_good()
         self.assertEqual(self.device.errors, [])
         self.assertEqual(len(self.device.commands), 2, "a connection was made again")
-        self.assertEqual(self.meter()["polls_failed"], 1)
+        self.assertEqual(self.stream()["polls_failed"], 1)
 
     def test_a_question_it_does_not_know(self):
         self.begin(check_errors=True, timeout_ms=200)
@@ -150,7 +134,7 @@ class Scpi:
     def test_a_command_it_does_not_know(self):
         self.begin(lambda device: device.refuses.add("CONF:VOLT 10"), check_errors=True, timeout_ms=300)
         self.wait_failed('after the setup: it reports the error -113,"Undefined header"')
-        self.assertEqual(self.meter()["delivered"], 0)
+        self.assertEqual(self.stream()["delivered"], 0)
         self.device.refuses.clear()
         self.wait_good()
         self.wait_values(AT_START)
@@ -159,7 +143,7 @@ class Scpi:
         self.begin(timeout_ms=100)
         self.device.mute = True
         self.wait_failed("no answer to '")
-        self.assertEqual(self.meter()["open_errno"], 110)
+        self.assertEqual(self.stream()["open_errno"], 110)
         self.device.mute = False
         self.wait_good()
         self.assertEqual(self.device.commands[:4], ["*RST", "CONF:VOLT 10"] * 2)
@@ -169,7 +153,7 @@ class Scpi:
         self.begin(timeout_ms=200, queries=["MEAS:VOLT?", "MEAS:CURR?"], numbers=[1, 1], before=lambda d: d.answers.update(
             {"MEAS:VOLT?": "1", "MEAS:CURR?": "2"}), channels=[{"name": "volts", "field": 0, "unit": "V", "range": [0, 50]},
                                                                {"name": "amps", "field": 1, "unit": "A", "range": [0, 50]}])
-        self.running.wait_status(lambda s: self.meter(s)["open"], "answers")
+        self.running.wait_status(lambda s: self.stream(s)["open"], "answers")
         tail = self.running.tail("meter")
         self.device.late_s = 0.3
         self.wait_failed("no answer to '")
@@ -177,8 +161,8 @@ class Scpi:
         wait_until(lambda: self.device.asked > asked + 5, "more questions")
         self.device.late_s = 0.0
         self.wait_good()
-        delivered = self.meter()["delivered"]
-        self.running.wait_status(lambda s: self.meter(s)["delivered"] > delivered + 10, "more frames")
+        delivered = self.stream()["delivered"]
+        self.running.wait_status(lambda s: self.stream(s)["delivered"] > delivered + 10, "more frames")
         for frame in tail.wait(lambda lines: len([line for line in lines if "values" in line]) > 10, "frames"):
             self.assertIn(list(frame.get("values", {}).values()), ([1, 2], []), "the answer to another question")
 
@@ -190,7 +174,7 @@ class Scpi:
             wait_until(lambda a=asked: self.device.asked > a + 2, f"a poll in pieces of {cut} bytes")
         self.device.cut = 0
         self.wait_values(AT_START)
-        stream = self.meter()
+        stream = self.stream()
         self.assertEqual((stream["polls_failed"], stream["disconnects"]), (0, 0), stream)
 
     def test_nonsense(self):
@@ -201,7 +185,7 @@ class Scpi:
             with self.subTest(words):
                 self.device.instead = instead
                 try:
-                    self.running.wait_status(lambda s: not self.meter(s)["open"], "failed polls")
+                    self.running.wait_status(lambda s: not self.stream(s)["open"], "failed polls")
                     wait_until(lambda w=words: w in self.running.log(), lambda w=words: f"'{w}' in {self.running.log()[-1500:]}")
                 finally:
                     self.device.instead = None
@@ -211,7 +195,7 @@ class Scpi:
     def test_gone_and_back(self):
         self.begin(timeout_ms=200)
         self.device.close()
-        self.running.wait_status(lambda s: not self.meter(s)["open"], "it to be missed")
+        self.running.wait_status(lambda s: not self.stream(s)["open"], "it to be missed")
         wait_until(lambda: self.REFUSED in self.running.log(), lambda: f"{self.REFUSED} in {self.running.log()[-2000:]}")
         self.device.answers["MEAS:VOLT?"] = "7"
         self.device.open()
@@ -219,7 +203,7 @@ class Scpi:
         self.wait_values([7, *AT_START[1:]])
 
 
-class Tcp(Scpi, support.Case):
+class Tcp(Scpi, AskedCase):
     REFUSED = "Connection refused"
     HALVES_MS = 30000
 
@@ -238,7 +222,7 @@ class Tcp(Scpi, support.Case):
                 self.wait_good()
 
 
-class Serial(Scpi, support.Case):
+class Serial(Scpi, AskedCase):
     REFUSED = "No such file or directory"
     HALVES_MS = 4000  # of silence in front of the first question too
 
