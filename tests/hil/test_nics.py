@@ -233,7 +233,7 @@ class Cards(Serving):
         wait_until(lambda: "no DPDK port at PCI" in self.server.log(), "a try without the card")
         gone = f"sluice-dpdk: the card at PCI {self.addresses[E1000E]} (source e1000e) is gone"
         self.assertEqual(self.server.log().count(gone), 1, self.server.log())
-        self.assertIn("ended with exit code 1; starting it again", self.server.log())
+        wait_until(lambda: "ended with exit code 1; starting it again" in self.server.log(), lambda: self.server.log())
         guest.ask("device_add", device="d1", driver="e1000e", netdev="n1", bus="slot1", mac="02:00:00:00:00:01")
         wait_until(lambda: nics.find(E1000E) is not None, "the card in its slot")
         nics.bind(nics.find(E1000E), self.driver)
