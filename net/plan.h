@@ -13,7 +13,7 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION         5u
+#define PLAN_VERSION         6u
 #define PLAN_SOURCES_MAX     16u
 #define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES      128u
@@ -157,12 +157,43 @@ struct exec_plan {
     char command[PLAN_COMMAND_BYTES]; /* one after the other, each with its NUL */
 };
 
+/* A time in a frame: of its device, or of when it was recorded. */
+struct clock_field {
+    uint32_t width_bytes; /* 4, 8; 0: there is none */
+    uint32_t at_byte;
+    uint32_t byte_order; /* enum ring_byte_order */
+    uint32_t is_real;    /* an f64 of the host's order: a number of a line of text */
+    double unit_ns;      /* of one count */
+};
+
+/* What a device's clock counts from. */
+enum stamp_clock {
+    STAMP_CLOCK_FREE = 1,     /* from anywhere */
+    STAMP_CLOCK_TAI = 2,      /* from 1970 */
+    STAMP_CLOCK_UTC = 3,      /* from 1970, without leap seconds */
+    STAMP_CLOCK_MONOTONIC = 4 /* this host's CLOCK_MONOTONIC: the kernel's own stamps */
+};
+
+/* What a stream's stamps are, and how regularly it should come. */
+struct rate_plan {
+    uint32_t stamp; /* enum ring_stamp */
+    uint32_t clock; /* enum stamp_clock */
+    struct clock_field field;
+    double nominal_hz;     /* 0: not declared */
+    double tolerance;      /* of the nominal rate */
+    uint64_t lag_max_ns;   /* no stamp is further before its frame's arrival */
+    uint64_t ahead_max_ns; /* a device's clock may be so much ahead of ours */
+};
+
 enum file_follow { FILE_TAIL = 1, FILE_REPLAY = 2 };
 struct file_plan { /* also of hidraw and fifo, which have the path alone */
     char path[PLAN_PATH_BYTES];
-    uint32_t follow;     /* enum file_follow */
-    uint32_t from_begin; /* tail: what is there when it is opened counts too */
-    double frames_hz;    /* replay: 0: as fast as the ring takes them */
+    uint32_t follow;           /* enum file_follow */
+    uint32_t from_begin;       /* tail: what is there when it is opened counts too */
+    double frames_hz;          /* replay: 0: as fast as the ring takes them */
+    struct clock_field timing; /* replay: as it was recorded */
+    double speed;              /* times as fast */
+    uint64_t gap_max_ns;       /* of the recording: what is longer is not waited for */
 };
 
 /* Of every source that is polled. */
@@ -324,6 +355,7 @@ struct source_plan {
     struct checksum_spec checksum;
     struct format_spec format;
     struct framing_plan framing;
+    struct rate_plan rate;
     uint32_t when_missing; /* enum when_missing */
     uint32_t reserved;
     struct serial_plan serial; /* of serial, modbus_rtu and scpi */
