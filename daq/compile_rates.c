@@ -108,6 +108,7 @@ static void compile_kernel_stamp(struct compile *c, uint32_t i, const struct con
     rate->clock = STAMP_CLOCK_MONOTONIC;
     rate->field = (struct clock_field){.width_bytes = 8, .byte_order = RING_LITTLE_ENDIAN, .unit_ns = 1};
     if (to->kind == SOURCE_GPIO_EDGES) {
+        to->gpio.monotonic = 1;
         return; /* struct gpio_v2_line_event begins with it */
     }
     for (uint32_t s = 0; s < to->iio.scans; s++) {

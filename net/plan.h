@@ -234,6 +234,7 @@ struct gpio_plan {
     uint32_t bias;  /* enum gpio_bias */
     uint32_t active_low;
     uint32_t debounce_us;
+    uint32_t monotonic; /* an edge's time is of CLOCK_MONOTONIC; 0: of CLOCK_REALTIME */
 };
 
 #define PLAN_READS_MAX   8u

@@ -516,9 +516,10 @@ static const struct field iio_plan_fields[] = {FIELD(iio_plan, device),  FIELD(i
                                                FIELD(iio_plan, rate_hz), FIELD(iio_plan, length),
                                                FIELD(iio_plan, scans),   FIELD(iio_plan, scan)};
 
-static const struct field gpio_plan_fields[] = {
-    FIELD(gpio_plan, device), FIELD(gpio_plan, lines),      FIELD(gpio_plan, line),       FIELD(gpio_plan, edges),
-    FIELD(gpio_plan, bias),   FIELD(gpio_plan, active_low), FIELD(gpio_plan, debounce_us)};
+static const struct field gpio_plan_fields[] = {FIELD(gpio_plan, device),      FIELD(gpio_plan, lines),
+                                                FIELD(gpio_plan, line),        FIELD(gpio_plan, edges),
+                                                FIELD(gpio_plan, bias),        FIELD(gpio_plan, active_low),
+                                                FIELD(gpio_plan, debounce_us), FIELD(gpio_plan, monotonic)};
 
 static const struct field bus_read_fields[] = {FIELD(bus_read, write), FIELD(bus_read, write_bytes),
                                                FIELD(bus_read, read_bytes)};
