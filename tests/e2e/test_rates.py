@@ -89,7 +89,7 @@ class Rates(support.Case):
     def test_stamps_of_a_device(self):
         """The distances of the stamps are those of the device's clock, whenever the frames arrive."""
         device = self.fifo(dict(self.DEVICE))
-        tail = self.running.tail("device")
+        tail = self.running.tail("device", "--oldest")
         for n in range(5):  # the least delay of these is what the others are set against
             last_us = device.send()
             self.running.wait_status(lambda s, n=n: self.running.stream("device", s)["delivered"] == n + 1, "a frame")
