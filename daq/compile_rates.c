@@ -170,8 +170,9 @@ static void compile_lag(struct compile *c, uint32_t i, const struct config_sourc
     } else if (!is_device && least_ms != 0) {
         standard_ms = least_ms > 1 ? least_ms / 2 : 1;
     }
-    uint64_t lag_ms = compile_bounded(c, compile_path(path, "sources[%u].rate.lag_max_ms", i),
-                                      from->rate->lag_max_ms, standard_ms, 1, 7200000, "ms");
+    uint64_t given_ms = compile_bounded(c, compile_path(path, "sources[%u].rate.lag_max_ms", i),
+                                        from->rate->lag_max_ms, 0, 1, 7200000, "ms");
+    uint64_t lag_ms = given_ms != 0 ? given_ms : standard_ms;
     if (is_device && lag_ms <= most_ms) {
         complain(c, i, "rate.lag_max_ms",
                  "expected more than the longest stale_ms of its channels, %u ms, found %llu: a device whose clock "
