@@ -356,9 +356,8 @@ struct source_plan {
     struct checksum_spec checksum;
     struct format_spec format;
     struct framing_plan framing;
-    struct rate_plan rate;
     uint32_t when_missing; /* enum when_missing */
-    uint32_t reserved;
+    struct rate_plan rate;
     struct serial_plan serial; /* of serial, modbus_rtu and scpi */
     struct tcp_plan tcp;       /* of tcp, tcp_listen, modbus_tcp and scpi */
     struct poll_plan poll;

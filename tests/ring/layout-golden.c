@@ -564,18 +564,17 @@ static const struct field dpdk_plan_fields[] = {FIELD(dpdk_plan, port), FIELD(dp
                                                 FIELD(dpdk_plan, igmp_address)};
 
 static const struct field source_plan_fields[] = {
-    FIELD(source_plan, name),        FIELD(source_plan, ring),      FIELD(source_plan, kind),
-    FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),   FIELD(source_plan, orders_fd),
-    FIELD(source_plan, gates),       FIELD(source_plan, when_full), FIELD(source_plan, thread),
-    FIELD(source_plan, sequence),    FIELD(source_plan, checksum),  FIELD(source_plan, format),
-    FIELD(source_plan, framing),     FIELD(source_plan, rate),      FIELD(source_plan, when_missing),
-    FIELD(source_plan, reserved),    FIELD(source_plan, udp),       FIELD(source_plan, serial),
-    FIELD(source_plan, tcp),         FIELD(source_plan, un),        FIELD(source_plan, exec),
-    FIELD(source_plan, file),        FIELD(source_plan, can),       FIELD(source_plan, poll),
-    FIELD(source_plan, sysfs),       FIELD(source_plan, iio),       FIELD(source_plan, gpio),
-    FIELD(source_plan, bus),         FIELD(source_plan, modbus),    FIELD(source_plan, scpi),
-    FIELD(source_plan, registers),   FIELD(source_plan, packet),    FIELD(source_plan, dpdk),
-    FIELD(source_plan, afxdp)};
+    FIELD(source_plan, name),        FIELD(source_plan, ring),         FIELD(source_plan, kind),
+    FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),      FIELD(source_plan, orders_fd),
+    FIELD(source_plan, gates),       FIELD(source_plan, when_full),    FIELD(source_plan, thread),
+    FIELD(source_plan, sequence),    FIELD(source_plan, checksum),     FIELD(source_plan, format),
+    FIELD(source_plan, framing),     FIELD(source_plan, when_missing), FIELD(source_plan, rate),
+    FIELD(source_plan, udp),         FIELD(source_plan, serial),       FIELD(source_plan, tcp),
+    FIELD(source_plan, un),          FIELD(source_plan, exec),         FIELD(source_plan, file),
+    FIELD(source_plan, can),         FIELD(source_plan, poll),         FIELD(source_plan, sysfs),
+    FIELD(source_plan, iio),         FIELD(source_plan, gpio),         FIELD(source_plan, bus),
+    FIELD(source_plan, modbus),      FIELD(source_plan, scpi),         FIELD(source_plan, registers),
+    FIELD(source_plan, packet),      FIELD(source_plan, dpdk),         FIELD(source_plan, afxdp)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, version),
