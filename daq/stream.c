@@ -233,6 +233,7 @@ void stream_hang_up(struct stream_source *s, uint64_t tai_ns)
     ring_count_add(&ledger->disconnects, 1);
     ring_count_add(&ledger->noise_bytes, s->have);
     s->have = 0;
+    s->held = false;
     s->closed_tai_ns = tai_ns;
     rate_meter_stop(&s->meter);
     stream_close(s);
