@@ -35,6 +35,7 @@ struct stream_source {
     uint64_t frames_paced; /* replay: frames since paced_ns */
     uint64_t paced_ns;
     uint64_t closed_tai_ns;
+    bool resumed;          /* what was held is looked at again */
     uint64_t now_ns;       /* monotonic: of the bytes that are taken now */
     uint64_t frames_taken; /* the number of a frame that carries none */
     struct stamper stamper;

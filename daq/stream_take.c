@@ -58,7 +58,6 @@ static void refuse(struct stream_source *s, enum ring_refusal reason)
 static bool is_due(struct stream_source *s, const uint8_t *frame, uint32_t bytes)
 {
     const struct clock_field *timing = &s->plan->file.timing;
-    s->held = false;
     if (s->pace.plan == NULL || bytes < timing->at_byte + timing->width_bytes ||
         replay_pace_is_due(&s->pace, frame, s->now_ns)) {
         return true;
@@ -298,7 +297,7 @@ static uint32_t take_marked(struct stream_source *s, uint32_t bytes, uint64_t ta
     uint32_t start = 0;
     uint32_t end = s->have + bytes;
     /* A mark may have begun before; behind what was held nothing has been looked at yet. */
-    uint32_t at = s->have >= mark_bytes - 1 && !s->held ? s->have - (mark_bytes - 1) : 0;
+    uint32_t at = s->have >= mark_bytes - 1 && !s->resumed ? s->have - (mark_bytes - 1) : 0;
     while (at + mark_bytes <= end) {
         if (memcmp(s->line + at, mark, mark_bytes) != 0) {
             at++;
@@ -331,6 +330,8 @@ static uint32_t take_marked(struct stream_source *s, uint32_t bytes, uint64_t ta
 uint32_t stream_take(struct stream_source *s, uint32_t bytes, uint64_t monotonic_ns, uint64_t tai_ns)
 {
     s->now_ns = monotonic_ns;
+    s->resumed = s->held;
+    s->held = false;
     switch (s->plan->framing.kind) {
     case FRAMING_POLLED:
         return take_polled(s, bytes, monotonic_ns, tai_ns);
