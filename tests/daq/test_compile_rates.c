@@ -3,7 +3,7 @@
 
 #include "tests/daq/compile_text.h"
 
-#define MS    1000000u
+#define MS    UINT64_C(1000000)
 #define FIFO  "path: /x, frame_bytes: 16, "
 #define TEXT  "path: /x, format: text, fields: 3, "
 #define FILE_ "path: /x, frame_bytes: 16, follow: replay, "
@@ -67,14 +67,14 @@ Test(compile_rates, stamps_of_a_device)
     cr_assert_eq(s->rate.field.at_byte, 8);
     cr_assert_eq(s->rate.field.byte_order, RING_BIG_ENDIAN);
     cr_assert(is_near(s->rate.field.unit_ns, 1));
-    cr_assert_eq(s->rate.lag_max_ns, 1000 * (uint64_t)MS);
+    cr_assert_eq(s->rate.lag_max_ns, 1000 * MS);
     cr_assert_eq(s->rate.ahead_max_ns, 10 * MS);
     cr_assert_eq(plan.ring[0].stream.stamp, RING_STAMP_DEVICE);
     s = good("fifo", FIFO "rate: {stamps: device, clock: utc, at_byte: 12, width_bytes: 4, byte_order: little, "
                           "unit_ns: 1e9, lag_max_ms: 3000, ahead_max_ms: 0}");
     cr_assert_eq(s->rate.clock, STAMP_CLOCK_UTC);
     cr_assert_eq(s->rate.field.width_bytes, 4);
-    cr_assert_eq(s->rate.lag_max_ns, 3000 * (uint64_t)MS);
+    cr_assert_eq(s->rate.lag_max_ns, 3000 * MS);
     cr_assert_eq(s->rate.ahead_max_ns, 0);
     s = good("fifo", TEXT "rate: {stamps: device, field: 2, clock: tai}");
     cr_assert_eq(s->rate.field.is_real, 1);
@@ -85,12 +85,11 @@ Test(compile_rates, stamps_of_a_device)
 /* As old as can be is STALE, whatever the channels ask for. */
 Test(compile_rates, the_lag_follows_the_channels)
 {
-    cr_assert_eq(good("fifo", FIFO "rate: {" COUNTER "}, " P(5000))->rate.lag_max_ns, 10000 * (uint64_t)MS);
-    cr_assert_eq(good("fifo", FIFO "rate: {" COUNTER "}, " P(300))->rate.lag_max_ns, 1000 * (uint64_t)MS);
+    cr_assert_eq(good("fifo", FIFO "rate: {" COUNTER "}, " P(5000))->rate.lag_max_ns, 10000 * MS);
+    cr_assert_eq(good("fifo", FIFO "rate: {" COUNTER "}, " P(300))->rate.lag_max_ns, 1000 * MS);
     cr_assert_eq(good("fifo", FIFO "rate: {stamps: reconstructed, nominal_hz: 10}, " P(60))->rate.lag_max_ns,
                  30 * MS);
-    cr_assert_eq(good("fifo", FIFO "rate: {stamps: reconstructed, nominal_hz: 10}")->rate.lag_max_ns,
-                 1000 * (uint64_t)MS);
+    cr_assert_eq(good("fifo", FIFO "rate: {stamps: reconstructed, nominal_hz: 10}")->rate.lag_max_ns, 1000 * MS);
     refuse("fifo", FIFO "rate: {" COUNTER ", lag_max_ms: 300}, " P(300),
            "expected more than the longest stale_ms of its channels, 300 ms, found 300");
     refuse("fifo", FIFO "rate: {stamps: reconstructed, nominal_hz: 10, lag_max_ms: 60}, " P(60),
@@ -120,10 +119,10 @@ Test(compile_rates, the_times_of_a_recording)
         good("file", FILE_ "timing: {at_byte: 0, width_bytes: 4, unit_ns: 1000}, speed: 2.5");
     cr_assert_eq(s->file.timing.width_bytes, 4);
     cr_assert(is_near(s->file.speed, 2.5));
-    cr_assert_eq(s->file.gap_max_ns, 60000 * (uint64_t)MS);
+    cr_assert_eq(s->file.gap_max_ns, 60000 * MS);
     s = good("file", TEXT "follow: replay, timing: {field: 0, gap_max_s: 0.5}");
     cr_assert(is_near(s->file.speed, 1));
-    cr_assert_eq(s->file.gap_max_ns, 500 * (uint64_t)MS);
+    cr_assert_eq(s->file.gap_max_ns, 500 * MS);
 }
 
 struct bad {
