@@ -66,7 +66,7 @@ static const struct key keys[] = {
     KEY(frames_hz, KIND(SOURCE_FILE)),
     KEY(timing, KIND(SOURCE_FILE)),
     KEY(speed, KIND(SOURCE_FILE)),
-    KEY(rate, MISSING | POLLED),
+    KEY(rate, MISSING | POLLED | KIND(SOURCE_UDP)),
     KEY(ids, KIND(SOURCE_CAN)),
     KEY(fd, KIND(SOURCE_CAN)),
     KEY(frame_bytes, PACKETS | STREAMS),

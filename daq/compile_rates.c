@@ -219,6 +219,10 @@ static void compile_stamp(struct compile *c, uint32_t i, const struct config_sou
     } else if (rate->stamp == RING_STAMP_RECONSTRUCTED && from->rate->nominal_hz == NULL) {
         complain(c, i, "rate.nominal_hz", "reconstructed stamps need the rate, found none");
     }
+    if (to->kind == SOURCE_UDP && rate->stamp != RING_STAMP_TAKEN) {
+        complain(c, i, "rate.stamps", "a datagram's time is its arrival; expected arrival, or nothing");
+        return;
+    }
     if (rate->stamp == RING_STAMP_DEVICE || rate->stamp == RING_STAMP_RECONSTRUCTED) {
         compile_lag(c, i, from, rate);
     }

@@ -112,6 +112,25 @@ void rate_meter_take(struct rate_meter *meter, uint64_t sampled_ns, uint64_t arr
     m->arrived_ns = arrived_ns;
 }
 
+void rate_meter_take_batch(struct rate_meter *meter, uint32_t frames, uint64_t arrived_ns)
+{
+    struct rate_meter *m = meter;
+    struct ring_rate *w = &m->window;
+    if (frames == 0 || m->rate == NULL || !m->running) {
+        return;
+    }
+    rate_meter_take(m, arrived_ns, arrived_ns, 0);
+    uint64_t others = frames - 1; /* no time lies between them */
+    w->frames += others;
+    w->intervals += others;
+    w->interval_ns_min = others > 0 ? 0 : w->interval_ns_min;
+    if (m->expected_ns != 0) {
+        w->deviation_ns += others * m->expected_ns;
+        w->deviations += others;
+    }
+    m->owed -= others < m->owed ? others : m->owed;
+}
+
 void rate_meter_asked(struct rate_meter *meter, uint64_t late_ns, uint64_t took_ns)
 {
     struct ring_rate *w = &meter->window;
@@ -125,7 +144,7 @@ void rate_meter_asked(struct rate_meter *meter, uint64_t late_ns, uint64_t took_
 void rate_meter_look(struct rate_meter *meter, uint64_t now_ns)
 {
     struct rate_meter *m = meter;
-    if (!m->running || now_ns - m->since_ns < m->window_ns) {
+    if (!m->running || clock_elapsed_ns(m->since_ns, now_ns) < m->window_ns) {
         return;
     }
     m->window.window_ns = now_ns - m->since_ns;

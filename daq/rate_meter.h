@@ -34,6 +34,9 @@ void rate_meter_stop(struct rate_meter *meter);
 /* One frame: what its intervals are measured by, when it came, and how far before that its stamp lies. */
 void rate_meter_take(struct rate_meter *meter, uint64_t sampled_ns, uint64_t arrived_ns, uint64_t lag_ns);
 
+/* So many at once, of a stream whose stamps are arrivals. */
+void rate_meter_take_batch(struct rate_meter *meter, uint32_t frames, uint64_t arrived_ns);
+
 /* One question to an instrument. */
 void rate_meter_asked(struct rate_meter *meter, uint64_t late_ns, uint64_t took_ns);
 

@@ -18,7 +18,8 @@
  * or runs fast is delay 0 at the least (rule 1); it rises only when the window is over, so one that stands still,
  * runs slow or starts again from 0 looks old for 5 to 10 s, and one that goes on standing still always does: its
  * lag never falls below half a window, which is not below lag_max. What a free clock cannot tell: how old the very
- * first frame is. There it is no better than the arrival, and no worse.
+ * first frame is, nor, once the window is over, that somebody plays an old recording to it from the device itself.
+ * There it is no better than the arrival, and no worse.
  * A free counter of 32 bits that was not seen for a quarter of its turn may be any number of turns further: the
  * last turn that is not ahead of us is taken.
  *

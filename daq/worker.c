@@ -19,6 +19,19 @@ static int open_afxdp(struct worker *worker, uint32_t i, struct error *err)
     return code;
 }
 
+static int open_udp(struct worker *worker, uint32_t i, struct error *err)
+{
+    struct worker_source *source = &worker->source[i];
+    const struct source_plan *plan = &worker->plan->source[i];
+    struct ring_writer *writer = &source->ring.writer;
+    if (plan->rate.nominal_hz > 0) {
+        rate_meter_init(&source->meter, &writer->view.header->rate, plan->rate.nominal_hz,
+                        plan->sequence.width_bytes == 0);
+        rate_meter_start(&source->meter, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
+    }
+    return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
+}
+
 static int open_source(struct worker *worker, uint32_t i, struct error *err)
 {
     const struct source_plan *plan = &worker->plan->source[i];
@@ -27,7 +40,7 @@ static int open_source(struct worker *worker, uint32_t i, struct error *err)
     worker_ring_begin(&source->ring, plan, worker->plan->tai_minus_monotonic_ns);
     switch (plan->kind) {
     case SOURCE_UDP:
-        return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
+        return open_udp(worker, i, err);
     case SOURCE_AFXDP:
         return open_afxdp(worker, i, err);
     default:
@@ -106,6 +119,7 @@ static void arm(struct worker *worker)
         struct worker_source *source = &worker->source[i];
         switch (worker->plan->source[i].kind) {
         case SOURCE_UDP:
+            rate_meter_look(&source->meter, tai_ns);
             udp_arm(&source->u.udp, tai_ns);
             break;
         case SOURCE_AFXDP:
@@ -150,7 +164,9 @@ static uint32_t complete(struct worker *worker)
     worker->more = false;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         if (worker->plan->source[i].kind == SOURCE_UDP) {
-            frames += udp_flush(&worker->source[i].u.udp, tai_ns);
+            uint32_t taken = udp_flush(&worker->source[i].u.udp, tai_ns);
+            rate_meter_take_batch(&worker->source[i].meter, taken, tai_ns);
+            frames += taken;
         } else if (worker->plan->source[i].kind == SOURCE_AFXDP) {
             bool more;
             frames += afxdp_take(&worker->source[i].u.afxdp, tai_ns, &more);

@@ -132,7 +132,11 @@ struct bad {
 };
 
 static const struct bad bads[] = {
-    {"udp", "listen: '127.0.0.1:5', rate: {nominal_hz: 1}", "rate: belongs to kind:"},
+    {"afxdp", "interface: lo, rate: {nominal_hz: 1}", "rate: belongs to kind:"},
+    {"udp", "listen: '127.0.0.1:5', rate: {stamps: device, at_byte: 0, width_bytes: 8}",
+     "a datagram's time is its arrival"},
+    {"udp", "listen: '127.0.0.1:5', rate: {stamps: reconstructed, nominal_hz: 5}",
+     "a datagram's time is its arrival"},
     {"fifo", FIFO "rate: {nominal_hz: 0}", "expected 0.001 to 1e+06 Hz, found 0"},
     {"fifo", FIFO "rate: {nominal_hz: 5, tolerance_percent: 60}", "expected 0.1 to 50 %, found 60"},
     {"fifo", FIFO "rate: {tolerance_percent: 5}", "belongs to nominal_hz, found none"},

@@ -132,6 +132,25 @@ Test(rate_meter, a_burst_pays_what_was_owed)
     cr_assert_eq(copy.interval_ns_max, 100 * MS);
 }
 
+/* The same of datagrams, which are taken in batches. */
+Test(rate_meter, batches_are_their_frames)
+{
+    begin(1000, true);
+    for (uint32_t i = 0; i < 100; i++) {
+        now_ns += 10 * MS;
+        rate_meter_take_batch(&meter, 10, now_ns);
+        rate_meter_take_batch(&meter, 0, now_ns);
+    }
+    end_window();
+    cr_assert_eq(copy.frames, 1000);
+    cr_assert_eq(copy.intervals, 999);
+    cr_assert_eq(copy.missed, 0);
+    cr_assert_eq(copy.interval_ns_min, 0);
+    cr_assert_eq(copy.interval_ns_max, 10 * MS);
+    cr_assert_eq(copy.deviation_ns, 99 * 9 * MS + (uint64_t)900 * MS);
+    cr_assert_not(ring_rate_is_off(&copy, 1000, 0.05));
+}
+
 Test(rate_meter, silence_is_a_rate_of_0)
 {
     begin(100, true);

@@ -182,6 +182,17 @@ class Rates(support.Case):
         self.assertLessEqual(rate["poll_ns"]["late_mean"], rate["poll_ns"]["late_max"])
         self.assertIn("asked late by", self.running.cli("status", self.instance).stdout)
 
+    def test_datagrams_have_a_rate(self):
+        """Counted by the batch; what is missing shows by their numbers."""
+        self.running, sensor, _ = self.udp_server(hz=100, source={"rate": {"nominal_hz": 100, "tolerance_percent": 50}})
+        status = self.running.wait_status(lambda s: self.rate("udp", s)["measured_hz"] is not None
+                                          and not self.rate("udp", s)["off"], "a measured rate")
+        rate = self.rate("udp", status)
+        self.assertEqual((rate["stamps"], rate["nominal_hz"], rate["missed"]), ("arrival", 100, 0))
+        with sensor.paused():
+            self.running.wait_status(lambda s: self.rate("udp", s)["off"], "the complaint")
+        self.running.wait_status(lambda s: not self.rate("udp", s)["off"], "the end of it")
+
     # ---- Replays.
 
     def replay(self, lines, speed, fields, gap_max_s=60, **more):
