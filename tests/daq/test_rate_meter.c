@@ -147,7 +147,7 @@ Test(rate_meter, batches_are_their_frames)
     cr_assert_eq(copy.missed, 0);
     cr_assert_eq(copy.interval_ns_min, 0);
     cr_assert_eq(copy.interval_ns_max, 10 * MS);
-    cr_assert_eq(copy.deviation_ns, 99 * 9 * MS + (uint64_t)900 * MS);
+    cr_assert_eq(copy.deviation_ns, (uint64_t)99 * 9 * MS + (uint64_t)900 * MS);
     cr_assert_not(ring_rate_is_off(&copy, 1000, 0.05));
 }
 
