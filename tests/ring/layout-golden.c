@@ -50,10 +50,12 @@ static const struct field ring_gap_fields[] = {FIELD(ring_gap, cause), FIELD(rin
                                                FIELD(ring_gap, reserved2)};
 
 static const struct field ring_channel_fields[] = {
-    FIELD(ring_channel, name),       FIELD(ring_channel, unit),       FIELD(ring_channel, at_byte),
-    FIELD(ring_channel, type),       FIELD(ring_channel, byte_order), FIELD(ring_channel, reserved),
-    FIELD(ring_channel, scale),      FIELD(ring_channel, offset),     FIELD(ring_channel, range_low),
-    FIELD(ring_channel, range_high), FIELD(ring_channel, reserved2)};
+    FIELD(ring_channel, name),         FIELD(ring_channel, unit),       FIELD(ring_channel, at_byte),
+    FIELD(ring_channel, type),         FIELD(ring_channel, byte_order), FIELD(ring_channel, calibration),
+    FIELD(ring_channel, thermocouple), FIELD(ring_channel, scale),      FIELD(ring_channel, offset),
+    FIELD(ring_channel, range_low),    FIELD(ring_channel, range_high), FIELD(ring_channel, first_number),
+    FIELD(ring_channel, numbers),      FIELD(ring_channel, reference),  FIELD(ring_channel, bits),
+    FIELD(ring_channel, shift),        FIELD(ring_channel, reserved),   FIELD(ring_channel, reserved2)};
 
 static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
                                                     FIELD(ring_identity, version),
@@ -73,7 +75,9 @@ static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
                                                     FIELD(ring_identity, streams),
                                                     FIELD(ring_identity, numa_node),
                                                     FIELD(ring_identity, instance),
-                                                    FIELD(ring_identity, name)};
+                                                    FIELD(ring_identity, name),
+                                                    FIELD(ring_identity, numbers_offset),
+                                                    FIELD(ring_identity, numbers)};
 
 static const struct field ring_progress_fields[] = {FIELD(ring_progress, claimed),
                                                     FIELD(ring_progress, pad0),
@@ -180,9 +184,11 @@ static const struct field sluice_stream_fields[] = {
     FIELD(sluice_stream, sequence_width_bytes), FIELD(sluice_stream, sequence_step)};
 
 static const struct field sluice_channel_fields[] = {
-    FIELD(sluice_channel, name),   FIELD(sluice_channel, unit),       FIELD(sluice_channel, at_byte),
-    FIELD(sluice_channel, type),   FIELD(sluice_channel, big_endian), FIELD(sluice_channel, scale),
-    FIELD(sluice_channel, offset), FIELD(sluice_channel, range_low),  FIELD(sluice_channel, range_high)};
+    FIELD(sluice_channel, name),      FIELD(sluice_channel, unit),       FIELD(sluice_channel, at_byte),
+    FIELD(sluice_channel, type),      FIELD(sluice_channel, big_endian), FIELD(sluice_channel, calibration),
+    FIELD(sluice_channel, bits),      FIELD(sluice_channel, shift),      FIELD(sluice_channel, reserved),
+    FIELD(sluice_channel, scale),     FIELD(sluice_channel, offset),     FIELD(sluice_channel, range_low),
+    FIELD(sluice_channel, range_high)};
 
 static const struct field stall_fields[] = {FIELD(stall, from_ns), FIELD(stall, ns)};
 static const struct field stall_record_fields[] = {FIELD(stall_record, count), FIELD(stall_record, total_ns),
@@ -220,9 +226,10 @@ static const struct field protocol_lease_fields[] = {FIELD(protocol_lease, magic
                                                      FIELD(protocol_lease, gate), FIELD(protocol_lease, reserved),
                                                      FIELD(protocol_lease, generation)};
 
-static const struct field control_ring_fields[] = {FIELD(control_ring, name), FIELD(control_ring, fd),
-                                                   FIELD(control_ring, first_channel),
-                                                   FIELD(control_ring, channels), FIELD(control_ring, reserved)};
+static const struct field control_ring_fields[] = {
+    FIELD(control_ring, name),     FIELD(control_ring, fd),           FIELD(control_ring, first_channel),
+    FIELD(control_ring, channels), FIELD(control_ring, first_number), FIELD(control_ring, numbers),
+    FIELD(control_ring, reserved)};
 
 static const struct field control_channel_fields[] = {FIELD(control_channel, decode), FIELD(control_channel, ring),
                                                       FIELD(control_channel, reserved),
@@ -289,11 +296,14 @@ static const struct field control_table_fields[] = {FIELD(control_table, magic),
                                                     FIELD(control_table, rules),
                                                     FIELD(control_table, outputs),
                                                     FIELD(control_table, devices),
+                                                    FIELD(control_table, numbers),
+                                                    FIELD(control_table, reserved2),
                                                     FIELD(control_table, ring),
                                                     FIELD(control_table, channel),
                                                     FIELD(control_table, rule),
                                                     FIELD(control_table, output),
-                                                    FIELD(control_table, device)};
+                                                    FIELD(control_table, device),
+                                                    FIELD(control_table, number)};
 
 static const struct field engine_cause_fields[] = {
     FIELD(engine_cause, kind),     FIELD(engine_cause, rule),
