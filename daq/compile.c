@@ -108,8 +108,8 @@ static uint64_t ring_plan_bytes(const struct ring_plan *ring)
 {
     bool exactly = ring->pages == SEGMENT_HUGE || ring->pages == SEGMENT_HUGE_1G;
     uint64_t page_bytes = exactly ? segment_pages_bytes(ring->pages) : SEGMENT_PAGE_BYTES;
-    uint64_t bytes =
-        RING_HEADER_BYTES + ring->channel_count * sizeof(struct ring_channel) + ring->slots * ring->slot_bytes;
+    uint64_t bytes = RING_HEADER_BYTES + ring->channel_count * sizeof(struct ring_channel) +
+                     ring->number_count * sizeof(double) + ring->slots * ring->slot_bytes;
     return (bytes + page_bytes - 1) / page_bytes * page_bytes;
 }
 

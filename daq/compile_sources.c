@@ -251,12 +251,11 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
         return;
     }
     if (from->scan != NULL) {
-        double factor = 1;
         if (from->at_byte != NULL || from->type != NULL || from->byte_order != NULL || from->field != NULL) {
             config_complain(c->file, c->errors, path,
                             "a channel with `scan` has no at_byte, type, byte_order or field");
-        } else if (compile_scan(c, path, source, from->scan, to, &factor)) {
-            to->scale *= factor;
+        } else {
+            (void)compile_scan(c, path, source, from->scan, to);
         }
         return;
     }
@@ -326,10 +325,19 @@ static void compile_channels(struct compile *c, uint32_t i, const struct source_
     memcpy(watched->name, ring->name, sizeof(watched->name));
     watched->first_channel = table->channels;
     watched->channels = count;
+    watched->first_number = ring->first_number = table->numbers;
     for (uint32_t j = 0; j < count; j++) {
         compile_channel(c, i, j, source, &from->channels[j], &ring->channel[j]);
+        if (from->channels[j].calibration != NULL) {
+            compile_calibration(c, i, j, from->channels[j].calibration, ring, &ring->channel[j]);
+        }
         check_channel_pair(c, i, j, ring->channel);
         check_channel_name(c, i, j, from->channels[j].name);
+    }
+    compile_junctions(c, i, ring);
+    watched->numbers = ring->number_count;
+    for (uint32_t j = 0; j < count; j++) {
+        compile_overlap(c, i, j, ring);
         table->channel[table->channels++] = (struct control_channel){
             .decode = ring->channel[j],
             .ring = table->rings,

@@ -65,6 +65,8 @@ static int create_ring(struct server *server, uint32_t i, struct error *err)
                              .payload_offset = plan->payload_offset,
                              .channels = plan->channel,
                              .channel_count = plan->channel_count,
+                             .numbers = &server->plan.table.number[plan->first_number],
+                             .number_count = plan->number_count,
                              .tai_minus_monotonic_ns = server->tai_minus_monotonic_ns};
     snprintf(name, sizeof(name), "sluice-ring:%s", plan->name);
     int code = share_on(&server->ring[i], name, ring_segment_bytes(&spec), plan->pages, plan->numa_node, err);

@@ -37,7 +37,8 @@ static void check_plan(void)
                                  .slots = plan.ring[i].slots,
                                  .slot_bytes = plan.ring[i].slot_bytes,
                                  .payload_offset = plan.ring[i].payload_offset,
-                                 .channel_count = plan.ring[i].channel_count};
+                                 .channel_count = plan.ring[i].channel_count,
+                                 .number_count = plan.ring[i].number_count};
         assert(ring_segment_bytes(&spec) != 0);
         assert(plan.ring[i].gates <= RING_GATES_MAX && plan.ring[i].gate_deadline_ns > 0);
     }
