@@ -107,12 +107,11 @@ enum ring_byte_order { RING_LITTLE_ENDIAN = 1, RING_BIG_ENDIAN = 2 };
 /* What becomes of x = raw * scale + offset. Its numbers stand in the ring's own array of them, behind the channels.
  */
 enum ring_calibration {
-    RING_CALIBRATION_LINEAR = 0,     /* x itself */
-    RING_CALIBRATION_POLYNOMIAL = 1, /* c0 + c1 x + c2 x^2 ..; numbers: c0, c1 .. */
-    RING_CALIBRATION_POINTS = 2,     /* straight between points; numbers: x, y, x, y .. with rising x */
-    RING_CALIBRATION_THERMOCOUPLE =
-        3, /* x in mV to degC; numbers: the cold junction's degC, or none with `reference` */
-    RING_CALIBRATION_LOGARITHMIC = 4, /* 10^(slope x + intercept); numbers: slope, intercept */
+    RING_CALIBRATION_LINEAR = 0,       /* x itself */
+    RING_CALIBRATION_POLYNOMIAL = 1,   /* c0 + c1 x + c2 x^2 ..; numbers: c0, c1 .. */
+    RING_CALIBRATION_POINTS = 2,       /* straight between points; numbers: x, y, x, y .. with rising x */
+    RING_CALIBRATION_THERMOCOUPLE = 3, /* degC from x in mV; numbers: the cold junction, none if measured */
+    RING_CALIBRATION_LOGARITHMIC = 4,  /* 10^(slope x + intercept); numbers: slope, intercept */
     RING_CALIBRATIONS = 5
 };
 

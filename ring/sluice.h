@@ -161,10 +161,9 @@ struct sluice_channel {
     uint32_t at_byte; /* in the payload */
     uint32_t type;    /* 1 i8, 2 u8, 3 i16, 4 u16, 5 i32, 6 u32, 7 i64, 8 u64, 9 f32, 10 f64 */
     uint32_t big_endian;
-    uint8_t
-        calibration; /* of raw * scale + offset: 0 none, 1 polynomial, 2 points, 3 thermocouple, 4 logarithmic */
-    uint8_t bits;    /* the raw value is so many bits of the type's; 0: all of them */
-    uint8_t shift;   /* .. from this one on */
+    uint8_t calibration; /* of that: 0 none, 1 polynomial, 2 points, 3 thermocouple, 4 logarithmic */
+    uint8_t bits;        /* the raw value is so many bits of the type's; 0: all of them */
+    uint8_t shift;       /* .. from this one on */
     uint8_t reserved;
     double scale;
     double offset;
