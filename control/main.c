@@ -166,11 +166,13 @@ int main(int argc, char **argv)
     signal(SIGTTIN, SIG_IGN);
     signal(SIGTTOU, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, (unsigned long)SIGUSR1, 0UL, 0UL, 0UL);
-    if (segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table, &err) != 0 ||
+    if (segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table, NULL, &err) != 0 ||
         check_table(table, &err) != 0 ||
-        segment_map_handover(argc, argv, "board", true, sizeof(struct control_board), &board, &err) != 0 ||
-        segment_map_handover(argc, argv, "mailbox", false, sizeof(struct control_mailbox), &mailbox, &err) != 0 ||
-        segment_map_handover(argc, argv, "journal", true, sizeof(struct control_journal), &journal, &err) != 0) {
+        segment_map_handover(argc, argv, "board", true, sizeof(struct control_board), &board, NULL, &err) != 0 ||
+        segment_map_handover(argc, argv, "mailbox", false, sizeof(struct control_mailbox), &mailbox, NULL, &err) !=
+            0 ||
+        segment_map_handover(argc, argv, "journal", true, sizeof(struct control_journal), &journal, NULL, &err) !=
+            0) {
         return fail(&err);
     }
     struct control_board *shown = board;

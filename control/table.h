@@ -15,8 +15,8 @@
 #include "ring/thread.h"
 
 #define CONTROL_TABLE_MAGIC   UINT64_C(0x314c425443534c53) /* "SLSCTBL1" */
-#define CONTROL_TABLE_VERSION 3u
-#define CONTROL_RINGS_MAX     16u
+#define CONTROL_TABLE_VERSION 4u
+#define CONTROL_RINGS_MAX     64u
 #define CONTROL_CHANNELS_MAX  64u
 #define CONTROL_NUMBERS_MAX   RING_NUMBERS_MAX /* of all calibrations of all rings */
 #define CONTROL_RULES_MAX     256u

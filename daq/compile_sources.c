@@ -44,6 +44,7 @@ static void compile_workers(struct compile *c)
         const struct config_worker *from = config->workers_count > 0 ? &config->workers[i] : &standard;
         struct worker_plan *worker = &c->plan->worker[i];
         char path[COMPILE_PATH_BYTES];
+        memset(worker, 0, offsetof(struct worker_plan, source));
         worker->magic = PLAN_MAGIC;
         worker->version = PLAN_VERSION;
         memcpy(worker->instance, c->plan->instance, sizeof(worker->instance));
@@ -72,6 +73,7 @@ static void compile_rings(struct compile *c)
         const struct config_ring *from = &c->config->rings[i];
         struct ring_plan *ring = &c->plan->ring[i];
         char path[COMPILE_PATH_BYTES];
+        memset(ring, 0, sizeof(*ring));
         compile_name(c, compile_path(path, "rings[%u].name", i), from->name, ring->name);
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(c->plan->ring[j].name, ring->name) == 0) {
@@ -446,6 +448,7 @@ static void compile_source(struct compile *c, uint32_t i)
         return;
     }
     struct source_plan *to = &worker->source[worker->sources++];
+    memset(to, 0, sizeof(*to));
     to->kind = (uint32_t)from->kind;
     memcpy(to->ring, ring->name, sizeof(to->ring));
     compile_name(c, compile_path(path, "sources[%u].name", i), from->name, to->name);

@@ -5,6 +5,7 @@
 #define NET_PLAN_H
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "net/format.h"
@@ -13,8 +14,8 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION         5u
-#define PLAN_SOURCES_MAX     16u
+#define PLAN_VERSION         6u
+#define PLAN_SOURCES_MAX     64u
 #define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES      128u
 #define PLAN_SYNC_BYTES      8u
@@ -364,6 +365,12 @@ struct worker_plan {
     char eal[PLAN_EAL_MAX][PLAN_EAL_BYTES]; /* further arguments of EAL; empty: none from here on */
     struct source_plan source[PLAN_SOURCES_MAX];
 };
+
+/* Of a plan with as many sources as it has: what is handed over. */
+static inline size_t worker_plan_bytes(const struct worker_plan *plan)
+{
+    return offsetof(struct worker_plan, source) + plan->sources * sizeof(plan->source[0]);
+}
 
 static inline uint32_t plan_threads(const struct worker_plan *plan)
 {

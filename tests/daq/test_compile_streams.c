@@ -1,5 +1,6 @@
 /* What may be said of each kind of source that is read from a descriptor or polled, and what cannot be. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/can.h>
 #include <math.h>
 #include <sys/socket.h>
@@ -419,4 +420,32 @@ Test(compile_streams, every_kind_has_its_own_way)
             cr_assert_not_null(way_of(kind), "%s", name);
         }
     }
+}
+
+/* A configuration of `count` sources, each with a ring and a channel of its own, on one worker. */
+static int compile_many(uint32_t count)
+{
+    static char rings[16384];
+    static char sources[65536];
+    size_t r = 0;
+    size_t s = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        r += (size_t)snprintf(rings + r, sizeof(rings) - r, "- {name: r%u, slots: 64}\n", i);
+        s += (size_t)snprintf(sources + s, sizeof(sources) - s,
+                              "- {name: s%u, ring: r%u, kind: sysfs, attributes: [/a/%u], "
+                              "channels: [{name: c%u, field: 0, unit: V, range: [0, 1]}]}\n",
+                              i, i, i, i);
+    }
+    cr_assert_lt(s, sizeof(sources));
+    return compile_format("instance: t\nrings:\n%ssources:\n%s", rings, sources);
+}
+
+Test(compile_streams, a_worker_has_as_many_sources_as_there_may_be_rings)
+{
+    cr_assert_eq(compile_many(PLAN_SOURCES_MAX), 0, "%s", errors.text);
+    cr_assert_eq(plan.workers, 1);
+    cr_assert_eq(plan.worker[0].sources, PLAN_SOURCES_MAX);
+    cr_assert_str_eq(plan.worker[0].source[PLAN_SOURCES_MAX - 1].sysfs.path[0], "/a/63");
+    cr_assert_eq(compile_many(PLAN_SOURCES_MAX + 1), -EINVAL);
+    cr_assert_not_null(strstr(errors.text, "expected at most 64 rings, found 65"), "%s", errors.text);
 }
