@@ -88,7 +88,7 @@ static bool compile_points(struct compile *c, const char *where, const struct co
     if (numbers == NULL) {
         return false;
     }
-    memcpy(numbers, from->points[0], 2 * count * sizeof(*numbers));
+    memcpy(numbers, from->points, count * sizeof(from->points[0]));
     return true;
 }
 

@@ -18,15 +18,15 @@ static double polynomial(const double *c, uint32_t count, double x)
 }
 
 /* Between the two points that x lies between, by halving. Each point gives exactly its own y. */
-static double interpolate(const double *points, uint32_t count, double x)
+static double interpolate(const double *points, size_t count, double x)
 {
-    uint32_t low = 0;
-    uint32_t high = count - 1;
+    size_t low = 0;
+    size_t high = count - 1;
     if (!(x >= points[0] && x <= points[2 * high])) {
         return (double)NAN;
     }
     while (high - low > 1) {
-        uint32_t middle = (low + high) / 2;
+        size_t middle = (low + high) / 2;
         if (points[2 * middle] <= x) {
             low = middle;
         } else {

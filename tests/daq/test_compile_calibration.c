@@ -162,6 +162,29 @@ Test(compile_calibration, nonsense)
     }
 }
 
+/* What an operator acknowledges: another calibration is another interlock. */
+Test(compile_calibration, each_number_counts_in_the_checksum)
+{
+    static const char *const channels[] = {V(""),
+                                           V(", calibration: {polynomial: [0, 1]}"),
+                                           V(", calibration: {polynomial: [0, 1.0000001]}"),
+                                           V(", calibration: {points: [[0, 1], [1, 2]]}"),
+                                           V(", calibration: {points: [[0, 1], [1, 2.5]]}"),
+                                           HOT "{thermocouple: K, reference_c: 25}}",
+                                           HOT "{thermocouple: N, reference_c: 25}}",
+                                           HOT "{thermocouple: K, reference_c: 25.1}}"};
+    uint64_t checksum[sizeof(channels) / sizeof(channels[0])];
+    for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+        (void)good(channels[i]);
+        checksum[i] = plan.table.checksum;
+        for (size_t k = 0; k < i; k++) {
+            cr_assert_neq(checksum[i], checksum[k], "%s and %s", channels[i], channels[k]);
+        }
+        (void)good(channels[i]);
+        cr_assert_eq(checksum[i], plan.table.checksum);
+    }
+}
+
 /* The numbers of all calibrations have a bound together. */
 Test(compile_calibration, too_many_numbers)
 {

@@ -57,7 +57,7 @@ Test(calibration, points)
 {
     const double numbers[] = {-1, 10, 0, 20, 0.1, 20, 4, 0.7, 7, -33.3};
     struct ring_channel channel = f64_channel("p", 0, RING_CALIBRATION_POINTS, 0, 10);
-    for (uint32_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < 5; i++) {
         near(decoded(&channel, numbers, numbers[2 * i]), numbers[2 * i + 1], 0);
     }
     near(decoded(&channel, numbers, -0.5), 15, 1e-12);
@@ -78,13 +78,14 @@ Test(calibration, two_points_and_very_many)
     numbers[3] = 8;
     near(decoded(&channel, numbers, 0.25), 2, 0);
     channel.numbers = RING_NUMBERS_MAX;
-    for (uint32_t i = 0; i < RING_NUMBERS_MAX / 2; i++) {
-        numbers[2 * i] = i * i;
-        numbers[2 * i + 1] = -1.0 * i;
+    for (size_t i = 0; i < RING_NUMBERS_MAX / 2; i++) {
+        numbers[2 * i] = (double)(i * i);
+        numbers[2 * i + 1] = -(double)i;
     }
-    for (uint32_t i = 0; i + 1 < RING_NUMBERS_MAX / 2; i++) {
-        near(decoded(&channel, numbers, i * i), -1.0 * i, 0);
-        near(decoded(&channel, numbers, i * i + i + 0.5), -1.0 * i - 0.5, 1e-9);
+    for (size_t i = 0; i + 1 < RING_NUMBERS_MAX / 2; i++) {
+        double x = numbers[2 * i];
+        near(decoded(&channel, numbers, x), -(double)i, 0);
+        near(decoded(&channel, numbers, x + (double)i + 0.5), -(double)i - 0.5, 1e-9);
     }
 }
 
@@ -93,7 +94,8 @@ Test(calibration, logarithmic)
 {
     const double numbers[] = {1.667, -9.33};
     struct ring_channel channel = f64_channel("p", 0, RING_CALIBRATION_LOGARITHMIC, 0, 2);
-    for (double u = 1.5; u < 9; u += 0.125) {
+    for (int i = 12; i < 72; i++) {
+        double u = i / 8.0;
         double expected = pow(10, 1.667 * u - 9.33);
         near(decoded(&channel, numbers, u), expected, expected * 1e-13);
     }
@@ -133,7 +135,8 @@ Test(calibration, thermocouple_with_a_measured_junction)
     channels[1].range_high = 60;
     struct frame frame = {.junction = 0.685};
     double value = 0;
-    for (double degc = -250; degc <= 390; degc += 7.5) {
+    for (int i = -100; i <= 156; i++) {
+        double degc = i * 2.5;
         frame.hot_mv = thermocouple_mv(RING_THERMOCOUPLE_T, degc) - thermocouple_mv(RING_THERMOCOUPLE_T, 18.5);
         cr_assert(ring_channels_decode(channels, 0, numbers, (const uint8_t *)&frame, sizeof(frame), &value));
         near(value, degc, 0.001);
