@@ -46,7 +46,8 @@ static int make_wires(struct daq_rig *rig, struct error *err)
     return 0;
 }
 
-static void remove_wires(const struct daq_rig *rig)
+/* Who has them open goes on; a bench that is killed leaves nothing behind. */
+static void remove_wires(struct daq_rig *rig)
 {
     if (rig->folder[0] == 0) {
         return;
@@ -57,6 +58,7 @@ static void remove_wires(const struct daq_rig *rig)
         (void)unlink(path);
     }
     (void)rmdir(rig->folder);
+    rig->folder[0] = 0;
 }
 
 /* One that nobody has at present. */
@@ -161,7 +163,11 @@ int daq_rig_open(struct daq_rig *rig, struct error *err)
     if (code == 0) {
         code = rig->path->receiver == DAQ_OURS ? daq_ours_start(rig, err) : start_other(rig, err);
     }
-    return code == 0 ? daq_send_open(rig, err) : code;
+    if (code == 0) {
+        code = daq_send_open(rig, err);
+    }
+    remove_wires(rig);
+    return code;
 }
 
 void daq_rig_close(struct daq_rig *rig)
@@ -181,7 +187,6 @@ void daq_rig_close(struct daq_rig *rig)
     segment_destroy(&rig->plan);
     segment_destroy(&rig->board);
     segment_destroy(&rig->tally);
-    remove_wires(rig);
 }
 
 uint64_t daq_rig_taken(const struct daq_rig *rig)
