@@ -144,14 +144,15 @@ void compile_afxdp_queues(struct compile *c);
 void compile_cores(struct compile *c, uint32_t w, const struct config_worker *from);
 
 /* compile_calibration.c: what becomes of channel j of source i's raw * scale + offset, its numbers into the table.
- * When all channels of the source are there: the cold junctions that are channels; whether a channel's range and
- * what it can come to have anything in common. And what it can come to; numbers: its ring's; false: that is not
- * known. */
+ * When all channels of the source are there: the cold junctions that are channels. */
 void compile_calibration(struct compile *c, uint32_t i, uint32_t j, const struct config_calibration *from,
                          struct ring_plan *ring, struct ring_channel *to);
 void compile_junctions(struct compile *c, uint32_t i, struct ring_plan *ring);
-void compile_overlap(struct compile *c, uint32_t i, uint32_t j, const struct ring_plan *ring);
+
+/* compile_reach.c: what a channel can come to (numbers: its ring's; false: that is not known); whether that and its
+ * range have anything in common. */
 bool compile_channel_reach(const struct ring_channel *channel, const double *numbers, double *low, double *high);
+void compile_overlap(struct compile *c, uint32_t i, uint32_t j, const struct ring_plan *ring);
 
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
 void compile_gating(struct compile *c);

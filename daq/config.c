@@ -197,6 +197,7 @@ static const cyaml_schema_field_t worker_fields[] = {
     WORD_OPTIONAL("idle", struct config_worker, idle, idle_words),
     CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, struct config_worker, spin_us),
     CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_worker, sleep_us),
+    CYAML_FIELD_UINT_PTR("coalesce_us", OPTIONAL, struct config_worker, coalesce_us),
     CYAML_FIELD_SEQUENCE("cores", OPTIONAL, struct config_worker, cores, &a_core, 1, CYAML_UNLIMITED),
     CYAML_FIELD_UINT_PTR("dpdk_memory_mb", OPTIONAL, struct config_worker, dpdk_memory_mb),
     CYAML_FIELD_SEQUENCE("eal", OPTIONAL, struct config_worker, eal, &a_name, 1, PLAN_EAL_MAX),

@@ -90,6 +90,7 @@ struct config_worker {
     int *idle;
     uint32_t *spin_us;
     uint32_t *sleep_us;
+    uint32_t *coalesce_us;
     int *cores; /* dpdk: a polling thread on each; NULL: one thread, `core` */
     uint32_t cores_count;
     uint32_t *dpdk_memory_mb;

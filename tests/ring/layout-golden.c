@@ -472,10 +472,11 @@ static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
                                                FIELD(udp_plan, receive_buffer_bytes)};
 
 static const struct field framing_plan_fields[] = {
-    FIELD(framing_plan, kind),         FIELD(framing_plan, sync_bytes),      FIELD(framing_plan, sync),
-    FIELD(framing_plan, fields),       FIELD(framing_plan, bytes_max),       FIELD(framing_plan, pattern),
-    FIELD(framing_plan, delimiter),    FIELD(framing_plan, delimiter_bytes), FIELD(framing_plan, length_at),
-    FIELD(framing_plan, length_width), FIELD(framing_plan, length_order),    FIELD(framing_plan, length_adds)};
+    FIELD(framing_plan, kind),        FIELD(framing_plan, sync_bytes),   FIELD(framing_plan, sync),
+    FIELD(framing_plan, read_frames), FIELD(framing_plan, fields),       FIELD(framing_plan, bytes_max),
+    FIELD(framing_plan, pattern),     FIELD(framing_plan, delimiter),    FIELD(framing_plan, delimiter_bytes),
+    FIELD(framing_plan, length_at),   FIELD(framing_plan, length_width), FIELD(framing_plan, length_order),
+    FIELD(framing_plan, length_adds)};
 
 static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),    FIELD(serial_plan, baud),
                                                   FIELD(serial_plan, data_bits), FIELD(serial_plan, stop_bits),
@@ -574,7 +575,7 @@ static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, thread),
                                                   FIELD(worker_plan, threads),
                                                   FIELD(worker_plan, thread_core),
-                                                  FIELD(worker_plan, reserved),
+                                                  FIELD(worker_plan, coalesce_us),
                                                   FIELD(worker_plan, eal),
                                                   FIELD(worker_plan, source)};
 
