@@ -12,5 +12,6 @@ enum bench_exit {
 int bench_ring(int argc, char **argv);
 int bench_control(int argc, char **argv);
 int bench_net(int argc, char **argv);
+int bench_daq(int argc, char **argv);
 
 #endif

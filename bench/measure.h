@@ -14,6 +14,7 @@
 struct decisions_spec;
 struct decisions_total;
 struct engine_path;
+struct daq_path;
 struct net_path;
 struct outcome;
 struct question;
@@ -36,6 +37,7 @@ struct question {
     const struct decisions_spec *decisions; /* measure_decisions .. */
     struct decisions_total *total;          /* .. of all rounds, in memory shared with who asks */
     const struct net_path *net;             /* sluice-bench net */
+    const struct daq_path *daq;             /* sluice-bench daq */
 };
 
 /* What was found. In memory shared with the process that measures. */
@@ -62,6 +64,7 @@ measure_body measure_engine;     /* values[0], [1]: one step, p50 and p99, in ns
 measure_body
     measure_cycle; /* values[0 .. 2]: one cycle of the loop, idle, with a frame, and with all it ever does; ns */
 measure_body measure_net;    /* values[]: enum net_value, bench/net_search.h */
+measure_body measure_daq;    /* values[]: enum daq_value, bench/daq_rig.h */
 measure_body measure_attach; /* values[0]: attach to first frame, median in us; [1]: frames/s that came meanwhile */
 
 /* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */

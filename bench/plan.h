@@ -36,6 +36,9 @@ void plan_control(struct plan *plan, const struct environment *environment, doub
 /* The same of the receiving paths. */
 void plan_net(struct plan *plan, const struct environment *environment, double seconds, const char *only);
 
+/* The same of the ways to read sensors. */
+void plan_daq(struct plan *plan, const struct environment *environment, double seconds, const char *only);
+
 /* What only all rounds together say. Before rows_finish. */
 void plan_control_finish(struct plan *plan);
 

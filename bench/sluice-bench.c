@@ -16,6 +16,7 @@ static const struct subcommand subcommands[] = {
      "control  from a sample to the valve's output: ours, the floor, what was late and why"},
     {"net", bench_net,
      "net      from a wire into a ring: the highest rate without loss, ours, the floors, the peers"},
+    {"daq", bench_daq, "daq      from sensors into rings: what each sample costs, and how late it is"},
 };
 
 static int usage(FILE *to, int code)

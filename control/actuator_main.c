@@ -48,8 +48,9 @@ int main(int argc, char **argv)
     void *table_base;
     void *outbox_base;
     handle_signals();
-    if (segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table_base, &err) != 0 ||
-        segment_map_handover(argc, argv, "outbox", true, sizeof(struct outbox), &outbox_base, &err) != 0) {
+    if (segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table_base, NULL, &err) !=
+            0 ||
+        segment_map_handover(argc, argv, "outbox", true, sizeof(struct outbox), &outbox_base, NULL, &err) != 0) {
         return fail(&err);
     }
     const struct control_table *table = table_base;

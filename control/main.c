@@ -51,7 +51,7 @@ static int check_table(const struct control_table *table, struct error *err)
     }
     if (table->rings > CONTROL_RINGS_MAX || table->channels > CONTROL_CHANNELS_MAX ||
         table->rules > CONTROL_RULES_MAX || table->outputs > CONTROL_OUTPUTS_MAX ||
-        table->devices > CONTROL_DEVICES_MAX) {
+        table->devices > CONTROL_DEVICES_MAX || table->numbers > CONTROL_NUMBERS_MAX) {
         return error_set(err, -EPROTO, "the interlock table's counts are out of bounds");
     }
     return 0;
@@ -61,6 +61,19 @@ static int check_table(const struct control_table *table, struct error *err)
 static bool same_bytes(const void *a, const void *b, size_t bytes)
 {
     return memcmp(a, b, bytes) == 0;
+}
+
+static bool same_channels(const struct control_table *table, const struct control_ring *ring,
+                          const struct ring_view *view)
+{
+    bool same = view->channel_count == ring->channels && view->number_count == ring->numbers &&
+                ring->first_number <= table->numbers && ring->numbers <= table->numbers - ring->first_number;
+    for (uint32_t c = 0; same && c < view->channel_count; c++) {
+        same = same_bytes(&ring_channels(view)[c], &table->channel[ring->first_channel + c].decode,
+                          sizeof(struct ring_channel));
+    }
+    return same && same_bytes(ring_numbers(view), &table->number[ring->first_number],
+                              ring->numbers * sizeof(table->number[0]));
 }
 
 /* The table's decoders are checked against the ring's own channel table: a mix-up must not pass as a number. */
@@ -77,13 +90,7 @@ static int attach_rings(struct control_loop *loop, struct error *err)
         if (code != 0) {
             return code;
         }
-        const struct ring_view *view = &loop->watch.ring[i].reader.view;
-        bool same = view->channel_count == table->ring[i].channels;
-        for (uint32_t c = 0; same && c < view->channel_count; c++) {
-            same = same_bytes(&ring_channels(view)[c], &table->channel[table->ring[i].first_channel + c].decode,
-                              sizeof(struct ring_channel));
-        }
-        if (!same) {
+        if (!same_channels(table, &table->ring[i], &loop->watch.ring[i].reader.view)) {
             return error_set(err, -EPROTO,
                              "ring %s: its channel table is not the interlock's; sluiced made an error",
                              table->ring[i].name);
@@ -159,11 +166,13 @@ int main(int argc, char **argv)
     signal(SIGTTIN, SIG_IGN);
     signal(SIGTTOU, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, (unsigned long)SIGUSR1, 0UL, 0UL, 0UL);
-    if (segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table, &err) != 0 ||
+    if (segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table, NULL, &err) != 0 ||
         check_table(table, &err) != 0 ||
-        segment_map_handover(argc, argv, "board", true, sizeof(struct control_board), &board, &err) != 0 ||
-        segment_map_handover(argc, argv, "mailbox", false, sizeof(struct control_mailbox), &mailbox, &err) != 0 ||
-        segment_map_handover(argc, argv, "journal", true, sizeof(struct control_journal), &journal, &err) != 0) {
+        segment_map_handover(argc, argv, "board", true, sizeof(struct control_board), &board, NULL, &err) != 0 ||
+        segment_map_handover(argc, argv, "mailbox", false, sizeof(struct control_mailbox), &mailbox, NULL, &err) !=
+            0 ||
+        segment_map_handover(argc, argv, "journal", true, sizeof(struct control_journal), &journal, NULL, &err) !=
+            0) {
         return fail(&err);
     }
     struct control_board *shown = board;

@@ -15,9 +15,10 @@
 #include "ring/thread.h"
 
 #define CONTROL_TABLE_MAGIC   UINT64_C(0x314c425443534c53) /* "SLSCTBL1" */
-#define CONTROL_TABLE_VERSION 2u
-#define CONTROL_RINGS_MAX     16u
+#define CONTROL_TABLE_VERSION 4u
+#define CONTROL_RINGS_MAX     64u
 #define CONTROL_CHANNELS_MAX  64u
+#define CONTROL_NUMBERS_MAX   RING_NUMBERS_MAX /* of all calibrations of all rings */
 #define CONTROL_RULES_MAX     256u
 #define CONTROL_MEMBERS_MAX   16u /* of one vote */
 #define CONTROL_OUTPUTS_MAX   32u
@@ -38,12 +39,14 @@ struct control_ring {
     uint32_t fd;            /* its number in the control process */
     uint32_t first_channel; /* channels of one ring stand together */
     uint32_t channels;
+    uint32_t first_number; /* so do the numbers of their calibrations */
+    uint32_t numbers;
     uint32_t reserved;
 };
 
 struct control_channel {
-    struct ring_channel decode;
-    uint32_t ring; /* index */
+    struct ring_channel decode; /* byte for byte the ring's: first_number and reference count within the ring */
+    uint32_t ring;              /* index */
     uint32_t reserved;
     uint64_t stale_ns;
 };
@@ -183,11 +186,14 @@ struct control_table {
     uint32_t rules;
     uint32_t outputs;
     uint32_t devices;
+    uint32_t numbers;
+    uint32_t reserved2;
     struct control_ring ring[CONTROL_RINGS_MAX];
     struct control_channel channel[CONTROL_CHANNELS_MAX];
     struct control_rule rule[CONTROL_RULES_MAX];
     struct control_output output[CONTROL_OUTPUTS_MAX];
     struct control_device device[CONTROL_DEVICES_MAX];
+    double number[CONTROL_NUMBERS_MAX];
 };
 
 #define CONTROL_TABLE_HASH_START UINT64_C(0xcbf29ce484222325)

@@ -26,6 +26,17 @@ static void spoil(struct watch *watch, const struct control_ring *ring, struct e
     watch_spoil(ring, inputs, cause);
 }
 
+bool watch_value(const struct control_table *table, uint32_t channel, const struct sluice_frame *frame,
+                 double *value)
+{
+    const struct control_ring *ring = &table->ring[table->channel[channel].ring];
+    const struct ring_channel *decode = &table->channel[channel].decode;
+    const struct ring_channel *junction =
+        decode->reference != 0 ? &table->channel[ring->first_channel + decode->reference - 1].decode : NULL;
+    return ring_channel_decode(decode, junction, &table->number[ring->first_number], frame->payload,
+                               frame->length_bytes, value);
+}
+
 void watch_decode(const struct control_table *table, uint32_t ring, const struct sluice_frame *frame, bool old,
                   const struct engine_inputs *inputs, struct engine_sample decoded[CONTROL_CHANNELS_MAX])
 {
@@ -36,8 +47,7 @@ void watch_decode(const struct control_table *table, uint32_t ring, const struct
                                             .samples = before->samples + 1,
                                             .source_sequence = frame->source_sequence,
                                             .position = frame->position};
-        if (!ring_channel_decode(&table->channel[plan->first_channel + i].decode, frame->payload,
-                                 frame->length_bytes, &decoded[i].value)) {
+        if (!watch_value(table, plan->first_channel + i, frame, &decoded[i].value)) {
             decoded[i].fault = CAUSE_FRAME;
         }
         if (old) { /* a peak in it counts, but it makes nothing fresher */

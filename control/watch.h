@@ -37,6 +37,10 @@ enum watch_result {
 /* Attaches to a mapped ring as its newest-only observer. 0 or -EPROTO. Cold. */
 int watch_attach(struct watch *watch, uint32_t ring, void *base, size_t bytes, struct error *err);
 
+/* A channel's value in its unit, calibrated (ring_channel_decode()); false: the frame is too short for it. Pure. */
+bool watch_value(const struct control_table *table, uint32_t channel, const struct sluice_frame *frame,
+                 double *value);
+
 /* What a frame means, apart from where it comes from: these are also what a replay does with a recorded one. The
  * table's indices must be within bounds. First the samples of the ring's channels, in their order, against what is
  * known of them; then, if the frame was whole, into inputs. Pure. */

@@ -39,9 +39,9 @@ static void read_system(struct gate_system *system, uint64_t now_ns)
 /* No watched ring below the pages that were asked for, also where the configuration lets it be. */
 static bool pages_as_asked(const struct server *server)
 {
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
-        size_t wanted = segment_pages_bytes(server->plan.ring[i].pages);
-        if (server->plan.ring[i].watched_as != 0 && server->ring[i].segment.page_bytes < wanted) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
+        size_t wanted = segment_pages_bytes(server->plan->ring[i].pages);
+        if (server->plan->ring[i].watched_as != 0 && server->ring[i].segment.page_bytes < wanted) {
             return false;
         }
     }
@@ -65,7 +65,7 @@ void gate_look(struct server *server)
 {
     struct supervisor_board *board = server_board(server);
     const struct board *control = &server_control_board(server)->common;
-    const struct thread_plan *thread = &server->plan.table.thread;
+    const struct thread_plan *thread = &server->plan->table.thread;
     const struct server_process *process = &server->process[0];
     struct control_mailbox *mailbox = server->mailbox.segment.base;
     uint64_t now_ns = clock_monotonic_ns();

@@ -65,18 +65,20 @@ static int map_all(int argc, char **argv, struct blackbox *box, struct error *er
     void *journal;
     void *config;
     size_t config_bytes;
-    int code = segment_map_handover(argc, argv, "plan", false, sizeof(struct blackbox_plan), &plan, err);
+    int code = segment_map_handover(argc, argv, "plan", false, sizeof(struct blackbox_plan), &plan, NULL, err);
     if (code == 0) {
-        code = segment_map_handover(argc, argv, "board", true, sizeof(struct blackbox_board), &board, err);
+        code = segment_map_handover(argc, argv, "board", true, sizeof(struct blackbox_board), &board, NULL, err);
     }
     if (code == 0) {
-        code = segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table, err);
+        code = segment_map_handover(argc, argv, "table", false, sizeof(struct control_table), &table, NULL, err);
     }
     if (code == 0) {
-        code = segment_map_handover(argc, argv, "control", false, sizeof(struct control_board), &control, err);
+        code =
+            segment_map_handover(argc, argv, "control", false, sizeof(struct control_board), &control, NULL, err);
     }
     if (code == 0) {
-        code = segment_map_handover(argc, argv, "journal", false, sizeof(struct control_journal), &journal, err);
+        code =
+            segment_map_handover(argc, argv, "journal", false, sizeof(struct control_journal), &journal, NULL, err);
     }
     if (code == 0) {
         code = segment_map(handover_fd(argc, argv, "config"), false, 1, &config, &config_bytes, err);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ring/channel_check.h"
+
 #define RELEASE "it was written by another release, or is damaged; replay it with the release that wrote it"
 
 static int check_header(const struct blackbox_ring_header *header, size_t bytes, struct error *err)
@@ -189,6 +191,33 @@ static bool ends(const char *text, size_t bytes)
     return memchr(text, 0, bytes) != NULL;
 }
 
+/* What frames are decoded with. The indices are within bounds already. */
+static int check_calibrations(const struct control_table *table, struct error *err)
+{
+    int code = 0;
+    for (uint32_t i = 0; code == 0 && i < table->rings; i++) {
+        const struct control_ring *ring = &table->ring[i];
+        if (ring->first_number > table->numbers || ring->numbers > table->numbers - ring->first_number) {
+            return error_set(err, -EPROTO, "the interlock's table is damaged: ring %s has numbers %u to %u of %u",
+                             ring->name, ring->first_number, ring->first_number + ring->numbers, table->numbers);
+        }
+        const struct control_channel *first = &table->channel[ring->first_channel];
+        for (uint32_t c = 0; code == 0 && c < ring->channels; c++) {
+            code = ring_channel_check(&first->decode, ring->channels, sizeof(*first), c,
+                                      &table->number[ring->first_number], ring->numbers, err);
+        }
+    }
+    return code;
+}
+
+/* A channel is one of its ring's: so every channel that a frame is decoded with has been checked. */
+static bool is_of_its_ring(const struct control_table *table, uint32_t channel)
+{
+    uint32_t of = table->channel[channel].ring;
+    return of < table->rings && channel >= table->ring[of].first_channel &&
+           channel - table->ring[of].first_channel < table->ring[of].channels;
+}
+
 /* The engine takes any content; who prints names and looks rings up does not. */
 static int check_names(const struct control_table *table, struct error *err)
 {
@@ -201,7 +230,7 @@ static int check_names(const struct control_table *table, struct error *err)
     for (uint32_t i = 0; i < table->channels; i++) {
         const struct ring_channel *channel = &table->channel[i].decode;
         ok = ok && ends(channel->name, sizeof(channel->name)) && ends(channel->unit, sizeof(channel->unit)) &&
-             table->channel[i].ring < table->rings;
+             is_of_its_ring(table, i);
     }
     for (uint32_t i = 0; i < table->rules; i++) {
         ok = ok && ends(table->rule[i].name, sizeof(table->rule[i].name));
@@ -227,10 +256,11 @@ int blackbox_check_table(const struct blackbox_bytes *file, struct error *err)
     }
     if (table->rings > CONTROL_RINGS_MAX || table->channels > CONTROL_CHANNELS_MAX ||
         table->rules > CONTROL_RULES_MAX || table->outputs > CONTROL_OUTPUTS_MAX ||
-        table->devices > CONTROL_DEVICES_MAX) {
+        table->devices > CONTROL_DEVICES_MAX || table->numbers > CONTROL_NUMBERS_MAX) {
         return error_set(err, -EPROTO, "the interlock's table is damaged: its counts are out of bounds");
     }
-    return check_names(table, err);
+    int code = check_names(table, err);
+    return code == 0 ? check_calibrations(table, err) : code;
 }
 
 static int take_array(const struct blackbox_bytes *file, size_t each, const char *what, uint64_t *count,

@@ -108,8 +108,8 @@ static uint64_t ring_plan_bytes(const struct ring_plan *ring)
 {
     bool exactly = ring->pages == SEGMENT_HUGE || ring->pages == SEGMENT_HUGE_1G;
     uint64_t page_bytes = exactly ? segment_pages_bytes(ring->pages) : SEGMENT_PAGE_BYTES;
-    uint64_t bytes =
-        RING_HEADER_BYTES + ring->channel_count * sizeof(struct ring_channel) + ring->slots * ring->slot_bytes;
+    uint64_t bytes = RING_HEADER_BYTES + ring->channel_count * sizeof(struct ring_channel) +
+                     ring->number_count * sizeof(double) + ring->slots * ring->slot_bytes;
     return (bytes + page_bytes - 1) / page_bytes * page_bytes;
 }
 
@@ -153,15 +153,26 @@ static void set_checksum(struct server_plan *plan)
 {
     uint64_t hash = control_table_hash_part(&plan->table, CONTROL_TABLE_HASH_START,
                                             offsetof(struct control_table, instance), sizeof(plan->table));
-    hash = hash_bytes(hash, plan->worker, sizeof(plan->worker));
+    hash = hash_bytes(hash, &plan->workers, sizeof(plan->workers));
+    for (uint32_t i = 0; i < plan->workers; i++) {
+        hash = hash_bytes(hash, &plan->worker[i], worker_plan_bytes(&plan->worker[i]));
+    }
     hash = hash_bytes(hash, &plan->silence_ns, sizeof(plan->silence_ns));
     plan->table.checksum = hash_bytes(hash, &plan->authority, sizeof(plan->authority));
+}
+
+/* A plan has room for far more than most of them say: rings, workers and sources are cleared when they come into
+ * use, so that the others take no memory. */
+static void clear(struct server_plan *plan)
+{
+    memset(plan, 0, offsetof(struct server_plan, ring));
+    memset(&plan->has_black_box, 0, sizeof(*plan) - offsetof(struct server_plan, has_black_box));
 }
 
 int compile_config(const struct config_file *file, struct server_plan *plan, struct config_errors *errors)
 {
     unsigned before = errors->count;
-    memset(plan, 0, sizeof(*plan));
+    clear(plan);
     struct compile c = {.file = file, .config = file->config, .plan = plan, .errors = errors};
     compile_name(&c, "instance", c.config->instance, plan->instance);
     compile_sources(&c);

@@ -21,6 +21,8 @@ struct ring_plan {
     uint32_t slot_bytes;
     uint32_t payload_offset;
     uint32_t channel_count;
+    uint32_t first_number; /* in control_table.number; of the channels' calibrations */
+    uint32_t number_count;
     uint32_t watched_as; /* index + 1 in control_table.ring; 0: carries no channels */
     uint32_t gates;      /* gating readers at a time, 0 .. RING_GATES_MAX */
     uint64_t gate_deadline_ns;
@@ -93,12 +95,12 @@ void compile_frame_limit(struct source_plan *source, const struct ring_plan *rin
 void compile_poll(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 
 /* compile_buses.c: what source i has on the machine's own buses. compile_scan: the scan element that a channel
- * names: its place and type in to, its shift as a factor in *scale; false: there is none, complained. */
+ * names: its place, type and bits in to; false: there is none, complained. */
 void compile_iio(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_gpio(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 void compile_bus(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 bool compile_scan(struct compile *c, const char *where, const struct source_plan *source, const char *name,
-                  struct ring_channel *to, double *factor);
+                  struct ring_channel *to);
 
 /* compile_streams.c: hex digits into bytes; false: they are none, or too many. A text of the file into a plan's;
  * what: of what it is the path. */
@@ -144,6 +146,17 @@ void compile_afxdp_queues(struct compile *c);
 
 /* compile_cores.c: which cores worker w polls on, and which of them each of its sources, when it has them all. */
 void compile_cores(struct compile *c, uint32_t w, const struct config_worker *from);
+
+/* compile_calibration.c: what becomes of channel j of source i's raw * scale + offset, its numbers into the table.
+ * When all channels of the source are there: the cold junctions that are channels. */
+void compile_calibration(struct compile *c, uint32_t i, uint32_t j, const struct config_calibration *from,
+                         struct ring_plan *ring, struct ring_channel *to);
+void compile_junctions(struct compile *c, uint32_t i, struct ring_plan *ring);
+
+/* compile_reach.c: what a channel can come to (numbers: its ring's; false: that is not known); whether that and its
+ * range have anything in common. */
+bool compile_channel_reach(const struct ring_channel *channel, const double *numbers, double *low, double *high);
+void compile_overlap(struct compile *c, uint32_t i, uint32_t j, const struct ring_plan *ring);
 
 /* compile_gating.c: how many readers, and what the gating ones may do. After the other two. */
 void compile_gating(struct compile *c);

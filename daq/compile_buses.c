@@ -1,5 +1,4 @@
 #include <linux/gpio.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,23 +67,8 @@ static uint32_t ring_type_of(const struct scan_type *type)
     return type->is_signed ? is_signed[n] : is_unsigned[n];
 }
 
-/* Of a word of 16 bits with a number of 12 the others should be zeros, or copies of the sign; a driver may leave
- * anything in them (a channel's number). Values that 12 bits cannot have are no values: the range is made that
- * narrow, and they are BAD. The channel's scale is that of the number. */
-static bool narrow(const struct scan_type *type, struct ring_channel *to)
-{
-    double span = ldexp(1, (int)(type->is_signed ? type->bits - 1 : type->bits));
-    double least = (type->is_signed ? -span : 0) * to->scale + to->offset;
-    double most = (span - ldexp(1, -(int)type->shift)) * to->scale + to->offset; /* with what a shift leaves */
-    double low = least < most ? least : most;
-    double high = least < most ? most : least;
-    to->range_low = to->range_low > low ? to->range_low : low;
-    to->range_high = to->range_high < high ? to->range_high : high;
-    return to->range_low < to->range_high;
-}
-
 bool compile_scan(struct compile *c, const char *where, const struct source_plan *source, const char *name,
-                  struct ring_channel *to, double *factor)
+                  struct ring_channel *to)
 {
     for (uint32_t n = 0; n < source->iio.scans; n++) {
         const struct iio_scan *scan = &source->iio.scan[n];
@@ -95,10 +79,9 @@ bool compile_scan(struct compile *c, const char *where, const struct source_plan
         to->at_byte = scan->at_byte;
         to->type = ring_type_of(&type);
         to->byte_order = type.is_big ? RING_BIG_ENDIAN : RING_LITTLE_ENDIAN;
-        *factor = ldexp(1, -(int)type.shift);
-        if (!narrow(&type, to)) {
-            config_complain(c->file, c->errors, where,
-                            "no number of %u bits is in that range with this scale and offset", type.bits);
+        if (type.bits < type.storage_bits) { /* a driver may leave anything in the others: a channel's number */
+            to->bits = (uint8_t)type.bits;
+            to->shift = (uint8_t)type.shift;
         }
         return true;
     }

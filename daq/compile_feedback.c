@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "daq/compile.h"
@@ -20,8 +21,13 @@ static uint64_t bits_of(const struct ring_channel *channel)
     double low;
     double high;
     if (!ring_type_reach(channel->type, &low, &high) || channel->type == RING_TYPE_F32 ||
-        channel->type == RING_TYPE_F64 || channel->scale != 1 || channel->offset != 0) {
+        channel->type == RING_TYPE_F64 || channel->scale != 1 || channel->offset != 0 ||
+        channel->calibration != RING_CALIBRATION_LINEAR) {
         return 0;
+    }
+    if (channel->bits != 0) {
+        uint32_t value_bits = channel->bits - (uint32_t)(low < 0); /* the sign is none */
+        high = ldexp(1, (int)value_bits) - 1;
     }
     uint64_t most = high < (double)WHOLE_NUMBER_MAX ? (uint64_t)high : WHOLE_NUMBER_MAX - 1;
     return most; /* of the form 2^n - 1 */
@@ -34,9 +40,10 @@ static void check_mask(struct compile *c, uint32_t i, const char *key, uint64_t 
     if (mask == 0) {
         config_complain(c->file, c->errors, path_of(path, i, key), "expected at least one bit, found 0; remove it");
     } else if (bits_of(channel) == 0) {
-        config_complain(c->file, c->errors, path_of(path, i, key),
-                        "channel '%s' has no bits: expected an integer type with scale 1 and offset 0",
-                        channel->name);
+        config_complain(
+            c->file, c->errors, path_of(path, i, key),
+            "channel '%s' has no bits: expected an integer type with scale 1, offset 0 and no calibration",
+            channel->name);
     } else if ((mask & ~bits_of(channel)) != 0) {
         config_complain(c->file, c->errors, path_of(path, i, key),
                         "expected bits of channel '%s', whose type %s has those of %" PRIu64 ", found %" PRIu64,

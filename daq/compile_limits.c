@@ -48,27 +48,29 @@ uint64_t compile_ms(struct compile *c, const char *where, const char *key, const
 
 /* What the raw type can express at all, in the channel's unit: a limit beyond it is a decoration, too. */
 static void check_reach(struct compile *c, const char *where, const char *key, bool is_high, double limit,
-                        const struct ring_channel *channel)
+                        uint32_t index)
 {
+    const struct control_table *table = &c->plan->table;
+    const struct ring_channel *channel = &table->channel[index].decode;
     double low;
     double high;
-    if (!ring_type_reach(channel->type, &low, &high)) {
+    if (!compile_channel_reach(channel, &table->number[table->ring[table->channel[index].ring].first_number], &low,
+                               &high)) {
         return;
     }
-    double a = low * channel->scale + channel->offset;
-    double b = high * channel->scale + channel->offset;
-    if (is_high ? limit >= fmax(a, b) : limit <= fmin(a, b)) {
+    if (is_high ? limit >= high : limit <= low) {
         compile_complain_key(
-            c, where, key,
-            "a limit of %g %s can never be passed: type %s with this scale and offset reaches from %g to %g", limit,
-            channel->unit, ring_type_name(channel->type), fmin(a, b), fmax(a, b));
+            c, where, key, "a limit of %g %s can never be passed: type %s with this %s reaches from %g to %g",
+            limit, channel->unit, ring_type_name(channel->type),
+            channel->calibration == RING_CALIBRATION_LINEAR ? "scale and offset" : "calibration", low, high);
     }
 }
 
 /* A limit outside the valid range can never be passed by a GOOD value: the rule would be a decoration. */
 static void check_limit(struct compile *c, const char *where, const char *key, bool is_high, double limit,
-                        const struct ring_channel *channel)
+                        uint32_t index)
 {
+    const struct ring_channel *channel = &c->plan->table.channel[index].decode;
     if (!(limit > channel->range_low && limit < channel->range_high)) {
         compile_complain_key(
             c, where, key,
@@ -76,7 +78,7 @@ static void check_limit(struct compile *c, const char *where, const char *key, b
             "never act",
             limit, channel->unit, channel->name, channel->range_low, channel->range_high, channel->unit);
     }
-    check_reach(c, where, key, is_high, limit, channel);
+    check_reach(c, where, key, is_high, limit, index);
 }
 
 static void set_limits(struct compile *c, const char *where, const struct config_rule *from, const double *high,
@@ -109,14 +111,14 @@ static void compile_limit(struct compile *c, const char *where, const struct con
     to->form = FORM_LIMIT;
     set_limits(c, where, from, from->high, from->low, to);
     if (to->has_high != 0) {
-        check_limit(c, where, "high", true, to->high, channel);
+        check_limit(c, where, "high", true, to->high, to->channel);
         if (!(to->high_clear >= channel->range_low)) {
             compile_complain_key(c, where, "hysteresis", "below %g %s no valid value is left", to->high_clear,
                                  channel->unit);
         }
     }
     if (to->has_low != 0) {
-        check_limit(c, where, "low", false, to->low, channel);
+        check_limit(c, where, "low", false, to->low, to->channel);
         if (!(to->low_clear <= channel->range_high)) {
             compile_complain_key(c, where, "hysteresis", "above %g %s no valid value is left", to->low_clear,
                                  channel->unit);
@@ -195,13 +197,14 @@ static void compile_bit(struct compile *c, const char *where, const struct confi
                         const struct ring_channel *channel, struct control_rule *to)
 {
     const char *key = from->bits_set != NULL ? "bits_set" : "bits_clear";
-    uint32_t bits = 8 * ring_type_bytes(channel->type);
+    uint32_t bits = channel->bits != 0 ? channel->bits : 8 * ring_type_bytes(channel->type);
     to->form = FORM_BIT;
     to->demand_when = from->bits_set != NULL;
     to->mask = from->bits_set != NULL ? *from->bits_set : *from->bits_clear;
-    if (channel->type >= RING_TYPE_F32 || channel->scale != 1 || channel->offset != 0) {
+    if (channel->type >= RING_TYPE_F32 || channel->scale != 1 || channel->offset != 0 ||
+        channel->calibration != RING_CALIBRATION_LINEAR) {
         compile_complain_key(c, where, key,
-                             "bits need a channel of an integer type with scale 1 and offset 0, "
+                             "bits need a channel of an integer type with scale 1, offset 0 and no calibration, "
                              "'%s' is %s with scale %g and offset %g",
                              channel->name, ring_type_name(channel->type), channel->scale, channel->offset);
     } else if (to->mask == 0 || (bits < 64 && to->mask >> bits != 0) || to->mask > UINT64_C(1) << 53) {

@@ -7,7 +7,8 @@
 #include "net/dpdk.h"
 #include "net/sequence.h"
 
-#define MEMORY_MB 64u /* of DPDK's own */
+#define COALESCE_US 50u
+#define MEMORY_MB   64u /* of DPDK's own */
 
 /* ":PORT" alone is any address. */
 static bool parse_end(const char *text, uint32_t *address, uint16_t *port)
@@ -212,10 +213,19 @@ void compile_worker_kind(struct compile *c, uint32_t i, const struct config_work
             break;
         }
     }
+    worker->coalesce_us = worker->thread.idle == IDLE_WAIT && !dpdk ? COALESCE_US : 0;
     if (from == NULL) {
         worker->dpdk_memory_mb = MEMORY_MB;
         return;
     }
+    if (from->coalesce_us != NULL && worker->coalesce_us == 0) {
+        config_complain(c->file, c->errors, compile_path(path, "workers[%u].coalesce_us", i),
+                        "belongs to a worker with idle: wait, without sources of kind dpdk");
+    } else if (from->coalesce_us != NULL) {
+        worker->coalesce_us = (uint32_t)compile_bounded(c, compile_path(path, "workers[%u].coalesce_us", i),
+                                                        from->coalesce_us, COALESCE_US, 0, 10000, "us");
+    }
+    compile_path(path, "workers[%u]", i);
     if (!dpdk && (from->dpdk_memory_mb != NULL || from->eal_count > 0)) {
         config_complain(c->file, c->errors, path,
                         "dpdk_memory_mb and eal belong to a worker of sources of kind dpdk");

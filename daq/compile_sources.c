@@ -44,6 +44,7 @@ static void compile_workers(struct compile *c)
         const struct config_worker *from = config->workers_count > 0 ? &config->workers[i] : &standard;
         struct worker_plan *worker = &c->plan->worker[i];
         char path[COMPILE_PATH_BYTES];
+        memset(worker, 0, offsetof(struct worker_plan, source));
         worker->magic = PLAN_MAGIC;
         worker->version = PLAN_VERSION;
         memcpy(worker->instance, c->plan->instance, sizeof(worker->instance));
@@ -72,6 +73,7 @@ static void compile_rings(struct compile *c)
         const struct config_ring *from = &c->config->rings[i];
         struct ring_plan *ring = &c->plan->ring[i];
         char path[COMPILE_PATH_BYTES];
+        memset(ring, 0, sizeof(*ring));
         compile_name(c, compile_path(path, "rings[%u].name", i), from->name, ring->name);
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(c->plan->ring[j].name, ring->name) == 0) {
@@ -251,12 +253,11 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
         return;
     }
     if (from->scan != NULL) {
-        double factor = 1;
         if (from->at_byte != NULL || from->type != NULL || from->byte_order != NULL || from->field != NULL) {
             config_complain(c->file, c->errors, path,
                             "a channel with `scan` has no at_byte, type, byte_order or field");
-        } else if (compile_scan(c, path, source, from->scan, to, &factor)) {
-            to->scale *= factor;
+        } else {
+            (void)compile_scan(c, path, source, from->scan, to);
         }
         return;
     }
@@ -326,10 +327,19 @@ static void compile_channels(struct compile *c, uint32_t i, const struct source_
     memcpy(watched->name, ring->name, sizeof(watched->name));
     watched->first_channel = table->channels;
     watched->channels = count;
+    watched->first_number = ring->first_number = table->numbers;
     for (uint32_t j = 0; j < count; j++) {
         compile_channel(c, i, j, source, &from->channels[j], &ring->channel[j]);
+        if (from->channels[j].calibration != NULL) {
+            compile_calibration(c, i, j, from->channels[j].calibration, ring, &ring->channel[j]);
+        }
         check_channel_pair(c, i, j, ring->channel);
         check_channel_name(c, i, j, from->channels[j].name);
+    }
+    compile_junctions(c, i, ring);
+    watched->numbers = ring->number_count;
+    for (uint32_t j = 0; j < count; j++) {
+        compile_overlap(c, i, j, ring);
         table->channel[table->channels++] = (struct control_channel){
             .decode = ring->channel[j],
             .ring = table->rings,
@@ -441,6 +451,7 @@ static void compile_source(struct compile *c, uint32_t i)
         return;
     }
     struct source_plan *to = &worker->source[worker->sources++];
+    memset(to, 0, sizeof(*to));
     to->kind = (uint32_t)from->kind;
     memcpy(to->ring, ring->name, sizeof(to->ring));
     compile_name(c, compile_path(path, "sources[%u].name", i), from->name, to->name);

@@ -11,6 +11,9 @@
 #include "daq/text.h"
 #include "daq/ways.h"
 
+#define READ_BYTES         4096u
+#define COPIED_FRAME_BYTES 512u /* what is larger is read straight into its slot */
+
 #define CAN_BYTES    ((uint32_t)sizeof(struct can_frame))
 #define CAN_FD_BYTES ((uint32_t)sizeof(struct canfd_frame))
 
@@ -332,8 +335,20 @@ void compile_check_framing(struct compile *c, uint32_t i, const struct source_pl
     }
 }
 
+/* Of small frames many are read at a time: to copy them costs less than a system call for each. Not of a recording,
+ * whose frames fall due one by one. */
+static uint32_t frames_at_a_time(const struct source_plan *source)
+{
+    bool is_replay = source->kind == SOURCE_FILE && source->file.follow == FILE_REPLAY;
+    bool is_scans = source->kind == SOURCE_IIO || source->kind == SOURCE_GPIO_EDGES;
+    bool is_small = source->frame_bytes != 0 && source->frame_bytes <= COPIED_FRAME_BYTES;
+    bool is_fixed = is_scans || source->framing.kind == FRAMING_FIXED;
+    return is_fixed && is_small && !is_replay ? READ_BYTES / source->frame_bytes : 0;
+}
+
 void compile_frame_limit(struct source_plan *source, const struct ring_plan *ring)
 {
+    source->framing.read_frames = frames_at_a_time(source);
     if (source->framing.kind == 0 || source->framing.bytes_max != 0) {
         return;
     }

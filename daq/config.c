@@ -113,6 +113,9 @@ static const cyaml_strval_t type_words[] = {{"i8", RING_TYPE_I8},   {"u8", RING_
                                             {"i64", RING_TYPE_I64}, {"u64", RING_TYPE_U64}, {"f32", RING_TYPE_F32},
                                             {"f64", RING_TYPE_F64}};
 
+static const cyaml_strval_t thermocouple_words[] = {
+    {"J", RING_THERMOCOUPLE_J}, {"K", RING_THERMOCOUPLE_K}, {"N", RING_THERMOCOUPLE_N}, {"T", RING_THERMOCOUPLE_T}};
+
 const char *config_source_kind(uint32_t kind)
 {
     for (size_t i = 0; i < CYAML_ARRAY_LEN(source_words); i++) {
@@ -202,6 +205,7 @@ static const cyaml_schema_field_t worker_fields[] = {
     WORD_OPTIONAL("idle", struct config_worker, idle, idle_words),
     CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, struct config_worker, spin_us),
     CYAML_FIELD_UINT_PTR("sleep_us", OPTIONAL, struct config_worker, sleep_us),
+    CYAML_FIELD_UINT_PTR("coalesce_us", OPTIONAL, struct config_worker, coalesce_us),
     CYAML_FIELD_SEQUENCE("cores", OPTIONAL, struct config_worker, cores, &a_core, 1, CYAML_UNLIMITED),
     CYAML_FIELD_UINT_PTR("dpdk_memory_mb", OPTIONAL, struct config_worker, dpdk_memory_mb),
     CYAML_FIELD_SEQUENCE("eal", OPTIONAL, struct config_worker, eal, &a_name, 1, PLAN_EAL_MAX),
@@ -335,6 +339,21 @@ static const cyaml_schema_field_t stream_fields[] = {
     CYAML_FIELD_UINT_PTR("id", OPTIONAL, struct config_stream, id),
     CYAML_FIELD_END};
 
+static const cyaml_schema_value_t point = {
+    CYAML_VALUE_SEQUENCE_FIXED(CYAML_FLAG_DEFAULT, double, &number, 2)}; /* the size is an entry's */
+static const cyaml_schema_field_t logarithmic_fields[] = {
+    CYAML_FIELD_FLOAT("slope", CYAML_FLAG_DEFAULT, struct config_logarithmic, slope),
+    CYAML_FIELD_FLOAT("intercept", CYAML_FLAG_DEFAULT, struct config_logarithmic, intercept), CYAML_FIELD_END};
+static const cyaml_schema_field_t calibration_fields[] = {
+    CYAML_FIELD_SEQUENCE("polynomial", OPTIONAL, struct config_calibration, polynomial, &number, 1,
+                         RING_POLYNOMIAL_MAX),
+    CYAML_FIELD_SEQUENCE("points", OPTIONAL, struct config_calibration, points, &point, 2, RING_NUMBERS_MAX / 2),
+    WORD_OPTIONAL("thermocouple", struct config_calibration, thermocouple, thermocouple_words),
+    CYAML_FIELD_FLOAT_PTR("reference_c", OPTIONAL, struct config_calibration, reference_c),
+    TEXT_OPTIONAL("reference_channel", struct config_calibration, reference_channel),
+    CYAML_FIELD_MAPPING_PTR("logarithmic", OPTIONAL, struct config_calibration, logarithmic, logarithmic_fields),
+    CYAML_FIELD_END};
+
 static const cyaml_schema_field_t channel_fields[] = {
     TEXT("name", struct config_channel, name),
     CYAML_FIELD_UINT_PTR("at_byte", OPTIONAL, struct config_channel, at_byte),
@@ -344,6 +363,7 @@ static const cyaml_schema_field_t channel_fields[] = {
     WORD_OPTIONAL("byte_order", struct config_channel, byte_order, order_words),
     CYAML_FIELD_FLOAT_PTR("scale", OPTIONAL, struct config_channel, scale),
     CYAML_FIELD_FLOAT_PTR("offset", OPTIONAL, struct config_channel, offset),
+    CYAML_FIELD_MAPPING_PTR("calibration", OPTIONAL, struct config_channel, calibration, calibration_fields),
     TEXT("unit", struct config_channel, unit),
     CYAML_FIELD_SEQUENCE("range", CYAML_FLAG_POINTER, struct config_channel, range, &number, 2, 2),
     CYAML_FIELD_UINT_PTR("stale_ms", OPTIONAL, struct config_channel, stale_ms),
@@ -539,12 +559,12 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    arming_fields,   names_fields,    authority_fields, audit_fields,     bypass_fields,      alarms_fields,
-    top_fields,      memory_fields,   control_fields,   worker_fields,    ring_fields,        source_fields,
-    gating_fields,   sequence_fields, checksum_fields,  channel_fields,   rule_fields,        output_fields,
-    watchdog_fields, register_fields, feedback_fields,  black_box_fields, packet_fields,      stream_fields,
-    length_fields,   read_fields,     status_fields,    window_fields,    acknowledge_fields, rate_fields,
-    timing_fields};
+    arming_fields,      names_fields,    authority_fields, audit_fields,     bypass_fields,      alarms_fields,
+    top_fields,         memory_fields,   control_fields,   worker_fields,    ring_fields,        source_fields,
+    gating_fields,      sequence_fields, checksum_fields,  channel_fields,   rule_fields,        output_fields,
+    watchdog_fields,    register_fields, feedback_fields,  black_box_fields, packet_fields,      stream_fields,
+    length_fields,      read_fields,     status_fields,    window_fields,    acknowledge_fields, calibration_fields,
+    logarithmic_fields, rate_fields,     timing_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

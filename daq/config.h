@@ -90,6 +90,7 @@ struct config_worker {
     int *idle;
     uint32_t *spin_us;
     uint32_t *sleep_us;
+    uint32_t *coalesce_us;
     int *cores; /* dpdk: a polling thread on each; NULL: one thread, `core` */
     uint32_t cores_count;
     uint32_t *dpdk_memory_mb;
@@ -233,6 +234,27 @@ struct config_stream {
     uint32_t *id;           /* vrt, sluice */
 };
 
+/* One point of a calibration: x, y. */
+typedef double config_point[2];
+
+/* 10^(slope x + intercept). */
+struct config_logarithmic {
+    double slope;
+    double intercept;
+};
+
+/* What becomes of raw * scale + offset; exactly one form. */
+struct config_calibration {
+    double *polynomial;
+    uint32_t polynomial_count;
+    config_point *points;
+    uint32_t points_count;
+    int *thermocouple;       /* enum ring_thermocouple */
+    double *reference_c;     /* its cold junction: fixed .. */
+    char *reference_channel; /* .. or measured */
+    struct config_logarithmic *logarithmic;
+};
+
 struct config_channel {
     char *name;
     uint32_t *at_byte;
@@ -242,6 +264,7 @@ struct config_channel {
     int *byte_order;
     double *scale;
     double *offset;
+    struct config_calibration *calibration;
     char *unit;
     double *range; /* exactly two */
     uint32_t range_count;

@@ -64,7 +64,11 @@ static const cyaml_schema_value_t *type_of(const cyaml_schema_field_t *const *ta
     for (unsigned t = 0; t < count; t++) {
         for (const cyaml_schema_field_t *f = tables[t]; f->key != NULL; f++) {
             if (strcmp(f->key, key) == 0) {
-                return f->value.type == CYAML_SEQUENCE ? f->value.sequence.entry : &f->value;
+                const cyaml_schema_value_t *value = &f->value;
+                while (value->type == CYAML_SEQUENCE || value->type == CYAML_SEQUENCE_FIXED) {
+                    value = value->sequence.entry;
+                }
+                return value;
             }
         }
     }
@@ -85,6 +89,27 @@ static void check_scalar(const struct config_file *file, const char *key, const 
     }
 }
 
+/* A scalar, or a sequence of them, or one of such sequences. */
+static void check_value(const struct config_file *file, const char *key, const cyaml_schema_value_t *type,
+                        yaml_node_t *node, struct config_errors *errors)
+{
+    yaml_document_t *document = file->document;
+    check_scalar(file, key, type, node, errors);
+    if (node == NULL || node->type != YAML_SEQUENCE_NODE) {
+        return;
+    }
+    for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top; i++) {
+        yaml_node_t *item = yaml_document_get_node(document, *i);
+        check_scalar(file, key, type, item, errors);
+        if (item == NULL || item->type != YAML_SEQUENCE_NODE) {
+            continue;
+        }
+        for (yaml_node_item_t *k = item->data.sequence.items.start; k < item->data.sequence.items.top; k++) {
+            check_scalar(file, key, type, yaml_document_get_node(document, *k), errors);
+        }
+    }
+}
+
 void config_strict(const struct config_file *file, const cyaml_schema_field_t *const *tables, unsigned table_count,
                    struct config_errors *errors)
 {
@@ -98,20 +123,14 @@ void config_strict(const struct config_file *file, const cyaml_schema_field_t *c
         }
         for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
             const yaml_node_t *key = yaml_document_get_node(document, p->key);
-            const yaml_node_t *value = yaml_document_get_node(document, p->value);
+            yaml_node_t *value = yaml_document_get_node(document, p->value);
             const char *name =
                 key != NULL && key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "";
             const cyaml_schema_value_t *type = type_of(tables, table_count, name);
             if (type == NULL || value == NULL) {
                 continue;
             }
-            check_scalar(file, name, type, value, errors);
-            if (value->type == YAML_SEQUENCE_NODE) {
-                for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top;
-                     i++) {
-                    check_scalar(file, name, type, yaml_document_get_node(document, *i), errors);
-                }
-            }
+            check_value(file, name, type, value, errors);
         }
     }
 }

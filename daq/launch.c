@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SCRATCH_FD 200 /* above every number a child is given */
+#define SCRATCH_FD 300 /* above every number a child is given */
 
 void launch_add(struct launch *launch, int fd, int number, const char *name)
 {

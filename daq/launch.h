@@ -6,7 +6,7 @@
 
 #include "ring/error.h"
 
-#define LAUNCH_FDS_MAX 64u
+#define LAUNCH_FDS_MAX 192u
 
 /* One descriptor for the child: `fd` here becomes `number` there; named ones appear as `name=number` argument. */
 struct launch_fd {

@@ -6,7 +6,7 @@
 
 #include "ring/layout.h"
 
-#define SEGMENT_TABLE_MAX 576u
+#define SEGMENT_TABLE_MAX 704u
 
 enum segment_kind {
     SEGMENT_KIND_BOARD = 1, /* sluiced's */

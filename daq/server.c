@@ -138,7 +138,7 @@ static int lock_instance(struct server *server, struct error *err)
     return error_set(err, -EBUSY,
                      "instance '%s' is already running (pid %.*s); stop that one or give this one another "
                      "name under 'instance'",
-                     server->plan.instance, (int)strcspn(pid, "\n"), pid);
+                     server->plan->instance, (int)strcspn(pid, "\n"), pid);
 }
 
 static void remove_run_dir(struct server *server)
@@ -172,11 +172,10 @@ static void notify(const char *state)
     }
 }
 
-static void init(struct server *server, const struct server_plan *plan, const char *config_text,
-                 size_t config_bytes)
+static void init(struct server *server, struct server_plan *plan, const char *config_text, size_t config_bytes)
 {
     memset(server, 0, sizeof(*server));
-    server->plan = *plan;
+    server->plan = plan;
     server->config_text = config_text;
     server->config_bytes = config_bytes;
     server->lock_fd = -1;
@@ -271,7 +270,7 @@ static void event_loop(struct server *server, int signal_fd)
         under_way = server_commands(server);
         if (!ready && all_running(server)) {
             ready = true;
-            log_line("instance %s is running", server->plan.instance);
+            log_line("instance %s is running", server->plan->instance);
             notify("READY=1");
         }
     }
@@ -320,16 +319,16 @@ static void tell_start(struct server *server)
 {
     char text[160];
     snprintf(text, sizeof(text), "sluice %s, pid %d, user %u, instance %s, configuration %016" PRIx64,
-             SLUICE_VERSION, getpid(), (unsigned)geteuid(), server->plan.instance, server->plan.table.checksum);
+             SLUICE_VERSION, getpid(), (unsigned)geteuid(), server->plan->instance, server->plan->table.checksum);
     server_audit(server, "start", clock_tai_ns(server->tai_minus_monotonic_ns), text);
 }
 
-int server_run(const struct server_plan *plan, const char *config_text, size_t config_bytes)
+int server_run(struct server_plan *plan, const char *config_text, size_t config_bytes)
 {
     static struct server server;
     struct error err = {{0}};
     init(&server, plan, config_text, config_bytes);
-    allow_descriptors(&server.plan);
+    allow_descriptors(server.plan);
     int signal_fd = open_signals(&err);
     int code =
         signal_fd < 0 ? signal_fd : protocol_run_dir(server.run_dir, sizeof(server.run_dir), plan->instance, &err);
@@ -346,7 +345,7 @@ int server_run(const struct server_plan *plan, const char *config_text, size_t c
         code = usher_start(&server.usher, &err);
     }
     if (code == 0) {
-        code = audit_start(&server.audit, server.plan.audit_path, &server_board(&server)->audit, &err);
+        code = audit_start(&server.audit, server.plan->audit_path, &server_board(&server)->audit, &err);
     }
     if (code == 0) {
         tell_start(&server);

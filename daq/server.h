@@ -25,11 +25,15 @@
 #include "daq/usher.h"
 
 #define SERVER_CLIENTS_MAX 128u
-#define SERVER_WATCHDOG_FD 9  /* of /dev/watchdog in control, if there is one */
-#define SERVER_RING_FD     10 /* first ring's descriptor number in a child */
-#define SERVER_DEVICE_FD   40 /* first output device's */
-#define SERVER_ORDERS_FD   60 /* first page of orders */
-#define SERVER_LEASES_FD   80 /* first polling thread's leases; further ones follow */
+#define SERVER_WATCHDOG_FD 9   /* of /dev/watchdog in control, if there is one */
+#define SERVER_DEVICE_FD   10  /* first output device's descriptor number in a child */
+#define SERVER_LEASES_FD   20  /* first polling thread's leases; further ones follow */
+#define SERVER_RING_FD     64  /* first ring's */
+#define SERVER_ORDERS_FD   128 /* first page of orders */
+static_assert(SERVER_DEVICE_FD + CONTROL_DEVICES_MAX <= SERVER_LEASES_FD &&
+                  SERVER_LEASES_FD + PLAN_THREADS_MAX <= SERVER_RING_FD &&
+                  SERVER_RING_FD + CONTROL_RINGS_MAX <= SERVER_ORDERS_FD,
+              "no two of a child's descriptors have the same number");
 
 enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2, ROLE_BLACK_BOX = 3 };
 
@@ -66,7 +70,7 @@ struct server_rate {
 };
 
 struct server {
-    struct server_plan plan;
+    struct server_plan *plan; /* the caller's; descriptors, clock and hash are filled in */
     char run_dir[256];
     int lock_fd;
     int listen_fd;
@@ -165,6 +169,6 @@ void server_fill_board(struct server *server);
 void server_fill_segments(struct server *server);
 
 /* The whole life of a server; the text is the configuration's as loaded. Exit code. */
-int server_run(const struct server_plan *plan, const char *config_text, size_t config_bytes);
+int server_run(struct server_plan *plan, const char *config_text, size_t config_bytes);
 
 #endif

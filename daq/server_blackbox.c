@@ -20,15 +20,15 @@ static int constant(struct shared *shared, const char *name, const void *content
 
 int server_create_black_box(struct server *server, struct error *err)
 {
-    struct blackbox_plan *plan = &server->plan.black_box;
-    if (!server->plan.has_black_box) {
+    struct blackbox_plan *plan = &server->plan->black_box;
+    if (!server->plan->has_black_box) {
         return 0;
     }
     plan->supervisor_pid = getpid();
     plan->config_bytes = server->config_bytes;
     int code = shared_create(&server->black_box_board, "sluice-blackbox-board", sizeof(struct blackbox_board), err);
     if (code == 0) {
-        board_init(server->black_box_board.segment.base, BOARD_BLACK_BOX, server->plan.instance, "blackbox");
+        board_init(server->black_box_board.segment.base, BOARD_BLACK_BOX, server->plan->instance, "blackbox");
         code = constant(&server->black_box_plan, "sluice-blackbox-plan", plan, sizeof(*plan), err);
     }
     if (code == 0) {
@@ -53,8 +53,8 @@ void server_hand_black_box(struct server *server, struct launch *launch)
     launch_add(launch, server->control_board.read_only_fd, 6, "control");
     launch_add(launch, server->journal.read_only_fd, 7, "journal");
     launch_add(launch, server->config.read_only_fd, 8, "config");
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
-        uint32_t watched = server->plan.ring[i].watched_as;
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
+        uint32_t watched = server->plan->ring[i].watched_as;
         if (watched != 0) {
             launch_add(launch, server->ring[i].read_only_fd, SERVER_RING_FD + (int)watched - 1, NULL);
         }
@@ -64,7 +64,7 @@ void server_hand_black_box(struct server *server, struct launch *launch)
 bool server_black_box_ok(const struct server *server)
 {
     const struct blackbox_board *board = server->black_box_board.segment.base;
-    if (!server->plan.has_black_box) {
+    if (!server->plan->has_black_box) {
         return true;
     }
     for (uint32_t i = 0; i < server->processes; i++) {

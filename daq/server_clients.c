@@ -108,7 +108,7 @@ static void send_boards(struct server *server, struct server_client *client)
     fds[n++] = server->board.read_only_fd;
     fds[n++] = server->table.read_only_fd;
     fds[n++] = server->control_board.read_only_fd;
-    for (uint32_t i = 0; i < server->plan.workers; i++) {
+    for (uint32_t i = 0; i < server->plan->workers; i++) {
         fds[n++] = server->worker_board[i].read_only_fd;
     }
     for (uint32_t i = 0; i < CONTROL_DEVICES_MAX; i++) {
@@ -116,13 +116,13 @@ static void send_boards(struct server *server, struct server_client *client)
             fds[n++] = server->outbox[i].read_only_fd;
         }
     }
-    if (server->plan.has_black_box) {
+    if (server->plan->has_black_box) {
         fds[n++] = server->black_box_board.read_only_fd;
     }
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
         fds[n++] = server->ring[i].read_only_fd;
     }
-    server_reply(client, 0, fds, n, "%s", server->plan.instance);
+    server_reply(client, 0, fds, n, "%s", server->plan->instance);
 }
 
 void server_serve(struct server *server, struct server_client *client)

@@ -77,7 +77,7 @@ static void answer(struct server *server, struct server_client *client)
         return; /* never answer from an old copy: the deadline will */
     }
     server_events(server); /* so that the end of an earlier bypass is not taken for that of this one */
-    int code = command_answer(&server->plan.table, &board, server_board(server)->bypass, c, text, sizeof(text));
+    int code = command_answer(&server->plan->table, &board, server_board(server)->bypass, c, text, sizeof(text));
     bool done = board.answer == ANSWER_DONE;
     if (c->op == PROTOCOL_BYPASS && done) {
         server_bypass_began(server, c->index, c->argument);
@@ -152,7 +152,7 @@ static void acknowledge_config(struct server *server, struct server_client *clie
     char text[TEXT_BYTES];
     const struct server_command *c = &client->command;
     struct supervisor_board *board = server_board(server);
-    uint64_t checksum = server->plan.table.checksum;
+    uint64_t checksum = server->plan->table.checksum;
     if (c->argument != checksum) {
         snprintf(text, sizeof(text),
                  "acknowledge refused: this server runs the configuration %016" PRIx64 ", found %016" PRIx64
@@ -198,7 +198,7 @@ static void trip(struct server *server, struct server_client *client, bool allow
 static void take(struct server *server, struct server_client *client, const struct protocol_request *request)
 {
     struct error err = {{0}};
-    int code = command_parse(&server->plan.table, request, &client->command, &err);
+    int code = command_parse(&server->plan->table, request, &client->command, &err);
     if (code != 0) {
         finish(server, client, code, "refused", false, err.text);
     } else if (request->op == PROTOCOL_ACKNOWLEDGE_CONFIG) {
@@ -221,7 +221,7 @@ void server_command(struct server *server, struct server_client *client, enum au
     client->command =
         (struct server_command){.op = request->op, .index = ENGINE_NONE, .uid = client->uid, .pid = client->pid};
     (void)authority_peer_of(client->fd, &peer); /* without groups then, or without a user: it may less */
-    bool allowed = authority_allows(&server->plan.authority.act[act], &peer, geteuid());
+    bool allowed = authority_allows(&server->plan->authority.act[act], &peer, geteuid());
     if (request->op == PROTOCOL_TRIP) {
         trip(server, client, allowed);
         return;

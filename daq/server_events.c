@@ -32,7 +32,7 @@ static void tell_trips(struct server *server, const struct control_board *copy)
     while (server->shown_trips < copy->trips) {
         server->shown_trips++;
         const struct engine_cause *cause = &copy->trip_history[server->shown_trips % CONTROL_TRIP_HISTORY];
-        control_explain(&server->plan.table, cause, text, sizeof(text));
+        control_explain(&server->plan->table, cause, text, sizeof(text));
         snprintf(line, sizeof(line), "TRIP %" PRIu64 ": %s", server->shown_trips, text);
         log_line("%s", line);
         server_audit(server, "trip",
@@ -68,7 +68,7 @@ static void end_bypass(struct server *server, uint32_t rule)
 
 void server_events_control_died(struct server *server, uint64_t tai_ns)
 {
-    for (uint32_t i = 0; i < server->plan.table.rules; i++) {
+    for (uint32_t i = 0; i < server->plan->table.rules; i++) {
         end_bypass(server, i);
     }
     server_audit(server, "state", tai_ns,
@@ -77,7 +77,7 @@ void server_events_control_died(struct server *server, uint64_t tai_ns)
 
 static const char *rule_name(const struct server *server, uint32_t index)
 {
-    return index < server->plan.table.rules ? server->plan.table.rule[index].name : "?";
+    return index < server->plan->table.rules ? server->plan->table.rule[index].name : "?";
 }
 
 /* Names of the outputs in a mask. */
@@ -85,10 +85,10 @@ static void list_outputs(const struct server *server, uint32_t mask, char *text,
 {
     size_t n = 0;
     snprintf(text, bytes, "none");
-    for (uint32_t i = 0; i < server->plan.table.outputs && n < bytes; i++) {
+    for (uint32_t i = 0; i < server->plan->table.outputs && n < bytes; i++) {
         if ((mask >> i & 1) != 0) {
-            n +=
-                (size_t)snprintf(text + n, bytes - n, "%s%s", n > 0 ? ", " : "", server->plan.table.output[i].name);
+            n += (size_t)snprintf(text + n, bytes - n, "%s%s", n > 0 ? ", " : "",
+                                  server->plan->table.output[i].name);
         }
     }
 }
@@ -143,7 +143,7 @@ static const char *describe(const struct server *server, const struct engine_eve
         return "gate";
     case EVENT_TEST:
         snprintf(text, bytes, "proof test of %s: %s",
-                 e->index < server->plan.table.outputs ? server->plan.table.output[e->index].name : "?",
+                 e->index < server->plan->table.outputs ? server->plan->table.output[e->index].name : "?",
                  engine_test_name((uint32_t)e->value));
         return "test";
     default:
@@ -211,7 +211,7 @@ static void tell_events(struct server *server)
 static void sweep_bypasses(struct server *server, const struct control_board *copy)
 {
     uint64_t now_ns = clock_tai_ns(server->tai_minus_monotonic_ns);
-    for (uint32_t i = 0; i < server->plan.table.rules && i < CONTROL_RULES_MAX; i++) {
+    for (uint32_t i = 0; i < server->plan->table.rules && i < CONTROL_RULES_MAX; i++) {
         const struct supervisor_bypass *shown = &server_board(server)->bypass[i];
         if (shown->since_tai_ns != 0 && copy->rule[i].bypass_until_ns == 0 &&
             now_ns - shown->since_tai_ns > CLOCK_NS_PER_S) {

@@ -64,7 +64,7 @@ static uint32_t writer_of(const struct server_plan *plan, const char *ring)
 
 static void add_rings(const struct server *server, struct segment_table *table)
 {
-    const struct server_plan *plan = &server->plan;
+    const struct server_plan *plan = server->plan;
     for (uint32_t i = 0; i < plan->rings; i++) {
         uint32_t worker = writer_of(plan, plan->ring[i].name);
         add(table, SEGMENT_KIND_RING, &server->ring[i].segment, plan->ring[i].name, plan->worker[worker].name,
@@ -93,8 +93,8 @@ void server_fill_segments(struct server *server)
         pid_of_black_box(server));
     add(table, SEGMENT_KIND_BLACK_BOX_PLAN, &server->black_box_plan.segment, "", "", 0);
     add(table, SEGMENT_KIND_CONFIG, &server->config.segment, "", "", 0);
-    for (uint32_t i = 0; i < server->plan.workers; i++) {
-        const char *name = server->plan.worker[i].name;
+    for (uint32_t i = 0; i < server->plan->workers; i++) {
+        const char *name = server->plan->worker[i].name;
         add(table, SEGMENT_KIND_WORKER_PLAN, &server->worker_plan[i].segment, name, "", 0);
         add(table, SEGMENT_KIND_WORKER_BOARD, &server->worker_board[i].segment, name, name,
             pid_of_worker(server, i));

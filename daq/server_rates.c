@@ -12,7 +12,7 @@
 static void judge(struct server *server, uint32_t ring, const struct ring_header *header,
                   const struct ring_rate *rate)
 {
-    const struct ring_stream *stream = &server->plan.ring[ring].stream;
+    const struct ring_stream *stream = &server->plan->ring[ring].stream;
     struct server_rate *shown = &server->rate[ring];
     if (rate->windows == shown->windows) {
         return;
@@ -36,7 +36,7 @@ static void judge(struct server *server, uint32_t ring, const struct ring_header
 /* The first of each kind of stamp that cannot be right. The counts go on in status. */
 static void tell_first(struct server *server, uint32_t ring, const struct ring_rate *rate)
 {
-    const char *name = server->plan.ring[ring].stream.name;
+    const char *name = server->plan->ring[ring].stream.name;
     uint32_t *told = &server->rate[ring].told;
     const struct {
         uint64_t count;
@@ -63,7 +63,7 @@ void server_look_at_rates(struct server *server, uint64_t now_ns)
         return;
     }
     double seconds = (double)(now_ns - server->rated_ns) / 1e9;
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
         const struct ring_header *header = server->ring[i].segment.base;
         uint64_t position = ring_published_now(header);
         struct ring_rate rate;

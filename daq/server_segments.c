@@ -53,9 +53,9 @@ static int share_constant(struct shared *shared, const char *name, const void *c
 
 static int create_ring(struct server *server, uint32_t i, struct error *err)
 {
-    const struct ring_plan *plan = &server->plan.ring[i];
+    const struct ring_plan *plan = &server->plan->ring[i];
     char name[64];
-    struct ring_spec spec = {.instance = server->plan.instance,
+    struct ring_spec spec = {.instance = server->plan->instance,
                              .name = plan->name,
                              .streams = &plan->stream,
                              .stream_count = 1,
@@ -65,6 +65,8 @@ static int create_ring(struct server *server, uint32_t i, struct error *err)
                              .payload_offset = plan->payload_offset,
                              .channels = plan->channel,
                              .channel_count = plan->channel_count,
+                             .numbers = &server->plan->table.number[plan->first_number],
+                             .number_count = plan->number_count,
                              .tai_minus_monotonic_ns = server->tai_minus_monotonic_ns};
     snprintf(name, sizeof(name), "sluice-ring:%s", plan->name);
     int code = share_on(&server->ring[i], name, ring_segment_bytes(&spec), plan->pages, plan->numa_node, err);
@@ -89,14 +91,14 @@ static int create_ring(struct server *server, uint32_t i, struct error *err)
 /* The usher must know which of the sources of which polling thread writes a ring. */
 static void show_rings_to_usher(struct server *server)
 {
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
-        for (uint32_t w = 0; w < server->plan.workers; w++) {
-            const struct worker_plan *worker = &server->plan.worker[w];
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
+        for (uint32_t w = 0; w < server->plan->workers; w++) {
+            const struct worker_plan *worker = &server->plan->worker[w];
             uint32_t of_thread[PLAN_THREADS_MAX] = {0};
             for (uint32_t s = 0; s < worker->sources; s++) {
                 uint32_t thread = worker->source[s].thread;
-                if (strcmp(worker->source[s].ring, server->plan.ring[i].name) == 0) {
-                    usher_add_ring(&server->usher, &server->plan.ring[i], &server->ring[i], &server->orders[i],
+                if (strcmp(worker->source[s].ring, server->plan->ring[i].name) == 0) {
+                    usher_add_ring(&server->usher, &server->plan->ring[i], &server->ring[i], &server->orders[i],
                                    usher_line(w, thread), of_thread[thread]);
                 }
                 of_thread[thread]++;
@@ -109,7 +111,7 @@ static void show_rings_to_usher(struct server *server)
  * not use up the places for refusals. */
 static bool is_below(const struct server *server, uint32_t ring, size_t page_bytes)
 {
-    enum segment_pages pages = server->plan.ring[ring].pages;
+    enum segment_pages pages = server->plan->ring[ring].pages;
     return segment_pages_bytes(pages) >= page_bytes && server->ring[ring].segment.page_bytes < page_bytes;
 }
 
@@ -117,10 +119,10 @@ static void say_step_down(struct server *server, size_t page_bytes, const char *
 {
     char names[128] = "";
     size_t n = 0;
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
         if (is_below(server, i, page_bytes) && n < sizeof(names)) {
             n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n > 0 ? ", " : "",
-                                  server->plan.ring[i].name);
+                                  server->plan->ring[i].name);
         }
     }
     if (n > 0) {
@@ -133,15 +135,15 @@ static void say_step_down(struct server *server, size_t page_bytes, const char *
  * driven safe 20 to 40 ms after a kill -9 of control, on huge ones 0.5 to 6 ms (10 ms are allowed). */
 static void say_slow_end(struct server *server)
 {
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
         const struct segment *segment = &server->ring[i].segment;
-        if (server->plan.ring[i].watched_as != 0 && segment->page_bytes == SEGMENT_PAGE_BYTES &&
+        if (server->plan->ring[i].watched_as != 0 && segment->page_bytes == SEGMENT_PAGE_BYTES &&
             segment->bytes > WATCHED_BYTES_MAX) {
             board_refuse(
                 &server_board(server)->common,
                 "ring %s: the interlock watches %zu MiB on 4 KiB pages; if control is killed, the outputs go "
                 "safe later by some 10 ms per 256 MiB (use huge pages or fewer slots)",
-                server->plan.ring[i].name, segment->bytes >> 20);
+                server->plan->ring[i].name, segment->bytes >> 20);
         }
     }
 }
@@ -150,7 +152,7 @@ static void say_slow_end(struct server *server)
 static void say_node(struct server *server, uint32_t i)
 {
     struct board *board = &server_board(server)->common;
-    const struct ring_plan *plan = &server->plan.ring[i];
+    const struct ring_plan *plan = &server->plan->ring[i];
     const struct segment *segment = &server->ring[i].segment;
     uint64_t elsewhere = 0;
     int example = 0;
@@ -177,7 +179,7 @@ static void say_node(struct server *server, uint32_t i)
 
 static int create_rings(struct server *server, struct error *err)
 {
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
         int code = create_ring(server, i, err);
         if (code != 0) {
             return code;
@@ -195,7 +197,7 @@ static int create_rings(struct server *server, struct error *err)
 
 static int create_worker(struct server *server, uint32_t i, struct error *err)
 {
-    struct worker_plan *plan = &server->plan.worker[i];
+    struct worker_plan *plan = &server->plan->worker[i];
     int code = shared_create(&server->worker_board[i], "sluice-worker-board", sizeof(struct worker_board), err);
     if (code != 0) {
         return code;
@@ -206,13 +208,13 @@ static int create_worker(struct server *server, uint32_t i, struct error *err)
         plan->source[s].ring_fd = SERVER_RING_FD + s;
         plan->source[s].orders_fd = SERVER_ORDERS_FD + s;
     }
-    board_init(server->worker_board[i].segment.base, BOARD_WORKER, server->plan.instance, plan->name);
-    return share_constant(&server->worker_plan[i], "sluice-worker-plan", plan, sizeof(*plan), err);
+    board_init(server->worker_board[i].segment.base, BOARD_WORKER, server->plan->instance, plan->name);
+    return share_constant(&server->worker_plan[i], "sluice-worker-plan", plan, worker_plan_bytes(plan), err);
 }
 
 static int create_table(struct server *server, struct error *err)
 {
-    struct control_table *table = &server->plan.table;
+    struct control_table *table = &server->plan->table;
     table->tai_minus_monotonic_ns = server->tai_minus_monotonic_ns;
     table->supervisor_pid = getpid();
     for (uint32_t i = 0; i < table->rings; i++) {
@@ -236,7 +238,7 @@ static int create_outbox(struct server *server, uint32_t device, struct error *e
     if (code != 0) {
         return code;
     }
-    board_init(shared->segment.base, BOARD_ACTUATOR, server->plan.instance, name);
+    board_init(shared->segment.base, BOARD_ACTUATOR, server->plan->instance, name);
     ((struct outbox *)shared->segment.base)->answer.error = -ENOTCONN; /* nobody has confirmed anything */
     int fd = fcntl(shared->segment.fd, F_DUPFD_CLOEXEC, 0);
     return fd >= 0 ? fd : error_set(err, -errno, "cannot hand over an output: %s", strerror(errno));
@@ -244,7 +246,7 @@ static int create_outbox(struct server *server, uint32_t device, struct error *e
 
 static int open_devices(struct server *server, struct error *err)
 {
-    const struct control_table *table = &server->plan.table;
+    const struct control_table *table = &server->plan->table;
     for (uint32_t i = 0; i < table->devices; i++) {
         server->device_fd[i] =
             table->device[i].kind == DEVICE_MODBUS ? create_outbox(server, i, err) : output_open(table, i, err);
@@ -257,8 +259,8 @@ static int open_devices(struct server *server, struct error *err)
         }
     }
     server_outputs_safe(server);
-    if (server->plan.watchdog_path[0] != 0) { /* last: it runs from here on */
-        server->watchdog_fd = watchdog_open(server->plan.watchdog_path, server->plan.watchdog_timeout_s, err);
+    if (server->plan->watchdog_path[0] != 0) { /* last: it runs from here on */
+        server->watchdog_fd = watchdog_open(server->plan->watchdog_path, server->plan->watchdog_timeout_s, err);
         return server->watchdog_fd < 0 ? server->watchdog_fd : 0;
     }
     return 0;
@@ -271,23 +273,23 @@ int server_create_shared(struct server *server, struct error *err)
         return code;
     }
     struct board *board = &server_board(server)->common;
-    board_init(board, BOARD_SUPERVISOR, server->plan.instance, "sluiced");
+    board_init(board, BOARD_SUPERVISOR, server->plan->instance, "sluiced");
     board->pid = (uint64_t)getpid();
     board->started_tai_ns = clock_tai_ns(server->tai_minus_monotonic_ns);
     code = create_rings(server, err);
     if (code == 0) {
-        code = usher_init(&server->usher, server->plan.readers_max, server_board(server),
+        code = usher_init(&server->usher, server->plan->readers_max, server_board(server),
                           server->tai_minus_monotonic_ns, err);
         show_rings_to_usher(server);
     }
-    for (uint32_t i = 0; code == 0 && i < server->plan.workers; i++) {
+    for (uint32_t i = 0; code == 0 && i < server->plan->workers; i++) {
         code = create_worker(server, i, err);
     }
     if (code == 0) {
         code = shared_create(&server->control_board, "sluice-control-board", sizeof(struct control_board), err);
     }
     if (code == 0) {
-        board_init(&server_control_board(server)->common, BOARD_CONTROL, server->plan.instance, "control");
+        board_init(&server_control_board(server)->common, BOARD_CONTROL, server->plan->instance, "control");
         server_control_board(server)->state = ENGINE_INIT;
         code = shared_create(&server->mailbox, "sluice-mailbox", sizeof(struct control_mailbox), err);
     }

@@ -51,10 +51,10 @@ void server_outputs_safe(struct server *server)
                                      .origin = OUTPUT_SUPERVISOR};
     message.number = server->safe_number++;
     for (int files = 0; files < 2; files++) {
-        for (uint32_t i = 0; i < server->plan.table.devices; i++) {
+        for (uint32_t i = 0; i < server->plan->table.devices; i++) {
             int fd = server->device_fd[i];
-            if (fd >= 0 && may_wait(&server->plan.table.device[i], fd) == (files != 0)) {
-                (void)output_send(&server->plan.table, i, fd, &message);
+            if (fd >= 0 && may_wait(&server->plan->table.device[i], fd) == (files != 0)) {
+                (void)output_send(&server->plan->table, i, fd, &message);
             }
         }
     }
@@ -83,13 +83,13 @@ static void hand_control(struct server *server, struct launch *launch)
     launch_add(launch, server->mailbox.read_only_fd, 5, "mailbox");
     launch_add(launch, server->lock_fd, 6, "lock");
     launch_add(launch, server->journal.segment.fd, 7, "journal");
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
-        uint32_t watched = server->plan.ring[i].watched_as;
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
+        uint32_t watched = server->plan->ring[i].watched_as;
         if (watched != 0) {
             launch_add(launch, server->ring[i].read_only_fd, SERVER_RING_FD + (int)watched - 1, NULL);
         }
     }
-    for (uint32_t i = 0; i < server->plan.table.devices; i++) {
+    for (uint32_t i = 0; i < server->plan->table.devices; i++) {
         launch_add(launch, server->device_fd[i], SERVER_DEVICE_FD + (int)i, NULL);
     }
     if (server->watchdog_fd >= 0) {
@@ -113,7 +113,7 @@ static void hand_leases(struct server *server, uint32_t index, struct launch *la
     static const char *const names[] = {PLAN_LEASES_NAMES};
     struct error err = {{0}};
     static_assert(sizeof(names) / sizeof(names[0]) == PLAN_THREADS_MAX, "a name for each thread");
-    for (uint32_t t = 0; t < plan_threads(&server->plan.worker[index]); t++) {
+    for (uint32_t t = 0; t < plan_threads(&server->plan->worker[index]); t++) {
         leases_fd[t] = usher_leases_for(&server->usher, usher_line(index, t), &err);
         if (leases_fd[t] >= 0) {
             launch_add(launch, leases_fd[t], SERVER_LEASES_FD + (int)t, names[t]);
@@ -126,14 +126,14 @@ static void hand_leases(struct server *server, uint32_t index, struct launch *la
 static void hand_worker(struct server *server, uint32_t index, struct launch *launch,
                         int leases_fd[PLAN_THREADS_MAX])
 {
-    const struct worker_plan *plan = &server->plan.worker[index];
+    const struct worker_plan *plan = &server->plan->worker[index];
     uint32_t gates = 0;
     launch->program = plan->sources > 0 && plan->source[0].kind == SOURCE_DPDK ? "sluice-dpdk" : "sluice-worker";
     launch_add(launch, server->worker_plan[index].read_only_fd, 3, "plan");
     launch_add(launch, server->worker_board[index].segment.fd, 4, "board");
     for (uint32_t s = 0; s < plan->sources; s++) {
-        for (uint32_t r = 0; r < server->plan.rings; r++) {
-            if (strcmp(server->plan.ring[r].name, plan->source[s].ring) == 0) {
+        for (uint32_t r = 0; r < server->plan->rings; r++) {
+            if (strcmp(server->plan->ring[r].name, plan->source[s].ring) == 0) {
                 launch_add(launch, server->ring[r].segment.fd, (int)plan->source[s].ring_fd, NULL);
                 launch_add(launch, server->orders[r].read_only_fd, (int)plan->source[s].orders_fd, NULL);
                 gates += plan->source[s].gates;
@@ -208,7 +208,7 @@ static void clear_sockets(const struct server *server, const struct server_proce
     if (process->role != ROLE_WORKER) {
         return;
     }
-    const struct worker_plan *worker = &server->plan.worker[process->index];
+    const struct worker_plan *worker = &server->plan->worker[process->index];
     for (uint32_t i = 0; i < worker->sources; i++) {
         if (worker->source[i].kind == SOURCE_DPDK) {
             (void)port_socket_clear(&worker->source[i], &err); /* what is another's stays */
@@ -301,7 +301,7 @@ void server_reap(struct server *server)
 /* A card is reset before it is used, by some buses for a second and more, and starts as slowly. */
 static uint64_t cards_limit_ns(const struct server *server, const struct server_process *process)
 {
-    const struct worker_plan *worker = &server->plan.worker[process->index];
+    const struct worker_plan *worker = &server->plan->worker[process->index];
     uint64_t cards = 0;
     for (uint32_t i = 0; process->role == ROLE_WORKER && i < worker->sources; i++) {
         cards += worker->source[i].kind == SOURCE_DPDK && dpdk_port_is_pci(worker->source[i].dpdk.port);
@@ -314,7 +314,7 @@ static uint64_t cards_limit_ns(const struct server *server, const struct server_
 static uint64_t first_beat_limit_ns(const struct server *server, const struct server_process *process)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
         bytes += server->ring[i].segment.bytes;
     }
     return FIRST_BEAT_NS + bytes / FIRST_BEAT_BYTES * CLOCK_NS_PER_S + cards_limit_ns(server, process);
@@ -325,7 +325,7 @@ static uint64_t first_beat_limit_ns(const struct server *server, const struct se
 static void look_at(struct server *server, struct server_process *process, uint64_t now_ns)
 {
     const struct board *board = board_of(server, process);
-    uint64_t limit_ns = process->role == ROLE_CONTROL     ? server->plan.silence_ns
+    uint64_t limit_ns = process->role == ROLE_CONTROL     ? server->plan->silence_ns
                         : process->role == ROLE_BLACK_BOX ? BLACK_BOX_SILENCE_NS
                                                           : WORKER_SILENCE_NS;
     uint64_t beat = __atomic_load_n(&board->heartbeat, __ATOMIC_ACQUIRE);
@@ -475,7 +475,7 @@ static uint64_t rss_without_shared_kb(pid_t pid)
 static uint64_t measure_kb(const struct server *server, pid_t pid)
 {
     uint64_t walked_bytes = 0;
-    for (uint32_t i = 0; i < server->plan.rings; i++) {
+    for (uint32_t i = 0; i < server->plan->rings; i++) {
         const struct segment *ring = &server->ring[i].segment;
         walked_bytes += ring->page_bytes == SEGMENT_PAGE_BYTES ? ring->bytes : 0;
     }

@@ -14,11 +14,11 @@
 
 #define RETRY_NS   (100 * CLOCK_NS_PER_MS)
 #define TAIL_NS    (10 * CLOCK_NS_PER_MS) /* between looks at the end of a file */
-#define TEXT_SLOTS 64u
-#define TEXT_PART  8u /* of the ring: what is reserved is lost to observers */
+#define READ_SLOTS 64u
+#define READ_PART  8u /* of the ring: what is reserved is lost to observers */
 
-/* What cannot be read straight into its slot: lines, what is searched for a mark, what a record may have to
- * precede. */
+/* What is not read straight into its slot: small frames, lines, what is searched for a mark, what a record may have
+ * to precede. */
 static uint32_t line_bytes_of(const struct source_plan *plan)
 {
     switch (plan->framing.kind) {
@@ -29,7 +29,7 @@ static uint32_t line_bytes_of(const struct source_plan *plan)
     case FRAMING_POLLED:
         return plan->frame_bytes + (uint32_t)sizeof(struct poller_trailer);
     default:
-        return 0;
+        return plan->framing.read_frames * plan->frame_bytes;
     }
 }
 
@@ -172,20 +172,24 @@ static uint8_t *collect_into(struct stream_source *s)
     return s->into_scratch ? s->scratch : ring_writer_reserve(s->writer);
 }
 
-/* Bytes of text that cannot hold more lines than there are slots: a line has two bytes at least, but for the one
- * under way. */
+/* Bytes that cannot hold more frames than there are slots: a line has two bytes at least, but for the one under
+ * way.
+ */
 static uint32_t line_room(struct stream_source *s)
 {
     uint32_t most = s->line_bytes - s->have;
     if (s->plan->framing.kind == FRAMING_POLLED) { /* a message, which must not be cut */
         return s->plan->gates == 0 || s->scratch != NULL || ring_writer_reserve(s->writer) != NULL ? most : 0;
     }
-    uint64_t part = s->writer->view.slot_count / TEXT_PART;
+    uint64_t part = s->writer->view.slot_count / READ_PART;
     if (s->scratch != NULL || s->plan->gates == 0) {
         return most; /* what finds no slot is dropped; without gating readers there always is one */
     }
-    uint32_t slots = ring_writer_reserve_many(s->writer, part < TEXT_SLOTS ? (uint32_t)part : TEXT_SLOTS);
+    uint32_t slots = ring_writer_reserve_many(s->writer, part < READ_SLOTS ? (uint32_t)part : READ_SLOTS);
     uint32_t bytes = slots > 0 ? 2 * slots - 1 : 0;
+    if (s->plan->framing.read_frames != 0) {
+        bytes = slots * s->plan->frame_bytes > s->have ? slots * s->plan->frame_bytes - s->have : 0;
+    }
     return bytes < most ? bytes : most;
 }
 
@@ -273,6 +277,7 @@ void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t ta
         return;
     }
     uint32_t bytes = stream_wants(s, &to);
+    s->asked_bytes = bytes;
     s->reading = bytes > 0 && uring_read(s->uring, s->fd, to, bytes, s->user);
 }
 
@@ -310,6 +315,11 @@ uint32_t stream_complete(struct stream_source *source, const struct uring_event 
     }
     if (event->result <= 0) { /* hung up: 0 or -EIO, depending on the moment */
         return ended(s, event->result, monotonic_ns, tai_ns);
+    }
+    /* Whatever ends where it may be cut was read empty: a message never is. */
+    bool is_empty = (uint32_t)event->result < s->asked_bytes;
+    if (is_empty && s->line != NULL && s->plan->framing.kind != FRAMING_POLLED) {
+        s->again_ns = monotonic_ns + s->coalesce_ns;
     }
     uint32_t frames = stream_take(s, (uint32_t)event->result, monotonic_ns, tai_ns);
     s->frames_paced += frames;

@@ -1,7 +1,7 @@
 /* Whatever is read from a descriptor over io_uring: serial lines, sockets, pipes, files, packets of a bus. Frames
- * are read straight into ring slots where their length is known before, and judged there; what has to be searched
- * for its end (lines, marks) is collected and copied. One outstanding read; what goes away is opened again by the
- * opener.
+ * are read straight into ring slots where their length is known before, and judged there; small ones, of which many
+ * are read at a time, and what has to be searched for its end (lines, marks) are collected and copied. One
+ * outstanding read; what goes away is opened again by the opener.
  */
 #ifndef DAQ_STREAM_H
 #define DAQ_STREAM_H
@@ -29,9 +29,11 @@ struct stream_source {
     bool overlong;         /* this line is being thrown away */
     bool into_scratch;     /* the frame under way is collected there */
     bool held;             /* replay: what has been read begins with a frame that is due at again_ns */
+    uint32_t asked_bytes;  /* of the read that is outstanding */
     uint32_t have;         /* bytes of the frame or line collected so far */
     uint64_t retry_ns;     /* monotonic: when to try to open again */
     uint64_t again_ns;     /* monotonic: not to be read before */
+    uint64_t coalesce_ns;  /* what was read empty is not read again for so long: then there is more */
     uint64_t frames_paced; /* replay: frames since paced_ns */
     uint64_t paced_ns;
     uint64_t closed_tai_ns;

@@ -91,17 +91,24 @@ static uint32_t publish_frame(struct stream_source *s, const uint8_t *payload, u
     return 1;
 }
 
-/* Moves the next possible start of a frame to the front of the slot. `from`: where to begin the search. */
-static void find_sync(struct stream_source *s, uint8_t *slot, uint32_t from)
+/* The next possible start of a frame in what there is, from `from` on. */
+static uint32_t sync_at(const struct stream_source *s, const uint8_t *bytes, uint32_t from)
 {
     const struct framing_plan *plan = &s->plan->framing;
     uint32_t at = from;
     for (; at < s->have; at++) {
         uint32_t n = s->have - at < plan->sync_bytes ? s->have - at : plan->sync_bytes;
-        if (memcmp(slot + at, plan->sync, n) == 0) {
+        if (memcmp(bytes + at, plan->sync, n) == 0) {
             break;
         }
     }
+    return at;
+}
+
+/* Moves the next possible start of a frame to the front of the slot. `from`: where to begin the search. */
+static void find_sync(struct stream_source *s, uint8_t *slot, uint32_t from)
+{
+    uint32_t at = sync_at(s, slot, from);
     if (at > 0) {
         ring_count_add(&s->writer->view.header->ledger.noise_bytes, at);
         memmove(slot, slot + at, s->have - at);
@@ -131,6 +138,42 @@ static uint32_t take_binary(struct stream_source *s, uint32_t bytes, uint64_t ta
     refuse(s, RING_REFUSED_CHECKSUM);
     find_sync(s, slot, 1);
     return 0;
+}
+
+/* Small frames, many at a time: every one that is whole by now. */
+static uint32_t take_packed(struct stream_source *s, uint32_t bytes, uint64_t tai_ns)
+{
+    uint32_t frame_bytes = s->plan->frame_bytes;
+    uint32_t noise = 0;
+    uint32_t frames = 0;
+    uint32_t at = 0;
+    s->have += bytes;
+    for (uint32_t from = 0;;) {
+        uint32_t next = sync_at(s, s->line, from);
+        noise += next - at;
+        at = next;
+        if (s->have - at < frame_bytes) {
+            break;
+        }
+        const uint8_t *frame = s->line + at;
+        if (!net_checksum_ok(&s->plan->checksum, frame)) {
+            refuse(s, RING_REFUSED_CHECKSUM); /* the next frame may begin inside this one */
+            from = at + 1;
+            continue;
+        }
+        if (!is_due(s, frame, frame_bytes)) {
+            break;
+        }
+        frames += place_frame(s, frame, frame_bytes, tai_ns) ? publish_frame(s, frame, frame_bytes, tai_ns) : 0;
+        at += frame_bytes;
+        from = at;
+    }
+    if (noise > 0) {
+        ring_count_add(&s->writer->view.header->ledger.noise_bytes, noise);
+    }
+    s->have -= at;
+    memmove(s->line, s->line + at, s->have);
+    return frames;
 }
 
 /* A frame that says how long it is. Who is told nonsense by a stream without a sync cannot find the next one: the
@@ -343,6 +386,6 @@ uint32_t stream_take(struct stream_source *s, uint32_t bytes, uint64_t monotonic
     case FRAMING_MESSAGE:
         return take_message(s, bytes, tai_ns);
     default:
-        return take_binary(s, bytes, tai_ns);
+        return s->line != NULL ? take_packed(s, bytes, tai_ns) : take_binary(s, bytes, tai_ns);
     }
 }

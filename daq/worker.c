@@ -7,6 +7,7 @@
 #define URING_ENTRIES    128u
 #define EVENTS_PER_ROUND 1024u
 #define WAIT_NS          (5 * CLOCK_NS_PER_MS)
+#define GATHERED_MAX     32u /* completions that are worth an end of the wait */
 
 static int open_afxdp(struct worker *worker, uint32_t i, struct error *err)
 {
@@ -32,6 +33,11 @@ static int open_udp(struct worker *worker, uint32_t i, struct error *err)
     return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
 }
 
+static uint64_t coalesce_ns(const struct worker_plan *plan)
+{
+    return plan->thread.idle == IDLE_WAIT ? plan->coalesce_us * CLOCK_NS_PER_US : 0;
+}
+
 static int open_source(struct worker *worker, uint32_t i, struct error *err)
 {
     const struct source_plan *plan = &worker->plan->source[i];
@@ -42,10 +48,15 @@ static int open_source(struct worker *worker, uint32_t i, struct error *err)
     case SOURCE_UDP:
         return open_udp(worker, i, err);
     case SOURCE_AFXDP:
+        worker->may_gather = false;
         return open_afxdp(worker, i, err);
     default:
-        return stream_init(&source->u.stream, plan, writer, worker->uring, &worker->opener, i, err);
+        break;
     }
+    int code = stream_init(&source->u.stream, plan, writer, worker->uring, &worker->opener, i, err);
+    source->u.stream.coalesce_ns = coalesce_ns(worker->plan);
+    worker->may_gather = worker->may_gather && source->u.stream.line != NULL;
+    return code;
 }
 
 int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, int leases_fd,
@@ -56,6 +67,7 @@ int worker_init(struct worker *worker, const struct worker_plan *plan, struct bo
     worker->board = board;
     worker->leases_fd = leases_fd;
     worker->bell_fd = bell_fd;
+    worker->may_gather = coalesce_ns(plan) > 0;
     for (uint32_t i = 0; i < PLAN_SOURCES_MAX; i++) {
         worker->source[i].u.udp.fd = -1;
         worker->ring[i] = &worker->source[i].ring;
@@ -209,12 +221,37 @@ static uint64_t wait_for_ns(struct worker *worker)
     return thread->sleep_us * CLOCK_NS_PER_US;
 }
 
+/* Frames that come one by one faster than coalesce_us are waited for together: a system call for each is what they
+ * cost most. */
+static void wait(struct worker *worker)
+{
+    uint64_t wait_ns = wait_for_ns(worker);
+    uint64_t gather_ns = coalesce_ns(worker->plan);
+    if (worker->gathers && wait_ns > 0) {
+        (void)uring_wait_many(worker->uring, GATHERED_MAX, wait_ns < gather_ns ? wait_ns : gather_ns);
+    } else {
+        (void)uring_wait(worker->uring, wait_ns);
+    }
+}
+
+static void watch_pace(struct worker *worker, uint32_t frames)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (frames > 0) {
+        worker->gathers = worker->may_gather && now_ns - worker->taken_ns < 2 * coalesce_ns(worker->plan);
+        worker->taken_ns = now_ns;
+    } else {
+        worker->gathers = false;
+    }
+}
+
 uint32_t worker_cycle(struct worker *worker)
 {
     worker_rings_look(worker->ring, worker->plan->sources, worker->leases_fd, clock_monotonic_ns());
     arm(worker);
-    (void)uring_wait(worker->uring, wait_for_ns(worker));
+    wait(worker);
     uint32_t frames = complete(worker);
+    watch_pace(worker, frames);
     worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
     if (worker->plan->thread.idle == IDLE_BUSY) {
         board_beat_busy(worker->board, clock_monotonic_ns());

@@ -26,6 +26,9 @@ struct worker {
     struct uring *uring;
     uint64_t spin_since_ns;
     uint64_t armed_ns; /* monotonic: when the sources were last asked what they want to be read */
+    uint64_t taken_ns; /* monotonic: when a round last took frames */
+    bool may_gather;   /* no source has to be asked again for each of its frames */
+    bool gathers;      /* frames come faster than coalesce_us: the next round waits for several */
     bool more;         /* a source has more than a round should take: no sleep before it */
     int leases_fd;     /* where the leases of gating readers come from; -1: none */
     int bell_fd;       /* an eventfd: somebody sleeps until something is published; -1: none */

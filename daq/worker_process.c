@@ -56,10 +56,10 @@ static enum seal_profile profile_of(const struct worker_program *program, const 
     return takes_leases(plan) ? program->profile_leases : program->profile;
 }
 
-static bool fits(const struct worker_plan *plan)
+static bool fits(const struct worker_plan *plan, size_t bytes)
 {
     bool fits = plan->magic == PLAN_MAGIC && plan->version == PLAN_VERSION && plan->sources <= PLAN_SOURCES_MAX &&
-                plan->threads <= PLAN_THREADS_MAX;
+                plan->threads <= PLAN_THREADS_MAX && bytes >= worker_plan_bytes(plan);
     for (uint32_t i = 0; fits && i < plan->sources; i++) {
         fits = plan->source[i].thread < plan_threads(plan);
     }
@@ -86,16 +86,19 @@ int worker_process(int argc, char **argv, const struct worker_program *program)
     struct error err = {{0}};
     void *plan_base;
     void *board_base;
+    size_t plan_size;
 
     set_signals();
-    if (segment_map_handover(argc, argv, "plan", false, sizeof(struct worker_plan), &plan_base, &err) != 0 ||
-        segment_map_handover(argc, argv, "board", true, sizeof(struct worker_board), &board_base, &err) != 0) {
+    if (segment_map_handover(argc, argv, "plan", false, offsetof(struct worker_plan, source), &plan_base,
+                             &plan_size, &err) != 0 ||
+        segment_map_handover(argc, argv, "board", true, sizeof(struct worker_board), &board_base, NULL, &err) !=
+            0) {
         return fail(program, &err);
     }
     const struct worker_plan *plan = plan_base;
     struct worker_board *shown = board_base;
     struct board *board = &shown->common;
-    if (!fits(plan)) {
+    if (!fits(plan, plan_size)) {
         error_set(&err, -EPROTO, "expected a worker plan of version %u; sluiced is another release", PLAN_VERSION);
         return fail(program, &err);
     }

@@ -5,6 +5,7 @@
 #define NET_PLAN_H
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "net/format.h"
@@ -13,8 +14,8 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION         6u
-#define PLAN_SOURCES_MAX     16u
+#define PLAN_VERSION         8u
+#define PLAN_SOURCES_MAX     64u
 #define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES      128u
 #define PLAN_SYNC_BYTES      8u
@@ -112,8 +113,9 @@ struct framing_plan {
     uint32_t kind;       /* enum framing_kind; 0: the source's own (packets) */
     uint32_t sync_bytes; /* 0: none */
     uint8_t sync[PLAN_SYNC_BYTES];
-    uint32_t fields;                  /* text: numbers per line */
-    uint32_t bytes_max;               /* of a frame: frame_bytes, or what a slot of the ring has room for */
+    uint32_t read_frames; /* fixed: so many at a time are read and copied; 0: each straight into its slot */
+    uint32_t fields;      /* text: numbers per line */
+    uint32_t bytes_max;   /* of a frame: frame_bytes, or what a slot of the ring has room for */
     char pattern[PLAN_PATTERN_BYTES]; /* text: see text_match(), daq/text.h; empty: numbers and separators */
     uint8_t delimiter[PLAN_DELIMITER_BYTES];
     uint32_t delimiter_bytes;
@@ -357,6 +359,7 @@ struct source_plan {
     struct format_spec format;
     struct framing_plan framing;
     uint32_t when_missing; /* enum when_missing */
+    uint32_t reserved;
     struct rate_plan rate;
     struct serial_plan serial; /* of serial, modbus_rtu and scpi */
     struct tcp_plan tcp;       /* of tcp, tcp_listen, modbus_tcp and scpi */
@@ -388,14 +391,20 @@ struct worker_plan {
     char name[RING_NAME_BYTES];
     int64_t tai_minus_monotonic_ns;
     int32_t supervisor_pid;
-    uint32_t dpdk_memory_mb;               /* of DPDK's own */
-    struct thread_plan thread;             /* its only one, or the first of several */
-    uint32_t threads;                      /* 0 and 1: one thread */
-    int32_t thread_core[PLAN_THREADS_MAX]; /* of several: each one's; thread_core[0] is thread.core */
-    uint32_t reserved;
+    uint32_t dpdk_memory_mb;                /* of DPDK's own */
+    struct thread_plan thread;              /* its only one, or the first of several */
+    uint32_t threads;                       /* 0 and 1: one thread */
+    int32_t thread_core[PLAN_THREADS_MAX];  /* of several: each one's; thread_core[0] is thread.core */
+    uint32_t coalesce_us;                   /* of a thread that waits: what comes within this is taken together */
     char eal[PLAN_EAL_MAX][PLAN_EAL_BYTES]; /* further arguments of EAL; empty: none from here on */
     struct source_plan source[PLAN_SOURCES_MAX];
 };
+
+/* Of a plan with as many sources as it has: what is handed over. */
+static inline size_t worker_plan_bytes(const struct worker_plan *plan)
+{
+    return offsetof(struct worker_plan, source) + plan->sources * sizeof(plan->source[0]);
+}
 
 static inline uint32_t plan_threads(const struct worker_plan *plan)
 {

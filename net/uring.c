@@ -182,6 +182,11 @@ int uring_start(struct uring *uring)
 
 int uring_wait(struct uring *uring, uint64_t timeout_ns)
 {
+    return uring_wait_many(uring, 1, timeout_ns);
+}
+
+int uring_wait_many(struct uring *uring, unsigned count, uint64_t timeout_ns)
+{
     int code = uring_start(uring);
     if (code != 0) {
         return code;
@@ -192,7 +197,7 @@ int uring_wait(struct uring *uring, uint64_t timeout_ns)
         struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / 1000000000u),
                                             .tv_nsec = (long long)(timeout_ns % 1000000000u)};
         struct io_uring_cqe *cqe;
-        code = io_uring_submit_and_wait_timeout(&uring->io, &cqe, 1, &timeout, NULL);
+        code = io_uring_submit_and_wait_timeout(&uring->io, &cqe, count, &timeout, NULL);
     }
     return code < 0 && code != -ETIME && code != -EINTR && code != -EAGAIN ? code : 0;
 }

@@ -51,6 +51,8 @@ int uring_start(struct uring *uring);
 /* Submits what is queued, lets completions run, and sleeps up to timeout_ns (0: does not sleep) if there are none.
  * 0 or -errno other than a time-out or a signal. */
 int uring_wait(struct uring *uring, uint64_t timeout_ns);
+/* The same until there are `count` of them. */
+int uring_wait_many(struct uring *uring, unsigned count, uint64_t timeout_ns);
 
 /* Takes the next completion. false: none. */
 bool uring_next(struct uring *uring, struct uring_event *event);

@@ -1,6 +1,9 @@
 #include "ring/channel.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "ring/calibration.h"
 
 static const uint8_t type_bytes[RING_TYPES] = {0, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8};
 
@@ -76,14 +79,56 @@ static double to_number(uint32_t type, uint64_t raw)
     }
 }
 
-bool ring_channel_decode(const struct ring_channel *channel, const uint8_t *payload, uint32_t length_bytes,
-                         double *value)
+/* Of a word the bits that are the number, with its sign carried to the top. */
+static uint64_t take_bits(const struct ring_channel *channel, uint64_t raw)
+{
+    uint32_t above = 64 - (uint32_t)channel->bits;
+    uint64_t top = raw >> channel->shift << above;
+    bool is_signed = channel->type % 2 == 1; /* i8 1, u8 2, i16 3 .. */
+    return is_signed ? (uint64_t)((int64_t)top >> above) : top >> above;
+}
+
+/* raw * scale + offset. */
+static bool decode_linear(const struct ring_channel *channel, const uint8_t *payload, uint32_t length_bytes,
+                          double *value)
 {
     uint32_t bytes = ring_type_bytes(channel->type);
     if (bytes == 0 || channel->at_byte > length_bytes || length_bytes - channel->at_byte < bytes) {
         return false;
     }
     uint64_t raw = load_raw(payload + channel->at_byte, bytes, channel->byte_order == RING_BIG_ENDIAN);
+    if (channel->bits != 0) {
+        raw = take_bits(channel, raw);
+    }
     *value = to_number(channel->type, raw) * channel->scale + channel->offset;
+    return true;
+}
+
+/* The cold junction's temperature, NaN unless it is a good one. It has no cold junction of its own. */
+static double decode_junction(const struct ring_channel *junction, const double *numbers, const uint8_t *payload,
+                              uint32_t length_bytes)
+{
+    double x;
+    if (!decode_linear(junction, payload, length_bytes, &x)) {
+        return (double)NAN;
+    }
+    double degc = calibration_apply(junction, numbers + junction->first_number, x, (double)NAN);
+    return degc >= junction->range_low && degc <= junction->range_high ? degc : (double)NAN;
+}
+
+bool ring_channel_decode(const struct ring_channel *channel, const struct ring_channel *junction,
+                         const double *numbers, const uint8_t *payload, uint32_t length_bytes, double *value)
+{
+    double x;
+    if (!decode_linear(channel, payload, length_bytes, &x)) {
+        return false;
+    }
+    if (channel->calibration != RING_CALIBRATION_LINEAR) {
+        double junction_degc = channel->reference != 0 && junction != NULL
+                                   ? decode_junction(junction, numbers, payload, length_bytes)
+                                   : (double)NAN;
+        x = calibration_apply(channel, numbers + channel->first_number, x, junction_degc);
+    }
+    *value = x;
     return true;
 }

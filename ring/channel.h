@@ -19,9 +19,21 @@ const char *ring_type_name(uint32_t type);
 /*@ assigns \nothing; */
 bool ring_is_not_finite(double value);
 
-/* raw * scale + offset. Returns false (value untouched) if the payload is too short or the type unknown. A raw NaN
- * or infinity comes through as such. Pure; any thread. */
-bool ring_channel_decode(const struct ring_channel *channel, const uint8_t *payload, uint32_t length_bytes,
-                         double *value);
+/* The channel's value in its unit: its calibration of raw * scale + offset. junction: the channel that is its cold
+ * junction (NULL: it has none); numbers: those of all the ring's calibrations. All three have passed
+ * ring_channel_check(). Returns false (value untouched) if the payload is too short or the type unknown. A raw NaN
+ * or infinity comes through as such or as NaN; outside of what its calibration says, or with a cold junction that
+ * is missing or outside its own range, it is NaN. Pure; any thread. */
+bool ring_channel_decode(const struct ring_channel *channel, const struct ring_channel *junction,
+                         const double *numbers, const uint8_t *payload, uint32_t length_bytes, double *value);
+
+/* The same of channel `index` of a ring's table. */
+static inline bool ring_channels_decode(const struct ring_channel *channels, uint32_t index, const double *numbers,
+                                        const uint8_t *payload, uint32_t length_bytes, double *value)
+{
+    const struct ring_channel *channel = &channels[index];
+    const struct ring_channel *junction = channel->reference != 0 ? &channels[channel->reference - 1] : NULL;
+    return ring_channel_decode(channel, junction, numbers, payload, length_bytes, value);
+}
 
 #endif

@@ -1,8 +1,8 @@
 /* The shared layout of a ring segment. Everything that two processes agree on about a ring stands here.
  *
  *   offset 0                 struct ring_header: identity, streams (creator), progress, ledger, rate, gates
- * (writer) channels_offset          struct ring_channel [channels]          (creator) slots_offset slots x
- * slot_bytes, each:               (writer)
+ * (writer) channels_offset          struct ring_channel [channels]          (creator) numbers_offset double
+ * [numbers]: the calibrations'     (creator) slots_offset             slots x slot_bytes, each: (writer)
  *
  *        +0 sequence word | +8 tai_ns | +16 source_sequence | +24 length, flags, stream, lost_before
  *        +32 .. payload_offset   headroom: the producer's own (recvmsg header, mbuf headroom); never read
@@ -25,7 +25,7 @@
 #include "ring/rate.h"
 
 #define RING_MAGIC             UINT64_C(0x31474e4952434c53) /* "SLCRING1" read as little-endian bytes */
-#define RING_LAYOUT_VERSION    UINT32_C(3)
+#define RING_LAYOUT_VERSION    UINT32_C(4)
 #define RING_HEADER_BYTES      4096u
 #define RING_NAME_BYTES        32u
 #define RING_UNIT_BYTES        16u
@@ -35,6 +35,8 @@
 #define RING_SLOTS_MIN         16u
 #define RING_SLOTS_MAX         (UINT64_C(1) << 30)
 #define RING_CHANNELS_MAX      64u
+#define RING_NUMBERS_MAX       1024u /* of all calibrations of a ring */
+#define RING_POLYNOMIAL_MAX    16u   /* coefficients */
 #define RING_STREAMS_MAX       8u
 #define RING_GATES_MAX         16u
 #define RING_CACHE_LINE_BYTES  64u
@@ -102,19 +104,46 @@ enum ring_type {
 
 enum ring_byte_order { RING_LITTLE_ENDIAN = 1, RING_BIG_ENDIAN = 2 };
 
-/* One channel inside a frame: value = raw * scale + offset, in unit. Written by the creator only. */
+/* What becomes of x = raw * scale + offset. Its numbers stand in the ring's own array of them, behind the channels.
+ */
+enum ring_calibration {
+    RING_CALIBRATION_LINEAR = 0,       /* x itself */
+    RING_CALIBRATION_POLYNOMIAL = 1,   /* c0 + c1 x + c2 x^2 ..; numbers: c0, c1 .. */
+    RING_CALIBRATION_POINTS = 2,       /* straight between points; numbers: x, y, x, y .. with rising x */
+    RING_CALIBRATION_THERMOCOUPLE = 3, /* degC from x in mV; numbers: the cold junction, none if measured */
+    RING_CALIBRATION_LOGARITHMIC = 4,  /* 10^(slope x + intercept); numbers: slope, intercept */
+    RING_CALIBRATIONS = 5
+};
+
+enum ring_thermocouple {
+    RING_THERMOCOUPLE_NONE = 0,
+    RING_THERMOCOUPLE_J = 1,
+    RING_THERMOCOUPLE_K = 2,
+    RING_THERMOCOUPLE_N = 3,
+    RING_THERMOCOUPLE_T = 4,
+    RING_THERMOCOUPLES = 5
+};
+
+/* One channel inside a frame: value = f(raw * scale + offset), in unit. Written by the creator only. */
 struct ring_channel {
     char name[RING_NAME_BYTES];
     char unit[RING_UNIT_BYTES];
-    uint32_t at_byte;    /* from the start of the payload */
-    uint32_t type;       /* enum ring_type */
-    uint32_t byte_order; /* enum ring_byte_order */
-    uint32_t reserved;
+    uint32_t at_byte;      /* from the start of the payload */
+    uint32_t type;         /* enum ring_type */
+    uint32_t byte_order;   /* enum ring_byte_order */
+    uint16_t calibration;  /* enum ring_calibration: f */
+    uint16_t thermocouple; /* enum ring_thermocouple; none but for f of that name */
     double scale;
     double offset;
-    double range_low;  /* valid range in unit, inclusive; outside is BAD */
-    double range_high; /* in unit */
-    uint64_t reserved2[4];
+    double range_low;      /* valid range in unit, inclusive; outside is BAD */
+    double range_high;     /* in unit */
+    uint32_t first_number; /* of f's numbers in the ring's array */
+    uint32_t numbers;      /* how many they are */
+    uint32_t reference;    /* index + 1 of the ring's channel that is the cold junction, in degC; 0: none */
+    uint8_t bits;          /* the raw value is so many bits of the type's; 0: all */
+    uint8_t shift;         /* .. from this one on, the lowest is 0 */
+    uint16_t reserved;
+    uint64_t reserved2[2];
 };
 static_assert(sizeof(struct ring_channel) == 128, "channel entries are 128 bytes");
 
@@ -163,6 +192,8 @@ struct ring_identity {
     int32_t numa_node;              /* that the memory was asked to lie on; -1: any */
     char instance[RING_NAME_BYTES];
     char name[RING_NAME_BYTES];
+    uint32_t numbers_offset; /* the calibrations' numbers (doubles) adjoin the channels */
+    uint32_t numbers;
 };
 
 /* Written by the writer only. claimed and published stand on line pairs of their own. */

@@ -13,7 +13,7 @@
 
 #define PROTOCOL_MAGIC    UINT32_C(0x51434c53) /* "SLCQ" */
 #define PROTOCOL_VERSION  3u
-#define PROTOCOL_FDS_MAX  64u
+#define PROTOCOL_FDS_MAX  128u
 #define PROTOCOL_SOCKET   "server.sock"
 #define PROTOCOL_LOCKFILE "server.lock"
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ring/channel_check.h"
+
 #define POSITION_MAX (UINT64_C(1) << 62) /* at 1e9 frames/s after 146 years */
 
 static bool power_of_two(uint64_t n)
@@ -28,19 +30,24 @@ static bool geometry_ok(uint64_t slots, uint32_t slot_bytes, uint32_t payload_of
            payload_offset + sizeof(struct ring_gap) <= slot_bytes && channels <= RING_CHANNELS_MAX;
 }
 
-static uint64_t slots_offset_for(uint32_t channels)
+static uint32_t numbers_offset_for(uint32_t channels)
 {
-    uint64_t used = RING_HEADER_BYTES + (uint64_t)channels * sizeof(struct ring_channel);
+    return RING_HEADER_BYTES + channels * (uint32_t)sizeof(struct ring_channel);
+}
+
+static uint64_t slots_offset_for(uint32_t channels, uint32_t numbers)
+{
+    uint64_t used = numbers_offset_for(channels) + (uint64_t)numbers * sizeof(double);
     return (used + 4095) / 4096 * 4096;
 }
 
 uint64_t ring_segment_bytes(const struct ring_spec *spec)
 {
     if (!geometry_ok(spec->slots, spec->slot_bytes, spec->payload_offset, spec->channel_count) ||
-        spec->stream_count < 1 || spec->stream_count > RING_STREAMS_MAX) {
+        spec->stream_count < 1 || spec->stream_count > RING_STREAMS_MAX || spec->number_count > RING_NUMBERS_MAX) {
         return 0;
     }
-    return slots_offset_for(spec->channel_count) + spec->slots * spec->slot_bytes;
+    return slots_offset_for(spec->channel_count, spec->number_count) + spec->slots * spec->slot_bytes;
 }
 
 static void copy_name(char *to, const char *from)
@@ -53,10 +60,11 @@ int ring_create(void *base, size_t bytes, const struct ring_spec *spec, struct e
     uint64_t need = ring_segment_bytes(spec);
     if (need == 0 || need > bytes) {
         return error_set(err, -EINVAL,
-                         "ring %s: %" PRIu64 " slots of %u bytes (payload at %u, %u channels) do not fit a segment "
-                         "of %zu bytes; slots must be a power of two, slot_bytes a multiple of 64",
+                         "ring %s: %" PRIu64
+                         " slots of %u bytes (payload at %u, %u channels, %u numbers) do not fit "
+                         "a segment of %zu bytes; slots must be a power of two, slot_bytes a multiple of 64",
                          spec->name, spec->slots, spec->slot_bytes, spec->payload_offset, spec->channel_count,
-                         bytes);
+                         spec->number_count, bytes);
     }
     struct ring_header *h = base;
     struct ring_identity *id = &h->identity;
@@ -66,8 +74,10 @@ int ring_create(void *base, size_t bytes, const struct ring_spec *spec, struct e
     id->slots = spec->slots;
     id->slot_bytes = spec->slot_bytes;
     id->payload_offset = spec->payload_offset;
-    id->slots_offset = slots_offset_for(spec->channel_count);
+    id->slots_offset = slots_offset_for(spec->channel_count, spec->number_count);
     id->channels_offset = RING_HEADER_BYTES;
+    id->numbers_offset = numbers_offset_for(spec->channel_count);
+    id->numbers = spec->number_count;
     id->channels = spec->channel_count;
     id->page_bytes = spec->page_bytes;
     id->tai_minus_monotonic_ns = spec->tai_minus_monotonic_ns;
@@ -81,21 +91,23 @@ int ring_create(void *base, size_t bytes, const struct ring_spec *spec, struct e
         memcpy((uint8_t *)base + RING_HEADER_BYTES, spec->channels,
                spec->channel_count * sizeof(struct ring_channel));
     }
+    if (spec->number_count > 0) {
+        memcpy((uint8_t *)base + id->numbers_offset, spec->numbers, spec->number_count * sizeof(double));
+    }
     __atomic_store_n(&id->magic, RING_MAGIC, __ATOMIC_RELEASE);
     return 0;
 }
 
 /* A channel table from outside must be safe to print and to decode with. */
-static bool channels_ok(const struct ring_identity *id, const uint8_t *base)
+static int check_channels(const struct ring_identity *id, const uint8_t *base, struct error *err)
 {
-    const struct ring_channel *c = (const struct ring_channel *)(base + RING_HEADER_BYTES);
-    for (uint32_t i = 0; i < id->channels; i++) {
-        if (memchr(c[i].name, 0, RING_NAME_BYTES) == NULL || memchr(c[i].unit, 0, RING_UNIT_BYTES) == NULL ||
-            c[i].type == RING_TYPE_NONE || c[i].type >= RING_TYPES || c[i].at_byte > RING_SLOT_BYTES_MAX) {
-            return false;
-        }
+    const struct ring_channel *channels = (const struct ring_channel *)(base + RING_HEADER_BYTES);
+    const double *numbers = (const double *)(const void *)(base + id->numbers_offset);
+    int code = 0;
+    for (uint32_t i = 0; code == 0 && i < id->channels; i++) {
+        code = ring_channel_check(channels, id->channels, sizeof(*channels), i, numbers, id->numbers, err);
     }
-    return true;
+    return code;
 }
 
 static bool names_ok(const struct ring_header *h, const struct ring_identity *id)
@@ -128,15 +140,21 @@ int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *
     }
     if (!geometry_ok(id.slots, id.slot_bytes, id.payload_offset, id.channels) ||
         id.header_bytes != RING_HEADER_BYTES || id.channels_offset != RING_HEADER_BYTES || id.streams < 1 ||
-        id.streams > RING_STREAMS_MAX || id.slots_offset != slots_offset_for(id.channels) ||
+        id.streams > RING_STREAMS_MAX || id.numbers > RING_NUMBERS_MAX ||
+        id.numbers_offset != numbers_offset_for(id.channels) ||
+        id.slots_offset != slots_offset_for(id.channels, id.numbers) ||
         id.slots_offset + id.slots * id.slot_bytes > bytes) {
         return error_set(err, -EPROTO,
                          "ring header is inconsistent: %" PRIu64 " slots of %u bytes at %" PRIu64
                          " in a segment of %zu; it is corrupt or not ours",
                          id.slots, id.slot_bytes, id.slots_offset, bytes);
     }
-    if (!names_ok(h, &id) || !channels_ok(&id, base)) {
-        return error_set(err, -EPROTO, "ring header has an unterminated name or an impossible channel");
+    if (!names_ok(h, &id)) {
+        return error_set(err, -EPROTO, "ring header has an unterminated name: it is corrupt or not ours");
+    }
+    int code = check_channels(&id, base, err);
+    if (code != 0) {
+        return code;
     }
     *view = (struct ring_view){.header = h,
                                .slots = (uint8_t *)base + id.slots_offset,
@@ -146,6 +164,7 @@ int ring_attach(struct ring_view *view, void *base, size_t bytes, struct error *
                                .payload_offset = id.payload_offset,
                                .payload_bytes = id.slot_bytes - id.payload_offset,
                                .channel_count = id.channels,
+                               .number_count = id.numbers,
                                .tai_minus_monotonic_ns = id.tai_minus_monotonic_ns};
     return 0;
 }

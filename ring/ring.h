@@ -21,6 +21,8 @@ struct ring_spec {
     uint32_t payload_offset; /* 32, or a multiple of 64 up to RING_PAYLOAD_OFFSET_MAX */
     const struct ring_channel *channels;
     uint32_t channel_count; /* 0 .. RING_CHANNELS_MAX */
+    uint32_t number_count;  /* 0 .. RING_NUMBERS_MAX */
+    const double *numbers;  /* of the channels' calibrations */
     uint64_t page_bytes;    /* what the segment got */
     int32_t numa_node;      /* that it was asked to lie on; -1: any */
     int64_t tai_minus_monotonic_ns;
@@ -42,6 +44,7 @@ struct ring_view {
     uint32_t payload_offset;
     uint32_t payload_bytes; /* capacity of one slot */
     uint32_t channel_count;
+    uint32_t number_count;
     int64_t tai_minus_monotonic_ns;
 };
 
@@ -57,6 +60,12 @@ int ring_check_progress(const struct ring_view *view, uint64_t published, uint64
 static inline const struct ring_channel *ring_channels(const struct ring_view *view)
 {
     return (const struct ring_channel *)((const uint8_t *)view->header + RING_HEADER_BYTES);
+}
+
+/* Of all the channels' calibrations. */
+static inline const double *ring_numbers(const struct ring_view *view)
+{
+    return (const double *)(const void *)(ring_channels(view) + view->channel_count);
 }
 
 /* A page of orders for a ring's writer, all zero but who it is. */

@@ -273,13 +273,13 @@ int segment_map(int fd, bool writable, size_t min_bytes, void **base, size_t *by
 }
 
 int segment_map_handover(int argc, char **argv, const char *name, bool writable, size_t min_bytes, void **base,
-                         struct error *err)
+                         size_t *bytes, struct error *err)
 {
-    size_t bytes;
+    size_t mapped;
     int fd = handover_fd(argc, argv, name);
     if (fd < 0) {
         return error_set(err, -EINVAL,
                          "expected a descriptor `%s=N`, found none; this program is started by sluiced", name);
     }
-    return segment_map(fd, writable, min_bytes, base, &bytes, err);
+    return segment_map(fd, writable, min_bytes, base, bytes != NULL ? bytes : &mapped, err);
 }

@@ -63,9 +63,9 @@ int segment_reopen_read_only(int fd, struct error *err);
  * access a SIGBUS) or smaller than min_bytes. *base and *bytes are set on success. 0 or -errno. */
 int segment_map(int fd, bool writable, size_t min_bytes, void **base, size_t *bytes, struct error *err);
 
-/* Maps the segment whose descriptor was handed over as program argument `name=number` (ring/thread.h). 0 or -errno.
- */
+/* Maps the segment whose descriptor was handed over as program argument `name=number` (ring/thread.h). *bytes may
+ * be NULL. 0 or -errno. */
 int segment_map_handover(int argc, char **argv, const char *name, bool writable, size_t min_bytes, void **base,
-                         struct error *err);
+                         size_t *bytes, struct error *err);
 
 #endif

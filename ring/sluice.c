@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ring/channel.h"
+#include "ring/channel_check.h"
 #include "ring/clock.h"
 #include "ring/protocol.h"
 #include "ring/reader.h"
@@ -32,6 +33,7 @@ struct sluice_reader {
     struct ring_reader ring;
     struct ring_identity identity; /* copied and checked once: the server could change its own */
     struct ring_channel channel[RING_CHANNELS_MAX];
+    double number[RING_NUMBERS_MAX];
     struct ring_stream stream[RING_STREAMS_MAX];
     int socket_fd;
     bool waiting; /* the server has been asked to wake us, and has not yet */
@@ -59,6 +61,20 @@ void sluice_detach(struct sluice_reader *reader)
     free(reader);
 }
 
+/* What is decoded with is what has been checked. */
+static int copy_channels(struct sluice_reader *r, struct error *err)
+{
+    const struct ring_view *view = &r->ring.view;
+    int code = 0;
+    memcpy(r->channel, ring_channels(view), view->channel_count * sizeof(r->channel[0]));
+    memcpy(r->number, ring_numbers(view), view->number_count * sizeof(r->number[0]));
+    for (uint32_t i = 0; code == 0 && i < view->channel_count; i++) {
+        code = ring_channel_check(r->channel, view->channel_count, sizeof(r->channel[0]), i, r->number,
+                                  view->number_count, err);
+    }
+    return code;
+}
+
 static void copy_tables(struct sluice_reader *r)
 {
     const struct ring_view *view = &r->ring.view;
@@ -68,11 +84,6 @@ static void copy_tables(struct sluice_reader *r)
     r->identity.name[RING_NAME_BYTES - 1] = 0;
     if (r->identity.streams > RING_STREAMS_MAX) {
         r->identity.streams = RING_STREAMS_MAX;
-    }
-    memcpy(r->channel, ring_channels(view), view->channel_count * sizeof(r->channel[0]));
-    for (uint32_t i = 0; i < view->channel_count; i++) {
-        r->channel[i].name[RING_NAME_BYTES - 1] = 0;
-        r->channel[i].unit[RING_UNIT_BYTES - 1] = 0;
     }
     memcpy(r->stream, view->header->stream, sizeof(r->stream));
     for (uint32_t i = 0; i < RING_STREAMS_MAX; i++) {
@@ -92,6 +103,9 @@ static int map_ring_and_lease(struct sluice_reader *r, const int *fds, int start
     }
     if (code == 0) {
         code = ring_reader_attach(&r->ring, r->ring_base, r->ring_bytes, start, err);
+    }
+    if (code == 0) {
+        code = copy_channels(r, err);
     }
     if (code == 0) {
         copy_tables(r);
@@ -453,6 +467,9 @@ int sluice_channel(const struct sluice_reader *reader, uint32_t index, struct sl
     *channel = (struct sluice_channel){.at_byte = c->at_byte,
                                        .type = c->type,
                                        .big_endian = c->byte_order == RING_BIG_ENDIAN,
+                                       .calibration = (uint8_t)c->calibration,
+                                       .bits = c->bits,
+                                       .shift = c->shift,
                                        .scale = c->scale,
                                        .offset = c->offset,
                                        .range_low = c->range_low,
@@ -466,7 +483,8 @@ double sluice_value(const struct sluice_reader *reader, uint32_t index, const st
 {
     double value = (double)NAN;
     if (index < reader->identity.channels && (frame->flags & SLUICE_FRAME_GAP) == 0) {
-        (void)ring_channel_decode(&reader->channel[index], frame->payload, frame->length_bytes, &value);
+        (void)ring_channels_decode(reader->channel, index, reader->number, frame->payload, frame->length_bytes,
+                                   &value);
     }
     return value;
 }

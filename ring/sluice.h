@@ -155,13 +155,18 @@ struct sluice_stream {
     uint32_t sequence_step;
 };
 
-/* One channel of a ring: value = raw * scale + offset, in unit. */
+/* One channel of a ring. sluice_value() gives its value, calibration included; value = raw * scale + offset only
+ * where calibration, bits and shift are 0. */
 struct sluice_channel {
     char name[32];
     char unit[16];
     uint32_t at_byte; /* in the payload */
     uint32_t type;    /* 1 i8, 2 u8, 3 i16, 4 u16, 5 i32, 6 u32, 7 i64, 8 u64, 9 f32, 10 f64 */
     uint32_t big_endian;
+    uint8_t calibration; /* of that: 0 none, 1 polynomial, 2 points, 3 thermocouple, 4 logarithmic */
+    uint8_t bits;        /* the raw value is so many bits of the type's; 0: all of them */
+    uint8_t shift;       /* .. from this one on */
+    uint8_t reserved;
     double scale;
     double offset;
     double range_low; /* valid range, inclusive, in unit */
@@ -250,7 +255,9 @@ SLUICE_API int sluice_stream(const struct sluice_reader *reader, uint32_t index,
 SLUICE_API uint32_t sluice_channels(const struct sluice_reader *reader);
 SLUICE_API int sluice_channel(const struct sluice_reader *reader, uint32_t index, struct sluice_channel *channel);
 
-/* The channel's value in its unit, NaN if the frame is a gap or too short for it. */
+/* The channel's value in its unit, calibrated. NaN if the frame is a gap or too short for it, and where its
+ * calibration says nothing: outside its points or its thermocouple's range, with a cold junction that is no good.
+ */
 SLUICE_API double sluice_value(const struct sluice_reader *reader, uint32_t index,
                                const struct sluice_frame *frame);
 

@@ -96,8 +96,7 @@ static void take_frame(struct rules_replay *r, uint32_t ring, const struct sluic
                                          .source_sequence = frame->source_sequence,
                                          .position = frame->position,
                                          .old = old};
-        if (!ring_channel_decode(&r->recording->table->channel[r->from[i]].decode, frame->payload,
-                                 frame->length_bytes, &sample->value)) {
+        if (!watch_value(r->recording->table, r->from[i], frame, &sample->value)) {
             sample->fault = CAUSE_FRAME;
         }
     }

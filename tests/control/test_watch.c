@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "control/watch.h"
+#include "ring/channel.h"
 #include "tests/support/table.h"
 #include "tests/support/temporary_ring.h"
 
@@ -75,6 +76,35 @@ Test(watch, decodes_what_is_published_after_it_attached)
     cr_assert_eq(watch.ring[0].source_sequence, 701);
     cr_assert_eq(watch.ring[0].arrival_tai_ns, TEST_NOW_NS + 701);
     cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_NOTHING);
+}
+
+/* A thermocouple whose cold junction is the other channel; what is no number is bad, and bad trips. IL-001 */
+Test(watch, decodes_through_calibrations)
+{
+    uint32_t kind;
+    table.numbers = 6; /* those of another ring first */
+    table.ring[0].first_number = 2;
+    table.ring[0].numbers = 4;
+    const double points[] = {0, 0, 1, 50};
+    memcpy(&table.number[2], points, sizeof(points));
+    table.channel[0].decode.calibration = RING_CALIBRATION_THERMOCOUPLE;
+    table.channel[0].decode.thermocouple = RING_THERMOCOUPLE_K;
+    table.channel[0].decode.reference = 2;
+    table.channel[1].decode.calibration = RING_CALIBRATION_POINTS;
+    table.channel[1].decode.numbers = 4;
+    publish(1.0, 0.5, 16,
+            700); /* 1.000 mV at a junction of 25 degC, itself 1.000 mV: NIST has 2.023 mV for 50 degC */
+    cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_FRAME);
+    cr_assert(inputs.channel[0].value > 49.3 && inputs.channel[0].value < 49.6, "%g", inputs.channel[0].value);
+    cr_assert(same(inputs.channel[1].value, 25));
+    cr_assert_not(trips(&kind));
+    publish(1.0, 1.001, 16, 701); /* beyond the points: neither is known */
+    cr_assert_eq(watch_next(&watch, 0, &inputs), WATCH_FRAME);
+    cr_assert(ring_is_not_finite(inputs.channel[0].value));
+    cr_assert(ring_is_not_finite(inputs.channel[1].value));
+    cr_assert_eq(inputs.channel[0].fault, CAUSE_NONE);
+    cr_assert(trips(&kind));
+    cr_assert_eq(kind, CAUSE_NOT_FINITE);
 }
 
 Test(watch, a_frame_too_short_for_a_channel_is_bad_for_it)

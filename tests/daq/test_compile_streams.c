@@ -1,10 +1,12 @@
 /* What may be said of each kind of source that is read from a descriptor or polled, and what cannot be. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/can.h>
 #include <math.h>
 #include <sys/socket.h>
 
 #include "daq/ways.h"
+#include "ring/channel.h"
 #include "tests/daq/compile_text.h"
 
 #define CRC   "checksum: {kind: crc16_ccitt, from_byte: 0, at_byte: 14}"
@@ -133,26 +135,31 @@ static const struct ring_channel *scan_channel(const char *type, const char *cha
     return &plan.ring[0].channel[0];
 }
 
-static void expect_channel(const struct ring_channel *channel, double scale, double low, double high)
+/* The raw word's value, as everybody decodes it. */
+static void expect_value(const struct ring_channel *channel, uint16_t word, double expected)
 {
-    cr_assert(fabs(channel->scale - scale) < 1e-12, "scale %g, expected %g", channel->scale, scale);
-    cr_assert(fabs(channel->range_low - low) < 1e-9 && fabs(channel->range_high - high) < 1e-9,
-              "range %g to %g, expected %g to %g", channel->range_low, channel->range_high, low, high);
+    uint8_t payload[2] = {(uint8_t)word, (uint8_t)(word >> 8)}; /* little-endian */
+    double value = -1;
+    cr_assert(ring_channel_decode(channel, NULL, NULL, payload, 2, &value));
+    cr_assert(fabs(value - expected) < 1e-9, "%g, expected %g", value, expected);
 }
 
 Test(compile_streams, an_element_of_a_scan_is_a_channel)
 {
     const struct ring_channel *channel = scan_channel("be:u12/16>>4", "scale: 0.5, range: [0, 100]");
-    expect_channel(channel, 0.5 / 16, 0, 100);
     cr_assert_eq(channel->type, RING_TYPE_U16);
     cr_assert_eq(channel->byte_order, RING_BIG_ENDIAN);
+    expect_value(channel, 0xfd12, 0x12f * 0.5);
     channel = scan_channel("le:s12/16>>0", "range: [-1000, 1000]");
     cr_assert_eq(channel->type, RING_TYPE_I16);
-    expect_channel(channel, 1, -1000, 1000);
-    /* What 12 bits cannot be is out of range, whatever lies in the other four. */
-    expect_channel(scan_channel("le:u12/16>>0", "scale: 0.1, range: [-5, 9999]"), 0.1, 0, 409.5);
-    expect_channel(scan_channel("le:s12/16>>0", "scale: -1, offset: 10, range: [-9999, 9999]"), -1, 10 - 2047,
-                   10 + 2048);
+    expect_value(channel, 0x0fff, -1);
+    expect_value(channel, 0xa7ff, 2047);
+    /* Whatever a driver leaves in the other four bits. */
+    expect_value(scan_channel("le:u12/16>>0", "scale: 0.1, range: [-5, 9999]"), 0xb123, 0x123 * 0.1);
+    expect_value(scan_channel("le:s12/16>>4", "scale: -1, offset: 10, range: [-9999, 9999]"), 0x800f, 10 + 2048);
+    channel = scan_channel("le:u16/16>>0", "range: [0, 100]");
+    cr_assert_eq(channel->bits, 0, "all of them");
+    expect_value(channel, 0xfffe, 65534);
 }
 
 Test(compile_streams, gpio)
@@ -344,7 +351,7 @@ Test(compile_streams, iio_devices_that_cannot_be)
          "device: adc, " SCAN ", channels: [{name: p, scan: in_voltage0, at_byte: 0, unit: V, range: [0, 1]}]",
          "a channel with `scan` has no at_byte"},
         {"iio", "device: adc, " SCAN ", channels: [{name: p, scan: in_voltage0, unit: V, range: [5000, 6000]}]",
-         "no number of 12 bits is in that range"},
+         "comes to values from 0 to 4095 V only"},
         {"fifo", "path: /x, frame_bytes: 8, channels: [{name: p, scan: a, unit: V, range: [0, 1]}]",
          "no element 'a'"},
     };
@@ -413,4 +420,32 @@ Test(compile_streams, every_kind_has_its_own_way)
             cr_assert_not_null(way_of(kind), "%s", name);
         }
     }
+}
+
+/* A configuration of `count` sources, each with a ring and a channel of its own, on one worker. */
+static int compile_many(uint32_t count)
+{
+    static char rings[16384];
+    static char sources[65536];
+    size_t r = 0;
+    size_t s = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        r += (size_t)snprintf(rings + r, sizeof(rings) - r, "- {name: r%u, slots: 64}\n", i);
+        s += (size_t)snprintf(sources + s, sizeof(sources) - s,
+                              "- {name: s%u, ring: r%u, kind: sysfs, attributes: [/a/%u], "
+                              "channels: [{name: c%u, field: 0, unit: V, range: [0, 1]}]}\n",
+                              i, i, i, i);
+    }
+    cr_assert_lt(s, sizeof(sources));
+    return compile_format("instance: t\nrings:\n%ssources:\n%s", rings, sources);
+}
+
+Test(compile_streams, a_worker_has_as_many_sources_as_there_may_be_rings)
+{
+    cr_assert_eq(compile_many(PLAN_SOURCES_MAX), 0, "%s", errors.text);
+    cr_assert_eq(plan.workers, 1);
+    cr_assert_eq(plan.worker[0].sources, PLAN_SOURCES_MAX);
+    cr_assert_str_eq(plan.worker[0].source[PLAN_SOURCES_MAX - 1].sysfs.path[0], "/a/63");
+    cr_assert_eq(compile_many(PLAN_SOURCES_MAX + 1), -EINVAL);
+    cr_assert_not_null(strstr(errors.text, "expected at most 64 rings, found 65"), "%s", errors.text);
 }

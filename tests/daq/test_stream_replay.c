@@ -115,7 +115,8 @@ static void time_at(uint32_t at_byte)
         (struct clock_field){.width_bytes = 4, .at_byte = at_byte, .byte_order = RING_BIG_ENDIAN, .unit_ns = 1e6};
 }
 
-Test(replay, binary)
+/* Straight into the slot; and many at a time, fewer or more than there are. */
+static void play_binary(uint32_t read_frames)
 {
     uint8_t bytes[FRAMES * FRAME_BYTES] = {0};
     for (uint32_t i = 0; i < FRAMES; i++) {
@@ -124,8 +125,24 @@ Test(replay, binary)
         put_u32(bytes + i * FRAME_BYTES + 4, times[i]);
     }
     time_at(4);
+    rig.plan.framing.read_frames = read_frames;
     open_file(bytes, sizeof(bytes));
     expect_paced();
+}
+
+Test(replay, binary)
+{
+    play_binary(0);
+}
+
+Test(replay, binary_a_few_at_a_time)
+{
+    play_binary(3);
+}
+
+Test(replay, binary_all_at_a_time)
+{
+    play_binary(64);
 }
 
 Test(replay, of_their_own_length)

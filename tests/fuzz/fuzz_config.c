@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daq/compile.h"
+#include "ring/channel_check.h"
 #include "ring/ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readability-identifier-naming) */
@@ -37,8 +38,16 @@ static void check_plan(void)
                                  .slots = plan.ring[i].slots,
                                  .slot_bytes = plan.ring[i].slot_bytes,
                                  .payload_offset = plan.ring[i].payload_offset,
-                                 .channel_count = plan.ring[i].channel_count};
+                                 .channel_count = plan.ring[i].channel_count,
+                                 .number_count = plan.ring[i].number_count};
         assert(ring_segment_bytes(&spec) != 0);
+        assert(plan.ring[i].first_number <= t->numbers &&
+               plan.ring[i].number_count <= t->numbers - plan.ring[i].first_number);
+        for (uint32_t c = 0; c < plan.ring[i].channel_count; c++) {
+            const struct ring_channel *channel = plan.ring[i].channel;
+            assert(ring_channel_check(channel, plan.ring[i].channel_count, sizeof(*channel), c,
+                                      &t->number[plan.ring[i].first_number], plan.ring[i].number_count, NULL) == 0);
+        }
         assert(plan.ring[i].gates <= RING_GATES_MAX && plan.ring[i].gate_deadline_ns > 0);
     }
 }

@@ -27,7 +27,8 @@ static void read_on(void *base, size_t bytes, int start)
         (void)ring_reader_valid(&reader, frame.position);
         for (uint32_t c = 0; c < reader.view.channel_count; c++) {
             double value = 0;
-            (void)ring_channel_decode(&ring_channels(&reader.view)[c], frame.payload, frame.length_bytes, &value);
+            (void)ring_channels_decode(ring_channels(&reader.view), c, ring_numbers(&reader.view), frame.payload,
+                                       frame.length_bytes, &value);
         }
     }
 }

@@ -50,10 +50,12 @@ static const struct field ring_gap_fields[] = {FIELD(ring_gap, cause), FIELD(rin
                                                FIELD(ring_gap, reserved2)};
 
 static const struct field ring_channel_fields[] = {
-    FIELD(ring_channel, name),       FIELD(ring_channel, unit),       FIELD(ring_channel, at_byte),
-    FIELD(ring_channel, type),       FIELD(ring_channel, byte_order), FIELD(ring_channel, reserved),
-    FIELD(ring_channel, scale),      FIELD(ring_channel, offset),     FIELD(ring_channel, range_low),
-    FIELD(ring_channel, range_high), FIELD(ring_channel, reserved2)};
+    FIELD(ring_channel, name),         FIELD(ring_channel, unit),       FIELD(ring_channel, at_byte),
+    FIELD(ring_channel, type),         FIELD(ring_channel, byte_order), FIELD(ring_channel, calibration),
+    FIELD(ring_channel, thermocouple), FIELD(ring_channel, scale),      FIELD(ring_channel, offset),
+    FIELD(ring_channel, range_low),    FIELD(ring_channel, range_high), FIELD(ring_channel, first_number),
+    FIELD(ring_channel, numbers),      FIELD(ring_channel, reference),  FIELD(ring_channel, bits),
+    FIELD(ring_channel, shift),        FIELD(ring_channel, reserved),   FIELD(ring_channel, reserved2)};
 
 static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
                                                     FIELD(ring_identity, version),
@@ -73,7 +75,9 @@ static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
                                                     FIELD(ring_identity, streams),
                                                     FIELD(ring_identity, numa_node),
                                                     FIELD(ring_identity, instance),
-                                                    FIELD(ring_identity, name)};
+                                                    FIELD(ring_identity, name),
+                                                    FIELD(ring_identity, numbers_offset),
+                                                    FIELD(ring_identity, numbers)};
 
 static const struct field ring_progress_fields[] = {FIELD(ring_progress, claimed),
                                                     FIELD(ring_progress, pad0),
@@ -192,9 +196,11 @@ static const struct field sluice_stream_fields[] = {
     FIELD(sluice_stream, sequence_width_bytes), FIELD(sluice_stream, sequence_step)};
 
 static const struct field sluice_channel_fields[] = {
-    FIELD(sluice_channel, name),   FIELD(sluice_channel, unit),       FIELD(sluice_channel, at_byte),
-    FIELD(sluice_channel, type),   FIELD(sluice_channel, big_endian), FIELD(sluice_channel, scale),
-    FIELD(sluice_channel, offset), FIELD(sluice_channel, range_low),  FIELD(sluice_channel, range_high)};
+    FIELD(sluice_channel, name),      FIELD(sluice_channel, unit),       FIELD(sluice_channel, at_byte),
+    FIELD(sluice_channel, type),      FIELD(sluice_channel, big_endian), FIELD(sluice_channel, calibration),
+    FIELD(sluice_channel, bits),      FIELD(sluice_channel, shift),      FIELD(sluice_channel, reserved),
+    FIELD(sluice_channel, scale),     FIELD(sluice_channel, offset),     FIELD(sluice_channel, range_low),
+    FIELD(sluice_channel, range_high)};
 
 static const struct field stall_fields[] = {FIELD(stall, from_ns), FIELD(stall, ns)};
 static const struct field stall_record_fields[] = {FIELD(stall_record, count), FIELD(stall_record, total_ns),
@@ -232,9 +238,10 @@ static const struct field protocol_lease_fields[] = {FIELD(protocol_lease, magic
                                                      FIELD(protocol_lease, gate), FIELD(protocol_lease, reserved),
                                                      FIELD(protocol_lease, generation)};
 
-static const struct field control_ring_fields[] = {FIELD(control_ring, name), FIELD(control_ring, fd),
-                                                   FIELD(control_ring, first_channel),
-                                                   FIELD(control_ring, channels), FIELD(control_ring, reserved)};
+static const struct field control_ring_fields[] = {
+    FIELD(control_ring, name),     FIELD(control_ring, fd),           FIELD(control_ring, first_channel),
+    FIELD(control_ring, channels), FIELD(control_ring, first_number), FIELD(control_ring, numbers),
+    FIELD(control_ring, reserved)};
 
 static const struct field control_channel_fields[] = {FIELD(control_channel, decode), FIELD(control_channel, ring),
                                                       FIELD(control_channel, reserved),
@@ -301,11 +308,14 @@ static const struct field control_table_fields[] = {FIELD(control_table, magic),
                                                     FIELD(control_table, rules),
                                                     FIELD(control_table, outputs),
                                                     FIELD(control_table, devices),
+                                                    FIELD(control_table, numbers),
+                                                    FIELD(control_table, reserved2),
                                                     FIELD(control_table, ring),
                                                     FIELD(control_table, channel),
                                                     FIELD(control_table, rule),
                                                     FIELD(control_table, output),
-                                                    FIELD(control_table, device)};
+                                                    FIELD(control_table, device),
+                                                    FIELD(control_table, number)};
 
 static const struct field engine_cause_fields[] = {
     FIELD(engine_cause, kind),     FIELD(engine_cause, rule),
@@ -474,10 +484,11 @@ static const struct field udp_plan_fields[] = {FIELD(udp_plan, listen_address),
                                                FIELD(udp_plan, receive_buffer_bytes)};
 
 static const struct field framing_plan_fields[] = {
-    FIELD(framing_plan, kind),         FIELD(framing_plan, sync_bytes),      FIELD(framing_plan, sync),
-    FIELD(framing_plan, fields),       FIELD(framing_plan, bytes_max),       FIELD(framing_plan, pattern),
-    FIELD(framing_plan, delimiter),    FIELD(framing_plan, delimiter_bytes), FIELD(framing_plan, length_at),
-    FIELD(framing_plan, length_width), FIELD(framing_plan, length_order),    FIELD(framing_plan, length_adds)};
+    FIELD(framing_plan, kind),        FIELD(framing_plan, sync_bytes),   FIELD(framing_plan, sync),
+    FIELD(framing_plan, read_frames), FIELD(framing_plan, fields),       FIELD(framing_plan, bytes_max),
+    FIELD(framing_plan, pattern),     FIELD(framing_plan, delimiter),    FIELD(framing_plan, delimiter_bytes),
+    FIELD(framing_plan, length_at),   FIELD(framing_plan, length_width), FIELD(framing_plan, length_order),
+    FIELD(framing_plan, length_adds)};
 
 static const struct field serial_plan_fields[] = {FIELD(serial_plan, device),    FIELD(serial_plan, baud),
                                                   FIELD(serial_plan, data_bits), FIELD(serial_plan, stop_bits),
@@ -568,13 +579,14 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, frame_bytes), FIELD(source_plan, ring_fd),      FIELD(source_plan, orders_fd),
     FIELD(source_plan, gates),       FIELD(source_plan, when_full),    FIELD(source_plan, thread),
     FIELD(source_plan, sequence),    FIELD(source_plan, checksum),     FIELD(source_plan, format),
-    FIELD(source_plan, framing),     FIELD(source_plan, when_missing), FIELD(source_plan, rate),
-    FIELD(source_plan, udp),         FIELD(source_plan, serial),       FIELD(source_plan, tcp),
-    FIELD(source_plan, un),          FIELD(source_plan, exec),         FIELD(source_plan, file),
-    FIELD(source_plan, can),         FIELD(source_plan, poll),         FIELD(source_plan, sysfs),
-    FIELD(source_plan, iio),         FIELD(source_plan, gpio),         FIELD(source_plan, bus),
-    FIELD(source_plan, modbus),      FIELD(source_plan, scpi),         FIELD(source_plan, registers),
-    FIELD(source_plan, packet),      FIELD(source_plan, dpdk),         FIELD(source_plan, afxdp)};
+    FIELD(source_plan, framing),     FIELD(source_plan, when_missing), FIELD(source_plan, reserved),
+    FIELD(source_plan, rate),        FIELD(source_plan, udp),          FIELD(source_plan, serial),
+    FIELD(source_plan, tcp),         FIELD(source_plan, un),           FIELD(source_plan, exec),
+    FIELD(source_plan, file),        FIELD(source_plan, can),          FIELD(source_plan, poll),
+    FIELD(source_plan, sysfs),       FIELD(source_plan, iio),          FIELD(source_plan, gpio),
+    FIELD(source_plan, bus),         FIELD(source_plan, modbus),       FIELD(source_plan, scpi),
+    FIELD(source_plan, registers),   FIELD(source_plan, packet),       FIELD(source_plan, dpdk),
+    FIELD(source_plan, afxdp)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, version),
@@ -587,7 +599,7 @@ static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, thread),
                                                   FIELD(worker_plan, threads),
                                                   FIELD(worker_plan, thread_core),
-                                                  FIELD(worker_plan, reserved),
+                                                  FIELD(worker_plan, coalesce_us),
                                                   FIELD(worker_plan, eal),
                                                   FIELD(worker_plan, source)};
 

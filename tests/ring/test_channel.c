@@ -72,7 +72,7 @@ Test(channel, every_type_in_both_byte_orders)
             double value = -7;
             lay_out(payload, &samples[i], order);
             uint32_t exact_bytes = AT_BYTE + ring_type_bytes(channel.type);
-            cr_assert(ring_channel_decode(&channel, payload, exact_bytes, &value));
+            cr_assert(ring_channel_decode(&channel, NULL, NULL, payload, exact_bytes, &value));
             cr_assert(bits_of(value) == bits_of(samples[i].value), "sample %zu order %u: %g", i, order, value);
         }
     }
@@ -85,7 +85,7 @@ Test(channel, too_short_a_frame_leaves_the_value_alone)
         uint8_t payload[16] = {0};
         for (uint32_t length = 0; length < AT_BYTE + ring_type_bytes(type); length++) {
             double value = 42;
-            cr_assert_not(ring_channel_decode(&channel, payload, length, &value));
+            cr_assert_not(ring_channel_decode(&channel, NULL, NULL, payload, length, &value));
             cr_assert(value >= 42 && value <= 42);
         }
     }
@@ -96,14 +96,14 @@ Test(channel, no_such_type_and_a_place_far_outside)
     uint8_t payload[16] = {0};
     double value = 42;
     struct ring_channel channel = channel_of(RING_TYPE_NONE, RING_LITTLE_ENDIAN);
-    cr_assert_not(ring_channel_decode(&channel, payload, 16, &value));
+    cr_assert_not(ring_channel_decode(&channel, NULL, NULL, payload, 16, &value));
     channel.type = RING_TYPES;
-    cr_assert_not(ring_channel_decode(&channel, payload, 16, &value));
+    cr_assert_not(ring_channel_decode(&channel, NULL, NULL, payload, 16, &value));
     channel.type = UINT32_MAX;
-    cr_assert_not(ring_channel_decode(&channel, payload, 16, &value));
+    cr_assert_not(ring_channel_decode(&channel, NULL, NULL, payload, 16, &value));
     channel = channel_of(RING_TYPE_F64, RING_LITTLE_ENDIAN);
     channel.at_byte = UINT32_MAX - 3;
-    cr_assert_not(ring_channel_decode(&channel, payload, 16, &value), "at_byte + 8 wraps");
+    cr_assert_not(ring_channel_decode(&channel, NULL, NULL, payload, 16, &value), "at_byte + 8 wraps");
 }
 
 Test(channel, scale_then_offset)
@@ -113,7 +113,7 @@ Test(channel, scale_then_offset)
     double value = 0;
     channel.scale = 0.25;
     channel.offset = 1000;
-    cr_assert(ring_channel_decode(&channel, payload, 5, &value));
+    cr_assert(ring_channel_decode(&channel, NULL, NULL, payload, 5, &value));
     cr_assert(bits_of(value) == bits_of(950.0));
 }
 
@@ -128,13 +128,13 @@ Test(channel, nan_and_infinity_come_through)
     channel.offset = 1;
     for (size_t i = 0; i < 5; i++) {
         double value = 0;
-        cr_assert(ring_channel_decode(&channel, (const uint8_t *)&specials[i], 8, &value));
+        cr_assert(ring_channel_decode(&channel, NULL, NULL, (const uint8_t *)&specials[i], 8, &value));
         cr_assert(ring_is_not_finite(value), "special %zu", i);
     }
     uint32_t float_nan = 0x7fc00000;
     double value = 0;
     channel.type = RING_TYPE_F32;
-    cr_assert(ring_channel_decode(&channel, (const uint8_t *)&float_nan, 4, &value));
+    cr_assert(ring_channel_decode(&channel, NULL, NULL, (const uint8_t *)&float_nan, 4, &value));
     cr_assert(ring_is_not_finite(value));
 }
 

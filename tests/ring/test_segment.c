@@ -253,11 +253,11 @@ Test(segment, handed_over_by_name)
     void *base = NULL;
     snprintf(argument, sizeof(argument), "ring=%d", segment.fd);
     char *argv[] = {program, other, argument, NULL};
-    cr_assert_eq(segment_map_handover(3, argv, "ring", true, 4096, &base, &err), 0, "%s", err.text);
-    cr_assert_eq(segment_map_handover(3, argv, "table", true, 4096, &base, &err), -EINVAL);
+    cr_assert_eq(segment_map_handover(3, argv, "ring", true, 4096, &base, NULL, &err), 0, "%s", err.text);
+    cr_assert_eq(segment_map_handover(3, argv, "table", true, 4096, &base, NULL, &err), -EINVAL);
     cr_assert_not_null(strstr(err.text, "table"));
     snprintf(argument, sizeof(argument), "ring=%dx", segment.fd);
-    cr_assert_eq(segment_map_handover(3, argv, "ring", true, 4096, &base, &err), -EINVAL);
+    cr_assert_eq(segment_map_handover(3, argv, "ring", true, 4096, &base, NULL, &err), -EINVAL);
     snprintf(argument, sizeof(argument), "ring=-1");
-    cr_assert_eq(segment_map_handover(3, argv, "ring", true, 4096, &base, &err), -EINVAL);
+    cr_assert_eq(segment_map_handover(3, argv, "ring", true, 4096, &base, NULL, &err), -EINVAL);
 }

@@ -83,6 +83,11 @@ static inline void recording_make_table(struct control_table *table)
     recording_add_channel(table, "pressure", "kPa");
     recording_add_channel(table, "flow", "l/min");
     table->ring[0].channels = table->channels;
+    /* A calibration that changes nothing, not even a bit: so that frames are decoded through one. */
+    table->channel[0].decode.calibration = RING_CALIBRATION_POLYNOMIAL;
+    table->channel[0].decode.numbers = 2;
+    table->number[1] = 1;
+    table->numbers = table->ring[0].numbers = 2;
     recording_add_rule(table, "near", FORM_LIMIT, ROLE_ALARM, 0, 90);
     recording_add_rule(table, "overpressure", FORM_LIMIT, ROLE_PROTECT, 0, 100);
     recording_add_rule(table, "surge", FORM_RATE, ROLE_PROTECT, 1, 500);

@@ -1,0 +1,16 @@
+/* sluice-bench daq: samples from sensors into rings: what each costs, and how late it is. */
+#include "bench/bench.h"
+#include "bench/options.h"
+#include "bench/report_daq.h"
+
+static void fill(struct plan *plan, const struct environment *environment, const struct bench_options *options)
+{
+    plan_daq(plan, environment, options->seconds, options->only);
+}
+
+int bench_daq(int argc, char **argv)
+{
+    static const struct bench_question question = {
+        .name = "daq", .fill = fill, .ends = REPORT_DAQ_ENDS, .table = report_daq_table};
+    return bench_ask(&question, argc, argv);
+}
