@@ -4,8 +4,8 @@
 
 #include "daq/compile.h"
 
-#define INPUT_MOST   0xffffu
-#define RANGE_MOST   0xffu
+#define INPUT_MOST   65535u
+#define RANGE_MOST   255u
 #define SCAN_HZ_LOW  0.25 /* a period of 32 bits in ns */
 #define SCAN_HZ_HIGH 1e7
 
