@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""Every example of tools/examples whose hardware is on a bare machine runs: its far ends are made here, frames go in, and its
+channels say what was sent. What has to be another in a test (paths, addresses, what a pty cannot do) is a list beside each;
+a text of that list that the example has no longer is an error. Those that need a device run in the bench's guests with
+such devices (tests/hil); that all of them pass `sluice check` is in test_config.py."""
+import contextlib
+import os
+import socket
+import struct
+import threading
+
+import support
+from support import Actuator, frame, wait_until
+from test_modbus import ModbusRtu, ModbusTcp
+from test_scpi import ScpiTcp
+
+FOLDER = os.path.join(support.ROOT, "tools/examples")
+# In the bench's guests: comedi and the others have a device of their kind there. In the demo: tvac.
+ELSEWHERE = {"can", "comedi", "gpio", "hidraw", "i2c", "iio", "spi", "tvac"}
+PTY_CANNOT = "a pty has 8 bits, no parity and no RTS"
+
+
+class Example:
+    """name: of the file; changes(): old text -> new text; feed(): once more, what its ends give; wanted: values of channels."""
+
+    name = None
+    wanted = {}
+    ends_wanted = {}  # source -> frames that it has at least, where no channel tells
+
+    def __init__(self, case):
+        self.case = case
+        self.sent = 0
+
+    def changes(self):
+        raise NotImplementedError
+
+    def feed(self):
+        """What gives by itself needs none."""
+
+    def after(self, server):
+        """What else is to be seen."""
+
+    def listener(self, kind=socket.AF_INET, type_=socket.SOCK_STREAM, address=("127.0.0.1", 0)):
+        s = socket.socket(kind, type_)
+        self.case.addCleanup(s.close)
+        s.bind(address)
+        s.listen(1)
+        s.setblocking(False)
+        return s, s.getsockname()
+
+
+class Lines(Example):
+    """A pty for a serial line."""
+
+    def pty(self):
+        self.line = support.SensorPty(self.case, self.case.path("tty"))
+        return self.line.path
+
+
+class Exec(Example):
+    name, wanted = "exec", {"pressure": 101.3}
+
+    def changes(self):
+        return {}
+
+
+class Fifo(Example):
+    name, wanted = "fifo", {"pressure": 101.5, "temperature": 23.25}
+
+    def changes(self):
+        self.path = self.case.path("notes")
+        return {"/tmp/sluice-example.fifo": self.path}
+
+    def feed(self):
+        with contextlib.suppress(OSError):  # the server makes it, and opens it
+            fd = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(fd, b"101.5; 23.25\n")
+            os.close(fd)
+
+
+class File(Example):
+    name, wanted, ends_wanted = "file", {"pressure": 100.25}, {"old": 10}
+
+    def changes(self):
+        self.path, old = self.case.path("log.csv"), self.case.path("old.bin")
+        with open(old, "wb") as file:
+            file.write(bytes(320))
+        with open(self.path, "wb"):
+            pass
+        return {"/tmp/sluice-example.csv": self.path, "/tmp/sluice-example.bin": old}
+
+    def feed(self):
+        with open(self.path, "ab") as file:
+            file.write(b"100.25,7\n")
+
+
+class PlcTcp(Example):
+    name = "modbus_tcp"
+    wanted = {"coolant_flow": 20.5, "coolant_temperature": 21.5, "pump_runs": 1, "door_closed": 0}
+
+    def changes(self):
+        plc = ModbusTcp(self.case)
+        plc.holding = dict(enumerate(struct.unpack(">HH", struct.pack(">f", 20.5))))
+        plc.input, plc.discrete = {16: 215}, {8: 1, 9: 0}
+        return {"192.168.7.20:502": f"127.0.0.1:{plc.port}"}
+
+
+class PlcRtu(Example):
+    name, wanted = "modbus_rtu", {"oven_temperature": 23.5, "oven_power": 50}
+
+    def changes(self):
+        plc = ModbusRtu(self.case, self.case.path("tty"))
+        plc.input = {0: 235, 1: 500}
+        return {"/dev/ttyUSB0": plc.path, "parity: even": f"parity: none  # {PTY_CANNOT}"}
+
+
+class Card(threading.Thread):
+    """What is behind the window of registers.yaml: a sample, a bit that says so, the next one when that is acknowledged."""
+
+    def __init__(self, case, path):
+        super().__init__(daemon=True)
+        with open(path, "wb") as file:
+            file.truncate(4096)
+        self.fd = os.open(path, os.O_RDWR)
+        self.ended = threading.Event()
+        case.addCleanup(self.end)
+        self.start()
+
+    def word(self, at):
+        return struct.unpack("<I", os.pread(self.fd, 4, at))[0]
+
+    def run(self):
+        while not self.ended.wait(0.001):
+            if self.word(4) == 1:
+                os.pwrite(self.fd, bytes(8), 0)
+            elif self.word(0) == 0:
+                os.pwrite(self.fd, struct.pack("<4i", 1250000, -3, 0, 0), 64)
+                os.pwrite(self.fd, struct.pack("<I", 1), 0)
+
+    def end(self):
+        self.ended.set()
+        self.join(10)
+        os.close(self.fd)
+
+
+class Registers(Example):
+    """A file has no interrupt: the other word for `wait`."""
+
+    name, wanted = "registers", {"line_pressure": 1250}
+
+    def changes(self):
+        Card(self.case, self.case.path("card"))
+        return {"/dev/uio0": self.case.path("card"), "wait: interrupt": "wait: poll", "timeout_ms: 50": "timeout_ms: 500"}
+
+
+class Scpi(Example):
+    name, wanted = "scpi", {"heater_voltage": 12.5, "heater_current": 1.5, "bias_current": 200}
+
+    def changes(self):
+        self.meter = ScpiTcp(self.case)
+        self.meter.answers = {"MEAS:VOLT?": "+1.25E1", "FETC:CURR:ALL?": "1.5,0.2"}
+        return {"192.168.7.31:5025": f"127.0.0.1:{self.meter.port}"}
+
+    def after(self, server):
+        self.case.assertEqual(self.meter.commands[:2], ["*CLS", "CONF:VOLT:DC 100"])
+
+
+class Serial(Lines):
+    name, wanted = "serial", {"pressure": 101.325, "temperature": -12.5}
+
+    def changes(self):
+        return {"/dev/ttyUSB0": self.pty(), "direction: rts_high": f"direction: none  # {PTY_CANNOT}"}
+
+    def feed(self):
+        body = struct.pack(">Hih4x", self.sent, 101325, -125)
+        self.line.put(b"\xa5\x5a" + body + struct.pack(">H", support.crc16(body)))
+        self.sent += 1
+
+
+class SerialText(Lines):
+    name, wanted = "serial_text", {"pressure": 101.3, "temperature": 23.5}
+
+    def changes(self):
+        return {"/dev/ttyS0": self.pty(), "data_bits: 7": f"data_bits: 8  # {PTY_CANNOT}", "parity: even": "parity: none"}
+
+    def feed(self):
+        self.line.put(b"P=  101.3 kPa, T=  23.5\r\n")
+
+
+class Sysfs(Example):
+    name, wanted = "sysfs", {"cpu": 45.5, "case": -1}
+
+    def changes(self):
+        for name, text in (("temp", "45500\n"), ("temp1_input", "-1000\n")):
+            with open(self.case.path(name), "w", encoding="ascii") as file:
+                file.write(text)
+        return {"/sys/class/thermal/thermal_zone0/temp": self.case.path("temp"),
+                "/sys/class/hwmon/hwmon0/temp1_input": self.case.path("temp1_input")}
+
+
+class Accepts(Example):
+    """The server connects to these."""
+
+    def accept(self, name, listener):
+        if getattr(self, name, None) is None:
+            with contextlib.suppress(BlockingIOError):
+                setattr(self, name, listener.accept()[0])
+                self.case.addCleanup(getattr(self, name).close)
+        return getattr(self, name, None)
+
+
+class Tcp(Accepts):
+    name, wanted, ends_wanted = "tcp", {"pressure": 101.5}, {"digitiser": 5}
+
+    def changes(self):
+        self.digitisers, (_, first) = self.listener()
+        self.gauges, (_, second) = self.listener()
+        return {"192.0.2.7:5025": f"127.0.0.1:{first}", "192.0.2.8:4001": f"127.0.0.1:{second}"}
+
+    def feed(self):
+        digitiser, gauge = self.accept("digitiser", self.digitisers), self.accept("gauge", self.gauges)
+        if digitiser is not None:
+            self.sent += 1
+            digitiser.sendall(b"\xca\xfe" + struct.pack(">H", self.sent) + bytes(self.sent))
+        if gauge is not None:
+            gauge.sendall(b"101.5\n")
+
+
+class TcpListen(Example):
+    name, wanted = "tcp_listen", {"pressure": 101.5, "temperature": -3.25}
+    peer = None
+
+    def changes(self):
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as any_port:
+            self.port = any_port.getsockname()[1]
+        return {"0.0.0.0:7000": f"127.0.0.1:{self.port}", "192.0.2.9": "127.0.0.1"}
+
+    def feed(self):
+        if self.peer is None:
+            with contextlib.suppress(ConnectionRefusedError):
+                self.peer = socket.create_connection(("127.0.0.1", self.port))
+                self.case.addCleanup(self.peer.close)
+        if self.peer is not None:
+            self.peer.sendall(struct.pack(">Iff", self.sent, 101.5, -3.25))
+            self.sent += 1
+
+
+class Udp(Example):
+    """By multicast, on the machine's own interface."""
+
+    name, wanted = "udp", {"pressure": 101.5}
+
+    def changes(self):
+        self.port = support.free_udp_port()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.case.addCleanup(self.socket.close)
+        self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        return {"0.0.0.0:5000": f"0.0.0.0:{self.port}", "# interface: 192.0.2.1": "interface: 127.0.0.1", "192.0.2.20": "127.0.0.1"}
+
+    def feed(self):
+        self.socket.sendto(struct.pack(">I4xf52x", self.sent, 101.5), ("239.1.2.3", self.port))
+        self.sent += 1
+
+
+class Unix(Accepts):
+    name, wanted, ends_wanted = "unix", {"pressure": 101.5}, {"packets": 5}
+
+    def changes(self):
+        self.path, packets = self.case.path("datagrams"), self.case.path("packets")
+        self.packet_listener, _ = self.listener(socket.AF_UNIX, socket.SOCK_SEQPACKET, packets)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.case.addCleanup(self.socket.close)
+        return {"/tmp/sluice-example.sock": self.path, "/tmp/sluice-example-daemon.sock": packets}
+
+    def feed(self):
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # the server makes it
+            self.socket.sendto(struct.pack("<d", 101.5), self.path)
+        if self.accept("peer", self.packet_listener) is not None:
+            self.sent += 1
+            self.peer.sendall(bytes(self.sent))
+
+
+class Gateway(Lines):
+    name = "gateway"
+    wanted = {"chamber_pressure": 100, "coolant_pressure": 300, "shroud_temperature": 20, "article_temperature": 25}
+
+    def changes(self):
+        return {"/run/sluice-plant/tty": self.pty(), "127.0.0.1:7710": Actuator(self.case).target}
+
+    def feed(self):
+        self.line.send()
+
+
+class Interlock(Example):
+    """Three boxes; who may command is not asked here."""
+
+    name, wanted = "interlock", {"p1": 100, "p2": 101, "p3": 102, "coolant": 300, "switches": 0b0110}
+
+    def changes(self):
+        self.ports = [support.free_udp_port() for _ in range(3)]
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.case.addCleanup(self.socket.close)
+        return {**{f"127.0.0.1:773{n + 1}": f"127.0.0.1:{port}" for n, port in enumerate(self.ports)},
+                "127.0.0.1:7730": Actuator(self.case).target, "build/stand/audit.log": self.case.path("audit.log"),
+                "/tmp/sluice-stand-trips": self.case.path("trips"), "build/stand/pump": self.case.path("pump")}
+
+    def feed(self):
+        for n, port in enumerate(self.ports):
+            self.socket.sendto(frame(self.sent, pressure=100.0 + n), ("127.0.0.1", port))
+        self.sent += 1
+
+
+EXAMPLES = {kind.name: kind for kind in (Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen,
+                                         Udp, Unix, Gateway, Interlock)}
+
+
+class Examples(support.Case):
+    def text_of(self, example):
+        """The file with its changes; a file that stands for a valve is one of this test's."""
+        with open(os.path.join(FOLDER, f"{example.name}.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        changes = example.changes()
+        valve = f"/tmp/{example.name}-relief_closed"
+        if valve in text:
+            changes[valve] = self.path("valve")
+        for old, new in changes.items():
+            self.assertIn(old, text, f"{example.name}.yaml has no '{old}' any more: change this test with it")
+            text = text.replace(old, new)
+        return text.replace("core: 1 ", "core: 0 ") if os.cpu_count() < 2 else text
+
+    def running(self, name, text):
+        server = self.server(text)
+        server.instance = next(line.split()[1] for line in text.splitlines() if line.startswith("instance:"))
+        return server.start()
+
+    def runs(self, name):
+        example = EXAMPLES[name](self)
+        server = self.running(name, self.text_of(example))
+
+        def said(status):
+            return {c["name"]: c["value"] for c in status["channels"] if c["quality"] == "good"}
+
+        def good(status):
+            example.feed()
+            values = said(status)
+            delivered = {s["name"]: s["delivered"] for s in status["streams"]}
+            return (all(abs(values.get(n, 1e9) - value) < 1e-4 for n, value in example.wanted.items())
+                    and all(delivered[n] >= count for n, count in example.ends_wanted.items()))
+
+        status = server.wait_status(good, f"{example.wanted} and {example.ends_wanted}")
+        for stream in status["streams"]:
+            self.assert_balanced(stream)
+            self.assertGreater(stream["delivered"], 0, stream)
+            self.assertEqual(sum(stream["lost"].values()), 0, stream)
+        example.after(server)
+        self.assertEqual(server.end(), 0, server.log())
+        self.assert_nothing_left(server)
+
+    def test_there_is_one_for_each(self):
+        files = {name[:-len(".yaml")] for name in os.listdir(FOLDER) if name.endswith(".yaml")}
+        self.assertEqual(files, set(EXAMPLES) | ELSEWHERE)
+
+
+for _name in EXAMPLES:
+    setattr(Examples, f"test_{_name}", lambda self, name=_name: self.runs(name))
+
+if __name__ == "__main__":
+    support.main()
