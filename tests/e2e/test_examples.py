@@ -1,52 +1,21 @@
 #!/usr/bin/env python3
-"""Every example of tools/examples whose hardware is on a bare machine runs: its far ends are made here, frames go in, and its
-channels say what was sent. What has to be another in a test (paths, addresses, what a pty cannot do) is a list beside each;
-a text of that list that the example has no longer is an error. Those that need a device run in the bench's guests with
-such devices (tests/hil); that all of them pass `sluice check` is in test_config.py."""
+"""Every example of tools/examples whose hardware is on a bare machine runs. Those that need a device run in a guest of the
+bench (tests/hil/test_example_devices.py), tvac in the demo; that all pass `sluice check` is in test_config.py."""
 import contextlib
 import os
 import socket
 import struct
 import threading
 
+import example_case
 import support
-from support import Actuator, frame, wait_until
+from example_case import Example
+from support import Actuator, frame
 from test_modbus import ModbusRtu, ModbusTcp
 from test_scpi import ScpiTcp
 
-FOLDER = os.path.join(support.ROOT, "tools/examples")
-# In the bench's guests: comedi and the others have a device of their kind there. In the demo: tvac.
 ELSEWHERE = {"can", "comedi", "gpio", "hidraw", "i2c", "iio", "spi", "tvac"}
 PTY_CANNOT = "a pty has 8 bits, no parity and no RTS"
-
-
-class Example:
-    """name: of the file; changes(): old text -> new text; feed(): once more, what its ends give; wanted: values of channels."""
-
-    name = None
-    wanted = {}
-    ends_wanted = {}  # source -> frames that it has at least, where no channel tells
-
-    def __init__(self, case):
-        self.case = case
-        self.sent = 0
-
-    def changes(self):
-        raise NotImplementedError
-
-    def feed(self):
-        """What gives by itself needs none."""
-
-    def after(self, server):
-        """What else is to be seen."""
-
-    def listener(self, kind=socket.AF_INET, type_=socket.SOCK_STREAM, address=("127.0.0.1", 0)):
-        s = socket.socket(kind, type_)
-        self.case.addCleanup(s.close)
-        s.bind(address)
-        s.listen(1)
-        s.setblocking(False)
-        return s, s.getsockname()
 
 
 class Lines(Example):
@@ -201,6 +170,14 @@ class Sysfs(Example):
 class Accepts(Example):
     """The server connects to these."""
 
+    def listener(self, kind=socket.AF_INET, type_=socket.SOCK_STREAM, address=("127.0.0.1", 0)):
+        s = socket.socket(kind, type_)
+        self.case.addCleanup(s.close)
+        s.bind(address)
+        s.listen(1)
+        s.setblocking(False)
+        return s, s.getsockname()
+
     def accept(self, name, listener):
         if getattr(self, name, None) is None:
             with contextlib.suppress(BlockingIOError):
@@ -310,59 +287,14 @@ class Interlock(Example):
         self.sent += 1
 
 
-EXAMPLES = {kind.name: kind for kind in (Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen,
-                                         Udp, Unix, Gateway, Interlock)}
-
-
-class Examples(support.Case):
-    def text_of(self, example):
-        """The file with its changes; a file that stands for a valve is one of this test's."""
-        with open(os.path.join(FOLDER, f"{example.name}.yaml"), encoding="utf-8") as file:
-            text = file.read()
-        changes = example.changes()
-        valve = f"/tmp/{example.name}-relief_closed"
-        if valve in text:
-            changes[valve] = self.path("valve")
-        for old, new in changes.items():
-            self.assertIn(old, text, f"{example.name}.yaml has no '{old}' any more: change this test with it")
-            text = text.replace(old, new)
-        return text.replace("core: 1 ", "core: 0 ") if os.cpu_count() < 2 else text
-
-    def running(self, name, text):
-        server = self.server(text)
-        server.instance = next(line.split()[1] for line in text.splitlines() if line.startswith("instance:"))
-        return server.start()
-
-    def runs(self, name):
-        example = EXAMPLES[name](self)
-        server = self.running(name, self.text_of(example))
-
-        def said(status):
-            return {c["name"]: c["value"] for c in status["channels"] if c["quality"] == "good"}
-
-        def good(status):
-            example.feed()
-            values = said(status)
-            delivered = {s["name"]: s["delivered"] for s in status["streams"]}
-            return (all(abs(values.get(n, 1e9) - value) < 1e-4 for n, value in example.wanted.items())
-                    and all(delivered[n] >= count for n, count in example.ends_wanted.items()))
-
-        status = server.wait_status(good, f"{example.wanted} and {example.ends_wanted}")
-        for stream in status["streams"]:
-            self.assert_balanced(stream)
-            self.assertGreater(stream["delivered"], 0, stream)
-            self.assertEqual(sum(stream["lost"].values()), 0, stream)
-        example.after(server)
-        self.assertEqual(server.end(), 0, server.log())
-        self.assert_nothing_left(server)
-
+class Examples(example_case.Case):
     def test_there_is_one_for_each(self):
-        files = {name[:-len(".yaml")] for name in os.listdir(FOLDER) if name.endswith(".yaml")}
-        self.assertEqual(files, set(EXAMPLES) | ELSEWHERE)
+        files = {name[:-len(".yaml")] for name in os.listdir(example_case.FOLDER) if name.endswith(".yaml")}
+        self.assertEqual(files, set(self.examples) | ELSEWHERE)
 
 
-for _name in EXAMPLES:
-    setattr(Examples, f"test_{_name}", lambda self, name=_name: self.runs(name))
+Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Unix, Gateway,
+                    Interlock))
 
 if __name__ == "__main__":
     support.main()
