@@ -14,7 +14,7 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION         7u
+#define PLAN_VERSION         8u
 #define PLAN_SOURCES_MAX     64u
 #define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES      128u
