@@ -3,12 +3,19 @@ to be another in a test (paths, addresses, what a stand-in cannot do) is a list 
 example has no longer is an error."""
 import contextlib
 import os
+import re
 import threading
 
 import support
 
 FOLDER = os.path.join(support.ROOT, "tools/examples")
 FEED_S = 0.02
+
+
+def kinds():
+    """Every kind of source that a configuration can have."""
+    with open(os.path.join(support.ROOT, "daq/config.c"), encoding="utf-8") as file:
+        return set(re.findall(r'\{"(\w+)", SOURCE_', file.read()))
 
 
 class Example:
@@ -81,7 +88,9 @@ class Case(support.Case):
         return text.replace("core: 1 ", "core: 0 ") if os.cpu_count() < 2 else text
 
     def runs(self, name):
-        example = self.examples[name](self)
+        self.run_example(self.examples[name](self))
+
+    def run_example(self, example):
         text = self.text_of(example)
         server = self.server(text)
         server.instance = next(line.split()[1] for line in text.splitlines() if line.startswith("instance:"))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Every example of tools/examples whose hardware is on a bare machine runs. Those that need a device run in a guest of the
-bench (tests/hil/test_example_devices.py), tvac in the demo; that all pass `sluice check` is in test_config.py."""
+bench (tests/hil/test_example_devices.py), afxdp in namespaces (test_afxdp.py), tvac in the demo; that all pass `sluice check` is in test_config.py."""
 import contextlib
 import os
+import re
 import socket
 import struct
 import threading
@@ -14,7 +15,7 @@ from support import Actuator, frame
 from test_modbus import ModbusRtu, ModbusTcp
 from test_scpi import ScpiTcp
 
-ELSEWHERE = {"can", "comedi", "gpio", "hidraw", "i2c", "iio", "spi", "tvac"}
+ELSEWHERE = {"afxdp", "can", "comedi", "gpio", "hidraw", "i2c", "iio", "spi", "tvac"}
 PTY_CANNOT = "a pty has 8 bits, no parity and no RTS"
 
 
@@ -291,6 +292,11 @@ class Examples(example_case.Case):
     def test_there_is_one_for_each(self):
         files = {name[:-len(".yaml")] for name in os.listdir(example_case.FOLDER) if name.endswith(".yaml")}
         self.assertEqual(files, set(self.examples) | ELSEWHERE)
+        shown = set()
+        for name in files:
+            with open(os.path.join(example_case.FOLDER, name + ".yaml"), encoding="utf-8") as file:
+                shown |= set(re.findall(r"^\s+kind: (\w+)", file.read(), re.M))
+        self.assertEqual(example_case.kinds() - shown, set(), "kinds of sources without an example")
 
 
 Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Unix, Gateway,

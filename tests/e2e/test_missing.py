@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 
+import example_case
 import support
 from support import Actuator, config, outputs_to
 
@@ -87,6 +88,11 @@ class Missing(support.Case):
             stream = next(s for s in status["streams"] if s["name"] == name)
             self.assertEqual((stream["open"], stream["connects"], stream["delivered"]), (False, 0, 0), stream)
             self.assertEqual(stream["open_errno"] or 1, number or stream["open_errno"], stream)
+
+    def test_every_kind_is_here(self):
+        """But those that wait for whoever comes, and the cards of packets, whose tests have it."""
+        here = {part["kind"] for part, _, _ in {**streams(""), **asked("", 0)}.values()}
+        self.assertEqual(example_case.kinds() - here, {"udp", "tcp", "tcp_listen", "dpdk", "afxdp"})
 
     def test_all_wait_and_the_others_go_on(self):
         nowhere = self.path("nosuch")
