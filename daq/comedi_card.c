@@ -14,7 +14,6 @@
 /* What one input of a subdevice has, where they differ. */
 struct input_info {
     uint32_t maxdata;
-    uint32_t flags;
     uint32_t range_type;
 };
 
@@ -69,23 +68,21 @@ static int find_subdevice(int fd, const struct comedi_plan *plan, struct comedi_
                            plan->device, card.board_name, plan->subdevice);
 }
 
+/* The kernel refuses to list what a subdevice has no list of. */
 static int find_input(int fd, const struct comedi_plan *plan, const struct comedi_subdinfo *info, uint32_t input,
                       struct input_info *found)
 {
-    uint32_t *lists = calloc(3, info->n_chan * sizeof(*lists));
+    uint32_t *lists = calloc(2, info->n_chan * sizeof(*lists));
     struct comedi_chaninfo each = {.subdev = plan->subdevice};
-    *found =
-        (struct input_info){.maxdata = info->maxdata, .flags = info->subd_flags, .range_type = info->range_type};
+    *found = (struct input_info){.maxdata = info->maxdata, .range_type = info->range_type};
     if (lists == NULL) {
         return -ENOMEM;
     }
     each.maxdata_list = (info->subd_flags & SDF_MAXDATA) != 0 ? lists : NULL;
-    each.flaglist = (info->subd_flags & SDF_FLAGS) != 0 ? lists + info->n_chan : NULL;
-    each.rangelist = (info->subd_flags & SDF_RANGETYPE) != 0 ? lists + 2 * (size_t)info->n_chan : NULL;
-    bool differ = each.maxdata_list != NULL || each.flaglist != NULL || each.rangelist != NULL;
+    each.rangelist = (info->subd_flags & SDF_RANGETYPE) != 0 ? lists + info->n_chan : NULL;
+    bool differ = each.maxdata_list != NULL || each.rangelist != NULL;
     int code = !differ || ioctl(fd, COMEDI_CHANINFO, &each) == 0 ? 0 : -errno;
     found->maxdata = each.maxdata_list != NULL ? each.maxdata_list[input] : found->maxdata;
-    found->flags = each.flaglist != NULL ? each.flaglist[input] : found->flags;
     found->range_type = each.rangelist != NULL ? each.rangelist[input] : found->range_type;
     free(lists);
     return code;
@@ -144,7 +141,7 @@ static int check_input(int fd, const struct source_plan *plan, const struct come
         return error_set(err, -EINVAL, "%s, input %u: expected range_index %u, found %u ranges, counted from 0",
                          comedi->device, input, CR_RANGE(comedi->input[n]), count);
     }
-    if ((found.flags & ((uint32_t)SDF_GROUND << reference)) == 0) {
+    if ((info->subd_flags & ((uint32_t)SDF_GROUND << reference)) == 0) {
         return error_set(err, -EINVAL, "%s, input %u: it has no reference: %s", comedi->device, input,
                          references[reference]);
     }

@@ -103,7 +103,7 @@ static int set_buffer(int fd, const struct source_plan *source, struct error *er
     if (plan->length == 0 || ioctl(fd, COMEDI_BUFCONFIG, &buffer) != 0) {
         return 0; /* as it is */
     }
-    buffer.maximum_size = buffer.maximum_size < bytes ? bytes : buffer.maximum_size;
+    buffer.maximum_size = buffer.maximum_size < bytes ? bytes : 0; /* 0: as it is; to set it takes CAP_SYS_ADMIN */
     buffer.size = bytes;
     if (ioctl(fd, COMEDI_BUFCONFIG, &buffer) != 0) {
         return error_set(err, -errno,
