@@ -240,6 +240,23 @@ class Udp(Example):
         self.sent += 1
 
 
+class Calibration(Example):
+    """A thermocouple of 100 degC whose cold junction has 25 (NIST: 4.096 mV and 1.000 mV), and three others."""
+
+    name, close = "calibration", 0.1
+    wanted = {"oven": 100, "connector": 25, "vacuum": 1, "level": 48.5, "line_pressure": 397.28}
+
+    def changes(self):
+        self.port = support.free_udp_port()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.case.addCleanup(self.socket.close)
+        return {"0.0.0.0:5000": f"127.0.0.1:{self.port}"}
+
+    def feed(self):
+        self.socket.sendto(struct.pack(">IhhHHHxx", self.sent, 1548, 2500, 5597, 2410, 2000), ("127.0.0.1", self.port))
+        self.sent += 1
+
+
 class Unix(Accepts):
     name, wanted, ends_wanted = "unix", {"pressure": 101.5}, {"packets": 5}
 
@@ -299,8 +316,8 @@ class Examples(example_case.Case):
         self.assertEqual(example_case.kinds() - shown, set(), "kinds of sources without an example")
 
 
-Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Unix, Gateway,
-                    Interlock))
+Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Unix,
+                    Gateway, Interlock))
 
 if __name__ == "__main__":
     support.main()
