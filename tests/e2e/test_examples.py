@@ -316,6 +316,31 @@ class Examples(example_case.Case):
         self.assertEqual(example_case.kinds() - shown, set(), "kinds of sources without an example")
 
 
+class Guide(support.Case):
+    """What docs/sources.md shows of a program that writes frames, as it stands there."""
+
+    def test_the_program_of_the_guide(self):
+        with open(os.path.join(support.ROOT, "docs/sources.md"), encoding="utf-8") as file:
+            shown = re.search(r"```yaml\n(.*?)```", file.read(), re.S)[1]
+        program = "tools/examples/exec_source.py"
+        self.assertIn(program, shown)
+        text = shown.replace(program, os.path.join(support.ROOT, program))
+        server = self.server("instance: guide\ncontrol: {idle: wait}\nrings:\n  - {name: load, slots: 1024}\n" + text)
+        server.instance = "guide"
+        server.start()
+        status = server.wait_status(lambda s: s["streams"][0]["delivered"] > 20 and s["channels"][0]["quality"] == "good",
+                                    "frames of the program")
+        self.assertEqual(sum(status["streams"][0]["lost"].values()), 0)
+        child = next(pid for pid in support.children(server.worker()))
+        server.kill(child)
+        status = server.wait_status(lambda s: s["streams"][0]["connects"] == 2 and s["channels"][0]["quality"] == "good"
+                                    and s["streams"][0]["lost"]["restart"] > 0, "the program again, and what was missed")
+        self.assert_balanced(status["streams"][0])
+        self.assertEqual(status["streams"][0]["noise_bytes"], 0)
+        self.assertEqual(server.end(), 0, server.log())
+        self.assert_nothing_left(server)
+
+
 Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Unix,
                     Gateway, Interlock))
 
