@@ -102,6 +102,11 @@ void compile_bus(struct compile *c, uint32_t i, const struct config_source *from
 bool compile_scan(struct compile *c, const char *where, const struct source_plan *source, const char *name,
                   struct ring_channel *to);
 
+/* compile_comedi.c: the inputs of a card; and which of them a channel is. */
+void compile_comedi(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+void compile_comedi_channel(struct compile *c, const char *where, const struct source_plan *source,
+                            const struct config_channel *from, uint32_t place, struct ring_channel *to);
+
 /* compile_streams.c: hex digits into bytes; false: they are none, or too many. A text of the file into a plan's;
  * what: of what it is the path. */
 bool compile_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *count);

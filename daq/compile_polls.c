@@ -69,6 +69,9 @@ void compile_poll(struct compile *c, uint32_t i, const struct config_source *fro
     case SOURCE_REGISTERS:
         compile_registers(c, i, from, to);
         break;
+    case SOURCE_COMEDI_POLLED:
+        compile_comedi(c, i, from, to);
+        break;
     default:
         compile_sysfs(c, i, from, to);
         break;

@@ -252,6 +252,10 @@ static void compile_channel(struct compile *c, uint32_t i, uint32_t j, const str
         }
         return;
     }
+    if (source->kind == SOURCE_COMEDI || source->kind == SOURCE_COMEDI_POLLED) {
+        compile_comedi_channel(c, path, source, from, j, to);
+        return;
+    }
     if (from->scan != NULL) {
         if (from->at_byte != NULL || from->type != NULL || from->byte_order != NULL || from->field != NULL) {
             config_complain(c->file, c->errors, path,

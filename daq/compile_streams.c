@@ -371,6 +371,10 @@ void compile_bytes(struct compile *c, uint32_t i, const struct config_source *fr
         compile_gpio(c, i, from, to);
         return;
     }
+    if (to->kind == SOURCE_COMEDI) {
+        compile_comedi(c, i, from, to);
+        return;
+    }
     compile_framing(c, i, from, to);
     switch (to->kind) {
     case SOURCE_SERIAL:

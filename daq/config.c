@@ -3,6 +3,7 @@
 #include <cyaml/cyaml.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/comedi.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +60,11 @@ static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP},
                                               {"gpio_edges", SOURCE_GPIO_EDGES},
                                               {"gpio_levels", SOURCE_GPIO_LEVELS},
                                               {"i2c", SOURCE_I2C},
-                                              {"spi", SOURCE_SPI}};
+                                              {"spi", SOURCE_SPI},
+                                              {"comedi", SOURCE_COMEDI},
+                                              {"comedi_polled", SOURCE_COMEDI_POLLED}};
+static const cyaml_strval_t reference_words[] = {
+    {"ground", AREF_GROUND}, {"common", AREF_COMMON}, {"diff", AREF_DIFF}, {"other", AREF_OTHER}};
 static const cyaml_strval_t edges_words[] = {
     {"both", GPIO_EDGES_BOTH}, {"rising", GPIO_EDGES_RISING}, {"falling", GPIO_EDGES_FALLING}};
 static const cyaml_strval_t bias_words[] = {{"as_is", GPIO_BIAS_AS_IS},
@@ -264,6 +269,13 @@ static const cyaml_schema_field_t scan_fields[] = {TEXT("name", struct config_sc
 static const cyaml_schema_value_t scan_item = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_scan, scan_fields)};
 
+static const cyaml_schema_field_t input_fields[] = {
+    CYAML_FIELD_UINT("input", CYAML_FLAG_DEFAULT, struct config_input, input),
+    CYAML_FIELD_UINT_PTR("range_index", OPTIONAL, struct config_input, range_index),
+    WORD_OPTIONAL("reference", struct config_input, reference, reference_words), CYAML_FIELD_END};
+static const cyaml_schema_value_t input_item = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_input, input_fields)};
+
 static const cyaml_schema_field_t bus_read_fields[] = {
     TEXT_OPTIONAL("write", struct config_bus_read, write),
     CYAML_FIELD_UINT("read_bytes", CYAML_FLAG_DEFAULT, struct config_bus_read, read_bytes), CYAML_FIELD_END};
@@ -413,6 +425,10 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_FLOAT_PTR("rate_hz", OPTIONAL, struct config_source, rate_hz),
     CYAML_FIELD_UINT_PTR("buffer_length", OPTIONAL, struct config_source, buffer_length),
     CYAML_FIELD_SEQUENCE("scan", OPTIONAL, struct config_source, scan, &scan_item, 1, PLAN_SCANS_MAX),
+    CYAML_FIELD_UINT_PTR("subdevice", OPTIONAL, struct config_source, subdevice),
+    CYAML_FIELD_SEQUENCE("inputs", OPTIONAL, struct config_source, inputs, &input_item, 1, PLAN_INPUTS_MAX),
+    CYAML_FIELD_UINT_PTR("sample_bits", OPTIONAL, struct config_source, sample_bits),
+    CYAML_FIELD_FLOAT_PTR("scan_hz", OPTIONAL, struct config_source, scan_hz),
     CYAML_FIELD_SEQUENCE("lines", OPTIONAL, struct config_source, lines, &line_number, 1, PLAN_LINES_MAX),
     WORD_OPTIONAL("edges", struct config_source, edges, edges_words),
     WORD_OPTIONAL("bias", struct config_source, bias, bias_words),

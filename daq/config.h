@@ -127,6 +127,13 @@ struct config_scan {
     char *type;
 };
 
+/* comedi: an input of a scan. */
+struct config_input {
+    uint32_t input;
+    uint32_t *range_index;
+    int *reference; /* AREF_GROUND .. of linux/comedi.h */
+};
+
 /* i2c, spi: a transfer of a poll. */
 struct config_bus_read {
     char *write; /* hex digits */
@@ -258,7 +265,7 @@ struct config_calibration {
 struct config_channel {
     char *name;
     uint32_t *at_byte;
-    uint32_t *field; /* text sources: number of the field, from 0 */
+    uint32_t *field; /* text sources: number of the field, from 0; comedi: which of the inputs */
     char *scan;      /* iio: the element's name, instead of at_byte and type */
     int *type;       /* enum ring_type */
     int *byte_order;
@@ -316,6 +323,11 @@ struct config_source {
     uint32_t *buffer_length;
     struct config_scan *scan;
     uint32_t scan_count;
+    uint32_t *subdevice; /* comedi, comedi_polled */
+    struct config_input *inputs;
+    uint32_t inputs_count;
+    uint32_t *sample_bits;
+    double *scan_hz; /* comedi */
     uint32_t *lines; /* gpio_edges, gpio_levels */
     uint32_t lines_count;
     int *edges; /* enum gpio_edges */

@@ -50,6 +50,8 @@ const struct poller_way *poller_way_of(uint32_t kind)
         return &poll_scpi;
     case SOURCE_REGISTERS:
         return &poll_registers;
+    case SOURCE_COMEDI_POLLED:
+        return &poll_comedi;
     default:
         return NULL;
     }

@@ -43,6 +43,7 @@ extern const struct poller_way poll_spi;
 extern const struct poller_way poll_modbus;
 extern const struct poller_way poll_scpi;
 extern const struct poller_way poll_registers;
+extern const struct poller_way poll_comedi;
 
 /* That of a kind of source, NULL: it is not polled. */
 const struct poller_way *poller_way_of(uint32_t kind);

@@ -109,7 +109,8 @@ void stream_is_there(struct stream_source *s, uint64_t tai_ns)
     struct ring_ledger *ledger = &s->writer->view.header->ledger;
     if (s->was_open) {
         net_sequence_interrupted(&s->plan->sequence, ledger);
-        ring_writer_owe_gap(s->writer, RING_LOSS_RESTART, 0, s->closed_tai_ns);
+        ring_writer_owe_gap(s->writer, s->overran ? RING_LOSS_KERNEL : RING_LOSS_RESTART, 0, s->closed_tai_ns);
+        s->overran = false;
         (void)ring_writer_pay_gap(s->writer, tai_ns);
     }
     if (s->plan->kind == SOURCE_GPIO_EDGES) {
@@ -300,6 +301,7 @@ static uint32_t ended(struct stream_source *s, int32_t result, uint64_t monotoni
         return 0;
     }
     s->finished = result == 0 && s->plan->kind == SOURCE_FILE;
+    s->overran = result == -EPIPE && s->plan->kind == SOURCE_COMEDI;
     stream_hang_up(s, tai_ns);
     return 0;
 }

@@ -25,6 +25,7 @@ struct stream_source {
     bool reading;          /* a read is outstanding */
     bool leaving;          /* and was cancelled, because what it reads has gone */
     bool was_open;         /* opened at least once */
+    bool overran;          /* and closed because the kernel had no room for what came */
     bool finished;         /* a file that was replayed to its end */
     bool overlong;         /* this line is being thrown away */
     bool into_scratch;     /* the frame under way is collected there */

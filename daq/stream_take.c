@@ -383,8 +383,8 @@ uint32_t stream_take(struct stream_source *s, uint32_t bytes, uint64_t monotonic
         return take_marked(s, bytes, tai_ns);
     case FRAMING_LENGTH:
         return take_length(s, bytes, tai_ns);
-    case FRAMING_MESSAGE:
-        return take_message(s, bytes, tai_ns);
+    case FRAMING_MESSAGE: /* scans and edges: a read brings several, whole each */
+        return s->line != NULL ? take_packed(s, bytes, tai_ns) : take_message(s, bytes, tai_ns);
     default:
         return s->line != NULL ? take_packed(s, bytes, tai_ns) : take_binary(s, bytes, tai_ns);
     }

@@ -46,6 +46,8 @@ const struct opener_way *way_of(uint32_t kind)
         return &way_iio;
     case SOURCE_GPIO_EDGES:
         return &way_gpio_edges;
+    case SOURCE_COMEDI:
+        return &way_comedi;
     default:
         return poller_way_of(kind) != NULL ? &way_poll : NULL;
     }

@@ -17,7 +17,8 @@ extern const struct opener_way way_can;  /* a raw socket at an interface */
 
 extern const struct opener_way way_iio; /* the buffer of a device of Industrial I/O, set up as the plan has it */
 extern const struct opener_way way_gpio_edges;
-extern const struct opener_way way_poll; /* the worker's end of a poller (daq/poller.h) */
+extern const struct opener_way way_comedi; /* scans of a card of comedi, by its own clock */
+extern const struct opener_way way_poll;   /* the worker's end of a poller (daq/poller.h) */
 
 /* That of a kind of source, NULL: it has none. */
 const struct opener_way *way_of(uint32_t kind);

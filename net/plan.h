@@ -14,7 +14,7 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION         8u
+#define PLAN_VERSION         9u
 #define PLAN_SOURCES_MAX     64u
 #define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES      128u
@@ -61,7 +61,9 @@ enum source_kind {
     SOURCE_SCPI = 20,        /* polled */
     SOURCE_REGISTERS = 21,   /* of a UIO device, or of a file; polled */
     SOURCE_GPIO_LEVELS = 22, /* polled */
-    SOURCE_LAST = SOURCE_GPIO_LEVELS
+    SOURCE_COMEDI = 23,      /* scans of a card of the kernel's comedi, by its own clock */
+    SOURCE_COMEDI_POLLED = 24,
+    SOURCE_LAST = SOURCE_COMEDI_POLLED
 };
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
@@ -239,6 +241,17 @@ struct gpio_plan {
     uint32_t monotonic; /* an edge's time is of CLOCK_MONOTONIC; 0: of CLOCK_REALTIME */
 };
 
+#define PLAN_INPUTS_MAX 16u
+struct comedi_plan {
+    char device[PLAN_PATH_BYTES];
+    uint32_t subdevice;
+    uint32_t sample_bytes; /* 2, 4: in the host's order */
+    uint32_t length;       /* of the kernel's buffer, in scans; 0: as it is */
+    uint32_t inputs;
+    uint32_t input[PLAN_INPUTS_MAX]; /* CR_PACK(input, range, reference) of linux/comedi.h */
+    double scan_hz;                  /* not of one that is polled */
+};
+
 #define PLAN_READS_MAX   8u
 #define PLAN_WRITE_BYTES 16u
 /* One transfer of a poll on I2C or SPI: these bytes are written; so many are read and lie in the frame. */
@@ -374,6 +387,7 @@ struct source_plan {
         struct sysfs_plan sysfs;
         struct iio_plan iio;
         struct gpio_plan gpio;
+        struct comedi_plan comedi;
         struct bus_plan bus;
         struct modbus_plan modbus;
         struct scpi_plan scpi;

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/can.h>
+#include <linux/comedi.h>
 #include <math.h>
 #include <sys/socket.h>
 
@@ -123,6 +124,31 @@ Test(compile_streams, iio_scans_are_laid_out_as_the_kernel_does)
     s = good("iio", "device: adc, scan: [{name: a, type: 'le:u16/16>>0'}]");
     cr_assert_eq(s->frame_bytes, 2);
     cr_assert_eq(s->iio.trigger[0], 0);
+}
+
+#define CARD "device: /dev/comedi0, inputs: [{input: 3, range_index: 1, reference: diff}, {input: 0}]"
+
+Test(compile_streams, inputs_of_a_card)
+{
+    const struct source_plan *s = good(
+        "comedi", CARD ", scan_hz: 1000, subdevice: 2, buffer_length: 4096, missing: refuse, channels: [{name: "
+                       "a, unit: V, range: [0, 1]}, {name: b, field: 1, unit: V, range: [0, 1]}]");
+    cr_assert_eq(s->framing.kind, FRAMING_FIXED);
+    cr_assert_eq(s->frame_bytes, 4);
+    cr_assert_eq(s->comedi.subdevice, 2);
+    cr_assert_eq(s->comedi.length, 4096);
+    cr_assert_eq(s->comedi.input[0], CR_PACK(3, 1, AREF_DIFF));
+    cr_assert_eq(s->comedi.input[1], CR_PACK(0, 0, AREF_GROUND));
+    cr_assert_eq(plan.ring[0].channel[1].at_byte, 2);
+    cr_assert_eq(plan.ring[0].channel[1].type, RING_TYPE_U16);
+    cr_assert_eq(plan.ring[0].channel[1].byte_order, RING_LITTLE_ENDIAN);
+    s = good("comedi_polled",
+             CARD ", period_ms: 5, sample_bits: 32, channels: [{name: a, field: 1, unit: V, range: "
+                  "[0, 1]}]");
+    cr_assert_eq(s->framing.kind, FRAMING_POLLED);
+    cr_assert_eq(s->frame_bytes, 8);
+    cr_assert_eq(plan.ring[0].channel[0].at_byte, 4);
+    cr_assert_eq(plan.ring[0].channel[0].type, RING_TYPE_U32);
 }
 
 static const struct ring_channel *scan_channel(const char *type, const char *channel)
@@ -365,6 +391,33 @@ Test(compile_streams, iio_devices_that_cannot_be)
         snprintf(keys, sizeof(keys), "device: adc, scan: [{name: a, type: '%s'}]", types[i]);
         refuse_all(&(struct bad){"iio", keys, "expected a type as scan_elements/a_type has it"}, 1);
     }
+}
+
+Test(compile_streams, inputs_that_cannot_be)
+{
+    static const struct bad cases[] = {
+        {"comedi", "scan_hz: 10, inputs: [{input: 0}]", "expected the path of a comedi card"},
+        {"comedi", "device: /dev/comedi0, scan_hz: 10", "expected the inputs of a scan in their order"},
+        {"comedi", CARD, "expected 0.25 to 1e+07 scans/s, found nothing"},
+        {"comedi", CARD ", scan_hz: 0.1", "scans/s, found 0.1; a card without a clock is polled"},
+        {"comedi", CARD ", scan_hz: 2e7", "found 2e+07"},
+        {"comedi", CARD ", scan_hz: 10, period_ms: 5", "period_ms: belongs to kind:"},
+        {"comedi", CARD ", scan_hz: 10, subdevice: 256", "expected 0 to 255"},
+        {"comedi", CARD ", scan_hz: 10, sample_bits: 12", "expected 16 or 32, found 12"},
+        {"comedi", CARD ", scan_hz: 10, buffer_length: 1", "expected 2 to 1048576 scans, found 1"},
+        {"comedi", CARD ", scan_hz: 10, frame_bytes: 4", "frame_bytes: belongs to kind:"},
+        {"comedi", "device: /dev/comedi0, scan_hz: 10, inputs: [{input: 70000}]", "expected 0 to 65535"},
+        {"comedi", "device: /dev/comedi0, scan_hz: 10, inputs: [{input: 1, range_index: 256}]",
+         "expected 0 to 255"},
+        {"comedi", CARD ", scan_hz: 10, channels: [{name: a, at_byte: 0, unit: V, range: [0, 1]}]",
+         "a channel of a comedi card has a field"},
+        {"comedi", CARD ", scan_hz: 10, channels: [{name: a, field: 2, unit: V, range: [0, 1]}]",
+         "field 2 lies beyond the 2 inputs"},
+        {"comedi_polled", CARD ", scan_hz: 10", "scan_hz: belongs to kind: comedi;"},
+        {"comedi_polled", CARD ", missing: refuse", "missing: belongs to kind:"},
+        {"comedi_polled", "device: '', inputs: [{input: 0}]", "expected the path of a comedi card"},
+    };
+    REFUSE_ALL(cases);
 }
 
 #define CHIP "device: /dev/gpiochip0, "

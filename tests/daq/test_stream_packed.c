@@ -45,6 +45,24 @@ Test(stream_packed, many_frames_come_with_one_read)
     cr_assert_eq(ledger()->noise_bytes, 0);
 }
 
+/* Of scans and edges each is a message for itself, and yet a read brings several. */
+Test(stream_packed, messages_that_come_with_one_read)
+{
+    static uint8_t bytes[READ_FRAMES * FRAME_BYTES];
+    rig.plan.framing.kind = FRAMING_MESSAGE;
+    rig.plan.framing.sync_bytes = 0;
+    begin_again();
+    open_line();
+    for (uint32_t i = 0; i < READ_FRAMES; i++) {
+        make_frame(bytes + i * FRAME_BYTES, i);
+    }
+    put(bytes, sizeof(bytes));
+    for (uint32_t i = 0; i < READ_FRAMES; i++) {
+        (void)expect_frame(i);
+    }
+    cr_assert_eq(ledger()->refused[RING_REFUSED_LONG], 0);
+}
+
 /* At every byte: the rest of a frame comes with the next read, together with the one behind it. */
 Test(stream_packed, frames_in_pieces_of_any_size)
 {

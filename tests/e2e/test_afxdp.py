@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 
+import example_case
 import readers
 import support
 from readers import OLDEST
@@ -48,7 +49,7 @@ def ethernet(payload, port=PORT, corrupt=False):
     return bytes(frame)
 
 
-class Afxdp(support.Case):
+class Afxdp(example_case.Case):
     seed = 77
 
     def setUp(self):
@@ -291,6 +292,21 @@ class Afxdp(support.Case):
         self.send_many(0, 50, server, 50)
         self.assert_read(follower, 50, missing=0, gaps=[])
         self.assert_no_restart(server)
+
+    def test_the_example(self):
+        case = self
+
+        class Example(example_case.Example):
+            name, wanted = "afxdp", {"pressure": 101.5}
+
+            def changes(self):
+                return {"interface: eth1": "interface: taken", "192.0.2.2:5000": f"{HERE}:{PORT}"}
+
+            def feed(self):
+                case.wire.send(ethernet(struct.pack("<Q", self.sent) + struct.pack(">f52x", 101.5)))
+                self.sent += 1
+
+        self.run_example(Example(self))
 
     def generate(self, *options):
         """What sluice-gen says at its end."""

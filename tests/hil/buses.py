@@ -136,25 +136,51 @@ class HidReports:
 
 
 class ComediCard:
-    """A card for comedi (comedi_test) as /dev/comedi0, whose analog inputs read what its analog outputs were set to, 16
-    bits. Cannot show a scan that overruns."""
+    """A card for comedi (comedi_test) as /dev/comedi<minor>, 16 bits, two ranges, eight inputs against ground. Asked for one
+    sample, an input reads what the output of that number was set to; in a scan the first has a saw, the second a square
+    wave, of +-1 V and 100 ms, computed from the sample's time. Cannot show noise, a card that is pulled out while it scans
+    (the kernel refuses it), nor one that cannot be asked."""
 
     INSTRUCTION = struct.Struct("=IIQII12x4x")
-    DO = 0x8028640C
+    DO, CONFIGURE, PARTS = 0x8028640C, 0x40946400, 0x80486402
+    PART_WORDS, FLAGS, RUNNING = 18, 2, 0x08000000
     READ, WRITE = 0x4000000, 0x8000001
     INPUTS, OUTPUTS = 0, 1
-    path = "/dev/comedi0"
+    MINORS = 2
+    PERIOD_S, VOLTS = 0.1, 1.0
 
-    def __init__(self, case):
-        guest.load("comedi_test")
+    def __init__(self, case, minor=0, there=True):
+        guest.load("comedi", f"comedi_num_legacy_minors={self.MINORS}")
+        guest.load("comedi_test", "noauto=1")
+        self.path = f"/dev/comedi{minor}"
         wait_until(lambda: os.path.exists(self.path), self.path, 10)
         self.fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         case.addCleanup(os.close, self.fd)
+        self.there = False
+        case.addCleanup(self.vanish)
+        if there:
+            self.appear()
+
+    def appear(self):
+        name = b"comedi_test".ljust(20, b"\0")
+        options = struct.pack("=32i", round(self.VOLTS * 1e6), round(self.PERIOD_S * 1e6), *[0] * 30)
+        fcntl.ioctl(self.fd, self.CONFIGURE, name + options)
+        self.there = True
+
+    def vanish(self):
+        if self.there:
+            fcntl.ioctl(self.fd, self.CONFIGURE, 0)
+            self.there = False
 
     def _do(self, what, part, channel, value=0):
         data = ctypes.c_uint32(value)
         fcntl.ioctl(self.fd, self.DO, self.INSTRUCTION.pack(what, 1, ctypes.addressof(data), part, channel))
         return data.value
+
+    def is_scanning(self):
+        parts = (ctypes.c_uint32 * (2 * self.PART_WORDS))()
+        fcntl.ioctl(self.fd, self.PARTS, parts)
+        return parts[self.INPUTS * self.PART_WORDS + self.FLAGS] & self.RUNNING != 0
 
     def value(self, channel, counts):
         self._do(self.WRITE, self.OUTPUTS, channel, counts)

@@ -75,3 +75,18 @@ def hidraw(name, device, **more):
     value = channel(name, "counts", [0, 65535], at_byte=2, type="u16", stale_ms=3600000)
     return source(name, "hidraw", [value],
                   **{"path": device.path, "frame_bytes": 8, "sequence": {"at_byte": 0, "width_bytes": 2}, **more})
+
+
+VOLTS = {"scale": 20 / 65535, "offset": -10}  # a count of a card of 16 bits with +-10 V
+
+
+def comedi(name, card, names, **more):
+    """Scans of the first inputs, as many as there are names."""
+    volts = [channel(n, "V", [-10, 10], **VOLTS) for n in names]
+    return source(name, "comedi", volts, **{"device": card.path, "scan_hz": 1000, "inputs": [{"input": n} for n in range(len(names))],
+                                            **more})
+
+
+def comedi_polled(name, card, number, **more):
+    return source(name, "comedi_polled", [channel(name, "V", [-10, 10], **VOLTS)],
+                  **{"device": card.path, "period_ms": 20, "inputs": [{"input": number}], **more})

@@ -310,12 +310,6 @@ class Fixtures(support.Case):
                 self.assertTrue(before <= ns <= after, (before, ns, after))
             self.assertEqual(pulse.newest()[0][0], number, "a falling edge is not a rising one")
 
-    def test_comedi(self):
-        card = buses.ComediCard(self)
-        for counts in (0, 1, 0x8000, 0xFFFF):
-            card.value(2, counts)
-            self.assertEqual(card.input(2), counts)
-
 
 class SpiDriver(Server):
     def test_spi_with_a_driver_of_the_kernel(self):
