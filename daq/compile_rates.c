@@ -259,6 +259,9 @@ void compile_rates(struct compile *c, uint32_t i, const struct config_source *fr
     rate->tolerance =
         bounded(c, i, "rate.tolerance_percent", given != NULL ? given->tolerance_percent : NULL, 5, 0.1, 50, "%") /
         100;
+    if (polled && given == NULL) {
+        rate->tolerance = 0; /* nobody has asked for more than the count of what was missed */
+    }
     if (polled && to->poll.period_ns != 0) {
         rate->nominal_hz = (double)CLOCK_NS_PER_S / (double)to->poll.period_ns;
     }

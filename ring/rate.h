@@ -44,8 +44,8 @@ void ring_rate_read(const struct ring_rate *rate, struct ring_rate *copy);
 /* Frames per second over the last window of a copy; 0: none came, or there is no window. Pure. */
 double ring_rate_measured_hz(const struct ring_rate *copy);
 
-/* Whether that misses a nominal rate by more than a tolerance, as a fraction of it. Without a nominal rate or a
- * window nothing is missed. Pure. */
+/* Whether that misses a nominal rate by more than a tolerance, as a fraction of it. Without a nominal rate, a
+ * tolerance or a window nothing is missed. Pure. */
 bool ring_rate_is_off(const struct ring_rate *copy, double nominal_hz, double tolerance);
 
 /* "arrival", "device", "reconstructed", "asked" for enum ring_stamp. */

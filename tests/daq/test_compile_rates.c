@@ -46,6 +46,8 @@ Test(compile_rates, nothing_said)
     cr_assert_eq(plan.ring[0].stream.stamp, RING_STAMP_TAKEN);
     s = good("sysfs", "attributes: [/a], period_ms: 20");
     cr_assert(is_near(s->rate.nominal_hz, 50));
+    cr_assert(is_near(s->rate.tolerance, 0), "not judged");
+    s = good("sysfs", "attributes: [/a], rate: {stamps: arrival}");
     cr_assert(is_near(s->rate.tolerance, 0.05));
 }
 

@@ -98,6 +98,7 @@ Test(rate_meter, frames_that_do_not_come_are_missed_and_told)
     cr_assert(is_near(ring_rate_measured_hz(&copy), 149 / (149 + 37.0) * 100), "%g", ring_rate_measured_hz(&copy));
     cr_assert(ring_rate_is_off(&copy, 100, 0.05));
     cr_assert_not(ring_rate_is_off(&copy, 100, 0.25));
+    cr_assert_not(ring_rate_is_off(&copy, 100, 0), "not judged");
 }
 
 /* The same behind numbers: the ledger counts those. */
