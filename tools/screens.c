@@ -193,6 +193,7 @@ static void draw_streams(json_t *report)
         if (number_of(s, "noise_bytes") > 0) {
             printf("  noise: %.0f bytes\n", number_of(s, "noise_bytes"));
         }
+        draw_rate(json_object_get(s, "rate"));
     }
 }
 
