@@ -12,7 +12,7 @@
 struct ring_rate {
     uint64_t windows; /* odd: a window is being written; else twice the windows so far */
     /* The last whole window. */
-    uint64_t window_ns; /* how long it was; 0: none since the device was opened */
+    uint64_t window_ns; /* how long it was; 0: none since the device was opened, or it is closed */
     uint64_t frames;
     uint64_t intervals; /* between frames, each in the window in which it ended */
     uint64_t

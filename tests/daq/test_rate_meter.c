@@ -162,6 +162,8 @@ Test(rate_meter, silence_is_a_rate_of_0)
     cr_assert(is_near(ring_rate_measured_hz(&copy), 0));
     cr_assert(ring_rate_is_off(&copy, 100, 0.05));
     rate_meter_stop(&meter);
+    ring_rate_read(&shared, &copy);
+    cr_assert_eq(copy.window_ns, 0, "closed: the last window is shown no longer");
     uint64_t windows = copy.windows;
     end_window();
     cr_assert_eq(copy.windows, windows, "closed: nothing is measured");
