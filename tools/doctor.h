@@ -108,9 +108,11 @@ struct doctor_need {
     bool pinned;                /* cores: of the configuration; else all that we may run on */
     bool control_pinned;        /* control.core is given */
     cpu_set_t cores;
-    bool fifo;
-    bool busy_fifo; /* a thread under SCHED_FIFO that never sleeps */
-    bool lock;      /* memory.lock */
+    bool busy_fifo;     /* a thread under SCHED_FIFO that never sleeps */
+    bool busy_anywhere; /* .. and has no core of its own */
+    bool busy_unknown;  /* there may be one: a running server does not tell how its workers idle */
+    cpu_set_t busy;     /* theirs */
+    bool lock;          /* memory.lock */
     uint64_t budget_ns;
     char watchdog[CONTROL_TARGET_BYTES]; /* empty: none is configured */
     uint32_t pages;

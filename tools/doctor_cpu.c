@@ -76,9 +76,7 @@ static void judge_set(struct doctor *d, enum doctor_key key, const cpu_set_t *ha
     missing(&d->need.cores, have, &lacking);
     if (CPU_COUNT(have) == 0) {
         doctor_find(d, key, severity, "no core is");
-    } else if (!d->need.pinned) {
-        doctor_find(d, key, DOCTOR_OK, "cores %s are", have_text);
-    } else if (CPU_COUNT(&lacking) > 0) {
+    } else if (d->need.pinned && CPU_COUNT(&lacking) > 0) {
         doctor_print_cores(&lacking, text, sizeof(text));
         doctor_find(d, key, severity, "cores %s are not (only %s)", text, have_text);
     } else {

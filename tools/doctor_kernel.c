@@ -27,6 +27,34 @@ static void look_preemption(struct doctor *d)
     }
 }
 
+/* Without throttling a busy thread keeps its core for ever: each must have one, and another core be left. */
+static bool is_room_left(const struct doctor *d)
+{
+    char text[4096];
+    cpu_set_t online;
+    cpu_set_t kept;
+    if (d->need.busy_anywhere || doctor_read(d, "/sys/devices/system/cpu/online", text, sizeof(text)) < 0 ||
+        !doctor_parse_cores(text, &online)) {
+        return false;
+    }
+    CPU_AND(&kept, &online, &d->need.busy);
+    return CPU_COUNT(&kept) < CPU_COUNT(&online);
+}
+
+static void find_throttled(struct doctor *d, const char *runtime)
+{
+    doctor_find(d, DOCTOR_RT_THROTTLING, DOCTOR_DANGER,
+                "%s us in a second, and %s has a busy SCHED_FIFO thread: it will be stopped", runtime,
+                d->need.name);
+    if (is_room_left(d)) {
+        doctor_propose(d, DOCTOR_RT_THROTTLING, RT_RUNTIME, runtime, "-1");
+    } else {
+        doctor_advise(d, DOCTOR_RT_THROTTLING,
+                      "use idle: duty; with -1 its busy threads would leave the rest of the "
+                      "machine no core for certain: pin each, and leave one free");
+    }
+}
+
 /* The trap: it is on by default, and bites just the threads that are meant to be safe from others. */
 static void look_throttling(struct doctor *d)
 {
@@ -38,20 +66,19 @@ static void look_throttling(struct doctor *d)
     } else if (gate_unthrottled(text)) {
         doctor_find(d, DOCTOR_RT_THROTTLING, DOCTOR_OK, "-1: no thread is throttled");
     } else if (d->need.busy_fifo) {
-        doctor_find(d, DOCTOR_RT_THROTTLING, DOCTOR_DANGER,
-                    "%s us in a second, and %s has a busy SCHED_FIFO thread: it will be stopped", text,
-                    d->need.name);
-        doctor_propose(d, DOCTOR_RT_THROTTLING, RT_RUNTIME, text, "-1");
-    } else if (d->need.name[0] != 0) {
-        doctor_find(d, DOCTOR_RT_THROTTLING, DOCTOR_NOTE,
-                    "%s us in a second; no thread of %s that is SCHED_FIFO "
-                    "never sleeps",
-                    text, d->need.name);
-        doctor_advise(d, DOCTOR_RT_THROTTLING, "leave it, and leave idle as it is");
-    } else {
+        find_throttled(d, text);
+    } else if (d->need.name[0] == 0) {
         doctor_find(d, DOCTOR_RT_THROTTLING, DOCTOR_WARNING,
                     "%s us in a second: a trap for policy: fifo with idle: busy", text);
-        doctor_propose(d, DOCTOR_RT_THROTTLING, RT_RUNTIME, text, "-1");
+    } else if (d->need.busy_unknown) {
+        doctor_find(d, DOCTOR_RT_THROTTLING, DOCTOR_UNKNOWN,
+                    "%s us in a second; workers of %s are SCHED_FIFO, and whether one never sleeps is not told",
+                    text, d->need.name);
+        doctor_advise(d, DOCTOR_RT_THROTTLING, "say --config FILE instead");
+    } else {
+        doctor_find(d, DOCTOR_RT_THROTTLING, DOCTOR_NOTE,
+                    "%s us in a second; %s has no SCHED_FIFO thread that never sleeps", text, d->need.name);
+        doctor_advise(d, DOCTOR_RT_THROTTLING, "leave it, and leave policy and idle as they are");
     }
 }
 

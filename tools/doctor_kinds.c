@@ -39,8 +39,8 @@ const struct doctor_kind doctor_kinds[DOCTOR_KEYS] = {
     [DOCTOR_RT_THROTTLING] = {"rt_throttling", "unthrottled",
                               "sched_rt_runtime_us -1, or no busy SCHED_FIFO thread",
                               "a busy SCHED_FIFO thread is stopped for about 50 ms in every second",
-                              "use idle: duty; or set it to -1: a busy SCHED_FIFO thread can then "
-                              "keep a core for ever, so give it one that nothing else needs"},
+                              "use idle: duty; or set it to -1: a busy SCHED_FIFO thread can then keep a core for "
+                              "ever, so give it one that nothing else needs"},
     [DOCTOR_CLOCKSOURCE] = {"clocksource", "clock", "tsc, kvm-clock or another that is read without a system call",
                             "the arming gate refuses others: each reading costs microseconds",
                             "see why the kernel gave the TSC up (dmesg); boot with tsc=reliable if it is"},

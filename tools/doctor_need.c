@@ -20,19 +20,27 @@ static void clear(struct doctor_need *need, const char *name)
     snprintf(need->name, sizeof(need->name), "%s", name);
 }
 
-static void take_core(struct doctor_need *need, int core)
+static void take_core(cpu_set_t *cores, int core)
 {
     if (core >= 0 && core < CPU_SETSIZE) {
-        CPU_SET((size_t)core, &need->cores);
+        CPU_SET((size_t)core, cores);
     }
+}
+
+static bool is_busy(const struct thread_plan *thread)
+{
+    return thread->fifo != 0 && thread->idle == IDLE_BUSY;
 }
 
 static void take_thread(struct doctor_need *need, const struct thread_plan *thread)
 {
-    take_core(need, thread->core);
-    need->fifo = need->fifo || thread->fifo != 0;
-    need->busy_fifo = need->busy_fifo || (thread->fifo != 0 && thread->idle == IDLE_BUSY);
+    take_core(&need->cores, thread->core);
     need->lock = need->lock || thread->lock_memory != 0;
+    if (is_busy(thread)) {
+        need->busy_fifo = true;
+        need->busy_anywhere = need->busy_anywhere || thread->core < 0;
+        take_core(&need->busy, thread->core);
+    }
 }
 
 static void take_table(struct doctor_need *need, const struct control_table *table)
@@ -65,7 +73,10 @@ static void take_worker(struct doctor_need *need, const struct worker_plan *work
 {
     take_thread(need, &worker->thread);
     for (uint32_t t = 0; t < worker->threads; t++) {
-        take_core(need, worker->thread_core[t]);
+        take_core(&need->cores, worker->thread_core[t]);
+        if (is_busy(&worker->thread)) {
+            take_core(&need->busy, worker->thread_core[t]);
+        }
     }
     for (uint32_t s = 0; s < worker->sources; s++) {
         const struct source_plan *source = &worker->source[s];
@@ -146,7 +157,8 @@ int doctor_need_instance(struct doctor_need *need, const char *instance, struct 
     need->running = true;
     take_table(need, session.table);
     for (uint32_t i = 0; i < session.workers; i++) {
-        take_core(need, session.worker[i]->common.core);
+        take_core(&need->cores, session.worker[i]->common.core);
+        need->busy_unknown = need->busy_unknown || session.worker[i]->common.policy == SCHED_FIFO;
         take_tasks(need, (pid_t)session.worker[i]->common.pid);
     }
     session_close(&session);
