@@ -46,10 +46,9 @@ static void print_finding(const struct doctor *d, enum doctor_key key, FILE *to)
 
 static void print_measures(const struct doctor_measures *m, FILE *to)
 {
-    fprintf(to,
-            "\ncores: gaps of more than 10 us in a busy loop, and a 1 ms timer, in us\n  %4s %8s %10s %8s | %8s "
-            "%8s %8s %8s\n",
-            "core", "gaps", "longest", "taken %", "ticks", "p50", "p99", "longest");
+    fputs("\ncores: gaps of more than 10 us in a busy loop, and a 1 ms timer, in us\n"
+          "  core     gaps    longest  taken % |    ticks      p50      p99  longest\n",
+          to);
     for (uint32_t i = 0; i < m->cores; i++) {
         const struct doctor_core *core = &m->core[i];
         if (core->span_ns == 0) {
