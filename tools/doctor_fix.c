@@ -115,6 +115,10 @@ static int begin(const struct doctor *d, struct doctor_undo *undo, FILE *say, st
 {
     char boot[sizeof(undo->boot)];
     const char *root = d->root[0] != 0 ? d->root : "/";
+    if (strlen(root) >= sizeof(undo->root) || strpbrk(root, "\t\n") != NULL) {
+        return error_set(err, -EINVAL, "--root: expected a path below %zu bytes without tabs and line ends",
+                         sizeof(undo->root));
+    }
     int code = doctor_undo_load(undo, err);
     doctor_boot(d, boot, sizeof(boot));
     if (code < 0) {

@@ -114,6 +114,9 @@ void doctor_find(struct doctor *d, enum doctor_key key, enum doctor_severity sev
     va_start(args, format);
     vsnprintf(finding->found, sizeof(finding->found), format, args);
     va_end(args);
+    for (char *at = finding->found; *at != 0; at++) {
+        *at = *at == '\n' || *at == '\t' ? ' ' : *at; /* a finding is one line, whatever a file holds */
+    }
     finding->severity = severity;
 }
 
@@ -136,6 +139,9 @@ void doctor_unreadable(struct doctor *d, enum doctor_key key, const char *path, 
 
 void doctor_propose(struct doctor *d, enum doctor_key key, const char *path, const char *from, const char *to)
 {
+    if (strpbrk(from, "\t\n") != NULL || strstr(to, "..") != NULL) {
+        return; /* could not be taken back, or is cut */
+    }
     if (d->changes == DOCTOR_CHANGES_MAX) {
         d->changes_left_out++;
         return;

@@ -161,7 +161,9 @@ int doctor_undo_load(struct doctor_undo *undo, struct error *err)
     memset(undo, 0, sizeof(*undo));
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
-        return errno == ENOENT ? 1 : error_set(err, -errno, "cannot read %s: %s; set that right, or SLUICE_STATE_DIR", path, strerror(errno));
+        return errno == ENOENT ? 1
+                               : error_set(err, -errno, "cannot read %s: %s; set that right, or SLUICE_STATE_DIR",
+                                           path, strerror(errno));
     }
     ssize_t n = is_ours(fd) ? read(fd, text, sizeof(text)) : -1;
     close(fd);

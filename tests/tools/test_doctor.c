@@ -318,6 +318,16 @@ Test(doctor, throttling)
     cr_assert(!d.finding[DOCTOR_RT_THROTTLING].fixable);
 }
 
+/* What could not be written into the undo file is not proposed. */
+Test(doctor, values_that_are_none)
+{
+    put(CPU "/cpu2/cpufreq/scaling_governor", "power\tsave\nend\n");
+    doctor_look(&d);
+    cr_assert_eq(d.finding[DOCTOR_GOVERNOR].severity, DOCTOR_WARNING);
+    cr_assert_null(strpbrk(d.finding[DOCTOR_GOVERNOR].found, "\t\n"));
+    cr_assert_eq(d.changes, 0);
+}
+
 /* The doctor, the supervisor's gate and the control thread say the same of this host. */
 Test(doctor, agrees_with_the_gate)
 {
