@@ -115,7 +115,9 @@ void doctor_find(struct doctor *d, enum doctor_key key, enum doctor_severity sev
     vsnprintf(finding->found, sizeof(finding->found), format, args);
     va_end(args);
     for (char *at = finding->found; *at != 0; at++) {
-        *at = *at == '\n' || *at == '\t' ? ' ' : *at; /* a finding is one line, whatever a file holds */
+        if (*at == '\n' || *at == '\t') {
+            *at = ' '; /* a finding is one line, whatever a file holds */
+        }
     }
     finding->severity = severity;
 }
