@@ -5,7 +5,7 @@
  *   doctor_read.c     files of the kernel's below the root, and the small languages in them
  *   doctor_need.c     what the configuration, or a running server, wants of the host
  *   doctor_cpu.c, doctor_kernel.c, doctor_limits.c, doctor_irqs.c, doctor_devices.c  looking
- *   doctor_measure.c  measuring
+ *   doctor_measure.c  measuring; doctor_judge.c: what that means
  *   doctor_fix.c      changes; doctor_undo.c: the file that takes them back
  *   doctor_report.c   text and JSON
  */
@@ -222,7 +222,7 @@ void doctor_look(struct doctor *d);
 
 #define DOCTOR_GAP_NS UINT64_C(10000)
 
-/* doctor_measure.c: takes about so many seconds. doctor_judge: of d->measures, done or not. */
+/* doctor_measure.c: takes about so many seconds. doctor_judge.c: of d->measures, done or not. */
 void doctor_measure(struct doctor *d, uint32_t seconds);
 void doctor_judge(struct doctor *d);
 
