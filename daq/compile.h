@@ -113,6 +113,10 @@ bool compile_hex(const char *text, uint8_t *bytes, uint32_t most, uint32_t *coun
 void compile_string(struct compile *c, uint32_t i, const char *key, const char *from, char *to, size_t bytes,
                     const char *what);
 
+/* compile_rates.c: what the stamps of source i are and how regularly it comes; when what it replays was recorded.
+ * When its frames and, of the configuration, its channels are known. */
+void compile_rates(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+
 /* compile_modbus.c: its tables, and where it is. */
 void compile_modbus(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
 

@@ -437,7 +437,10 @@ static void describe_stream(const struct source_plan *source, struct ring_stream
                                    .sequence_at_byte = source->sequence.at_byte,
                                    .sequence_width_bytes = source->sequence.width_bytes,
                                    .sequence_byte_order = source->sequence.byte_order,
-                                   .sequence_step = source->sequence.step};
+                                   .sequence_step = source->sequence.step,
+                                   .stamp = source->rate.stamp,
+                                   .nominal_hz = source->rate.nominal_hz,
+                                   .tolerance = source->rate.tolerance};
     memcpy(stream->name, source->name, sizeof(stream->name));
     snprintf(stream->source, sizeof(stream->source), "%s", config_source_kind(source->kind));
 }
@@ -486,6 +489,7 @@ static void compile_source(struct compile *c, uint32_t i)
     if (from->checksum != NULL) {
         compile_checksum(c, i, from->checksum, to);
     }
+    compile_rates(c, i, from, to);
     describe_stream(to, &ring->stream);
     compile_check_framing(c, i, to);
     size_slots(c, i, to, ring);

@@ -101,6 +101,14 @@ static const cyaml_strval_t table_words[] = {{"holding", MODBUS_TABLE_HOLDING},
                                              {"discrete", MODBUS_TABLE_DISCRETE}};
 static const cyaml_strval_t wait_words[] = {{"poll", REGISTERS_WAIT_POLL}, {"interrupt", REGISTERS_WAIT_INTERRUPT}};
 static const cyaml_strval_t missing_words[] = {{"wait", WHEN_MISSING_WAIT}, {"refuse", WHEN_MISSING_REFUSE}};
+static const cyaml_strval_t stamp_words[] = {{"arrival", RING_STAMP_TAKEN},
+                                             {"device", RING_STAMP_DEVICE},
+                                             {"reconstructed", RING_STAMP_RECONSTRUCTED},
+                                             {"asked", RING_STAMP_ASKED}};
+static const cyaml_strval_t clock_words[] = {{"free", STAMP_CLOCK_FREE},
+                                             {"tai", STAMP_CLOCK_TAI},
+                                             {"utc", STAMP_CLOCK_UTC},
+                                             {"monotonic", STAMP_CLOCK_MONOTONIC}};
 static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
                                               {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
                                               {"memory", DEVICE_MEMORY}, {"modbus", DEVICE_MODBUS}};
@@ -234,6 +242,27 @@ static const cyaml_schema_field_t length_fields[] = {
     CYAML_FIELD_UINT("width_bytes", CYAML_FLAG_DEFAULT, struct config_length, width_bytes),
     WORD_OPTIONAL("byte_order", struct config_length, byte_order, order_words),
     CYAML_FIELD_INT_PTR("adds", OPTIONAL, struct config_length, adds), CYAML_FIELD_END};
+
+#define CLOCK_FIELD(s)                                                                                             \
+    CYAML_FIELD_UINT_PTR("at_byte", OPTIONAL, s, at.at_byte),                                                      \
+        CYAML_FIELD_UINT_PTR("width_bytes", OPTIONAL, s, at.width_bytes),                                          \
+        WORD_OPTIONAL("byte_order", s, at.byte_order, order_words),                                                \
+        CYAML_FIELD_UINT_PTR("field", OPTIONAL, s, at.field),                                                      \
+        CYAML_FIELD_FLOAT_PTR("unit_ns", OPTIONAL, s, at.unit_ns)
+
+static const cyaml_schema_field_t rate_fields[] = {
+    CYAML_FIELD_FLOAT_PTR("nominal_hz", OPTIONAL, struct config_rate, nominal_hz),
+    CYAML_FIELD_FLOAT_PTR("tolerance_percent", OPTIONAL, struct config_rate, tolerance_percent),
+    WORD_OPTIONAL("stamps", struct config_rate, stamps, stamp_words),
+    WORD_OPTIONAL("clock", struct config_rate, clock, clock_words),
+    CLOCK_FIELD(struct config_rate),
+    CYAML_FIELD_UINT_PTR("lag_max_ms", OPTIONAL, struct config_rate, lag_max_ms),
+    CYAML_FIELD_UINT_PTR("ahead_max_ms", OPTIONAL, struct config_rate, ahead_max_ms),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t timing_fields[] = {
+    CLOCK_FIELD(struct config_timing),
+    CYAML_FIELD_FLOAT_PTR("gap_max_s", OPTIONAL, struct config_timing, gap_max_s), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t scan_fields[] = {TEXT("name", struct config_scan, name),
                                                    TEXT("type", struct config_scan, type), CYAML_FIELD_END};
@@ -388,6 +417,8 @@ static const cyaml_schema_field_t source_fields[] = {
     WORD_OPTIONAL("follow", struct config_source, follow, follow_words),
     CYAML_FIELD_BOOL_PTR("from_begin", OPTIONAL, struct config_source, from_begin),
     CYAML_FIELD_FLOAT_PTR("frames_hz", OPTIONAL, struct config_source, frames_hz),
+    CYAML_FIELD_MAPPING_PTR("timing", OPTIONAL, struct config_source, timing, timing_fields),
+    CYAML_FIELD_FLOAT_PTR("speed", OPTIONAL, struct config_source, speed),
     CYAML_FIELD_SEQUENCE("ids", OPTIONAL, struct config_source, ids, &can_id, 1, PLAN_CAN_IDS_MAX),
     CYAML_FIELD_BOOL_PTR("fd", OPTIONAL, struct config_source, fd),
     TEXT_OPTIONAL("trigger", struct config_source, trigger),
@@ -434,6 +465,7 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_MAPPING_PTR("length", OPTIONAL, struct config_source, length, length_fields),
     CYAML_FIELD_MAPPING_PTR("sequence", OPTIONAL, struct config_source, sequence, sequence_fields),
     CYAML_FIELD_MAPPING_PTR("checksum", OPTIONAL, struct config_source, checksum, checksum_fields),
+    CYAML_FIELD_MAPPING_PTR("rate", OPTIONAL, struct config_source, rate, rate_fields),
     CYAML_FIELD_SEQUENCE("channels", OPTIONAL, struct config_source, channels, &channel, 0, CYAML_UNLIMITED),
     CYAML_FIELD_END};
 
@@ -543,12 +575,12 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
 static const cyaml_schema_field_t *const tables[] = {
-    arming_fields,     names_fields,    authority_fields, audit_fields,     bypass_fields,      alarms_fields,
-    top_fields,        memory_fields,   control_fields,   worker_fields,    ring_fields,        source_fields,
-    gating_fields,     sequence_fields, checksum_fields,  channel_fields,   rule_fields,        output_fields,
-    watchdog_fields,   register_fields, feedback_fields,  black_box_fields, packet_fields,      stream_fields,
-    length_fields,     read_fields,     status_fields,    window_fields,    acknowledge_fields, calibration_fields,
-    logarithmic_fields};
+    arming_fields,      names_fields,    authority_fields, audit_fields,     bypass_fields,      alarms_fields,
+    top_fields,         memory_fields,   control_fields,   worker_fields,    ring_fields,        source_fields,
+    gating_fields,      sequence_fields, checksum_fields,  channel_fields,   rule_fields,        output_fields,
+    watchdog_fields,    register_fields, feedback_fields,  black_box_fields, packet_fields,      stream_fields,
+    length_fields,      read_fields,     status_fields,    window_fields,    acknowledge_fields, calibration_fields,
+    logarithmic_fields, rate_fields,     timing_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

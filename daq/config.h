@@ -148,6 +148,32 @@ struct config_length {
     int *adds;
 };
 
+/* Where a frame has a time: a number in it, or in its line of text. */
+struct config_clock_field {
+    uint32_t *at_byte;
+    uint32_t *width_bytes;
+    int *byte_order; /* enum ring_byte_order */
+    uint32_t *field;
+    double *unit_ns;
+};
+
+/* How regularly frames should come, and what their stamps are. */
+struct config_rate {
+    double *nominal_hz;
+    double *tolerance_percent;
+    int *stamps; /* enum ring_stamp */
+    int *clock;  /* enum stamp_clock */
+    struct config_clock_field at;
+    uint32_t *lag_max_ms;
+    uint32_t *ahead_max_ms;
+};
+
+/* file: when what is replayed was recorded. */
+struct config_timing {
+    struct config_clock_field at;
+    double *gap_max_s;
+};
+
 /* modbus: neighbours that are read with one request. */
 struct config_modbus_read {
     int table; /* enum modbus_table */
@@ -287,6 +313,8 @@ struct config_source {
     int *follow; /* file: enum file_follow */
     bool *from_begin;
     double *frames_hz;
+    struct config_timing *timing;
+    double *speed;
     uint32_t *ids; /* can */
     uint32_t ids_count;
     bool *fd;        /* can */
@@ -342,6 +370,7 @@ struct config_source {
     struct config_length *length;
     struct config_sequence *sequence;
     struct config_checksum *checksum;
+    struct config_rate *rate;
     struct config_channel *channels;
     uint32_t channels_count;
 };

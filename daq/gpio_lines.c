@@ -21,7 +21,7 @@ static uint64_t flags_of(const struct gpio_plan *plan, bool edges)
     if (edges) {
         flags |= plan->edges != GPIO_EDGES_FALLING ? (uint64_t)GPIO_V2_LINE_FLAG_EDGE_RISING : 0;
         flags |= plan->edges != GPIO_EDGES_RISING ? (uint64_t)GPIO_V2_LINE_FLAG_EDGE_FALLING : 0;
-        flags |= GPIO_V2_LINE_FLAG_EVENT_CLOCK_REALTIME;
+        flags |= plan->monotonic == 0 ? (uint64_t)GPIO_V2_LINE_FLAG_EVENT_CLOCK_REALTIME : 0;
     }
     flags |= plan->bias == GPIO_BIAS_UP ? (uint64_t)GPIO_V2_LINE_FLAG_BIAS_PULL_UP : 0;
     flags |= plan->bias == GPIO_BIAS_DOWN ? (uint64_t)GPIO_V2_LINE_FLAG_BIAS_PULL_DOWN : 0;

@@ -25,6 +25,8 @@ struct poller {
     bool is_open;
     int said; /* what was said last of what is wrong: errno, 0: nothing */
     uint64_t opened_ns;
+    uint64_t due_ns;
+    uint64_t asked_ns; /* the last time; monotonic */
     uint32_t missed;
     void *state;
     uint8_t *message;
@@ -92,6 +94,8 @@ static int open_device(struct poller *p, struct error *err)
 static bool send_message(struct poller *p, uint32_t bytes, uint32_t error)
 {
     struct poller_trailer trailer = {.monotonic_ns = clock_monotonic_ns(), .missed = p->missed, .error = error};
+    trailer.late_ns = clock_elapsed_ns(p->due_ns, p->asked_ns);
+    trailer.took_ns = clock_elapsed_ns(p->asked_ns, trailer.monotonic_ns);
     memcpy(p->message + bytes, &trailer, sizeof(trailer));
     ssize_t sent = send(p->fd, p->message, bytes + sizeof(trailer), MSG_NOSIGNAL);
     p->missed = sent > 0 ? 0 : p->missed;
@@ -102,6 +106,7 @@ static bool send_message(struct poller *p, uint32_t bytes, uint32_t error)
 static bool ask(struct poller *p)
 {
     struct error err = {{0}};
+    p->asked_ns = clock_monotonic_ns();
     int code = p->is_open ? 0 : open_device(p, &err);
     if (code == -EAGAIN) {
         return send_message(p, 0, (uint32_t)(p->said != 0 ? p->said : EAGAIN));
@@ -141,20 +146,20 @@ static void *run(void *argument)
 {
     struct poller *p = argument;
     uint64_t period_ns = p->plan->poll.period_ns;
-    uint64_t due_ns = clock_monotonic_ns();
+    p->due_ns = clock_monotonic_ns();
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     while (!is_ending(p)) {
         if (!ask(p)) {
             break;
         }
         uint64_t now_ns = clock_monotonic_ns();
-        due_ns += period_ns;
-        if (now_ns > due_ns) {
-            uint64_t behind = (now_ns - due_ns) / period_ns + 1;
+        p->due_ns += period_ns;
+        if (now_ns > p->due_ns) {
+            uint64_t behind = (now_ns - p->due_ns) / period_ns + 1;
             p->missed += (uint32_t)behind;
-            due_ns += behind * period_ns;
+            p->due_ns += behind * period_ns;
         }
-        sleep_until(p, due_ns);
+        sleep_until(p, p->due_ns);
     }
     close_device(p);
     return NULL;

@@ -17,10 +17,12 @@
 /* Behind each frame; alone if the poll failed. */
 struct poller_trailer {
     uint64_t monotonic_ns; /* when the answer was there: the frame's time */
+    uint64_t late_ns;      /* so much after it was due the question was asked */
+    uint64_t took_ns;      /* so long it took to answer: so much older than its time a value may be */
     uint32_t missed;       /* times that were due since the last message and were not kept */
     uint32_t error;        /* errno of a poll that failed; 0: none */
 };
-static_assert(sizeof(struct poller_trailer) == 16, "a poll's trailer is 16 bytes");
+static_assert(sizeof(struct poller_trailer) == 32, "a poll's trailer is 32 bytes");
 
 /* How one kind of instrument is asked. Called by its own thread; may block. */
 struct poller_way {

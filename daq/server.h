@@ -60,6 +60,15 @@ struct server_client {
     uint64_t deadline_ns;
 };
 
+/* What was last seen and told of a ring's rate. */
+struct server_rate {
+    uint64_t position;
+    uint64_t windows;
+    uint32_t windows_off; /* in a row */
+    uint32_t told;        /* a bit for each kind of stamp */
+    bool is_off;          /* told */
+};
+
 struct server {
     struct server_plan *plan; /* the caller's; descriptors, clock and hash are filled in */
     char run_dir[256];
@@ -97,7 +106,7 @@ struct server {
     uint64_t shown_trips;
     uint32_t shown_state;
     uint64_t rated_ns; /* when the rings' rates were last taken */
-    uint64_t rated_position[CONTROL_RINGS_MAX];
+    struct server_rate rate[CONTROL_RINGS_MAX];
     uint64_t filled_ns; /* when the processes' memory was last measured */
     uint64_t tick_ns;   /* when the last round of the event loop began */
     bool no_descriptor; /* the last connection could not be taken: not before the next tick again */
@@ -151,6 +160,8 @@ void server_start_due(struct server *server);
 void server_reap(struct server *server);
 /* Heartbeats, the clock, what control has done, the arming gate. */
 void server_look(struct server *server);
+/* server_rates.c: now and then, the rings' rates. */
+void server_look_at_rates(struct server *server, uint64_t now_ns);
 void server_stop_all(struct server *server);
 /* Brings the process and reader tables of our board up to date. */
 void server_fill_board(struct server *server);

@@ -31,7 +31,6 @@
 #define BLACK_BOX_PATIENCE_NS (10 * CLOCK_NS_PER_S) /* it finishes its report */
 #define STOP_PATIENCE_NS      (2 * CLOCK_NS_PER_S)
 #define OWN_GAP_NS            (25 * CLOCK_NS_PER_MS)
-#define RATE_PERIOD_NS        (500 * CLOCK_NS_PER_MS)
 #define FILL_PERIOD_NS        CLOCK_NS_PER_S
 #define CLOCK_PERIOD_NS       CLOCK_NS_PER_S
 #define WALK_BYTES_MAX        ((uint64_t)256 << 20)
@@ -360,21 +359,6 @@ static void look_at_clock(struct server *server, uint64_t now_ns)
     server_board(server)->clock_step_ns = step_ns;
 }
 
-static void look_at_rates(struct server *server, uint64_t now_ns)
-{
-    if (now_ns - server->rated_ns < RATE_PERIOD_NS) {
-        return;
-    }
-    double seconds = (double)(now_ns - server->rated_ns) / 1e9;
-    for (uint32_t i = 0; i < server->plan->rings; i++) {
-        const struct ring_header *header = server->ring[i].segment.base;
-        uint64_t position = ring_published_now(header);
-        server_board(server)->ring_rate_hz[i] = (double)(position - server->rated_position[i]) / seconds;
-        server->rated_position[i] = position;
-    }
-    server->rated_ns = now_ns;
-}
-
 void server_look(struct server *server)
 {
     uint64_t now_ns = clock_monotonic_ns();
@@ -394,7 +378,7 @@ void server_look(struct server *server)
     }
     server_events(server);
     look_at_clock(server, now_ns);
-    look_at_rates(server, now_ns);
+    server_look_at_rates(server, now_ns);
     gate_look(server);
     board_beat(&server_board(server)->common, now_ns);
 }

@@ -64,11 +64,30 @@ static int make_room(struct stream_source *s, struct error *err)
     return 0;
 }
 
+static bool is_timed_replay(const struct source_plan *plan)
+{
+    return plan->kind == SOURCE_FILE && plan->file.follow == FILE_REPLAY && plan->file.timing.width_bytes != 0;
+}
+
+static void watch_rate(struct stream_source *s)
+{
+    const struct source_plan *plan = s->plan;
+    struct ring_header *header = s->writer->view.header;
+    bool unnumbered = plan->sequence.width_bytes == 0 && plan->framing.kind != FRAMING_POLLED;
+    stamper_init(&s->stamper, &plan->rate, &header->rate, s->writer->view.tai_minus_monotonic_ns,
+                 header->identity.utc_offset_s);
+    rate_meter_init(&s->meter, &header->rate, plan->rate.nominal_hz, unnumbered);
+    if (is_timed_replay(plan)) {
+        replay_pace_init(&s->pace, &plan->file, &header->rate);
+    }
+}
+
 int stream_init(struct stream_source *source, const struct source_plan *plan, struct ring_writer *writer,
                 struct uring *uring, struct opener *opener, uint64_t user, struct error *err)
 {
     *source = (struct stream_source){.plan = plan, .writer = writer, .uring = uring, .user = user, .fd = -1};
     int code = make_room(source, err);
+    watch_rate(source);
     if (code == 0 && opener != NULL) {
         source->opening = opener_add(opener, plan, way_of(plan->kind));
         code = plan->when_missing == WHEN_MISSING_REFUSE ? insist(source->opening, err) : 0;
@@ -98,6 +117,8 @@ void stream_is_there(struct stream_source *s, uint64_t tai_ns)
         net_sequence_begin(ledger, 1); /* the kernel counts the edges of each request for lines */
     }
     s->was_open = true;
+    stamper_reopened(&s->stamper);
+    rate_meter_start(&s->meter, tai_ns);
     ring_count_add(&ledger->connects, 1);
     ring_count_set(&ledger->is_open, 1);
 }
@@ -217,8 +238,19 @@ void stream_hang_up(struct stream_source *s, uint64_t tai_ns)
     ring_count_add(&ledger->disconnects, 1);
     ring_count_add(&ledger->noise_bytes, s->have);
     s->have = 0;
+    s->held = false;
     s->closed_tai_ns = tai_ns;
+    rate_meter_stop(&s->meter);
     stream_close(s);
+}
+
+/* Replay: publishes what is due of what has been read. True: something is still to wait. */
+static bool is_held(struct stream_source *s, uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    while (s->held && monotonic_ns >= s->again_ns) {
+        (void)stream_take(s, 0, monotonic_ns, tai_ns);
+    }
+    return s->held;
 }
 
 void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t tai_ns)
@@ -228,7 +260,8 @@ void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t ta
     if (s->reading && !s->leaving && opening_is_spoiled(s->opening)) {
         s->leaving = uring_cancel(s->uring, s->user); /* some drivers never end a read of what has gone */
     }
-    if (s->reading || s->finished) {
+    rate_meter_look(&s->meter, tai_ns);
+    if (s->reading || s->finished || is_held(s, monotonic_ns, tai_ns)) {
         return;
     }
     if (s->fd >= 0 && opening_is_spoiled(s->opening)) {

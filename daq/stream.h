@@ -7,6 +7,9 @@
 #define DAQ_STREAM_H
 
 #include "daq/opener.h"
+#include "daq/rate_meter.h"
+#include "daq/replay_pace.h"
+#include "daq/stamper.h"
 #include "net/plan.h"
 #include "net/uring.h"
 #include "ring/writer.h"
@@ -26,6 +29,7 @@ struct stream_source {
     bool finished;         /* a file that was replayed to its end */
     bool overlong;         /* this line is being thrown away */
     bool into_scratch;     /* the frame under way is collected there */
+    bool held;             /* replay: what has been read begins with a frame that is due at again_ns */
     uint32_t asked_bytes;  /* of the read that is outstanding */
     uint32_t have;         /* bytes of the frame or line collected so far */
     uint64_t retry_ns;     /* monotonic: when to try to open again */
@@ -34,6 +38,12 @@ struct stream_source {
     uint64_t frames_paced; /* replay: frames since paced_ns */
     uint64_t paced_ns;
     uint64_t closed_tai_ns;
+    bool resumed;          /* what was held is looked at again */
+    uint64_t now_ns;       /* monotonic: of the bytes that are taken now */
+    uint64_t frames_taken; /* the number of a frame that carries none */
+    struct stamper stamper;
+    struct rate_meter meter;
+    struct replay_pace pace;
     uint8_t *scratch; /* bytes_max: where a frame is collected that finds no slot; NULL: wait for one instead */
     uint8_t *line;    /* what is searched for its end; NULL: frames go straight into slots */
     uint32_t line_bytes;

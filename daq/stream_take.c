@@ -54,20 +54,39 @@ static void refuse(struct stream_source *s, enum ring_refusal reason)
     net_sequence_explain(&s->plan->sequence, ledger, intake_loss(reason), 1);
 }
 
+/* Replay by the recording's own times: false: the frame is not due yet, and is to be held. */
+static bool is_due(struct stream_source *s, const uint8_t *frame, uint32_t bytes)
+{
+    const struct clock_field *timing = &s->plan->file.timing;
+    if (s->pace.plan == NULL || bytes < timing->at_byte + timing->width_bytes ||
+        replay_pace_is_due(&s->pace, frame, s->now_ns)) {
+        return true;
+    }
+    s->again_ns = s->pace.due_ns;
+    s->held = true;
+    return false;
+}
+
 static uint32_t publish_frame(struct stream_source *s, const uint8_t *payload, uint32_t bytes, uint64_t tai_ns)
 {
     struct ring_ledger *ledger = &s->writer->view.header->ledger;
+    const struct sequence_spec *numbers = &s->plan->sequence;
     struct sequence_result seq;
-    if (s->plan->sequence.width_bytes != 0 && bytes < s->plan->sequence.at_byte + s->plan->sequence.width_bytes) {
-        refuse(s, RING_REFUSED_SHORT); /* of a frame of any length: its number is missing */
+    if ((numbers->width_bytes != 0 && bytes < numbers->at_byte + numbers->width_bytes) ||
+        bytes < stamper_needs(&s->plan->rate)) {
+        refuse(s, RING_REFUSED_SHORT); /* of a frame of any length: its number or its time is missing */
         return 0;
     }
-    net_sequence_take(&s->plan->sequence, ledger, payload, s->writer->next, &seq);
+    net_sequence_take(numbers, ledger, payload, s->writer->next, &seq);
     if (seq.verdict == SEQUENCE_LATE) {
         return 0;
     }
+    struct stamp stamp =
+        stamper_take(&s->stamper, payload, numbers->width_bytes != 0 ? seq.number : s->frames_taken++, tai_ns);
+    uint32_t flags = net_sequence_flags(&seq) | (stamp.old ? (uint32_t)RING_FLAG_REORDERED : 0);
+    rate_meter_take(&s->meter, stamp.sampled_ns, tai_ns, tai_ns - stamp.tai_ns);
     ring_count_add(&ledger->bytes, bytes);
-    ring_writer_commit(s->writer, bytes, tai_ns, seq.number, net_sequence_flags(&seq), seq.lost_before);
+    ring_writer_commit(s->writer, bytes, stamp.tai_ns, seq.number, flags, seq.lost_before);
     ring_writer_publish(s->writer);
     return 1;
 }
@@ -106,6 +125,9 @@ static uint32_t take_binary(struct stream_source *s, uint32_t bytes, uint64_t ta
         return 0;
     }
     if (net_checksum_ok(&s->plan->checksum, slot)) {
+        if (!is_due(s, slot, s->plan->frame_bytes)) {
+            return 0;
+        }
         s->have = 0;
         if (s->into_scratch && !place_frame(s, slot, s->plan->frame_bytes, tai_ns)) {
             return 0;
@@ -139,6 +161,9 @@ static uint32_t take_packed(struct stream_source *s, uint32_t bytes, uint64_t ta
             from = at + 1;
             continue;
         }
+        if (!is_due(s, frame, frame_bytes)) {
+            break;
+        }
         frames += place_frame(s, frame, frame_bytes, tai_ns) ? publish_frame(s, frame, frame_bytes, tai_ns) : 0;
         at += frame_bytes;
         from = at;
@@ -161,7 +186,7 @@ static uint32_t take_length(struct stream_source *s, uint32_t bytes, uint64_t ta
     while (s->have >= stream_header_bytes(&s->plan->framing)) {
         uint32_t total = stream_said_length(s->plan, slot);
         if (total != 0) {
-            if (s->have < total) {
+            if (s->have < total || !is_due(s, slot, total)) {
                 return 0;
             }
             s->have = 0;
@@ -225,16 +250,21 @@ static uint32_t take_polled(struct stream_source *s, uint32_t bytes, uint64_t mo
     memcpy(&trailer, s->line + frame, sizeof(trailer));
     ring_count_add(&ledger->polls_missed, trailer.missed);
     ring_count_set(&ledger->open_errno, trailer.error);
+    rate_meter_asked(&s->meter, trailer.late_ns, trailer.took_ns);
     if (frame == 0) {
         ring_count_add(&ledger->polls_failed, 1);
         if (ring_count_read(&ledger->is_open) != 0) {
             ring_count_set(&ledger->is_open, 0);
             ring_count_add(&ledger->disconnects, 1);
             s->closed_tai_ns = tai_ns;
+            rate_meter_stop(&s->meter);
         }
         return 0;
     }
     uint64_t taken_tai_ns = tai_ns - (monotonic_ns - trailer.monotonic_ns);
+    if (s->plan->rate.stamp == RING_STAMP_ASKED) {
+        taken_tai_ns -= trailer.took_ns;
+    }
     if (ring_count_read(&ledger->is_open) == 0) {
         stream_is_there(s, taken_tai_ns);
     }
@@ -245,7 +275,8 @@ static uint32_t take_line(struct stream_source *s, char *line, uint64_t tai_ns)
 {
     double values[PLAN_FIELDS_MAX];
     uint32_t bytes = s->plan->framing.fields * (uint32_t)sizeof(double);
-    size_t n = strlen(line);
+    size_t whole = strlen(line);
+    size_t n = whole;
     while (n > 0 && (line[n - 1] == '\r' || line[n - 1] == ' ')) {
         line[--n] = 0;
     }
@@ -256,6 +287,10 @@ static uint32_t take_line(struct stream_source *s, char *line, uint64_t tai_ns)
     if (framing->pattern[0] != 0 ? !text_match(framing->pattern, line, framing->fields, values)
                                  : !text_parse_line(line, framing->fields, values)) {
         refuse(s, RING_REFUSED_SYNTAX);
+        return 0;
+    }
+    if (!is_due(s, (const uint8_t *)values, bytes)) {
+        memset(line + n, ' ', whole - n); /* as it was, to be read again */
         return 0;
     }
     if (!place_frame(s, values, bytes, tai_ns)) {
@@ -287,6 +322,9 @@ static uint32_t take_record(struct stream_source *s, uint8_t *record, uint32_t b
         refuse(s, RING_REFUSED_CHECKSUM);
         return 0;
     }
+    if (!is_due(s, record, bytes)) {
+        return 0;
+    }
     return place_frame(s, record, bytes, tai_ns) ? publish_frame(s, record, bytes, tai_ns) : 0;
 }
 
@@ -301,7 +339,8 @@ static uint32_t take_marked(struct stream_source *s, uint32_t bytes, uint64_t ta
     uint32_t frames = 0;
     uint32_t start = 0;
     uint32_t end = s->have + bytes;
-    uint32_t at = s->have >= mark_bytes - 1 ? s->have - (mark_bytes - 1) : 0; /* a mark may have begun before */
+    /* A mark may have begun before; behind what was held nothing has been looked at yet. */
+    uint32_t at = s->have >= mark_bytes - 1 && !s->resumed ? s->have - (mark_bytes - 1) : 0;
     while (at + mark_bytes <= end) {
         if (memcmp(s->line + at, mark, mark_bytes) != 0) {
             at++;
@@ -310,13 +349,17 @@ static uint32_t take_marked(struct stream_source *s, uint32_t bytes, uint64_t ta
         if (!s->overlong) {
             frames += take_record(s, s->line + start, at - start, tai_ns);
         }
+        if (s->held) {
+            memcpy(s->line + at, mark, mark_bytes);
+            break;
+        }
         s->overlong = false;
         at += mark_bytes;
         start = at;
     }
     s->have = end - start;
     memmove(s->line, s->line + start, s->have);
-    if (s->have == s->line_bytes) {
+    if (s->have == s->line_bytes && !s->held) {
         if (!s->overlong) {
             refuse(s, RING_REFUSED_LONG);
         }
@@ -329,6 +372,9 @@ static uint32_t take_marked(struct stream_source *s, uint32_t bytes, uint64_t ta
 
 uint32_t stream_take(struct stream_source *s, uint32_t bytes, uint64_t monotonic_ns, uint64_t tai_ns)
 {
+    s->now_ns = monotonic_ns;
+    s->resumed = s->held;
+    s->held = false;
     switch (s->plan->framing.kind) {
     case FRAMING_POLLED:
         return take_polled(s, bytes, monotonic_ns, tai_ns);

@@ -210,11 +210,24 @@ static int enable(const char *device, const char *on, struct error *err)
     return write_text(path, on, err);
 }
 
-static int set_up(const char *device, const struct iio_plan *plan, struct error *err)
+/* Stamps of in_timestamp are of the wall clock, unless it is told otherwise. */
+static int set_clock(const char *device, const struct rate_plan *rate, struct error *err)
 {
+    char path[PATH_BYTES];
+    if (rate->stamp != RING_STAMP_DEVICE) {
+        return 0;
+    }
+    join(path, DEVICES "/%s/current_timestamp_clock", device);
+    return write_text(path, "monotonic", err);
+}
+
+static int set_up(const char *device, const struct source_plan *source, struct error *err)
+{
+    const struct iio_plan *plan = &source->iio;
     char path[PATH_BYTES];
     char text[32];
     int code = enable(device, "0", err); /* it may run since a worker died */
+    code = code == 0 ? set_clock(device, &source->rate, err) : code;
     join(path, DEVICES "/%s/scan_elements", device);
     code = code == 0 ? set_scan(path, plan, err) : code;
     code = code == 0 ? set_trigger(device, plan, err) : code;
@@ -249,7 +262,7 @@ static int open_iio(struct opening *opening, struct error *err)
         return error_set(err, -errno, "cannot open %s: %s", path,
                          errno == EBUSY ? "another process has its buffer" : strerror(errno));
     }
-    code = set_up(device, plan, err);
+    code = set_up(device, opening->plan, err);
     if (code != 0) {
         close(fd);
         return code;

@@ -20,6 +20,19 @@ static int open_afxdp(struct worker *worker, uint32_t i, struct error *err)
     return code;
 }
 
+static int open_udp(struct worker *worker, uint32_t i, struct error *err)
+{
+    struct worker_source *source = &worker->source[i];
+    const struct source_plan *plan = &worker->plan->source[i];
+    struct ring_writer *writer = &source->ring.writer;
+    if (plan->rate.nominal_hz > 0) {
+        rate_meter_init(&source->meter, &writer->view.header->rate, plan->rate.nominal_hz,
+                        plan->sequence.width_bytes == 0);
+        rate_meter_start(&source->meter, clock_tai_ns(worker->plan->tai_minus_monotonic_ns));
+    }
+    return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
+}
+
 static uint64_t coalesce_ns(const struct worker_plan *plan)
 {
     return plan->thread.idle == IDLE_WAIT ? plan->coalesce_us * CLOCK_NS_PER_US : 0;
@@ -33,7 +46,7 @@ static int open_source(struct worker *worker, uint32_t i, struct error *err)
     worker_ring_begin(&source->ring, plan, worker->plan->tai_minus_monotonic_ns);
     switch (plan->kind) {
     case SOURCE_UDP:
-        return udp_open(&source->u.udp, plan, writer, worker->uring, (uint16_t)i, i, err);
+        return open_udp(worker, i, err);
     case SOURCE_AFXDP:
         worker->may_gather = false;
         return open_afxdp(worker, i, err);
@@ -118,6 +131,7 @@ static void arm(struct worker *worker)
         struct worker_source *source = &worker->source[i];
         switch (worker->plan->source[i].kind) {
         case SOURCE_UDP:
+            rate_meter_look(&source->meter, tai_ns);
             udp_arm(&source->u.udp, tai_ns);
             break;
         case SOURCE_AFXDP:
@@ -162,7 +176,9 @@ static uint32_t complete(struct worker *worker)
     worker->more = false;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
         if (worker->plan->source[i].kind == SOURCE_UDP) {
-            frames += udp_flush(&worker->source[i].u.udp, tai_ns);
+            uint32_t taken = udp_flush(&worker->source[i].u.udp, tai_ns);
+            rate_meter_take_batch(&worker->source[i].meter, taken, tai_ns);
+            frames += taken;
         } else if (worker->plan->source[i].kind == SOURCE_AFXDP) {
             bool more;
             frames += afxdp_take(&worker->source[i].u.afxdp, tai_ns, &more);

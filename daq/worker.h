@@ -12,6 +12,7 @@
 
 struct worker_source {
     struct worker_ring ring;
+    struct rate_meter meter; /* of UDP, if a rate is declared; a stream has its own */
     union {
         struct udp_source udp;
         struct afxdp_source afxdp;

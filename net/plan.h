@@ -14,7 +14,7 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION         8u
+#define PLAN_VERSION         9u
 #define PLAN_SOURCES_MAX     64u
 #define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES      128u
@@ -161,12 +161,43 @@ struct exec_plan {
     char command[PLAN_COMMAND_BYTES]; /* one after the other, each with its NUL */
 };
 
+/* A time in a frame: of its device, or of when it was recorded. */
+struct clock_field {
+    uint32_t width_bytes; /* 4, 8; 0: there is none */
+    uint32_t at_byte;
+    uint32_t byte_order; /* enum ring_byte_order */
+    uint32_t is_real;    /* an f64 of the host's order: a number of a line of text */
+    double unit_ns;      /* of one count */
+};
+
+/* What a device's clock counts from. */
+enum stamp_clock {
+    STAMP_CLOCK_FREE = 1,     /* from anywhere */
+    STAMP_CLOCK_TAI = 2,      /* from 1970 */
+    STAMP_CLOCK_UTC = 3,      /* from 1970, without leap seconds */
+    STAMP_CLOCK_MONOTONIC = 4 /* this host's CLOCK_MONOTONIC: the kernel's own stamps */
+};
+
+/* What a stream's stamps are, and how regularly it should come. */
+struct rate_plan {
+    uint32_t stamp; /* enum ring_stamp */
+    uint32_t clock; /* enum stamp_clock */
+    struct clock_field field;
+    double nominal_hz;     /* 0: not declared */
+    double tolerance;      /* of the nominal rate */
+    uint64_t lag_max_ns;   /* no stamp is further before its frame's arrival */
+    uint64_t ahead_max_ns; /* a device's clock may be so much ahead of ours */
+};
+
 enum file_follow { FILE_TAIL = 1, FILE_REPLAY = 2 };
 struct file_plan { /* also of hidraw and fifo, which have the path alone */
     char path[PLAN_PATH_BYTES];
-    uint32_t follow;     /* enum file_follow */
-    uint32_t from_begin; /* tail: what is there when it is opened counts too */
-    double frames_hz;    /* replay: 0: as fast as the ring takes them */
+    uint32_t follow;           /* enum file_follow */
+    uint32_t from_begin;       /* tail: what is there when it is opened counts too */
+    double frames_hz;          /* replay: 0: as fast as the ring takes them */
+    struct clock_field timing; /* replay: as it was recorded */
+    double speed;              /* times as fast */
+    uint64_t gap_max_ns;       /* of the recording: what is longer is not waited for */
 };
 
 /* Of every source that is polled. */
@@ -207,6 +238,7 @@ struct gpio_plan {
     uint32_t bias;  /* enum gpio_bias */
     uint32_t active_low;
     uint32_t debounce_us;
+    uint32_t monotonic; /* an edge's time is of CLOCK_MONOTONIC; 0: of CLOCK_REALTIME */
 };
 
 #define PLAN_INPUTS_MAX 16u
@@ -341,6 +373,7 @@ struct source_plan {
     struct framing_plan framing;
     uint32_t when_missing; /* enum when_missing */
     uint32_t reserved;
+    struct rate_plan rate;
     struct serial_plan serial; /* of serial, modbus_rtu and scpi */
     struct tcp_plan tcp;       /* of tcp, tcp_listen, modbus_tcp and scpi */
     struct poll_plan poll;

@@ -1,9 +1,8 @@
 /* The shared layout of a ring segment. Everything that two processes agree on about a ring stands here.
  *
- *   offset 0                 struct ring_header: identity, streams (creator), progress, ledger, gates (writer)
- *   channels_offset          struct ring_channel [channels]          (creator)
- *   numbers_offset           double [numbers]: the calibrations'     (creator)
- *   slots_offset             slots x slot_bytes, each:               (writer)
+ *   offset 0                 struct ring_header: identity, streams (creator), progress, ledger, rate, gates
+ * (writer) channels_offset          struct ring_channel [channels]          (creator) numbers_offset double
+ * [numbers]: the calibrations'     (creator) slots_offset             slots x slot_bytes, each: (writer)
  *
  *        +0 sequence word | +8 tai_ns | +16 source_sequence | +24 length, flags, stream, lost_before
  *        +32 .. payload_offset   headroom: the producer's own (recvmsg header, mbuf headroom); never read
@@ -23,9 +22,10 @@
 #include <stdint.h>
 
 #include "ring/ledger.h"
+#include "ring/rate.h"
 
 #define RING_MAGIC             UINT64_C(0x31474e4952434c53) /* "SLCRING1" read as little-endian bytes */
-#define RING_LAYOUT_VERSION    UINT32_C(3)
+#define RING_LAYOUT_VERSION    UINT32_C(4)
 #define RING_HEADER_BYTES      4096u
 #define RING_NAME_BYTES        32u
 #define RING_UNIT_BYTES        16u
@@ -55,7 +55,7 @@ enum ring_flag {
 /* The descriptor at the start of every slot. All by the ring's writer; sequence is stored last (release). */
 struct ring_descriptor {
     uint64_t sequence;        /* position + 1; a reader decides by this word alone */
-    uint64_t tai_ns;          /* arrival, TAI ns since 1970 */
+    uint64_t tai_ns;          /* TAI ns since 1970; enum ring_stamp says of what; never later than the arrival */
     uint64_t source_sequence; /* the sender's own number, unwrapped; the position where it has none */
     union {
         struct {
@@ -156,14 +156,19 @@ struct ring_stream {
     uint32_t sequence_width_bytes; /* 0: it carries none */
     uint32_t sequence_byte_order;  /* enum ring_byte_order */
     uint32_t sequence_step;        /* the number grows by this per frame */
-    uint32_t reserved;
-    uint64_t reserved2[7];
+    uint32_t stamp;                /* enum ring_stamp */
+    double nominal_hz;             /* the rate that was declared; 0: none */
+    double tolerance; /* by how much of it the measured one may differ before that is told; 0: it is not judged */
+    uint64_t reserved[5];
 };
 static_assert(sizeof(struct ring_stream) == 128, "stream entries are 128 bytes");
 
-/* What a frame's tai_ns is. */
+/* What a frame's tai_ns is. That of a gap record is always the time when it was written. */
 enum ring_stamp {
-    RING_STAMP_TAKEN = 1 /* when the writer took it over, CLOCK_MONOTONIC + tai_minus_monotonic_ns */
+    RING_STAMP_TAKEN = 1,         /* when the writer took it over, CLOCK_MONOTONIC + tai_minus_monotonic_ns */
+    RING_STAMP_DEVICE = 2,        /* as its device says, within bounds (daq/stamper.h) */
+    RING_STAMP_RECONSTRUCTED = 3, /* from its number and the nominal rate, within the same bounds */
+    RING_STAMP_ASKED = 4          /* when its instrument was asked: nothing in its answer is older */
 };
 
 /* Written once by the creator before anyone else maps the segment; magic last. */
@@ -182,7 +187,7 @@ struct ring_identity {
     uint64_t created_tai_ns;
     int64_t tai_minus_monotonic_ns; /* CLOCK_MONOTONIC + this = TAI, fixed for the segment's life */
     int32_t utc_offset_s;           /* TAI - UTC as the kernel knew it at creation; 0: the kernel was not told */
-    uint32_t stamp;                 /* enum ring_stamp */
+    uint32_t stamp;                 /* enum ring_stamp of stream[0] */
     uint32_t streams;               /* entries of header.stream, at least 1 */
     int32_t numa_node;              /* that the memory was asked to lie on; -1: any */
     char instance[RING_NAME_BYTES];
@@ -234,7 +239,8 @@ struct ring_header {
     uint8_t pad0[512 - sizeof(struct ring_identity)];
     struct ring_progress progress;
     struct ring_ledger ledger;
-    uint8_t pad1[2048 - 512 - sizeof(struct ring_progress) - sizeof(struct ring_ledger)];
+    struct ring_rate rate;
+    uint8_t pad1[2048 - 512 - sizeof(struct ring_progress) - sizeof(struct ring_ledger) - sizeof(struct ring_rate)];
     struct ring_gate_status gate[RING_GATES_MAX];
     struct ring_stream stream[RING_STREAMS_MAX];
 };
@@ -243,6 +249,7 @@ static_assert(offsetof(struct ring_header, progress) == 512, "progress at 512");
 static_assert(offsetof(struct ring_header, progress) % RING_WRITER_LINE_BYTES == 0, "own line pair");
 static_assert(offsetof(struct ring_progress, published) == 128, "published at +128");
 static_assert(offsetof(struct ring_progress, epoch) == 256, "epoch at +256");
+static_assert(offsetof(struct ring_header, rate) == 1280, "rate at 1280, on line pairs of its own");
 static_assert(offsetof(struct ring_header, gate) == 2048, "gates at 2048");
 static_assert(offsetof(struct ring_header, stream) == 3072, "streams at 3072");
 

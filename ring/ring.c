@@ -81,7 +81,7 @@ int ring_create(void *base, size_t bytes, const struct ring_spec *spec, struct e
     id->channels = spec->channel_count;
     id->page_bytes = spec->page_bytes;
     id->tai_minus_monotonic_ns = spec->tai_minus_monotonic_ns;
-    id->stamp = RING_STAMP_TAKEN;
+    id->stamp = spec->streams[0].stamp != 0 ? spec->streams[0].stamp : RING_STAMP_TAKEN;
     id->streams = spec->stream_count;
     id->numa_node = spec->numa_node;
     copy_name(id->instance, spec->instance);

@@ -136,9 +136,11 @@ struct sluice_ring {
     uint32_t payload_bytes;
     uint32_t channels;
     uint32_t streams;
-    uint32_t stamp;                 /* what tai_ns is: 1 the time when the worker took the frame over */
-    uint64_t page_bytes;            /* of the memory it lies in */
-    uint64_t created_tai_ns;        /* when the server made it */
+    uint32_t stamp;          /* what tai_ns is: 1 the time when the worker took the frame over, 2 the device's
+                                own, 3 reconstructed from the rate, 4 when its
+                                instrument was asked; none is later than 1 */
+    uint64_t page_bytes;     /* of the memory it lies in */
+    uint64_t created_tai_ns; /* when the server made it */
     int64_t tai_minus_monotonic_ns; /* CLOCK_MONOTONIC + this = TAI, for this ring's whole life */
     int32_t utc_offset_s;           /* TAI - UTC as the kernel knew it then; 0: it did not know */
     int32_t numa_node;              /* that the memory was asked to lie on; -1: any */

@@ -242,6 +242,9 @@ json_t *report_streams(const struct session *session)
             (json_int_t)ring_count_read(&l->open_errno), "polls_failed",
             (json_int_t)ring_count_read(&l->polls_failed), "polls_missed",
             (json_int_t)ring_count_read(&l->polls_missed));
+        if (stream != NULL) {
+            json_object_set_new(stream, "rate", report_rate(session->ring[i].header));
+        }
         json_array_append_new(list, stream);
     }
     return list;

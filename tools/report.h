@@ -23,6 +23,9 @@ json_t *report_rules(const struct session *s, const struct control_board *board)
 json_t *report_configuration(const struct session *s);
 json_t *report_audit(const struct session *s);
 
+/* tools/report_rate.c: how regularly a ring's stream comes, and what its stamps are. Never NULL but for memory. */
+json_t *report_rate(const struct ring_header *header);
+
 /* {"rules": [..]} alone. New reference; NULL with err. */
 json_t *report_rules_alone(struct session *session, struct error *err);
 

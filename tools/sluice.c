@@ -26,7 +26,8 @@ static const struct command commands[] = {
     {"check", command_check, "F", "check FILE             is this configuration right? Starts nothing"},
     {"status", command_status, "i",
      "status [INSTANCE]      one screen: processes, rings, losses, channels, interlock"},
-    {"latency", command_latency, "i", "latency [INSTANCE]     where the time goes, sample to valve"},
+    {"latency", command_latency, "i",
+     "latency [INSTANCE]     where the time goes, sample to valve; --hgrm FOLDER writes the histograms"},
     {"ledger", command_ledger, "i", "ledger [INSTANCE]      sent = delivered + lost by cause, per stream"},
     {"map", command_map, "i", "map [INSTANCE]         every byte of shared memory: where, whose, how large"},
     {"tail", command_tail, "ir",
@@ -148,6 +149,9 @@ static bool take_option(const struct command *command, int option, struct argume
         }
         a->seconds = (uint32_t)seconds;
         return command->run == command_status || command->run == command_latency;
+    case 'H':
+        a->folder = optarg;
+        return command->run == command_latency;
     case 'n':
         return is_tail && parse_number(optarg, &a->count);
     case 'g':
@@ -179,6 +183,7 @@ static int run(const struct command *command, int argc, char **argv)
                                             {"gating", no_argument, NULL, 'g'},
                                             {"count", required_argument, NULL, 'n'},
                                             {"watch", required_argument, NULL, 'w'},
+                                            {"hgrm", required_argument, NULL, 'H'},
                                             {"for", required_argument, NULL, 'f'},
                                             {"reason", required_argument, NULL, 'r'},
                                             {"by", required_argument, NULL, 'b'},

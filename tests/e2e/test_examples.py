@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import threading
+import time
 
 import example_case
 import support
@@ -240,6 +241,39 @@ class Udp(Example):
         self.sent += 1
 
 
+class Rates(Example):
+    """A device with a clock of its own, one that numbers its frames, and one that is asked."""
+
+    name, wanted = "rates", {"pressure": 101.5, "force": -12.5, "entropy": 256}
+
+    def changes(self):
+        with open(self.case.path("entropy"), "w", encoding="ascii") as file:
+            file.write("256\n")
+        self.paths = [self.case.path("logger"), self.case.path("bridge")]
+        return {"/tmp/sluice-rates-logger.fifo": self.paths[0], "/tmp/sluice-rates-bridge.fifo": self.paths[1],
+                "/proc/sys/kernel/random/entropy_avail": self.case.path("entropy")}
+
+    def feed(self):
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000 & 0xFFFFFFFF
+        for path, data in zip(self.paths, (struct.pack(">If8x", now_us, 101.5), struct.pack(">If", self.sent, -12.5))):
+            with contextlib.suppress(OSError):  # the server makes it, and opens it
+                fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+                os.write(fd, data)
+                os.close(fd)
+        self.sent += 1
+
+
+class Replay(Example):
+    """A recording of 2 s in 0.2; its last value stays."""
+
+    name, wanted, ends_wanted = "replay", {"pressure": 103.5}, {"recording": 3}
+
+    def changes(self):
+        with open(self.case.path("recording.csv"), "w", encoding="ascii") as file:
+            file.write("100.0, 101.5\n101.0, 102.5\n102.0, 103.5\n")
+        return {"/tmp/sluice-example-recording.csv": self.case.path("recording.csv")}
+
+
 class Calibration(Example):
     """A thermocouple of 100 degC whose cold junction has 25 (NIST: 4.096 mV and 1.000 mV), and three others."""
 
@@ -341,8 +375,8 @@ class Guide(support.Case):
         self.assert_nothing_left(server)
 
 
-Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Unix,
-                    Gateway, Interlock))
+Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Rates,
+                    Replay, Unix, Gateway, Interlock))
 
 if __name__ == "__main__":
     support.main()

@@ -1,11 +1,13 @@
 /* Bytes from a line, in pieces of any size: every framing of a stream, without a device. The first byte says which,
- * the second how large the pieces are. */
+ * the second how large the pieces are, and what is made of the times in the frames. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daq/stream.h"
+#include "daq/stream_take.h"
 #include "daq/text.h"
+#include "ring/clock.h"
 #include "ring/segment.h"
 #include "tests/support/temporary_ring.h"
 
@@ -16,7 +18,45 @@ static struct ring_writer writer;
 static struct stream_source source = {.fd = -1};
 static struct source_plan plan;
 
-static void prepare(uint8_t kind)
+/* A device's clock, a rate, or a recording's own times. */
+static void add_times(uint8_t what)
+{
+    bool text = plan.framing.kind == FRAMING_TEXT;
+    struct clock_field field = {.width_bytes = text ? 8 : 4,
+                                .at_byte = text ? 0 : 4,
+                                .byte_order = RING_LITTLE_ENDIAN,
+                                .is_real = text,
+                                .unit_ns = text ? 1e9 : 1000};
+    plan.rate = (struct rate_plan){.stamp = what == 1   ? RING_STAMP_DEVICE
+                                            : what == 2 ? RING_STAMP_RECONSTRUCTED
+                                                        : RING_STAMP_TAKEN,
+                                   .clock = STAMP_CLOCK_FREE,
+                                   .field = field,
+                                   .nominal_hz = 1000,
+                                   .lag_max_ns = 1000,
+                                   .ahead_max_ns = 100};
+    if (what == 3) {
+        plan.kind = SOURCE_FILE;
+        plan.file = (struct file_plan){
+            .follow = FILE_REPLAY, .timing = field, .speed = 2, .gap_max_ns = 10 * CLOCK_NS_PER_S};
+    }
+}
+
+/* No stamp is later than the arrival, and what is held is let go when it is due, each frame once. */
+static void check_times(uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    uint64_t now_ns = monotonic_ns;
+    for (uint32_t i = 0; source.held; i++) {
+        assert(i < PLAN_LINE_BYTES && source.again_ns > now_ns);
+        now_ns = source.again_ns;
+        (void)stream_take(&source, 0, now_ns, tai_ns);
+    }
+    if (writer.next > 0) {
+        assert(ring_descriptor_at(&writer.view, writer.next - 1)->tai_ns <= tai_ns);
+    }
+}
+
+static void prepare(uint8_t kind, uint8_t what)
 {
     static const uint32_t framings[] = {FRAMING_FIXED, FRAMING_DELIMITED, FRAMING_LENGTH, FRAMING_MESSAGE};
     stream_fini(&source);
@@ -67,6 +107,7 @@ static void prepare(uint8_t kind)
         plan.sequence.width_bytes = 0;
         plan.checksum.kind = CHECKSUM_NONE;
     }
+    add_times(what);
     code = stream_init(&source, &plan, &writer, NULL, NULL, 1, &err);
     assert(code == 0);
 }
@@ -76,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2) {
         return 0;
     }
-    prepare(data[0]);
+    prepare(data[0], data[1] / 64);
     size_t piece = 1 + data[1] % 64;
     for (size_t at = 2; at < size;) {
         /* As stream_arm would have it: never more than there is room for. */
@@ -89,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += n;
         struct uring_event event = {.user = 1, .result = (int32_t)n, .buffer = URING_NO_BUFFER};
         (void)stream_complete(&source, &event, 1000 + at, 1000 + at);
+        check_times(1000 + at, 1000 + at);
         assert(ring_ledger_residual(&writer.view.header->ledger) == 0);
         assert(writer.published == writer.next);
     }

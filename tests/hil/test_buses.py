@@ -152,7 +152,8 @@ class Buses(Server):
         raw.value(1000)
         chip = NamedChip(self, "levels")
         ends = [Can(self), CanFd(self), Hid(self), Pulses(self), Of(chip, sources.levels("levels", chip, PULSE)),
-                Of(scan, sources.iio_values("scan", scan)), Of(board, sources.sysfs("board", board.path, "degC", [-55, 125], 0.001))]
+                Of(scan, sources.iio_values("scan", scan, rate={"stamps": "device"})),
+                Of(board, sources.sysfs("board", board.path, "degC", [-55, 125], 0.001))]
         self.ends = {end.source["name"]: end for end in ends}
         i2c = sources.i2c("i2c", raw)
         self.running = self.start([*(end.source for end in ends), i2c], "i2c", 300)
@@ -207,7 +208,10 @@ class Buses(Server):
 
         wanted = {f"scan_{n}": value for n, value in enumerate(self.scan.VALUES.values())}
         wanted |= {"can": 0x1234, "hid": 0x1234, "i2c": 100, "board": 25, "levels": 0}
-        self.running.wait_status(lambda s: {name: read(s).get(name) for name in wanted} == wanted, f"the values {wanted}")
+        status = self.running.wait_status(lambda s: {name: read(s).get(name) for name in wanted} == wanted, f"the values {wanted}")
+        scan = self.running.stream("scan", status)
+        self.assertEqual((scan["rate"]["stamps"], scan["rate"]["stamps_ahead"]), ("device", 0), scan)
+        self.assertLess(scan["rate"]["stamps_too_old"], scan["delivered"] / 2, "the kernel's clock is ours")
 
     def breaks(self, name, end):
         before = self.streams

@@ -116,7 +116,8 @@ class Transducers(Sensors):
             device.value(GOOD)
         self.assertEqual(bus.word(RAW), GOOD)
         watched = [sources.i2c("i2c", raw), sources.spi("spi", spi), sources.iio_pressure("iio", iio, hz=HZ)]
-        self.begin(watched, [sources.edges("flow", self.chip, FLOW), sources.sysfs("board", board.path, "degC", [-55, 125], 0.001)])
+        self.begin(watched, [sources.edges("flow", self.chip, FLOW, rate={"stamps": "device"}),
+                             sources.sysfs("board", board.path, "degC", [-55, 125], 0.001)])
         self.edges()
         self.edges_that_are_lost()
         self.temperature(board)
@@ -144,6 +145,16 @@ class Transducers(Sensors):
         frames = self.tail("flow", 1, EDGES)
         self.assertEqual([(f["source_sequence"], f["values"]["flow"], f["values"]["flow_line"]) for f in frames],
                          [(n, 2 - n % 2, FLOW) for n in range(1, EDGES + 1)])
+
+        self.stamps_of_the_kernel(stream, frames)
+
+    def stamps_of_the_kernel(self, stream, frames):
+        """The time that each edge bears is its stamp: not the arrival, and before it."""
+        stamps = [f["tai_ns"] for f in frames]
+        self.assertEqual(stamps, sorted(set(stamps)), "each at its own time")
+        rate = stream["rate"]
+        self.assertEqual(rate["stamps"], "device")
+        self.assertEqual((rate["stamps_ahead"], rate["stamps_too_old"], rate["stamps_backwards"]), (0, 0, 0), rate)
 
     def edges_that_are_lost(self):
         """Nobody can take them for a while: the kernel keeps the newest, and the number shows how many it did not."""

@@ -116,10 +116,20 @@ static const struct field ring_ledger_fields[] = {
     FIELD(ring_ledger, polls_missed),
 };
 
+static const struct field ring_rate_fields[] = {
+    FIELD(ring_rate, windows),         FIELD(ring_rate, window_ns),    FIELD(ring_rate, frames),
+    FIELD(ring_rate, intervals),       FIELD(ring_rate, arrived_ns),   FIELD(ring_rate, interval_ns_min),
+    FIELD(ring_rate, interval_ns_max), FIELD(ring_rate, deviation_ns), FIELD(ring_rate, deviations),
+    FIELD(ring_rate, lag_ns_max),      FIELD(ring_rate, polls),        FIELD(ring_rate, late_ns),
+    FIELD(ring_rate, late_ns_max),     FIELD(ring_rate, took_ns),      FIELD(ring_rate, took_ns_max),
+    FIELD(ring_rate, missed),          FIELD(ring_rate, ahead),        FIELD(ring_rate, too_old),
+    FIELD(ring_rate, backwards),       FIELD(ring_rate, relocks),      FIELD(ring_rate, replay_jumps),
+    FIELD(ring_rate, reserved)};
+
 static const struct field ring_header_fields[] = {FIELD(ring_header, identity), FIELD(ring_header, pad0),
                                                   FIELD(ring_header, progress), FIELD(ring_header, ledger),
-                                                  FIELD(ring_header, pad1),     FIELD(ring_header, gate),
-                                                  FIELD(ring_header, stream)};
+                                                  FIELD(ring_header, rate),     FIELD(ring_header, pad1),
+                                                  FIELD(ring_header, gate),     FIELD(ring_header, stream)};
 
 static const struct field ring_stream_fields[] = {FIELD(ring_stream, name),
                                                   FIELD(ring_stream, source),
@@ -128,8 +138,10 @@ static const struct field ring_stream_fields[] = {FIELD(ring_stream, name),
                                                   FIELD(ring_stream, sequence_width_bytes),
                                                   FIELD(ring_stream, sequence_byte_order),
                                                   FIELD(ring_stream, sequence_step),
-                                                  FIELD(ring_stream, reserved),
-                                                  FIELD(ring_stream, reserved2)};
+                                                  FIELD(ring_stream, stamp),
+                                                  FIELD(ring_stream, nominal_hz),
+                                                  FIELD(ring_stream, tolerance),
+                                                  FIELD(ring_stream, reserved)};
 
 static const struct field ring_gate_status_fields[] = {
     FIELD(ring_gate_status, generation),    FIELD(ring_gate_status, state),
@@ -491,8 +503,18 @@ static const struct field unix_plan_fields[] = {FIELD(unix_plan, path), FIELD(un
 
 static const struct field exec_plan_fields[] = {FIELD(exec_plan, words), FIELD(exec_plan, command)};
 
-static const struct field file_plan_fields[] = {FIELD(file_plan, path), FIELD(file_plan, follow),
-                                                FIELD(file_plan, from_begin), FIELD(file_plan, frames_hz)};
+static const struct field clock_field_fields[] = {FIELD(clock_field, width_bytes), FIELD(clock_field, at_byte),
+                                                  FIELD(clock_field, byte_order), FIELD(clock_field, is_real),
+                                                  FIELD(clock_field, unit_ns)};
+
+static const struct field rate_plan_fields[] = {FIELD(rate_plan, stamp),       FIELD(rate_plan, clock),
+                                                FIELD(rate_plan, field),       FIELD(rate_plan, nominal_hz),
+                                                FIELD(rate_plan, tolerance),   FIELD(rate_plan, lag_max_ns),
+                                                FIELD(rate_plan, ahead_max_ns)};
+
+static const struct field file_plan_fields[] = {
+    FIELD(file_plan, path),   FIELD(file_plan, follow), FIELD(file_plan, from_begin), FIELD(file_plan, frames_hz),
+    FIELD(file_plan, timing), FIELD(file_plan, speed),  FIELD(file_plan, gap_max_ns)};
 
 static const struct field poll_plan_fields[] = {FIELD(poll_plan, period_ns), FIELD(poll_plan, timeout_ns)};
 
@@ -505,9 +527,10 @@ static const struct field iio_plan_fields[] = {FIELD(iio_plan, device),  FIELD(i
                                                FIELD(iio_plan, rate_hz), FIELD(iio_plan, length),
                                                FIELD(iio_plan, scans),   FIELD(iio_plan, scan)};
 
-static const struct field gpio_plan_fields[] = {
-    FIELD(gpio_plan, device), FIELD(gpio_plan, lines),      FIELD(gpio_plan, line),       FIELD(gpio_plan, edges),
-    FIELD(gpio_plan, bias),   FIELD(gpio_plan, active_low), FIELD(gpio_plan, debounce_us)};
+static const struct field gpio_plan_fields[] = {FIELD(gpio_plan, device),      FIELD(gpio_plan, lines),
+                                                FIELD(gpio_plan, line),        FIELD(gpio_plan, edges),
+                                                FIELD(gpio_plan, bias),        FIELD(gpio_plan, active_low),
+                                                FIELD(gpio_plan, debounce_us), FIELD(gpio_plan, monotonic)};
 
 static const struct field bus_read_fields[] = {FIELD(bus_read, write), FIELD(bus_read, write_bytes),
                                                FIELD(bus_read, read_bytes)};
@@ -557,12 +580,13 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, gates),       FIELD(source_plan, when_full),    FIELD(source_plan, thread),
     FIELD(source_plan, sequence),    FIELD(source_plan, checksum),     FIELD(source_plan, format),
     FIELD(source_plan, framing),     FIELD(source_plan, when_missing), FIELD(source_plan, reserved),
-    FIELD(source_plan, udp),         FIELD(source_plan, serial),       FIELD(source_plan, tcp),
-    FIELD(source_plan, un),          FIELD(source_plan, exec),         FIELD(source_plan, file),
-    FIELD(source_plan, can),         FIELD(source_plan, poll),         FIELD(source_plan, sysfs),
-    FIELD(source_plan, iio),         FIELD(source_plan, gpio),         FIELD(source_plan, bus),
-    FIELD(source_plan, modbus),      FIELD(source_plan, scpi),         FIELD(source_plan, registers),
-    FIELD(source_plan, packet),      FIELD(source_plan, dpdk),         FIELD(source_plan, afxdp)};
+    FIELD(source_plan, rate),        FIELD(source_plan, udp),          FIELD(source_plan, serial),
+    FIELD(source_plan, tcp),         FIELD(source_plan, un),           FIELD(source_plan, exec),
+    FIELD(source_plan, file),        FIELD(source_plan, can),          FIELD(source_plan, poll),
+    FIELD(source_plan, sysfs),       FIELD(source_plan, iio),          FIELD(source_plan, gpio),
+    FIELD(source_plan, bus),         FIELD(source_plan, modbus),       FIELD(source_plan, scpi),
+    FIELD(source_plan, registers),   FIELD(source_plan, packet),       FIELD(source_plan, dpdk),
+    FIELD(source_plan, afxdp)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, version),
@@ -652,6 +676,7 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(ring_identity),
                                     SHARED(ring_progress),
                                     SHARED(ring_ledger),
+                                    SHARED(ring_rate),
                                     SHARED(ring_header),
                                     SHARED(ring_stream),
                                     SHARED(ring_gate_status),
@@ -708,6 +733,8 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(tcp_plan),
                                     SHARED(unix_plan),
                                     SHARED(exec_plan),
+                                    SHARED(clock_field),
+                                    SHARED(rate_plan),
                                     SHARED(file_plan),
                                     SHARED(can_plan),
                                     SHARED(poll_plan),
