@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ring/sluice.h"
+#include "tools/doctor.h"
 #include "tools/duration.h"
 #include "tools/gen.h"
 #include "tools/replay.h"
@@ -57,6 +58,7 @@ static int usage(FILE *to, int code)
         fprintf(to, "  %s\n", commands[i].help);
     }
     fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
+                "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
                 "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
     fprintf(to, "  status and latency: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
@@ -224,6 +226,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
         return command_replay(argc - 1, argv + 1); /* its options are its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "doctor") == 0) {
+        return command_doctor(argc - 1, argv + 1); /* as well */
     }
     if (argc >= 2 && strcmp(argv[1], "gen") == 0) {
         return command_gen(argc - 1, argv + 1); /* a program of its own */
