@@ -53,7 +53,8 @@ static void count_calls(struct daq_rig *rig, double seconds, double *values)
     uint64_t before = daq_rig_taken(rig);
     daq_send(rig, seconds > CALLS_S ? seconds : CALLS_S);
     uint64_t frames = daq_rig_taken(rig) - before;
-    values[DAQ_CALLS] = frames > 0 ? (double)calls_end(&calls) / (double)frames : NAN;
+    uint64_t made = calls_end(&calls);
+    values[DAQ_CALLS] = frames > 0 ? (double)made / (double)frames : NAN;
 }
 
 static uint64_t missed_polls(const struct daq_rig *rig)
@@ -63,6 +64,12 @@ static uint64_t missed_polls(const struct daq_rig *rig)
         missed += ring_count_read(&rig->view[i].header->ledger.polls_missed);
     }
     return missed;
+}
+
+/* What the warm-up left behind may come late, on top of all that was sent. */
+static uint64_t lost_samples(uint64_t sent, uint64_t got)
+{
+    return sent > got ? sent - got : 0;
 }
 
 /* Of the samples that should have come. */
@@ -104,7 +111,7 @@ static void measure(struct daq_rig *rig, double seconds, struct outcome *outcome
     values[DAQ_LOST] = lost_share(rig, got, rig->sent - sent, missed_polls(rig) - missed);
     outcome->frames = late.right;
     outcome->wrong = late.wrong + tally->wrong;
-    outcome->lost = rig->path->wire == DAQ_FILES ? missed_polls(rig) - missed : (rig->sent - sent) - got;
+    outcome->lost = rig->path->wire == DAQ_FILES ? missed_polls(rig) - missed : lost_samples(rig->sent - sent, got);
 }
 
 void measure_daq(const struct question *question, struct outcome *outcome)

@@ -283,6 +283,14 @@ void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t ta
     s->reading = bytes > 0 && uring_read(s->uring, s->fd, to, bytes, s->user);
 }
 
+void stream_hurry(struct stream_source *source)
+{
+    source->coalesce_ns = 0;
+    if (source->plan->kind != SOURCE_FILE || source->plan->file.follow != FILE_REPLAY) {
+        source->again_ns = 0;
+    }
+}
+
 uint64_t stream_wakes_at(const struct stream_source *source)
 {
     if (source->finished || source->reading || source->asking) {

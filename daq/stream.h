@@ -61,6 +61,10 @@ void stream_fini(struct stream_source *source);
 /* Has the device opened if it is due, and keeps a read outstanding. Call once a loop. */
 void stream_arm(struct stream_source *source, uint64_t monotonic_ns, uint64_t tai_ns);
 
+/* Before a stop: what rests because it was read empty is read once more by the next stream_arm. What falls due by a
+ * recording's time does not. */
+void stream_hurry(struct stream_source *source);
+
 /* One completion. Returns frames published. */
 uint32_t stream_complete(struct stream_source *source, const struct uring_event *event, uint64_t monotonic_ns,
                          uint64_t tai_ns);

@@ -266,8 +266,16 @@ void worker_run(struct worker *worker, const volatile sig_atomic_t *stop)
     while (*stop == 0) {
         worker_cycle(worker);
     }
-    /* Loss-free stop: what the kernel has already received is still published. */
-    (void)uring_wait(worker->uring, 0);
-    complete(worker);
+    /* Loss-free stop: what the kernel has already received is still published, also of sources that rest. */
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < worker->plan->sources; i++) {
+            if (is_stream(worker->plan->source[i].kind)) {
+                stream_hurry(&worker->source[i].u.stream);
+            }
+        }
+        arm(worker);
+        (void)uring_wait(worker->uring, 0);
+        complete(worker);
+    }
     opener_stop(&worker->opener);
 }

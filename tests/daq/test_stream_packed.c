@@ -262,6 +262,8 @@ Test(stream_packed, reads_are_coalesced)
     uint64_t wakes_ns = stream_wakes_at(&rig.source);
     cr_assert_gt(wakes_ns, clock_monotonic_ns() + 3000 * CLOCK_NS_PER_S);
     cr_assert_lt(wakes_ns, clock_monotonic_ns() + 3601 * CLOCK_NS_PER_S);
-    rig.source.again_ns = 0;
+    stream_hurry(&rig.source); /* before a stop */
     (void)expect_frame(1);
+    put_frame(2);
+    (void)expect_frame(2);
 }
