@@ -1,4 +1,6 @@
-/* Lists of `sluice top`: which rows, in which order. Pure. */
+/* Lists of `sluice top`: which rows, in which order; and the channels' last values. Pure. */
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,4 +139,27 @@ void top_rows(struct top_rows *rows, const struct top_look *look, const struct t
     } else if (state->reverse) {
         turn_round(rows);
     }
+}
+
+void top_history_add(struct top_history *history, const json_t *status)
+{
+    const json_t *channels = json_object_get(status, "channels");
+    size_t count = json_array_size(channels);
+    count = count < CONTROL_CHANNELS_MAX ? count : CONTROL_CHANNELS_MAX;
+    bool same = history->channels == count;
+    for (size_t i = 0; i < count && same; i++) {
+        same = strncmp(history->name[i], text_of(json_array_get(channels, i), "name"), TOP_NAME_BYTES - 1) == 0;
+    }
+    if (!same) {
+        history->looks = 0;
+        history->channels = (uint32_t)count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *channel = json_array_get(channels, i);
+        const json_t *value = json_object_get(channel, "value");
+        bool good = json_is_number(value) && strcmp(text_of(channel, "quality"), "good") == 0;
+        snprintf(history->name[i], TOP_NAME_BYTES, "%s", text_of(channel, "name"));
+        history->value[i][history->looks % TOP_HISTORY] = good ? json_number_value(value) : NAN;
+    }
+    history->looks++;
 }

@@ -75,12 +75,13 @@ static void draw_title(struct page *page, const struct top_look *look, const str
     }
     unsigned column =
         page_put(page, 0, 0, PAGE_BOLD, "sluice top  %s  ", status != NULL ? text_of(status, "instance") : "-");
-    column = page_put(page, 0, column, PAGE_BOLD, "%s  up %s  %.1f s ago, every %.3g s",
-                      state->help ? "help" : top_view_name(state->view), up, look->age_s, look->interval_s);
     const char *sort = top_sort_name(state->view, state->sort[state->view]);
+    column = page_put(page, 0, column, PAGE_BOLD, "%s", state->help ? "help" : top_view_name(state->view));
     if (!state->help && (state->sort[state->view] != 0 || state->reverse) && sort != NULL) {
-        column = page_put(page, 0, column, PAGE_BOLD, "  by %s%s", sort, state->reverse ? ", reversed" : "");
+        column = page_put(page, 0, column, PAGE_BOLD, " by %s%s", sort, state->reverse ? ", reversed" : "");
     }
+    column = page_put(page, 0, column, PAGE_BOLD, "  up %s  %.1f s ago, every %.3g s", up, look->age_s,
+                      look->interval_s);
     if (look->link->connects > 1) {
         page_put(page, 0, column, PAGE_BOLD, "  connection %u, for %.0f s", look->link->connects, look->link_s);
     }
@@ -101,7 +102,7 @@ static unsigned draw_banner(struct page *page, const struct top_look *look)
         page_put(page, row, 0, PAGE_BAD, "NO SERVER for %.0f s; what stands below is %.1f s OLD", look->link_s,
                  look->age_s);
         page_row_look(page, row++, PAGE_INVERSE | PAGE_BOLD);
-        page_put(page, row++, 1, PAGE_PLAIN, "%s", link->err.text);
+        row = page_wrap(page, row, row + 3, 1, PAGE_PLAIN, link->err.text);
     } else if (is_late(look) && !look->frozen) {
         page_put(page, row, 0, PAGE_BAD, "NO ANSWER for %.1f s; what stands below is that OLD", look->age_s);
         page_row_look(page, row++, PAGE_INVERSE | PAGE_BOLD);
@@ -152,8 +153,9 @@ static void draw_waiting(struct page *page, const struct top_look *look)
 {
     page_put(page, 1, 0, PAGE_BAD, "NO SERVER: waiting for one since %.0f s", look->link_s);
     page_row_look(page, 1, PAGE_INVERSE | PAGE_BOLD);
-    page_put(page, 3, 1, PAGE_PLAIN, "%s", look->link->err.text[0] != 0 ? look->link->err.text : "asking");
-    page_put(page, 5, 1, PAGE_PLAIN, "q: quit");
+    unsigned row = page_wrap(page, 3, page->rows - 3, 1, PAGE_PLAIN,
+                             look->link->err.text[0] != 0 ? look->link->err.text : "asking");
+    page_put(page, row + 1, 1, PAGE_PLAIN, "q: quit");
 }
 
 static void draw_view(struct page *page, struct top_area area, const struct top_look *look, struct top_state *state)

@@ -186,24 +186,30 @@ static unsigned draw_alarms(struct page *page, struct top_area area, const json_
     return row;
 }
 
-/* A development mode must be seen. */
-static unsigned draw_gate(struct page *page, struct top_area area, const json_t *gate)
+static unsigned put_names(struct page *page, unsigned row, unsigned column, const char *title, const json_t *list)
 {
-    const char *const keys[] = {"missing", "waived"};
-    unsigned row = area.first;
-    for (size_t k = 0; k < 2 && row < area.end; k++) {
-        const json_t *list = json_object_get(gate, keys[k]);
-        if (json_array_size(list) == 0) {
-            continue;
-        }
-        unsigned column =
-            page_put(page, row, 1, PAGE_WARN, k == 0 ? "arming gate misses:" : "arming gate, WAIVED:");
-        for (size_t i = 0; i < json_array_size(list); i++) {
-            column = page_put(page, row, column, PAGE_PLAIN, " %s", json_string_value(json_array_get(list, i)));
-        }
-        row++;
+    if (json_array_size(list) == 0) {
+        return column;
     }
-    return row;
+    column = page_put(page, row, column, PAGE_WARN, "%s:", title);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        column = page_put(page, row, column, PAGE_PLAIN, " %s", name != NULL ? name : "-");
+    }
+    return column + 2;
+}
+
+/* In one row what the overview has to say of alarms and of the gate: a development mode must be seen. */
+static unsigned draw_notes(struct page *page, unsigned row, const json_t *interlock, size_t alarms)
+{
+    const json_t *gate = json_object_get(interlock, "gate");
+    unsigned column = 1;
+    if (alarms > 0) {
+        column = page_put(page, row, column, PAGE_WARN, "alarms: %zu", alarms) + 2;
+    }
+    column = put_names(page, row, column, "arming gate misses", json_object_get(gate, "missing"));
+    column = put_names(page, row, column, "WAIVED", json_object_get(gate, "waived"));
+    return column > 1 ? row + 1 : row;
 }
 
 static unsigned draw_test(struct page *page, struct top_area area, const json_t *test)
@@ -227,13 +233,12 @@ unsigned top_draw_interlock(struct page *page, struct top_area area, const struc
     area.first = draw_texts(page, area, json_object_get(interlock, "first_out_all"), "first-out:", PAGE_BAD, most);
     area.first = draw_texts(page, area, json_object_get(interlock, "causes"), "stands:", PAGE_BAD, most);
     area.first = draw_bypasses(page, area, json_object_get(interlock, "bypasses"), alone ? 16 : most);
-    if (alone || most > 1) {
-        area.first = draw_alarms(page, area, json_object_get(interlock, "alarms"));
-    } else if (json_array_size(json_object_get(interlock, "alarms")) > 0 && area.first < area.end) {
-        page_put(page, area.first++, 1, PAGE_WARN, "alarms: %zu",
-                 json_array_size(json_object_get(interlock, "alarms")));
+    bool room = alone || most > 1;
+    area.first = room ? draw_alarms(page, area, json_object_get(interlock, "alarms")) : area.first;
+    if (area.first < area.end) {
+        area.first = draw_notes(page, area.first, interlock,
+                                room ? 0 : json_array_size(json_object_get(interlock, "alarms")));
     }
-    area.first = draw_gate(page, area, json_object_get(interlock, "gate"));
     if (!alone) {
         struct top_area one = {area.first, area.first + 1 < area.end ? area.first + 1 : area.end};
         return top_draw_outputs(page, one, look);

@@ -66,9 +66,12 @@ static void draw_ring_readers(struct page *page, unsigned row, unsigned column, 
         holds |= strcmp(text_of(reader, "mode"), "gating") == 0 &&
                  number_of(reader, "lag_frames") == number_of(ring, "slots");
     }
-    page_put(page, row, column, holds ? PAGE_BAD : PAGE_PLAIN, "%zu%s%s%s", json_array_size(readers),
-             json_array_size(readers) > 0 ? " lag " : "", json_array_size(readers) > 0 ? top_count(lag, text) : "",
-             holds ? " HELD UP" : "");
+    column = page_put(page, row, column, PAGE_PLAIN, "%zu", json_array_size(readers));
+    if (holds) {
+        page_put(page, row, column, PAGE_BAD, " HOLD UP");
+    } else if (json_array_size(readers) > 0) {
+        page_put(page, row, column, PAGE_PLAIN, " lag %s", top_count(lag, text));
+    }
 }
 
 static void row_ring(struct page *page, unsigned row, const struct top_look *look, const json_t *ring,
@@ -212,20 +215,19 @@ static void row_reader(struct page *page, unsigned row, const struct top_look *l
     unsigned c = page_field(page, row, 1, 17, PAGE_PLAIN, text_of(ring, "name"));
     snprintf(text, sizeof(text), "%.0f", number_of(reader, "pid"));
     c = page_field(page, row, c, -8, PAGE_PLAIN, text);
-    c = page_field(page, row, c, 8, colour, strcmp(mode, "demoted") == 0 ? "DEMOTED" : mode);
+    c = page_field(page, row, c, 8, colour, holds ? "HOLDS UP" : strcmp(mode, "demoted") == 0 ? "DEMOTED" : mode);
     c = page_field(page, row, c, -8, PAGE_PLAIN, number(reader, "lag_frames", text));
     snprintf(text, sizeof(text), "%.0f%%", slots > 0 ? fmin(100 * lag / slots, 999) : 0);
     c = page_field(page, row, c, -5, PAGE_PLAIN, text);
     c = page_field(page, row, c, -8, number_of(reader, "lost") > 0 ? PAGE_WARN : PAGE_PLAIN,
                    number(reader, "lost", text));
     c = page_field(page, row, c, -6, PAGE_PLAIN, number(reader, "waits", text));
-    c = page_put(page, row, c, PAGE_PLAIN, "%s", age(reader, "waited_ns_max", 1e-9, text));
-    page_put(page, row, c, PAGE_BAD, "%s", holds ? " HOLDS UP" : "");
+    page_put(page, row, c, PAGE_PLAIN, "%s", age(reader, "waited_ns_max", 1e-9, text));
 }
 
 static void head_processes(struct page *page, unsigned row, const char *title)
 {
-    unsigned c = page_field(page, row, 1, 12, PAGE_BOLD, title);
+    unsigned c = page_field(page, row, 1, 11, PAGE_BOLD, title);
     c = page_field(page, row, c, 6, PAGE_BOLD, "");
     c = page_field(page, row, c, -7, PAGE_BOLD, "pid");
     c = page_field(page, row, c, -4, PAGE_BOLD, "core");
@@ -266,7 +268,7 @@ static void row_process(struct page *page, unsigned row, const struct top_look *
     bool sealed = true_of(process, "sealed");
     bool refused = json_array_size(json_object_get(process, "refusals")) > 0;
     (void)look;
-    unsigned c = page_field(page, row, 1, 12, PAGE_PLAIN, text_of(process, "name"));
+    unsigned c = page_field(page, row, 1, 11, PAGE_PLAIN, text_of(process, "name"));
     c = page_field(page, row, c, 6, alive ? PAGE_GOOD : PAGE_BAD, of != NULL ? "thread" : alive ? "alive" : "DEAD");
     c = process_fields(page, row, c, process, of != NULL);
     c = page_put(page, row, c, PAGE_WARN, "%s", refused ? "! " : "");
