@@ -47,17 +47,22 @@ static void on_fault(int signal_number)
     raise(signal_number); /* SA_RESETHAND: the default action now */
 }
 
-static void remember(const char *capability)
+/* NULL: this terminal cannot do that. */
+static const char *capability(const char *name)
 {
-    const char *text = tigetstr((char *)(uintptr_t)capability); /* its prototype lacks a const */
-    size_t bytes = text != NULL && text != (const char *)-1 ? strlen(text) : 0;
-    if (bytes > 0 && strchr(text, '$') == NULL && leave_bytes + bytes <= sizeof(leave)) {
-        memcpy(leave + leave_bytes, text, bytes);
-        leave_bytes += bytes;
+    const char *text = tigetstr(name);
+    return text == (const char *)-1 ? NULL : text; // NOLINT(performance-no-int-to-ptr): so terminfo says that
+}
+
+static void remember(const char *name)
+{
+    const char *text = capability(name);
+    if (text != NULL && strchr(text, '$') == NULL && strlen(text) < sizeof(leave) - leave_bytes) {
+        leave_bytes += (size_t)snprintf(leave + leave_bytes, sizeof(leave) - leave_bytes, "%s", text);
     }
 }
 
-static void catch (int signal_number, void (*handler)(int), int flags)
+static void catch_one(int signal_number, void (*handler)(int), int flags)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
     sigaction(signal_number, &action, NULL);
@@ -71,13 +76,13 @@ static void catch_all(void)
     sigemptyset(&held);
     sigaddset(&held, SIGWINCH);
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        catch (ends[i], on_end, 0);
+        catch_one(ends[i], on_end, 0);
         sigaddset(&held, ends[i]);
     }
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-        catch (faults[i], on_fault, (int)SA_RESETHAND);
+        catch_one(faults[i], on_fault, (int)SA_RESETHAND);
     }
-    catch (SIGPIPE, SIG_IGN, 0);
+    catch_one(SIGPIPE, SIG_IGN, 0);
     sigprocmask(SIG_BLOCK, &held, &open_mask);
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         sigdelset(&open_mask, ends[i]);
@@ -101,8 +106,7 @@ static int check_terminal(struct error *err)
                          "use 'sluice top --once'",
                          term != NULL ? term : "");
     }
-    const char *move = tigetstr("cup");
-    if (move == NULL || move == (const char *)-1) {
+    if (capability("cup") == NULL) {
         return error_set(err, -ENOTTY,
                          "expected a terminal with a cursor that can be moved, found TERM='%s'; use "
                          "'sluice top --once'",
@@ -160,13 +164,13 @@ struct top_screen_size top_screen_size(void)
 static void set_look(unsigned look)
 {
     attr_t attributes = (look & PAGE_BOLD) != 0 ? A_BOLD : A_NORMAL;
-    short pair = (look & PAGE_BAD) != 0 ? PAIR_BAD : (look & PAGE_WARN) != 0 ? PAIR_WARN : PAIR_GOOD;
+    int pair = (look & PAGE_BAD) != 0 ? PAIR_BAD : (look & PAGE_WARN) != 0 ? PAIR_WARN : PAIR_GOOD;
     attributes |= (look & PAGE_INVERSE) != 0 ? A_REVERSE : A_NORMAL;
     if ((look & (PAGE_GOOD | PAGE_WARN | PAGE_BAD)) == 0 || !has_colours) {
         attributes |= (look & (PAGE_WARN | PAGE_BAD)) != 0 ? A_BOLD : A_NORMAL;
         pair = 0;
     }
-    attr_set(attributes, pair, NULL);
+    attr_set(attributes, (short)pair, NULL);
 }
 
 void top_screen_show(const struct page *page)

@@ -80,11 +80,11 @@ static void draw_title(struct page *page, const struct top_look *look, const str
     if (!state->help && (state->sort[state->view] != 0 || state->reverse) && sort != NULL) {
         column = page_put(page, 0, column, PAGE_BOLD, " by %s%s", sort, state->reverse ? ", reversed" : "");
     }
-    column = page_put(page, 0, column, PAGE_BOLD, "  up %s  %.1f s ago, every %.3g s", up, look->age_s,
-                      look->interval_s);
+    column = page_put(page, 0, column, PAGE_BOLD, "  %.1f s ago", look->age_s);
     if (look->link->connects > 1) {
-        page_put(page, 0, column, PAGE_BOLD, "  connection %u, for %.0f s", look->link->connects, look->link_s);
+        column = page_put(page, 0, column, PAGE_BOLD, "  connection %u", look->link->connects);
     }
+    page_put(page, 0, column, PAGE_BOLD, "  up %s, every %.3g s", up, look->interval_s);
     page_row_look(page, 0, PAGE_INVERSE);
 }
 

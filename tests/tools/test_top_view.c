@@ -54,7 +54,7 @@ static void set_up(void)
     json_error_t error;
     char text[sizeof(status_text)];
     for (size_t i = 0; i < sizeof(status_text); i++) {
-        text[i] = status_text[i] == '\'' ? '"' : status_text[i];
+        text[i] = (char)(status_text[i] == '\'' ? '"' : status_text[i]);
     }
     snapshot.status = json_loads(text, 0, &error);
     cr_assert_not_null(snapshot.status, "%s", error.text);
@@ -221,7 +221,7 @@ Test(top, old_is_never_shown_as_current)
 Test(top, what_is_not_printable_stays_out)
 {
     const char *hostile = "a\033]0;x\007\nb\t\x7f\xc2\x9b"
-                          "31m\xe2\x80\xae\xf0\x9f\x98\x80z";
+                          "31m\xe2\x80\x8d\xf0\x9f\x98\x80z";
     page_init(&page, 3, 80, true);
     cr_assert_eq(page_put(&page, 0, 0, PAGE_PLAIN, "%s \xc2\xb0 \xce\xa9", hostile), 22);
     page_text(&page, 0, whole);
