@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`sluice top` on real terminals: what stands on them at 80x24 and 200x60, its keys, that it never shows old values as
 current (frozen, the server gone, hanging, restarted), and that it gives the terminal back."""
+import atexit
 import contextlib
 import os
 import pty
@@ -10,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import termios
-import time
 import unittest
 
 import support
@@ -34,6 +34,7 @@ class Screen:
         with open(configuration, "w", encoding="ascii") as file:
             file.write("set -g status off\nset -g remain-on-exit on\nset -g escape-time 0\n")
         case.addCleanup(self.end)
+        atexit.register(self.end)  # if the test is interrupted there are no clean-ups, and tmux is a daemon
         self.environment = {**case.environment, "LC_ALL": "C.UTF-8", "TERM": "screen-256color", **environment}
         self.environment.pop("TMUX", None)
         self.tmux("-f", configuration, "new-session", "-d", "-x", str(columns), "-y", str(rows), SLUICE, "top", *arguments)
@@ -43,6 +44,7 @@ class Screen:
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
     def end(self):
+        atexit.unregister(self.end)
         self.tmux("kill-server", check=False)
 
     def lines(self, *options):
