@@ -161,7 +161,7 @@ _Noreturn static void run_recvmmsg(struct daq_rig *rig)
         uint64_t tai_ns = tai_now(rig);
         for (int i = 0; i < n; i++) {
             struct daq_frame frame;
-            memcpy(&frame, part[i].iov_base, sizeof(frame));
+            memcpy(&frame, ring_payload_at(&writer->view, writer->next), sizeof(frame));
             ring_writer_commit(writer, message[i].msg_len, tai_ns, frame.number, 0, 0);
         }
         ring_writer_publish(writer);

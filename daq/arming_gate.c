@@ -33,7 +33,7 @@ static void read_system(struct gate_system *system, uint64_t now_ns)
     read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", text, sizeof(text));
     system->clock_ok = gate_clock_source_ok(text);
     read_line("/proc/sys/kernel/sched_rt_runtime_us", text, sizeof(text));
-    system->no_throttle = strcmp(text, "-1") == 0;
+    system->no_throttle = gate_unthrottled(text);
 }
 
 /* No watched ring below the pages that were asked for, also where the configuration lets it be. */

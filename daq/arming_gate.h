@@ -40,4 +40,7 @@ void gate_look(struct server *server);
 /* The clock sources whose readings need no system call and do not wander off: "tsc", "kvm-clock" .. Pure. */
 bool gate_clock_source_ok(const char *name);
 
+/* The content of sched_rt_runtime_us, without the line end: nothing is throttled. Pure. */
+bool gate_unthrottled(const char *runtime_us);
+
 #endif

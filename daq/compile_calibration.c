@@ -83,6 +83,11 @@ static bool compile_points(struct compile *c, const char *where, const struct co
             return false;
         }
     }
+    if (ring_is_not_finite(from->points[count - 1][0] - from->points[0][0])) {
+        compile_complain_key(c, where, "points", "expected x less than 1.8e308 apart, found %g to %g",
+                             from->points[0][0], from->points[count - 1][0]);
+        return false;
+    }
     double *numbers = take_numbers(c, where, "points", ring, 2 * count, to);
     if (numbers == NULL) {
         return false;

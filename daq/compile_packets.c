@@ -6,8 +6,10 @@
 #include "daq/compile.h"
 #include "net/dpdk.h"
 #include "net/sequence.h"
+#include "ring/clock.h"
 
 #define COALESCE_US 50u
+#define STALE_PART  4u  /* of stale_ms: what is read together may wait twice, for its read and for the others */
 #define MEMORY_MB   64u /* of DPDK's own */
 
 /* ":PORT" alone is any address. */
@@ -197,6 +199,27 @@ void compile_stream(struct compile *c, uint32_t i, const struct config_stream *f
     format_sequence(format, &to->sequence);
 }
 
+/* What waits is stamped when it is taken: it must not look fresh for much longer than it is. */
+static void check_coalescing(struct compile *c, uint32_t i, const struct worker_plan *worker)
+{
+    const struct control_table *table = &c->plan->table;
+    char path[COMPILE_PATH_BYTES];
+    for (uint32_t s = 0; s < worker->sources; s++) {
+        for (uint32_t k = 0; k < table->channels; k++) {
+            const struct control_channel *channel = &table->channel[k];
+            if (strcmp(table->ring[channel->ring].name, worker->source[s].ring) == 0 &&
+                channel->stale_ns < STALE_PART * CLOCK_NS_PER_US * worker->coalesce_us) {
+                config_complain(c->file, c->errors, compile_path(path, "workers[%u].coalesce_us", i),
+                                "expected at most a quarter of the shortest stale_ms of its channels, found %u us, "
+                                "and channel '%s' with %llu ms",
+                                worker->coalesce_us, channel->decode.name,
+                                (unsigned long long)(channel->stale_ns / CLOCK_NS_PER_MS));
+                return;
+            }
+        }
+    }
+}
+
 void compile_worker_kind(struct compile *c, uint32_t i, const struct config_worker *from)
 {
     struct worker_plan *worker = &c->plan->worker[i];
@@ -224,6 +247,7 @@ void compile_worker_kind(struct compile *c, uint32_t i, const struct config_work
     } else if (from->coalesce_us != NULL) {
         worker->coalesce_us = (uint32_t)compile_bounded(c, compile_path(path, "workers[%u].coalesce_us", i),
                                                         from->coalesce_us, COALESCE_US, 0, 10000, "us");
+        check_coalescing(c, i, worker);
     }
     compile_path(path, "workers[%u]", i);
     if (!dpdk && (from->dpdk_memory_mb != NULL || from->eal_count > 0)) {

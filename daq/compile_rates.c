@@ -11,7 +11,9 @@
 #define STALE_MS_STANDARD 100u /* as compile_channels() has it */
 #define LAG_MS_STANDARD   1000u
 #define TURNS_OF_LAG      4u
-#define TEXT_UNIT_NS      1e9 /* seconds */
+#define TEXT_UNIT_NS      1e9  /* seconds */
+#define RECONSTRUCTED_HZ  0.25 /* at least: an interval of more than 2^32 ns is none of struct stamper's units */
+#define SCAN_STAMP        "s64/64>>0"
 
 __attribute__((format(printf, 4, 5))) static void complain(struct compile *c, uint32_t i, const char *key,
                                                            const char *format, ...)
@@ -116,6 +118,12 @@ static void compile_kernel_stamp(struct compile *c, uint32_t i, const struct con
             rate->field.at_byte = to->iio.scan[s].at_byte;
             rate->field.byte_order =
                 strncmp(to->iio.scan[s].type, "be:", 3) == 0 ? RING_BIG_ENDIAN : RING_LITTLE_ENDIAN;
+            if (strcmp(to->iio.scan[s].type + 3, SCAN_STAMP) != 0) {
+                complain(c, i, "rate.stamps",
+                         "the element in_timestamp has 64 bits of ns: expected the type 'le:" SCAN_STAMP
+                         "' or 'be:" SCAN_STAMP "', found '%s'",
+                         to->iio.scan[s].type);
+            }
             return;
         }
     }
@@ -218,6 +226,9 @@ static void compile_stamp(struct compile *c, uint32_t i, const struct config_sou
                  polled ? ", asked or device" : " or device");
     } else if (rate->stamp == RING_STAMP_RECONSTRUCTED && from->rate->nominal_hz == NULL) {
         complain(c, i, "rate.nominal_hz", "reconstructed stamps need the rate, found none");
+    } else if (rate->stamp == RING_STAMP_RECONSTRUCTED && rate->nominal_hz < RECONSTRUCTED_HZ) {
+        complain(c, i, "rate.nominal_hz", "reconstructed stamps need at least %g Hz, found %g; take arrival",
+                 RECONSTRUCTED_HZ, rate->nominal_hz);
     }
     if (to->kind == SOURCE_UDP && rate->stamp != RING_STAMP_TAKEN) {
         complain(c, i, "rate.stamps", "a datagram's time is its arrival; expected arrival, or nothing");
@@ -259,6 +270,9 @@ void compile_rates(struct compile *c, uint32_t i, const struct config_source *fr
     rate->tolerance =
         bounded(c, i, "rate.tolerance_percent", given != NULL ? given->tolerance_percent : NULL, 5, 0.1, 50, "%") /
         100;
+    if (polled && given == NULL) {
+        rate->tolerance = 0; /* nobody has asked for more than the count of what was missed */
+    }
     if (polled && to->poll.period_ns != 0) {
         rate->nominal_hz = (double)CLOCK_NS_PER_S / (double)to->poll.period_ns;
     }

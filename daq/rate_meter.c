@@ -47,6 +47,12 @@ static void write_window(struct rate_meter *m)
     __atomic_store_n(&to->windows, number + 1, __ATOMIC_RELEASE);
 }
 
+static void show_none(struct rate_meter *m, uint64_t now_ns)
+{
+    begin_window(m, now_ns);
+    write_window(m);
+}
+
 void rate_meter_start(struct rate_meter *meter, uint64_t now_ns)
 {
     if (meter->rate == NULL) {
@@ -56,12 +62,15 @@ void rate_meter_start(struct rate_meter *meter, uint64_t now_ns)
     meter->sampled_ns = 0;
     meter->arrived_ns = 0;
     meter->owed = 0;
-    begin_window(meter, now_ns);
-    write_window(meter); /* none yet */
+    show_none(meter, now_ns);
 }
 
+/* The rate of what has gone is not what it was. */
 void rate_meter_stop(struct rate_meter *meter)
 {
+    if (meter->running) {
+        show_none(meter, meter->since_ns);
+    }
     meter->running = false;
 }
 

@@ -244,11 +244,12 @@ void stream_hang_up(struct stream_source *s, uint64_t tai_ns)
     stream_close(s);
 }
 
-/* Replay: publishes what is due of what has been read. True: something is still to wait. */
+/* Publishes what is due of what has been read. True: something is still to wait. */
 static bool is_held(struct stream_source *s, uint64_t monotonic_ns, uint64_t tai_ns)
 {
+    uint64_t arrival_ns = is_timed_replay(s->plan) ? tai_ns : s->came_tai_ns;
     while (s->held && monotonic_ns >= s->again_ns) {
-        (void)stream_take(s, 0, monotonic_ns, tai_ns);
+        (void)stream_take(s, 0, monotonic_ns, arrival_ns);
     }
     return s->held;
 }
@@ -323,6 +324,7 @@ uint32_t stream_complete(struct stream_source *source, const struct uring_event 
     if (is_empty && s->line != NULL && s->plan->framing.kind != FRAMING_POLLED) {
         s->again_ns = monotonic_ns + s->coalesce_ns;
     }
+    s->came_tai_ns = tai_ns;
     uint32_t frames = stream_take(s, (uint32_t)event->result, monotonic_ns, tai_ns);
     s->frames_paced += frames;
     return frames;

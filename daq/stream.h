@@ -29,7 +29,8 @@ struct stream_source {
     bool finished;         /* a file that was replayed to its end */
     bool overlong;         /* this line is being thrown away */
     bool into_scratch;     /* the frame under way is collected there */
-    bool held;             /* replay: what has been read begins with a frame that is due at again_ns */
+    bool held;             /* what has been read is to be looked at again, at again_ns: a replay's next frame is due
+                              then, or others had to have their turn */
     uint32_t asked_bytes;  /* of the read that is outstanding */
     uint32_t have;         /* bytes of the frame or line collected so far */
     uint64_t retry_ns;     /* monotonic: when to try to open again */
@@ -38,6 +39,7 @@ struct stream_source {
     uint64_t frames_paced; /* replay: frames since paced_ns */
     uint64_t paced_ns;
     uint64_t closed_tai_ns;
+    uint64_t came_tai_ns;  /* when the last read ended: what it brought is no fresher when it is looked at later */
     bool resumed;          /* what was held is looked at again */
     uint64_t now_ns;       /* monotonic: of the bytes that are taken now */
     uint64_t frames_taken; /* the number of a frame that carries none */

@@ -9,6 +9,8 @@
 #include "net/intake.h"
 #include "net/sequence.h"
 
+#define TRIED_BYTES_MAX 4096u /* under a checksum that does not fit, at a time */
+
 uint32_t stream_header_bytes(const struct framing_plan *framing)
 {
     uint32_t end = framing->length_at + framing->length_width;
@@ -140,10 +142,24 @@ static uint32_t take_binary(struct stream_source *s, uint32_t bytes, uint64_t ta
     return 0;
 }
 
+/* Noise without a mark is tried at every byte, and a read full of it would hold up the other sources for as long as
+ * that takes. What is left of it is looked at when they have had their turn. */
+static bool has_had_enough(struct stream_source *s, uint32_t *tried_bytes)
+{
+    *tried_bytes += s->plan->frame_bytes;
+    if (*tried_bytes < TRIED_BYTES_MAX) {
+        return false;
+    }
+    s->held = true;
+    s->again_ns = s->now_ns + 1;
+    return true;
+}
+
 /* Small frames, many at a time: every one that is whole by now. */
 static uint32_t take_packed(struct stream_source *s, uint32_t bytes, uint64_t tai_ns)
 {
     uint32_t frame_bytes = s->plan->frame_bytes;
+    uint32_t tried_bytes = 0;
     uint32_t noise = 0;
     uint32_t frames = 0;
     uint32_t at = 0;
@@ -159,6 +175,11 @@ static uint32_t take_packed(struct stream_source *s, uint32_t bytes, uint64_t ta
         if (!net_checksum_ok(&s->plan->checksum, frame)) {
             refuse(s, RING_REFUSED_CHECKSUM); /* the next frame may begin inside this one */
             from = at + 1;
+            if (has_had_enough(s, &tried_bytes)) {
+                noise++;
+                at++;
+                break;
+            }
             continue;
         }
         if (!is_due(s, frame, frame_bytes)) {

@@ -50,10 +50,12 @@ static bool count_ok(const struct ring_channel *c)
     }
 }
 
+/* By a finite step: divided by an infinite one every x between would pass for the first of them. */
 static bool rising(const double *points, uint32_t numbers)
 {
     for (uint32_t i = 2; i < numbers; i += 2) {
-        if (!(points[i] > points[i - 2])) {
+        double step = points[i] - points[i - 2];
+        if (!(step > 0) || ring_is_not_finite(step)) {
             return false;
         }
     }
@@ -78,7 +80,8 @@ static int check_numbers(const struct ring_channel *c, const double *numbers, ui
         }
     }
     if (c->calibration == RING_CALIBRATION_POINTS && !rising(own, c->numbers)) {
-        return error_set(err, -EPROTO, "channel %s: the x of its calibration's points do not rise", c->name);
+        return error_set(err, -EPROTO, "channel %s: the x of its calibration's points do not rise by finite steps",
+                         c->name);
     }
     return 0;
 }

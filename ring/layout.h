@@ -158,7 +158,7 @@ struct ring_stream {
     uint32_t sequence_step;        /* the number grows by this per frame */
     uint32_t stamp;                /* enum ring_stamp */
     double nominal_hz;             /* the rate that was declared; 0: none */
-    double tolerance;              /* by how much of it the measured one may differ before that is told */
+    double tolerance; /* by how much of it the measured one may differ before that is told; 0: it is not judged */
     uint64_t reserved[5];
 };
 static_assert(sizeof(struct ring_stream) == 128, "stream entries are 128 bytes");

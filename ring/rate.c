@@ -35,7 +35,7 @@ double ring_rate_measured_hz(const struct ring_rate *copy)
 
 bool ring_rate_is_off(const struct ring_rate *copy, double nominal_hz, double tolerance)
 {
-    if (copy->window_ns == 0 || !(nominal_hz > 0)) {
+    if (copy->window_ns == 0 || !(nominal_hz > 0) || !(tolerance > 0)) {
         return false;
     }
     double off_hz = ring_rate_measured_hz(copy) - nominal_hz;

@@ -12,7 +12,7 @@
 struct ring_rate {
     uint64_t windows; /* odd: a window is being written; else twice the windows so far */
     /* The last whole window. */
-    uint64_t window_ns; /* how long it was; 0: none since the device was opened */
+    uint64_t window_ns; /* how long it was; 0: none since the device was opened, or it is closed */
     uint64_t frames;
     uint64_t intervals; /* between frames, each in the window in which it ended */
     uint64_t
@@ -44,8 +44,8 @@ void ring_rate_read(const struct ring_rate *rate, struct ring_rate *copy);
 /* Frames per second over the last window of a copy; 0: none came, or there is no window. Pure. */
 double ring_rate_measured_hz(const struct ring_rate *copy);
 
-/* Whether that misses a nominal rate by more than a tolerance, as a fraction of it. Without a nominal rate or a
- * window nothing is missed. Pure. */
+/* Whether that misses a nominal rate by more than a tolerance, as a fraction of it. Without a nominal rate, a
+ * tolerance or a window nothing is missed. Pure. */
 bool ring_rate_is_off(const struct ring_rate *copy, double nominal_hz, double tolerance);
 
 /* "arrival", "device", "reconstructed", "asked" for enum ring_stamp. */

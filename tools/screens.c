@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ring/segment.h"
+#include "tools/latency.h"
 #include "tools/report.h"
 #include "tools/screens.h"
 #include "tools/sluice.h"
@@ -311,8 +312,36 @@ int command_status(const struct arguments *arguments)
     return show(arguments, "status", report_status, draw_status);
 }
 
+static int write_latency(const struct arguments *arguments)
+{
+    struct error err = {{0}};
+    struct session session;
+    char instance[RING_NAME_BYTES];
+    if (arguments->json || arguments->seconds > 0) {
+        return command_fail("latency", "--hgrm writes files once: leave out --json and --watch", EXIT_USAGE);
+    }
+    int code = session_instance(arguments->instance, instance, &err);
+    if (code != 0) {
+        return command_fail("latency", err.text, code == -EINVAL ? EXIT_USAGE : EXIT_UNREACHABLE);
+    }
+    code = session_open(&session, instance, &err);
+    bool reached = code == 0;
+    if (reached) {
+        code = session_refresh(&session, &err);
+        reached = code == 0;
+    }
+    if (reached) {
+        code = latency_write(&session, arguments->folder, &err);
+    }
+    session_close(&session);
+    return code == 0 ? EXIT_DONE : command_fail("latency", err.text, reached ? EXIT_NOT_SO : EXIT_UNREACHABLE);
+}
+
 int command_latency(const struct arguments *arguments)
 {
+    if (arguments->folder != NULL) {
+        return write_latency(arguments);
+    }
     return show(arguments, "latency", make_latency, draw_latency);
 }
 

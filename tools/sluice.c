@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ring/sluice.h"
+#include "tools/doctor.h"
 #include "tools/duration.h"
 #include "tools/gen.h"
 #include "tools/replay.h"
@@ -25,7 +26,8 @@ static const struct command commands[] = {
     {"check", command_check, "F", "check FILE             is this configuration right? Starts nothing"},
     {"status", command_status, "i",
      "status [INSTANCE]      one screen: processes, rings, losses, channels, interlock"},
-    {"latency", command_latency, "i", "latency [INSTANCE]     where the time goes, sample to valve"},
+    {"latency", command_latency, "i",
+     "latency [INSTANCE]     where the time goes, sample to valve; --hgrm FOLDER writes the histograms"},
     {"ledger", command_ledger, "i", "ledger [INSTANCE]      sent = delivered + lost by cause, per stream"},
     {"map", command_map, "i", "map [INSTANCE]         every byte of shared memory: where, whose, how large"},
     {"tail", command_tail, "ir",
@@ -57,6 +59,7 @@ static int usage(FILE *to, int code)
     }
     fprintf(to, "  top [INSTANCE]         a full screen that follows the server; --interval SECONDS, --once\n");
     fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
+                "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
                 "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
     fprintf(to, "  status and latency: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
@@ -147,6 +150,9 @@ static bool take_option(const struct command *command, int option, struct argume
         }
         a->seconds = (uint32_t)seconds;
         return command->run == command_status || command->run == command_latency;
+    case 'H':
+        a->folder = optarg;
+        return command->run == command_latency;
     case 'n':
         return is_tail && parse_number(optarg, &a->count);
     case 'g':
@@ -178,6 +184,7 @@ static int run(const struct command *command, int argc, char **argv)
                                             {"gating", no_argument, NULL, 'g'},
                                             {"count", required_argument, NULL, 'n'},
                                             {"watch", required_argument, NULL, 'w'},
+                                            {"hgrm", required_argument, NULL, 'H'},
                                             {"for", required_argument, NULL, 'f'},
                                             {"reason", required_argument, NULL, 'r'},
                                             {"by", required_argument, NULL, 'b'},
@@ -223,6 +230,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "top") == 0) {
         return command_top(argc - 1, argv + 1); /* the same */
+    }
+    if (argc >= 2 && strcmp(argv[1], "doctor") == 0) {
+        return command_doctor(argc - 1, argv + 1); /* as well */
     }
     if (argc >= 2 && strcmp(argv[1], "gen") == 0) {
         return command_gen(argc - 1, argv + 1); /* a program of its own */

@@ -11,6 +11,7 @@ struct arguments {
     const char *file;     /* check; audit --verify */
     const char *name;     /* rule, output or checksum that a command is about */
     const char *reason;   /* bypass */
+    const char *folder;   /* latency: where histograms are written to; NULL: nowhere */
     const char *by;       /* who answers for a command; NULL: the user that types it */
     uint64_t duration_ns; /* bypass, shelve */
     bool json;

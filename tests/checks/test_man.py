@@ -186,15 +186,26 @@ class Command(Man):
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
 
     def test_options(self):
-        code = source("tools/sluice.c", "tools/replay.c", "tools/top.c")
+        code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c")
         options = re.findall(r'\{"([\w-]+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
 
+    def test_findings(self):
+        """Of the doctor."""
+        kinds = source("tools/doctor_kinds.c")
+        keys = re.findall(r'\[DOCTOR_\w+\] = \{\s*"(\w+)"', kinds)
+        self.assertEqual(len(keys), len(re.findall(r"^    DOCTOR_\w+,$", source("tools/doctor.h"), re.M)))
+        text = section(self.page, "DOCTOR")
+        told = [key for line in re.findall(r"^\.It Ic (.*)$", text, re.M) for key in line.split(" , ")]
+        self.same(told, keys, "findings")
+        for word in re.findall(r'"(\w+)"', re.search(r"words\[\] = \{(.*?)\}", kinds).group(1)):
+            self.assertIn(f".Li {word}", text)
+
     def test_json(self):
         """Every key, and every word that can be a value."""
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
-                        "tools/map.c", "tools/audit.c", "tools/replay_print.c")
+                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         tables = source("control/board.h", "ring/ledger.c")

@@ -129,6 +129,7 @@ Test(compile_calibration, nonsense)
         {V(", calibration: {points: [[0, 1], [2, 2], [1, 3]]}"), "points[2]: expected points [x, y] with rising x"},
         {V(", calibration: {points: [[0, 1], [0, 2]]}"), "keep one of equals"},
         {V(", calibration: {points: [[0, 1], [1, 1e999]]}"), "finite"},
+        {V(", calibration: {points: [[-1e308, 1], [1e308, 2]]}"), "expected x less than 1.8e308 apart"},
         {V(", calibration: {points: [[0, 100], [1, 200]]}"), "comes to values from 100 to 200 V only"},
         {V(", calibration: {polynomial: [0, 1], reference_c: 25}"), "belong to a thermocouple"},
         {V(", calibration: {logarithmic: {slope: 0, intercept: 1}}"), "a slope other than 0"},

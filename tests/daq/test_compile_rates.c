@@ -46,6 +46,8 @@ Test(compile_rates, nothing_said)
     cr_assert_eq(plan.ring[0].stream.stamp, RING_STAMP_TAKEN);
     s = good("sysfs", "attributes: [/a], period_ms: 20");
     cr_assert(is_near(s->rate.nominal_hz, 50));
+    cr_assert(is_near(s->rate.tolerance, 0), "not judged");
+    s = good("sysfs", "attributes: [/a], rate: {stamps: arrival}");
     cr_assert(is_near(s->rate.tolerance, 0.05));
 }
 
@@ -143,6 +145,10 @@ static const struct bad bads[] = {
     {"fifo", FIFO "rate: {stamps: wall}", "stamps"},
     {"fifo", FIFO "rate: {stamps: asked}", "asked belongs to instruments that are polled"},
     {"fifo", FIFO "rate: {stamps: reconstructed}", "reconstructed stamps need the rate, found none"},
+    {"fifo", FIFO "rate: {stamps: reconstructed, nominal_hz: 0.24}",
+     "reconstructed stamps need at least 0.25 Hz, found 0.24"},
+    {"iio", "device: adc, scan: [{name: in_timestamp, type: 'le:s32/32>>0'}], rate: {stamps: device}",
+     "expected the type 'le:s64/64>>0' or 'be:s64/64>>0', found 'le:s32/32>>0'"},
     {"fifo", FIFO "rate: {stamps: device}", "expected where the time lies: at_byte, and width_bytes 4 or 8"},
     {"fifo", FIFO "rate: {stamps: device, at_byte: 0, width_bytes: 2}", "width_bytes 4 or 8"},
     {"fifo", FIFO "rate: {stamps: device, at_byte: 9, width_bytes: 8}",

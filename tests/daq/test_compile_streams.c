@@ -502,3 +502,19 @@ Test(compile_streams, a_worker_has_as_many_sources_as_there_may_be_rings)
     cr_assert_eq(compile_many(PLAN_SOURCES_MAX + 1), -EINVAL);
     cr_assert_not_null(strstr(errors.text, "expected at most 64 rings, found 65"), "%s", errors.text);
 }
+
+#define COALESCED                                                                                                  \
+    "instance: t\nworkers: [{name: w, coalesce_us: %u}]\nrings: [{name: r, slots: 1024}]\n"                        \
+    "sources: [{name: x, ring: r, kind: fifo, path: /x, frame_bytes: 16, channels: [{name: p, at_byte: 0, "        \
+    "type: u16, unit: kPa, range: [0, 500], stale_ms: 2}]}]\n"
+
+/* What waits to be read with others is stamped when it is read. */
+Test(compile_streams, what_is_read_together_waits_for_less_than_makes_it_stale)
+{
+    cr_assert_eq(compile_format(COALESCED, 500), 0, "%s", errors.text);
+    cr_assert_eq(plan.worker[0].coalesce_us, 500);
+    cr_assert_eq(compile_format(COALESCED, 501), -EINVAL);
+    cr_assert_not_null(strstr(errors.text, "expected at most a quarter of the shortest stale_ms of its channels, "
+                                           "found 501 us, and channel 'p' with 2 ms"),
+                       "%s", errors.text);
+}

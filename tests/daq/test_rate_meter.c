@@ -98,6 +98,7 @@ Test(rate_meter, frames_that_do_not_come_are_missed_and_told)
     cr_assert(is_near(ring_rate_measured_hz(&copy), 149 / (149 + 37.0) * 100), "%g", ring_rate_measured_hz(&copy));
     cr_assert(ring_rate_is_off(&copy, 100, 0.05));
     cr_assert_not(ring_rate_is_off(&copy, 100, 0.25));
+    cr_assert_not(ring_rate_is_off(&copy, 100, 0), "not judged");
 }
 
 /* The same behind numbers: the ledger counts those. */
@@ -161,6 +162,8 @@ Test(rate_meter, silence_is_a_rate_of_0)
     cr_assert(is_near(ring_rate_measured_hz(&copy), 0));
     cr_assert(ring_rate_is_off(&copy, 100, 0.05));
     rate_meter_stop(&meter);
+    ring_rate_read(&shared, &copy);
+    cr_assert_eq(copy.window_ns, 0, "closed: the last window is shown no longer");
     uint64_t windows = copy.windows;
     end_window();
     cr_assert_eq(copy.windows, windows, "closed: nothing is measured");

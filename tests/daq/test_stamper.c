@@ -53,7 +53,7 @@ static struct stamp take(uint64_t counter)
 {
     uint8_t frame[16] = {0};
     uint32_t width = plan.field.width_bytes;
-    for (uint32_t i = 0; i < width; i++) {
+    for (uint64_t i = 0; i < width; i++) {
         frame[2 + i] = (uint8_t)(counter >> (8 * (width - 1 - i)));
     }
     return checked(stamper_take(&stamper, frame, 0, arrival_ns));
@@ -111,10 +111,10 @@ Test(stamper, a_clock_far_ahead_refreshes_nothing)
 Test(stamper, a_clock_that_stands_still_grows_old)
 {
     use(STAMP_CLOCK_TAI, 8, 1);
-    for (uint32_t i = 0; i < 3000; i++, arrival_ns += 10 * MS) {
+    for (uint64_t i = 0; i < 3000; i++, arrival_ns += 10 * MS) {
         struct stamp stamp = take(ARRIVAL);
         uint64_t expected_ns = i * 10 * MS;
-        cr_assert_eq(age(stamp), expected_ns < S ? expected_ns : S, "after %u", i);
+        cr_assert_eq(age(stamp), expected_ns < S ? expected_ns : S, "after %lu", i);
     }
     cr_assert_gt(counts.too_old, 0);
 }
@@ -122,11 +122,11 @@ Test(stamper, a_clock_that_stands_still_grows_old)
 Test(stamper, a_step_back_refreshes_nothing_until_it_is_over)
 {
     use(STAMP_CLOCK_TAI, 8, 1);
-    for (uint32_t i = 0; i < 100; i++, arrival_ns += MS) {
+    for (uint64_t i = 0; i < 100; i++, arrival_ns += MS) {
         cr_assert_not(take(arrival_ns).old);
     }
     uint64_t last_ns = arrival_ns - MS;
-    for (uint32_t i = 1; i < 50; i++, arrival_ns += MS) {
+    for (uint64_t i = 1; i < 50; i++, arrival_ns += MS) {
         struct stamp stamp = take(arrival_ns - 50 * MS);
         cr_assert(stamp.old);
         cr_assert_eq(stamp.tai_ns, last_ns, "never back, never fresher");
@@ -145,7 +145,7 @@ Test(stamper, nonsense_in_a_line_of_text)
     double good = 1789999999.5;
     cr_assert_eq(age(checked(stamper_take(&stamper, (const uint8_t *)&good, 0, arrival_ns))), 500 * MS);
     stamper_init(&stamper, &plan, &counts, 0, 0);
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint64_t i = 0; i < 4; i++) {
         struct stamp stamp = checked(stamper_take(&stamper, (const uint8_t *)&wrong[i], 0, arrival_ns));
         cr_assert(stamp.old);
         cr_assert_eq(age(stamp), S);
@@ -160,12 +160,12 @@ Test(stamper, a_free_clock_is_set_against_the_least_delay)
     struct test_random random = {7};
     use(STAMP_CLOCK_FREE, 8, 1000);
     uint64_t least_ns = UINT64_MAX;
-    for (uint32_t i = 0; i < 20000; i++) {
+    for (uint64_t i = 0; i < 20000; i++) {
         uint64_t delay_ns = test_random_below(&random, 20) * MS;
         arrival_ns = ARRIVAL + i * 20 * MS + delay_ns;
         struct stamp stamp = take(123456789 + i * 20000);
         least_ns = delay_ns < least_ns ? delay_ns : least_ns;
-        cr_assert(i < 200 || age(stamp) == delay_ns, "frame %u: %lu instead of %lu", i, age(stamp), delay_ns);
+        cr_assert(i < 200 || age(stamp) == delay_ns, "frame %lu: %lu instead of %lu", i, age(stamp), delay_ns);
         cr_assert_not(stamp.old);
     }
     cr_assert_eq(least_ns, 0);
@@ -175,15 +175,15 @@ Test(stamper, a_free_clock_is_set_against_the_least_delay)
 Test(stamper, a_counter_that_comes_round)
 {
     use(STAMP_CLOCK_FREE, 4, 1);
-    for (uint32_t i = 0; i < 10000; i++, arrival_ns += 10 * MS) {
+    for (uint64_t i = 0; i < 10000; i++, arrival_ns += 10 * MS) {
         struct stamp stamp = take(UINT32_MAX - 5 * MS + i * 10 * MS);
-        cr_assert_eq(age(stamp), 0, "frame %u", i);
+        cr_assert_eq(age(stamp), 0, "frame %lu", i);
         cr_assert_not(stamp.old);
     }
     cr_assert_eq(counts.relocks + counts.backwards + counts.too_old, 0);
     /* Silence of seven and a half turns, and what comes then is half a second late. */
     uint64_t silence_ns = 32 * S;
-    uint64_t counter = UINT32_MAX - 5 * MS + 10000 * 10 * MS + silence_ns;
+    uint64_t counter = UINT32_MAX - 5 * MS + 100000 * MS + silence_ns;
     arrival_ns += silence_ns + 500 * MS;
     cr_assert_eq(age(take(counter)), 500 * MS);
     arrival_ns += 10 * MS;
@@ -194,7 +194,7 @@ Test(stamper, a_counter_that_comes_round)
 Test(stamper, a_unit_that_is_no_whole_number)
 {
     use(STAMP_CLOCK_FREE, 8, 1e9 / 4294967296.0);
-    for (uint32_t i = 0; i < 1000; i++, arrival_ns += S) {
+    for (uint64_t i = 0; i < 1000; i++, arrival_ns += S) {
         cr_assert_leq(age(take((uint64_t)i << 32)), 1);
     }
 }
@@ -214,10 +214,10 @@ Test(stamper, a_free_clock_that_stands_still_stays_old)
 {
     for (uint32_t width = 4; width <= 8; width += 4) {
         use(STAMP_CLOCK_FREE, width, 1);
-        for (uint32_t i = 0; i < 100; i++, arrival_ns += 10 * MS) {
+        for (uint64_t i = 0; i < 100; i++, arrival_ns += 10 * MS) {
             cr_assert_eq(age(take(1000 + i * 10 * MS)), 0);
         }
-        expect_old_for(width == 4, 1000 + 100 * 10 * MS, 300 * S);
+        expect_old_for(width == 4, 1000 + 1000 * MS, 300 * S);
         cr_assert_gt(counts.too_old, 0);
     }
 }
@@ -227,13 +227,13 @@ Test(stamper, what_is_sent_again_refreshes_nothing)
 {
     use(STAMP_CLOCK_FREE, 8, 1);
     uint64_t newest_ns = 0;
-    for (uint32_t i = 0; i < 2000; i++, arrival_ns += MS) {
+    for (uint64_t i = 0; i < 2000; i++, arrival_ns += MS) {
         newest_ns = take(i * MS).tai_ns;
     }
     for (uint32_t round = 0; round < 2; round++) {
-        for (uint32_t i = 0; i < 1900; i++, arrival_ns += MS) {
+        for (uint64_t i = 0; i < 1900; i++, arrival_ns += MS) {
             struct stamp stamp = take(i * MS);
-            cr_assert(stamp.old, "round %u, frame %u", round, i);
+            cr_assert(stamp.old, "round %u, frame %lu", round, i);
             cr_assert(stamp.tai_ns == newest_ns || age(stamp) == S);
         }
     }
@@ -244,7 +244,7 @@ Test(stamper, what_is_sent_again_refreshes_nothing)
 Test(stamper, a_free_clock_that_starts_again_is_believed_after_the_window)
 {
     use(STAMP_CLOCK_FREE, 8, 1);
-    for (uint32_t i = 0; i < 1000; i++, arrival_ns += 10 * MS) {
+    for (uint64_t i = 0; i < 1000; i++, arrival_ns += 10 * MS) {
         cr_assert_eq(age(take(1000 * S + i * 10 * MS)), 0);
     }
     uint64_t restart_ns = arrival_ns;
@@ -276,7 +276,7 @@ Test(stamper, a_free_clock_that_jumps_ahead_is_now)
 Test(stamper, what_was_kept_is_old)
 {
     use(STAMP_CLOCK_FREE, 8, 1);
-    for (uint32_t i = 0; i < 100; i++, arrival_ns += 10 * MS) {
+    for (uint64_t i = 0; i < 100; i++, arrival_ns += 10 * MS) {
         (void)take(i * 10 * MS);
     }
     arrival_ns += 800 * MS;
@@ -293,7 +293,7 @@ Test(stamper, stamps_never_go_back)
         for (uint32_t width = 4; width <= 8; width += 4) {
             use(clock, width, 1000);
             uint64_t last_ns = 0;
-            for (uint32_t i = 0; i < 100000; i++) {
+            for (uint64_t i = 0; i < 100000; i++) {
                 arrival_ns += test_random_below(&random, 20) == 0 ? test_random_below(&random, 9000) * MS
                                                                   : test_random_below(&random, 3 * MS);
                 uint64_t counter = test_random_below(&random, 3) == 0
@@ -314,10 +314,10 @@ Test(stamper, the_rate_takes_the_jitter_out)
     struct test_random random = {5};
     use_reconstructed(100, 50 * MS);
     uint64_t last_ns = 0;
-    for (uint32_t i = 0; i < 10000; i++) {
+    for (uint64_t i = 0; i < 10000; i++) {
         arrival_ns = ARRIVAL + i * 10 * MS + test_random_below(&random, 9) * MS;
         struct stamp stamp = take_number(77 + i);
-        cr_assert(i < 300 || stamp.tai_ns - last_ns == 10 * MS, "frame %u: %lu", i, stamp.tai_ns - last_ns);
+        cr_assert(i < 300 || stamp.tai_ns - last_ns == 10 * MS, "frame %lu: %lu", i, stamp.tai_ns - last_ns);
         last_ns = stamp.tai_ns;
     }
     cr_assert_eq(counts.relocks, 0);
@@ -337,11 +337,11 @@ Test(stamper, lost_frames_leave_their_time)
 Test(stamper, a_burst_is_spread_over_its_time)
 {
     use_reconstructed(1000, 50 * MS);
-    for (uint32_t i = 0; i < 100; i++, arrival_ns += MS) {
+    for (uint64_t i = 0; i < 100; i++, arrival_ns += MS) {
         (void)take_number(i);
     }
     arrival_ns += 40 * MS;
-    for (uint32_t i = 100; i <= 140; i++) {
+    for (uint64_t i = 100; i <= 140; i++) {
         cr_assert_eq(age(take_number(i)), (140 - i) * MS);
     }
 }
@@ -351,7 +351,7 @@ Test(stamper, a_wrong_rate_makes_nothing_stale)
 {
     for (uint32_t hz = 950; hz <= 1050; hz += 100) {
         use_reconstructed(1000, 50 * MS);
-        for (uint32_t i = 0; i < 60000; i++) {
+        for (uint64_t i = 0; i < 60000; i++) {
             arrival_ns = ARRIVAL + i * S / hz;
             cr_assert_leq(age(take_number(i)), 50 * MS);
         }

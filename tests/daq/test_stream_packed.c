@@ -108,6 +108,37 @@ Test(stream_packed, noise_and_flipped_bits_cost_their_frames_only)
     cr_assert_eq(ledger()->noise_bytes, sizeof(noise) + FRAME_BYTES);
 }
 
+/* Without a mark every byte of noise is tried as a frame's begin: not all of them in one go, which would hold up
+ * the worker's other sources. What comes behind has the time at which it came, not at which it was found. */
+Test(stream_packed, noise_without_a_mark_is_tried_a_part_at_a_time)
+{
+    static uint8_t bytes[3000 + FRAME_BYTES];
+    const uint64_t at_a_time = 4096 / FRAME_BYTES;
+    uint64_t before = 0;
+    uint64_t most = 0;
+    rig.plan.framing.sync_bytes = 0;
+    rig.plan.framing.read_frames = 256;
+    stream_fini(&rig.source);
+    opener_fini(&rig.opener);
+    struct error err = {{0}};
+    cr_assert_eq(stream_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, &rig.opener, USER, &err), 0);
+    open_line();
+    make_frame(bytes + 3000, 0);
+    put(bytes, sizeof(bytes));
+    while (ledger()->refused[RING_REFUSED_CHECKSUM] < 3000) {
+        pump_once(); /* looks at what is held once, and at one read */
+        uint64_t tried = ledger()->refused[RING_REFUSED_CHECKSUM] - before;
+        most = tried > most ? tried : most;
+        before += tried;
+        cr_assert_leq(before, 3000);
+    }
+    cr_assert_gt(most, 0);
+    cr_assert_leq(most, 2 * at_a_time);
+    cr_assert_eq(expect_frame(0).tai_ns, 888);
+    cr_assert_eq(ledger()->noise_bytes, 3000);
+    cr_assert_not(rig.source.held);
+}
+
 /* The tail of a frame is missing, cut at every byte: the next one begins inside what was taken for it. */
 Test(stream_packed, half_a_frame_costs_itself_only)
 {

@@ -214,11 +214,12 @@ Test(replay, a_full_buffer_of_text)
 
 Test(replay, delimited)
 {
+    static const uint8_t mark[] = {0xfe, 0xff};
     uint8_t bytes[FRAMES * 10];
-    for (uint32_t i = 0; i < FRAMES; i++) {
+    for (size_t i = 0; i < FRAMES; i++) {
         memset(bytes + i * 10, 0x11, 10);
         put_u32(bytes + i * 10 + 4, times[i]);
-        memcpy(bytes + i * 10 + 8, "\xfe\xff", 2);
+        memcpy(bytes + i * 10 + 8, mark, sizeof(mark));
     }
     rig.plan.framing = (struct framing_plan){
         .kind = FRAMING_DELIMITED, .delimiter = {0xfe, 0xff}, .delimiter_bytes = 2, .bytes_max = 64};
@@ -246,16 +247,17 @@ Test(replay, refused_frames_hold_nothing)
 Test(replay, stamps_of_a_device_in_the_ring)
 {
     static const uint32_t at_us[] = {1000, 2000, 1500, 3000};
-    static const char *const marks[] = {"\xfe\xff", "\xfe\xff", "\xfe\xff", "\xfe\xff"};
+    static const uint8_t mark[] = {0xfe, 0xff};
+    static const uint8_t too_short[] = {1, 2, 3, 0xfe, 0xff};
     uint8_t bytes[64];
     size_t n = 0;
     for (uint32_t i = 0; i < 4; i++) {
         put_u32(bytes + n, at_us[i]);
-        memcpy(bytes + n + 4, marks[i], 2);
+        memcpy(bytes + n + 4, mark, sizeof(mark));
         n += 6;
     }
-    memcpy(bytes + n, "\1\2\3\xfe\xff", 5);
-    n += 5;
+    memcpy(bytes + n, too_short, sizeof(too_short));
+    n += sizeof(too_short);
     rig.plan.framing = (struct framing_plan){
         .kind = FRAMING_DELIMITED, .delimiter = {0xfe, 0xff}, .delimiter_bytes = 2, .bytes_max = 64};
     rig.plan.frame_bytes = 0;

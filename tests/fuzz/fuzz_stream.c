@@ -90,6 +90,7 @@ static void prepare(uint8_t kind, uint8_t what)
         .framing = {.kind = (kind & 1) != 0 ? FRAMING_TEXT : framings[kind >> 6],
                     .sync = {0xa5, 0x5a},
                     .sync_bytes = (kind & 8) != 0 ? 2 : 0,
+                    .read_frames = kind >> 6 == 0 && (kind & 17) == 16 ? 5 : 0, /* fixed */
                     .fields = 3,
                     .bytes_max = 80,
                     .delimiter = {0x0d, 0x0a},

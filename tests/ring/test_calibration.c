@@ -226,6 +226,7 @@ Test(calibration, a_hostile_table_is_refused)
     REFUSED(table[0].first_number = UINT32_MAX - 2, "are none of the ring's 8");
     REFUSED(pool[2] = 0, "do not rise");
     REFUSED(pool[4] = 1, "do not rise");
+    REFUSED((pool[0] = -1e308, pool[2] = 1e308, pool[4] = 1.1e308), "do not rise");
     REFUSED(pool[3] = (double)NAN, "number 3 of its calibration is not finite");
     REFUSED(pool[0] = (double)-INFINITY, "not finite");
     REFUSED(table[0].reference = 2, "reference 2");
