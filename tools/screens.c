@@ -11,22 +11,6 @@
 #include "tools/screens.h"
 #include "tools/sluice.h"
 
-const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "-";
-}
-
-double number_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
-bool true_of(const json_t *object, const char *key)
-{
-    return json_is_true(json_object_get(object, key));
-}
-
 /* Why a gating reader is none any more. */
 static const char *words_for(const char *reason)
 {

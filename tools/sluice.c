@@ -57,6 +57,7 @@ static int usage(FILE *to, int code)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         fprintf(to, "  %s\n", commands[i].help);
     }
+    fprintf(to, "  top [INSTANCE]         a full screen that follows the server; --interval SECONDS, --once\n");
     fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
                 "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
                 "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
@@ -226,6 +227,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
         return command_replay(argc - 1, argv + 1); /* its options are its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "top") == 0) {
+        return command_top(argc - 1, argv + 1); /* the same */
     }
     if (argc >= 2 && strcmp(argv[1], "doctor") == 0) {
         return command_doctor(argc - 1, argv + 1); /* as well */

@@ -41,6 +41,9 @@ int command_acknowledge(const struct arguments *arguments);
 int command_rules(const struct arguments *arguments);
 int command_audit(const struct arguments *arguments);
 
+/* A screen of its own, with options of its own. */
+int command_top(int argc, char **argv);
+
 /* Says err on standard error, as "sluice COMMAND: ..", and returns code. */
 int command_fail(const char *command, const char *text, int code);
 
