@@ -57,25 +57,22 @@ static void count_calls(struct daq_rig *rig, double seconds, double *values)
     values[DAQ_CALLS] = frames > 0 ? (double)made / (double)frames : NAN;
 }
 
-static uint64_t missed_polls(const struct daq_rig *rig)
+/* Polls that were due in this time; the bare timer has one schedule. */
+static uint64_t polls_due(const struct daq_rig *rig, double spent_ns)
 {
-    uint64_t missed = 0;
-    for (uint32_t i = 0; i < rig->path->sources; i++) {
-        missed += ring_count_read(&rig->view[i].header->ledger.polls_missed);
-    }
-    return missed;
+    uint64_t sources = rig->path->receiver == DAQ_TIMER ? 1 : rig->path->sources;
+    return (uint64_t)(spent_ns / (double)DAQ_PERIOD_NS) * sources;
 }
 
 /* What the warm-up left behind may come late, on top of all that was sent. */
-static uint64_t lost_samples(uint64_t sent, uint64_t got)
+static uint64_t lost_samples(uint64_t want, uint64_t got)
 {
-    return sent > got ? sent - got : 0;
+    return want > got ? want - got : 0;
 }
 
-/* Of the samples that should have come. */
-static double lost_share(const struct daq_rig *rig, uint64_t got, uint64_t sent, uint64_t missed)
+/* Of the samples that should have come, as many of a million. */
+static double lost_ppm(uint64_t got, uint64_t want)
 {
-    uint64_t want = rig->path->wire == DAQ_FILES ? got + missed : sent;
     return want > got ? (double)(want - got) * MILLION / (double)want : 0;
 }
 
@@ -91,7 +88,6 @@ static void measure(struct daq_rig *rig, double seconds, struct outcome *outcome
     }
     uint64_t taken = daq_rig_taken(rig);
     uint64_t sent = rig->sent;
-    uint64_t missed = missed_polls(rig);
     uint64_t cpu = cpu_ns(rig->receiver);
     uint64_t from_ns = clock_monotonic_ns();
     __atomic_store_n(&tally->counts, 1, __ATOMIC_RELAXED);
@@ -108,10 +104,11 @@ static void measure(struct daq_rig *rig, double seconds, struct outcome *outcome
     values[DAQ_LATE_P50] = (double)spread_quantile_ns(&late.spread, 0.5);
     values[DAQ_LATE_P99] = (double)spread_quantile_ns(&late.spread, 0.99);
     values[DAQ_LATE_MAX] = (double)late.spread.max_ns;
-    values[DAQ_LOST] = lost_share(rig, got, rig->sent - sent, missed_polls(rig) - missed);
+    uint64_t want = rig->path->wire == DAQ_FILES ? polls_due(rig, spent_ns) : rig->sent - sent;
+    values[DAQ_LOST] = lost_ppm(got, want);
     outcome->frames = late.right;
     outcome->wrong = late.wrong + tally->wrong;
-    outcome->lost = rig->path->wire == DAQ_FILES ? missed_polls(rig) - missed : lost_samples(rig->sent - sent, got);
+    outcome->lost = lost_samples(want, got);
 }
 
 void measure_daq(const struct question *question, struct outcome *outcome)
