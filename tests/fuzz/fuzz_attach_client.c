@@ -19,6 +19,7 @@
 
 #include "ring/protocol.h"
 #include "ring/sluice.h"
+#include "tests/fuzz/must.h"
 #include "tests/support/temporary_ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readability-identifier-naming) */
@@ -27,15 +28,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readabil
 #define CHANGE_BYTES 11u
 #define FDS_MAX      4u
 #define GENERATION   UINT64_C(7)
-
-/* Unlike an assert it may have an effect. */
-#define must(condition)                                                                                            \
-    do {                                                                                                           \
-        if (!(condition)) {                                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                                \
-            __builtin_trap();                                                                                      \
-        }                                                                                                          \
-    } while (0)
 
 /* What the fake server sends to the next client; written before the client connects. */
 static struct {

@@ -13,18 +13,10 @@
 #include "daq/leases.h"
 #include "daq/log.h"
 #include "daq/usher.h"
+#include "tests/fuzz/must.h"
 #include "tests/support/temporary_ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readability-identifier-naming) */
-
-/* Unlike an assert it may have an effect. */
-#define must(condition)                                                                                            \
-    do {                                                                                                           \
-        if (!(condition)) {                                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                                \
-            __builtin_trap();                                                                                      \
-        }                                                                                                          \
-    } while (0)
 
 #define CLIENTS 6u
 #define READERS 4u /* one client or two find no place */

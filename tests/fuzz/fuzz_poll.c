@@ -19,14 +19,7 @@
 
 #include "daq/poller.h"
 #include "ring/clock.h"
-
-#define must(condition)                                                                                            \
-    do {                                                                                                           \
-        if (!(condition)) {                                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                                \
-            __builtin_trap();                                                                                      \
-        }                                                                                                          \
-    } while (0)
+#include "tests/fuzz/must.h"
 
 #define POLLS       3
 #define GUARD_BYTES 64u
