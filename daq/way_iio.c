@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daq/iio_scale.h"
 #include "daq/ways.h"
 
 #define DEVICES "/sys/bus/iio/devices"
@@ -269,6 +270,10 @@ static int open_iio(struct opening *opening, struct error *err)
     }
     join(path, DEVICES "/%s/buffer/enable", device);
     opening->held_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (opening->inode == 0) { /* once: which device it is does not change its scale */
+        opening->inode = 1;
+        iio_scale_tell(join(path, DEVICES "/%s", device), opening->plan);
+    }
     return fd;
 }
 
