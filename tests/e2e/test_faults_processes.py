@@ -142,14 +142,15 @@ class Processes(FaultCase):
 
         server = bench.server
         all_dead("control and supervisor killed together", "SIGKILL to both",
-                 lambda: self.kill_together(server.pid, server.control()))
+                 lambda: self.kill_together(server.control(), server.pid))
         all_dead("supervisor hangs and control is killed", "SIGSTOP, SIGKILL",
                  lambda: (self.signal(server.pid, number=signal.SIGSTOP), self.signal(server.control()))[1])
         all_dead("everything killed at once", "SIGKILL to all three",
                  lambda: self.kill_together(*server.children(), server.pid))
 
     def kill_together(self, *pids):
-        """None of them sees another's death: they are stopped first."""
+        """None of them sees another's death: they are stopped first, and the supervisor dies last (a stopped process whose
+        parent dies is continued by the kernel)."""
         self.signal(*pids, number=signal.SIGSTOP)
         return self.signal(*pids)
 
