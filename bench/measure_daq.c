@@ -70,12 +70,6 @@ static uint64_t lost_samples(uint64_t want, uint64_t got)
     return want > got ? want - got : 0;
 }
 
-/* Of the samples that should have come, as many of a million. */
-static double lost_ppm(uint64_t got, uint64_t want)
-{
-    return want > got ? (double)(want - got) * MILLION / (double)want : 0;
-}
-
 static void measure(struct daq_rig *rig, double seconds, struct outcome *outcome)
 {
     struct daq_tally *tally = rig->tally.base;
@@ -92,9 +86,9 @@ static void measure(struct daq_rig *rig, double seconds, struct outcome *outcome
     uint64_t from_ns = clock_monotonic_ns();
     __atomic_store_n(&tally->counts, 1, __ATOMIC_RELAXED);
     daq_send(rig, seconds);
-    drain(rig, rig->path->wire == DAQ_FILES ? 0 : taken + (rig->sent - sent) - rig->refused);
-    cpu = cpu_ns(rig->receiver) - cpu;
     double spent_ns = (double)(clock_monotonic_ns() - from_ns);
+    drain(rig, written(rig)); /* what is lost is waited for in vain: that is no time of the receiver's work */
+    cpu = cpu_ns(rig->receiver) - cpu;
     __atomic_store_n(&tally->counts, 0, __ATOMIC_RELAXED);
     uint64_t got = daq_rig_taken(rig) - taken;
     daq_late_of(rig, from, &late);
@@ -105,10 +99,10 @@ static void measure(struct daq_rig *rig, double seconds, struct outcome *outcome
     values[DAQ_LATE_P99] = (double)spread_quantile_ns(&late.spread, 0.99);
     values[DAQ_LATE_MAX] = (double)late.spread.max_ns;
     uint64_t want = rig->path->wire == DAQ_FILES ? polls_due(rig, spent_ns) : rig->sent - sent;
-    values[DAQ_LOST] = lost_ppm(got, want);
+    outcome->lost = lost_samples(want, got);
+    values[DAQ_LOST] = want > 0 ? (double)outcome->lost * MILLION / (double)want : 0;
     outcome->frames = late.right;
     outcome->wrong = late.wrong + tally->wrong;
-    outcome->lost = lost_samples(want, got);
 }
 
 void measure_daq(const struct question *question, struct outcome *outcome)

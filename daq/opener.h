@@ -42,6 +42,7 @@ struct opening {
     uint64_t began_ns;       /* monotonic: when its child was started */
     uint64_t asked_to_go_ns; /* and when that was asked to end; 0: it was not */
     uint64_t checked_ns;
+    bool told;  /* iio: what the log says once of the device has been said */
     int said;   /* errno that was said last, so that it is said once */
     int in_use; /* what was handed out last, for check */
     /* Written by the sealed thread. */

@@ -270,8 +270,8 @@ static int open_iio(struct opening *opening, struct error *err)
     }
     join(path, DEVICES "/%s/buffer/enable", device);
     opening->held_fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (opening->inode == 0) { /* once: which device it is does not change its scale */
-        opening->inode = 1;
+    if (!opening->told) {
+        opening->told = true;
         iio_scale_tell(join(path, DEVICES "/%s", device), opening->plan);
     }
     return fd;
