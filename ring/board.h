@@ -23,7 +23,8 @@ enum board_role {
     BOARD_CONTROL = 2,
     BOARD_WORKER = 3,
     BOARD_ACTUATOR = 4,
-    BOARD_BLACK_BOX = 5
+    BOARD_BLACK_BOX = 5,
+    BOARD_OBSERVER = 6
 };
 
 struct board {

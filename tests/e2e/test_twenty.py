@@ -126,7 +126,7 @@ class Twenty(support.Case):
         status = self.running.status()
         self.assertEqual({p["restarts"] for p in status["processes"]}, {0})
         # Every ring has a place of its own on the supervisor's board: the processes' names stand behind them.
-        self.assertEqual({p["name"] for p in status["processes"]}, {"sluiced", "control", "sensors"})
+        self.assertEqual({p["name"] for p in status["processes"]}, {"sluiced", "control", "sensors", "observer"})
         self.assertEqual([r["ring"] for r in status["rings"] if not 0 <= r["rate_hz"] < 1e6], [])
         self.assertEqual(self.running.end(), 0, self.running.log())
         self.assert_nothing_left(self.running)
