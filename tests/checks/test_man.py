@@ -332,7 +332,7 @@ class Server(Man):
     def test_sealed_system_calls(self):
         code = source("control/seal.c")
         for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker"),
-                               ("actuator", "Sealed actuator")):
+                               ("actuator", "Sealed actuator"), ("observer", "Sealed observer")):
             array = re.search(rf"{profile}_names\[\] = \{{(.*?)\}};", code, re.S).group(1)
             self.same(tags(section(self.page, title, "Ss"), "Ic"), re.findall(r'"(\w+)"', array), "system calls")
             if profile == "worker":
