@@ -49,11 +49,11 @@ void observer_take(void *context, const struct thief_event *told)
         ring_count_set(&thread->longest_ns[event.kind], event.ns);
     }
     ring_count_add(&board->told, 1);
-    /* That a sleeper is taken up from an idle core is a matter of course with workers that wait: it would push out
-     * all else. Control's are kept. */
+    /* That a sleeper is taken up from an idle core is a matter of course with workers that wait. */
     if (event.kind != THIEF_WAKE || event.thread == 0 || event.ns > STALL_NS) {
-        board->log[board->events % OBSERVER_LOG] = event;
-        __atomic_store_n(&board->events, board->events + 1, __ATOMIC_RELEASE);
+        struct observer_log *log = &board->log[event.thread == 0 ? OBSERVER_LOG_CONTROL : OBSERVER_LOG_OTHERS];
+        log->event[log->events % OBSERVER_LOG] = event;
+        __atomic_store_n(&log->events, log->events + 1, __ATOMIC_RELEASE);
     }
 }
 
@@ -120,16 +120,17 @@ void observer_scan(struct observer *observer)
     __atomic_store_n(&observer->board->threads, index, __ATOMIC_RELEASE);
 }
 
-/* The events of control (thread 0) that overlap, by when they began. Those that end later stand later in the log;
+/* The events of control that overlap, by when they began. Those that end later stand later in the log;
  * how far back one has to look is said by the log itself. */
 static uint32_t overlapping(const struct observer_board *board, uint64_t from_ns, uint64_t to_ns,
                             const struct thief_event *found[OVERLAPPING_MAX])
 {
-    uint64_t oldest = board->events > OBSERVER_LOG ? board->events - OBSERVER_LOG : 0;
+    const struct observer_log *log = &board->log[OBSERVER_LOG_CONTROL];
+    uint64_t oldest = log->events > OBSERVER_LOG ? log->events - OBSERVER_LOG : 0;
     uint32_t count = 0;
-    for (uint64_t n = board->events; n > oldest && count < OVERLAPPING_MAX; n--) {
-        const struct thief_event *event = &board->log[(n - 1) % OBSERVER_LOG];
-        if (event->thread != 0 || event->from_ns >= to_ns || event->from_ns + event->ns <= from_ns) {
+    for (uint64_t n = log->events; n > oldest && count < OVERLAPPING_MAX; n--) {
+        const struct thief_event *event = &log->event[(n - 1) % OBSERVER_LOG];
+        if (event->from_ns >= to_ns || event->from_ns + event->ns <= from_ns) {
             continue;
         }
         uint32_t at = count++;
@@ -180,8 +181,9 @@ static void judge(struct observer *observer, uint64_t number, struct observer_fi
     /* A gap that nobody was there to explain is nobody's. */
     culprits_find(events, count, spans, blind ? 0 : gaps, late->from_ns, late->to_ns, &finding->verdict);
     uint64_t oldest_ns = observer->first_event_ns;
-    if (board->events > OBSERVER_LOG) {
-        const struct thief_event *oldest = &board->log[board->events % OBSERVER_LOG];
+    const struct observer_log *log = &board->log[OBSERVER_LOG_CONTROL];
+    if (log->events > OBSERVER_LOG) {
+        const struct thief_event *oldest = &log->event[log->events % OBSERVER_LOG];
         oldest_ns = oldest->from_ns + oldest->ns;
     }
     finding->complete = !blind && late->from_ns > oldest_ns && count < OVERLAPPING_MAX &&

@@ -12,7 +12,7 @@
 #include "ring/error.h"
 #include "ring/histogram.h"
 
-#define OBSERVER_LOG        2048u /* stretches, a power of two */
+#define OBSERVER_LOG        2048u /* stretches in each log, a power of two */
 #define OBSERVER_LATEST     128u
 #define OBSERVER_WORST      32u                    /* of each kind */
 #define OBSERVER_SETTLED_NS (40 * CLOCK_NS_PER_MS) /* by then what overlaps a decision has been told */
@@ -43,6 +43,13 @@ struct observer_thread {
     uint64_t longest_ns[THIEF_KINDS];
 };
 
+/* Control's losses have a log of their own, so that those of many workers do not push them out. */
+enum { OBSERVER_LOG_CONTROL = 0, OBSERVER_LOG_OTHERS = 1, OBSERVER_LOGS = 2 };
+struct observer_log {
+    uint64_t events; /* ever: entry n at n % OBSERVER_LOG; stored last (release) */
+    struct thief_event event[OBSERVER_LOG];
+};
+
 struct observer_board {
     struct board common;
     uint8_t pad[BOARD_BYTES - sizeof(struct board)];
@@ -65,8 +72,7 @@ struct observer_board {
     struct observer_finding latest[OBSERVER_LATEST];
     uint32_t worst_count[LATE_KINDS];
     struct observer_finding worst[LATE_KINDS][OBSERVER_WORST]; /* the longest first */
-    uint64_t events; /* in log[], ever: entry n at n % OBSERVER_LOG; stored last (release) */
-    struct thief_event log[OBSERVER_LOG];
+    struct observer_log log[OBSERVER_LOGS];
     struct histogram lasted[THIEF_KINDS]; /* of all threads */
 };
 

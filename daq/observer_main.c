@@ -17,6 +17,7 @@
 
 #define ROUND_NS      (20 * CLOCK_NS_PER_MS)
 #define SCAN_ROUNDS   5
+#define NICE          (-10) /* what it does is little, and what it comes too late for is lost */
 #define WORKERS_NAMES "worker0", "worker1", "worker2", "worker3", "worker4", "worker5", "worker6", "worker7"
 
 static volatile sig_atomic_t stop;
@@ -134,6 +135,7 @@ int main(int argc, char **argv)
     struct error err = {{0}};
     struct thief_bpf *bpf = NULL;
     take_signals();
+    (void)!nice(NICE);
     if (map_all(argc, argv, &observer, &err) != 0) {
         return fail(&err);
     }
