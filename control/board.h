@@ -123,7 +123,10 @@ struct control_operand {
 #define MAILBOX_COMMAND_BITS  16u
 #define MAILBOX_COMMAND_MASK  UINT64_C(0xffff)
 #define MAILBOX_GATE_BITS     16u
-#define MAILBOX_WORKERS_FRESH UINT64_C(0x100) /* in the gate word: every worker runs and has been heard */
+#define MAILBOX_WORKERS_FRESH UINT64_C(0x8000) /* in the gate word: every worker runs and has been heard */
+static_assert((MAILBOX_WORKERS_FRESH & GATE_ALL) == 0 &&
+                  (MAILBOX_WORKERS_FRESH | GATE_ALL) >> MAILBOX_GATE_BITS == 0,
+              "the gate word's low bits hold every check, and this one");
 struct control_mailbox {
     uint64_t word; /* ticket << 16 | enum engine_command; the ticket grows by one per command */
     /* What sluiced knows of the arming gate: gate_ns << 16 | mask of enum gate_check that pass, gate_ns being the

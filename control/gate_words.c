@@ -28,6 +28,9 @@ const char *gate_advice(uint32_t check)
         return "nobody has acknowledged this configuration (sluice check FILE, then sluice acknowledge CHECKSUM)";
     case GATE_BLACK_BOX:
         return "the black box does not run or has no room (black_box.directory)";
+    case GATE_DOCTOR:
+        return "sluice doctor has not found this host fit, since its boot, for this configuration (with the server "
+               "stopped: sluice doctor --config FILE --certify, and do what its report says of danger and unknown)";
     default:
         return "unknown";
     }

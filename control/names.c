@@ -33,8 +33,8 @@ const char *engine_test_name(uint32_t result)
 
 const char *engine_gate_name(uint32_t check)
 {
-    static const char *const names[] = {"pinned",  "locked", "pages",  "unthrottled",
-                                        "latency", "clock",  "config", "black_box"};
+    static const char *const names[] = {"pinned", "locked", "pages",     "unthrottled", "latency",
+                                        "clock",  "config", "black_box", "doctor"};
     for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (check == UINT32_C(1) << i) {
             return names[i];

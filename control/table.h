@@ -15,7 +15,7 @@
 #include "ring/thread.h"
 
 #define CONTROL_TABLE_MAGIC   UINT64_C(0x314c425443534c53) /* "SLSCTBL1" */
-#define CONTROL_TABLE_VERSION 4u
+#define CONTROL_TABLE_VERSION 5u
 #define CONTROL_RINGS_MAX     64u
 #define CONTROL_CHANNELS_MAX  64u
 #define CONTROL_NUMBERS_MAX   RING_NUMBERS_MAX /* of all calibrations of all rings */
@@ -149,7 +149,8 @@ enum gate_check {
     GATE_CLOCK = 32,      /* the clock source is the TSC and no step of the wall clock stands out */
     GATE_CONFIG = 64,     /* an operator has acknowledged this table's checksum */
     GATE_BLACK_BOX = 128, /* the black box runs and has room */
-    GATE_ALL = 255
+    GATE_DOCTOR = 256,    /* sluice doctor has certified this host, since its boot, for this configuration */
+    GATE_ALL = 511
 };
 
 struct control_table {

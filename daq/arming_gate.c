@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daq/log.h"
 #include "daq/server.h"
 #include "ring/clock.h"
 
@@ -23,12 +24,39 @@ static void read_line(const char *path, char *text, size_t bytes)
     text[strcspn(text, "\n")] = 0;
 }
 
-static void read_system(struct gate_system *system, uint64_t now_ns)
+/* Told when it changes, where it is asked for: the gate's advice cannot say which of the reasons it is. */
+static void tell_certificate(const struct server *server, const char *path, enum certificate_state state)
 {
+    if ((server->plan->table.gate_required & GATE_DOCTOR) != 0 &&
+        (server->gate_system.read_ns == 0 || state != server->gate_system.certificate)) {
+        log_line("sluice doctor's verdict on this host, %s: %s", path, certificate_words(state));
+    }
+}
+
+static void read_certificate(struct server *server)
+{
+    struct certificate certificate;
+    struct error err = {{0}};
+    char path[300] = "";
+    char boot[64];
+    enum certificate_state state = CERTIFICATE_NONE;
+    read_line("/proc/sys/kernel/random/boot_id", boot, sizeof(boot));
+    if (certificate_path(path, sizeof(path), server->plan->instance, &err) == 0 &&
+        certificate_read(path, &certificate) == 0) {
+        state = certificate_judge(&certificate, boot, server->plan->table.checksum);
+    }
+    tell_certificate(server, path, state);
+    server->gate_system.certificate = state;
+}
+
+static void read_system(struct server *server, uint64_t now_ns)
+{
+    struct gate_system *system = &server->gate_system;
     char text[64];
     if (system->read_ns != 0 && now_ns - system->read_ns < READ_PERIOD_NS) {
         return;
     }
+    read_certificate(server);
     system->read_ns = now_ns;
     read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", text, sizeof(text));
     system->clock_ok = gate_clock_source_ok(text);
@@ -70,7 +98,7 @@ void gate_look(struct server *server)
     const struct server_process *process = &server->process[0];
     struct control_mailbox *mailbox = server->mailbox.segment.base;
     uint64_t now_ns = clock_monotonic_ns();
-    read_system(&server->gate_system, now_ns);
+    read_system(server, now_ns);
     struct gate_seen seen = {.alive = process->pid != 0 && process->has_run && !process->killed,
                              .core = control->core,
                              .core_planned = thread->core,
@@ -82,7 +110,8 @@ void gate_look(struct server *server)
                              .clock_ok = server->gate_system.clock_ok,
                              .clock_step_ns = board->clock_step_ns,
                              .config_acknowledged = board->config_acknowledged != 0,
-                             .black_box = server->black_box_ok != NULL && server->black_box_ok(server)};
+                             .black_box = server->black_box_ok != NULL && server->black_box_ok(server),
+                             .certified = server->gate_system.certificate == CERTIFICATE_GOOD};
     uint32_t passed = gate_judge(&seen);
     __atomic_store_n(&board->gate_seen, passed, __ATOMIC_RELAXED);
     uint64_t word = (now_ns >> MAILBOX_GATE_BITS) << MAILBOX_GATE_BITS | passed;

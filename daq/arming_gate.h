@@ -6,13 +6,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daq/certificate.h"
+
 struct server;
 
 /* Of the system; read from /proc and /sys now and then, never on the way to the outputs. */
 struct gate_system {
     uint64_t read_ns;
-    bool clock_ok;    /* the clock source is the TSC, or a hypervisor's page over it */
-    bool no_throttle; /* sched_rt_runtime_us is -1 */
+    bool clock_ok;                      /* the clock source is the TSC, or a hypervisor's page over it */
+    bool no_throttle;                   /* sched_rt_runtime_us is -1 */
+    enum certificate_state certificate; /* what sluice doctor has left */
 };
 
 /* What a look has seen; pure data, so that the judgement can be tested. */
@@ -29,6 +32,7 @@ struct gate_seen {
     int64_t clock_step_ns;
     bool config_acknowledged;
     bool black_box;
+    bool certified; /* by sluice doctor */
 };
 
 /* Mask of enum gate_check. Pure. */

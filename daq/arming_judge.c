@@ -36,5 +36,6 @@ uint32_t gate_judge(const struct gate_seen *seen)
         seen->clock_ok && seen->clock_step_ns < STEP_MAX_NS && seen->clock_step_ns > -STEP_MAX_NS ? GATE_CLOCK : 0;
     passed |= seen->config_acknowledged ? GATE_CONFIG : 0;
     passed |= seen->black_box ? GATE_BLACK_BOX : 0;
+    passed |= seen->certified ? GATE_DOCTOR : 0;
     return passed;
 }

@@ -31,8 +31,9 @@ static const cyaml_strval_t idle_words[] = {{"busy", IDLE_BUSY}, {"duty", IDLE_D
 static const cyaml_strval_t on_miss_words[] = {{"alarm", ON_MISS_ALARM}, {"trip", ON_MISS_TRIP}};
 static const cyaml_strval_t on_loss_words[] = {{"alarm", ON_LOSS_ALARM}, {"trip", ON_LOSS_TRIP}};
 static const cyaml_strval_t waive_words[] = {
-    {"pinned", GATE_PINNED},   {"locked", GATE_LOCKED}, {"pages", GATE_PAGES},   {"unthrottled", GATE_UNTHROTTLED},
-    {"latency", GATE_LATENCY}, {"clock", GATE_CLOCK},   {"config", GATE_CONFIG}, {"black_box", GATE_BLACK_BOX}};
+    {"pinned", GATE_PINNED},           {"locked", GATE_LOCKED},       {"pages", GATE_PAGES},
+    {"unthrottled", GATE_UNTHROTTLED}, {"latency", GATE_LATENCY},     {"clock", GATE_CLOCK},
+    {"config", GATE_CONFIG},           {"black_box", GATE_BLACK_BOX}, {"doctor", GATE_DOCTOR}};
 static const cyaml_strval_t unknown_words[] = {{"vote", UNKNOWN_VOTES}, {"trip", UNKNOWN_TRIPS}};
 static const cyaml_strval_t role_words[] = {
     {"protect", ROLE_PROTECT}, {"hold", ROLE_HOLD}, {"permit", ROLE_PERMIT}, {"alarm", ROLE_ALARM}};

@@ -1,7 +1,6 @@
 /* doctor: options, and in which order things are done. */
 #include "tools/doctor.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -23,16 +22,18 @@ struct wish {
     bool fix;
     bool undo;
     bool dry_run;
+    bool certify;
 };
 
 static int usage(FILE *to, int code)
 {
     fprintf(to,
             "usage: sluice doctor [--config FILE | --instance NAME] [--seconds N] [--json] [--report FILE]\n"
-            "                     [--fix | --dry-run] [--root DIR]\n"
+            "                     [--fix | --dry-run] [--certify] [--root DIR]\n"
             "       sluice doctor --undo [--root DIR]\n"
             "  Is this host fit for it? Without --fix nothing is changed. --dry-run: what --fix would write.\n"
             "  --seconds: how long to measure, 0: not at all; standard 2; not while a server runs\n"
+            "  --certify: leave the verdict for the server of --config, whose arming gate asks for it\n"
             "  --root: look at the /proc and /sys below DIR; nothing is measured\n"
             "Exit: 0 nothing above a note, 1 warnings, unknown or failed changes, 2 bad usage or configuration,\n"
             "3 dangers.\n");
@@ -72,6 +73,9 @@ static bool take_option(struct wish *wish, int option)
     case 'd':
         wish->dry_run = true;
         break;
+    case 'e':
+        wish->certify = true;
+        break;
     default:
         return doctor_parse_number(optarg, &wish->seconds) && wish->seconds >= 0 && wish->seconds <= SECONDS_MAX;
     }
@@ -81,17 +85,13 @@ static bool take_option(struct wish *wish, int option)
 /* EXIT_DONE: go on; else what to exit with; -1: help was asked for. */
 static int take_options(int argc, char **argv, struct wish *wish)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"instance", required_argument, NULL, 'i'},
-                                            {"root", required_argument, NULL, 'r'},
-                                            {"report", required_argument, NULL, 'o'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"fix", no_argument, NULL, 'f'},
-                                            {"undo", no_argument, NULL, 'u'},
-                                            {"dry-run", no_argument, NULL, 'd'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},  {"instance", required_argument, NULL, 'i'},
+        {"root", required_argument, NULL, 'r'},    {"report", required_argument, NULL, 'o'},
+        {"seconds", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+        {"fix", no_argument, NULL, 'f'},           {"undo", no_argument, NULL, 'u'},
+        {"dry-run", no_argument, NULL, 'd'},       {"certify", no_argument, NULL, 'e'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {
@@ -113,12 +113,19 @@ static int take_options(int argc, char **argv, struct wish *wish)
         return EXIT_USAGE;
     }
     bool looks = wish->config != NULL || wish->instance != NULL || wish->report != NULL || wish->json ||
-                 wish->seconds >= 0 || wish->fix || wish->dry_run;
+                 wish->seconds >= 0 || wish->fix || wish->dry_run || wish->certify;
     if (wish->undo && looks) {
         return fail("--undo goes with --root only");
     }
     if ((wish->config != NULL && wish->instance != NULL) || (wish->fix && wish->dry_run)) {
         return fail("of --config and --instance, and of --fix and --dry-run, only one can be");
+    }
+    if (wish->certify && wish->config == NULL) {
+        return fail(
+            "--certify: expected --config FILE, for the verdict is one on this host for that configuration");
+    }
+    if (wish->certify && (wish->root != NULL || wish->seconds == 0)) {
+        return fail("--certify: expected this host, measured; leave --root and --seconds 0 away");
     }
     if (wish->root != NULL && (wish->seconds > 0 || wish->instance != NULL)) {
         return fail("--root is a tree of files: it cannot be measured (--seconds), and no instance runs there");
@@ -156,44 +163,19 @@ static int load_need(struct doctor *d, const struct wish *wish)
     return EXIT_DONE;
 }
 
-static bool is_server(const char *pid)
-{
-    static struct doctor real = {.root = ""};
-    char path[DOCTOR_PATH_BYTES];
-    char name[64];
-    return strspn(pid, "0123456789") == strlen(pid) &&
-           doctor_read(&real, doctor_path(path, "/proc/%s/comm", pid), name, sizeof(name)) > 0 &&
-           (strcmp(name, "sluiced") == 0 || strcmp(name, "sluice-control") == 0 ||
-            strcmp(name, "sluice-worker") == 0 || strcmp(name, "sluice-dpdk") == 0);
-}
-
-/* Whose cores a measurement would take; also one that runs where our run directory is not. */
-static bool server_runs(void)
-{
-    char name[RING_NAME_BYTES];
-    struct error err = {{0}};
-    struct dirent *entry;
-    bool found = session_instance(NULL, name, &err) != -ENOENT;
-    DIR *dir = opendir("/proc");
-    if (dir == NULL) {
-        return true;
-    }
-    while (!found && (entry = readdir(dir)) != NULL) {
-        found = is_server(entry->d_name);
-    }
-    closedir(dir);
-    return found;
-}
-
 static int measure(struct doctor *d, const struct wish *wish)
 {
-    const char *why_not = wish->root != NULL   ? "--root is a tree of files"
-                          : wish->seconds == 0 ? "--seconds 0"
-                          : server_runs()      ? "a sluice server runs on this host, whose cores that would take"
-                                               : NULL;
+    const char *why_not = wish->root != NULL     ? "--root is a tree of files"
+                          : wish->seconds == 0   ? "--seconds 0"
+                          : doctor_server_runs() ? "a sluice server runs on this host, whose cores that would take"
+                                                 : NULL;
     if (why_not == NULL) {
         doctor_measure(d, wish->seconds > 0 ? (uint32_t)wish->seconds : SECONDS_STANDARD);
         return EXIT_DONE;
+    }
+    if (wish->certify) {
+        fprintf(stderr, "sluice doctor: --certify: %s; stop it, certify, and start it again\n", why_not);
+        return EXIT_USAGE;
     }
     if (wish->seconds > 0) {
         fprintf(stderr, "sluice doctor: --seconds %lld: %s; stop it, or say --seconds 0\n",
@@ -253,6 +235,20 @@ static int change(struct doctor *d, const struct wish *wish)
     return EXIT_DONE;
 }
 
+/* A server that has come meanwhile may be armed on this verdict, which was measured beside it. */
+static int certify(struct doctor *d, const struct wish *wish)
+{
+    struct error err = {{0}};
+    if (!wish->certify) {
+        return EXIT_DONE;
+    }
+    if (doctor_server_runs()) {
+        return fail(
+            "--certify: a sluice server was started while this host was measured; stop it, and do it again");
+    }
+    return doctor_certify(d, &err) != 0 ? fail(err.text) : EXIT_DONE;
+}
+
 /* A tree by its one name; NULL: it is none. */
 static char *find_root(const char *root)
 {
@@ -276,6 +272,7 @@ static int run(struct doctor *d, const struct wish *wish)
     }
     doctor_look(d);
     code = change(d, wish);
+    code = code == EXIT_DONE ? certify(d, wish) : code;
     if (code != EXIT_DONE) {
         return code;
     }

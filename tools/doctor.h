@@ -7,6 +7,8 @@
  *   doctor_cpu.c, doctor_kernel.c, doctor_limits.c, doctor_irqs.c, doctor_devices.c  looking
  *   doctor_measure.c  measuring; doctor_judge.c: what that means
  *   doctor_fix.c      changes; doctor_undo.c: the file that takes them back
+ *   doctor_lock.c     one doctor at a time changes this host
+ *   doctor_certify.c  the verdict that is left for the arming gate
  *   doctor_report.c   text and JSON
  */
 #ifndef TOOLS_DOCTOR_H
@@ -64,14 +66,15 @@ struct doctor_kind {
 };
 extern const struct doctor_kind doctor_kinds[DOCTOR_KEYS];
 
-#define DOCTOR_TEXT_BYTES    384u
-#define DOCTOR_CHANGES_MAX   512u
-#define DOCTOR_PATH_BYTES    160u
-#define DOCTOR_VALUE_BYTES   192u
-#define DOCTOR_CORES_MAX     64u /* measured; more are named as not measured */
-#define DOCTOR_PORTS_MAX     32u
-#define DOCTOR_FILE_BYTES    65536u
-#define DOCTOR_LIMIT_NO_MORE UINT64_MAX /* "unlimited" */
+#define DOCTOR_TEXT_BYTES      384u
+#define DOCTOR_CHANGES_MAX     512u
+#define DOCTOR_PATH_BYTES      160u
+#define DOCTOR_VALUE_BYTES     192u
+#define DOCTOR_CORES_MAX       64u /* measured; more are named as not measured */
+#define DOCTOR_PORTS_MAX       32u
+#define DOCTOR_FILE_BYTES      65536u
+#define DOCTOR_CERTIFIED_BYTES 300u
+#define DOCTOR_LIMIT_NO_MORE   UINT64_MAX /* "unlimited" */
 
 struct doctor_finding {
     enum doctor_severity severity;
@@ -114,6 +117,7 @@ struct doctor_need {
     cpu_set_t busy;     /* theirs */
     bool lock;          /* memory.lock */
     uint64_t budget_ns;
+    uint64_t checksum;                   /* of the configuration; 0: none was given */
     char watchdog[CONTROL_TARGET_BYTES]; /* empty: none is configured */
     uint32_t pages;
     struct doctor_pages page[CONTROL_RINGS_MAX];
@@ -162,7 +166,8 @@ struct doctor {
     uint32_t changes_left_out;
     struct doctor_change change[DOCTOR_CHANGES_MAX];
     struct doctor_measures measures;
-    uint32_t failed; /* changes that could not be made, or taken back */
+    uint32_t failed;                        /* changes that could not be made, or taken back */
+    char certified[DOCTOR_CERTIFIED_BYTES]; /* the file that --certify has left; empty: none */
 };
 
 /* doctor_kinds.c */
@@ -209,6 +214,8 @@ bool doctor_parse_option(const char *text, const char *name, char *value, size_t
 int doctor_need_host(struct doctor_need *need);
 void doctor_need_plan(struct doctor_need *need, const struct server_plan *plan);
 int doctor_need_instance(struct doctor_need *need, const char *instance, struct error *err);
+/* Whose cores a measurement would take; also one that runs where our run directory is not. */
+bool doctor_server_runs(void);
 
 /* One look each; findings and changes into d. */
 void doctor_look_cpu(struct doctor *d);
@@ -247,6 +254,17 @@ bool doctor_undo_parse(const char *text, size_t bytes, struct doctor_undo *undo,
 int doctor_undo_load(struct doctor_undo *undo, struct error *err);
 /* With no entries: removes it. */
 int doctor_undo_save(const struct doctor_undo *undo, struct error *err);
+/* The folder of a file, with those above it; `variable` says where else it could be. */
+int doctor_make_folder(const char *path, const char *variable, struct error *err);
+
+/* doctor_lock.c: a descriptor to close, or -errno: -EBUSY: who has it stands in err. */
+int doctor_lock(struct error *err);
+
+/* doctor_certify.c: of what was measured, and found since; leaves it for the server, good or bad. 0 or -errno. */
+uint32_t doctor_count(const struct doctor *d, enum doctor_severity severity);
+int doctor_certify(struct doctor *d, struct error *err);
+/* What was certified was another host than the one that --undo leaves. */
+void doctor_withdraw(struct doctor *d, FILE *say);
 
 /* doctor_report.c */
 void doctor_print(const struct doctor *d, FILE *to);

@@ -143,7 +143,7 @@ static int begin(const struct doctor *d, struct doctor_undo *undo, FILE *say, st
     return 0;
 }
 
-int doctor_fix(struct doctor *d, FILE *say, struct error *err)
+static int make_changes(struct doctor *d, FILE *say, struct error *err)
 {
     static struct doctor_undo undo;
     int code = begin(d, &undo, say, err);
@@ -183,12 +183,14 @@ static bool take_back(const struct doctor *d, const struct doctor_change *change
     return true;
 }
 
-int doctor_undo(struct doctor *d, FILE *say, struct error *err)
+static int take_all_back(struct doctor *d, FILE *say, struct error *err)
 {
     static struct doctor_undo undo;
     int code = begin(d, &undo, say, err);
     if (code == 0 && undo.entries == 0) {
         fprintf(say, "nothing to take back\n");
+    } else if (code == 0) {
+        doctor_withdraw(d, say); /* before the first change: no verdict outlives what it was of */
     }
     for (uint32_t i = undo.entries; code == 0 && i-- > 0;) {
         if (!take_back(d, &undo.entry[i], say)) {
@@ -200,6 +202,28 @@ int doctor_undo(struct doctor *d, FILE *say, struct error *err)
         code = doctor_undo_save(&undo, err);
     }
     return code;
+}
+
+static int locked(int (*what)(struct doctor *d, FILE *say, struct error *err), struct doctor *d, FILE *say,
+                  struct error *err)
+{
+    int lock = doctor_lock(err);
+    if (lock < 0) {
+        return lock;
+    }
+    int code = what(d, say, err);
+    close(lock);
+    return code;
+}
+
+int doctor_fix(struct doctor *d, FILE *say, struct error *err)
+{
+    return locked(make_changes, d, say, err);
+}
+
+int doctor_undo(struct doctor *d, FILE *say, struct error *err)
+{
+    return locked(take_all_back, d, say, err);
 }
 
 void doctor_dry_run(const struct doctor *d, FILE *say)

@@ -87,7 +87,10 @@ static void judge_memory(struct doctor *d)
             worst = &m->pair[i];
         }
     }
-    if (worst == NULL) {
+    if (m->cores == 1 && m->core[0].span_ns > 0 && m->cores_left_out == 0) {
+        doctor_find(d, DOCTOR_PING_PONG, DOCTOR_NOTE,
+                    "one core only: nothing goes from core to core that is named");
+    } else if (worst == NULL) {
         doctor_find(d, DOCTOR_PING_PONG, DOCTOR_UNKNOWN, "no two cores could be measured");
     } else {
         doctor_find(d, DOCTOR_PING_PONG,

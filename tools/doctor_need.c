@@ -1,4 +1,5 @@
 /* What the host is to be fit for: nothing in particular, a configuration, or a server that runs. */
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -119,6 +120,7 @@ void doctor_need_plan(struct doctor_need *need, const struct server_plan *plan)
 {
     clear(need, plan->instance);
     take_table(need, &plan->table);
+    need->checksum = plan->table.checksum;
     snprintf(need->watchdog, sizeof(need->watchdog), "%s", plan->watchdog_path);
     for (uint32_t i = 0; i < plan->workers; i++) {
         take_worker(need, &plan->worker[i]);
@@ -167,4 +169,32 @@ int doctor_need_instance(struct doctor_need *need, const char *instance, struct 
         sched_getaffinity(0, sizeof(need->cores), &need->cores);
     }
     return 0;
+}
+
+static bool is_server(const char *pid)
+{
+    static struct doctor real = {.root = ""};
+    char path[DOCTOR_PATH_BYTES];
+    char name[64];
+    return strspn(pid, "0123456789") == strlen(pid) &&
+           doctor_read(&real, doctor_path(path, "/proc/%s/comm", pid), name, sizeof(name)) > 0 &&
+           (strcmp(name, "sluiced") == 0 || strcmp(name, "sluice-control") == 0 ||
+            strcmp(name, "sluice-worker") == 0 || strcmp(name, "sluice-dpdk") == 0);
+}
+
+bool doctor_server_runs(void)
+{
+    char name[RING_NAME_BYTES];
+    struct error err = {{0}};
+    struct dirent *entry;
+    bool found = session_instance(NULL, name, &err) != -ENOENT;
+    DIR *dir = opendir("/proc");
+    if (dir == NULL) {
+        return true;
+    }
+    while (!found && (entry = readdir(dir)) != NULL) {
+        found = is_server(entry->d_name);
+    }
+    closedir(dir);
+    return found;
 }

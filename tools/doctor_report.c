@@ -81,6 +81,12 @@ void doctor_print(const struct doctor *d, FILE *to)
     fprintf(to, "\nverdict: %s (%u dangers, %u warnings, %u unknown, %u notes, %u ok)\n",
             doctor_severity_word(doctor_verdict(d)), count[DOCTOR_DANGER], count[DOCTOR_WARNING],
             count[DOCTOR_UNKNOWN], count[DOCTOR_NOTE], count[DOCTOR_OK]);
+    if (d->certified[0] != 0) {
+        fprintf(to, "left for the arming gate in %s: %s\n", d->certified,
+                count[DOCTOR_DANGER] + count[DOCTOR_UNKNOWN] == 0
+                    ? "passes, until the machine is started anew"
+                    : "does not pass, before nothing is a danger or unknown");
+    }
 }
 
 static json_t *text_or_null(const char *text)
@@ -155,11 +161,11 @@ void doctor_print_json(const struct doctor *d, FILE *to)
     for (uint32_t i = 0; i < DOCTOR_KEYS; i++) {
         json_array_append_new(findings, make_finding(d, (enum doctor_key)i));
     }
-    json_t *report =
-        json_pack("{s:s, s:o, s:o, s:s, s:b, s:s, s:o, s:o, s:o, s:I}", "time", when, "root", text_or_null(d->root),
-                  "instance", text_or_null(d->need.name), "cores", cores, "pinned", (int)d->need.pinned, "verdict",
-                  doctor_severity_word(doctor_verdict(d)), "findings", findings, "measurements",
-                  make_measures(&d->measures), "fixes", make_changes(d), "failed", (json_int_t)d->failed);
+    json_t *report = json_pack(
+        "{s:s, s:o, s:o, s:s, s:b, s:s, s:o, s:o, s:o, s:I, s:o}", "time", when, "root", text_or_null(d->root),
+        "instance", text_or_null(d->need.name), "cores", cores, "pinned", (int)d->need.pinned, "verdict",
+        doctor_severity_word(doctor_verdict(d)), "findings", findings, "measurements", make_measures(&d->measures),
+        "fixes", make_changes(d), "failed", (json_int_t)d->failed, "certified", text_or_null(d->certified));
     if (report == NULL || json_dumpf(report, to, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0) {
         fprintf(stderr, "sluice doctor: no memory for the report, or no place for it\n");
     }

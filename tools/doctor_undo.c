@@ -178,15 +178,14 @@ int doctor_undo_load(struct doctor_undo *undo, struct error *err)
     return 0;
 }
 
-/* The folder of a file, with those above it. */
-static int make_folder(const char *path, struct error *err)
+int doctor_make_folder(const char *path, const char *variable, struct error *err)
 {
     char folder[PATH_BYTES];
     snprintf(folder, sizeof(folder), "%s", path);
     for (char *slash = strchr(folder + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = 0;
         if (mkdir(folder, 0755) != 0 && errno != EEXIST) {
-            return error_set(err, -errno, "cannot make %s: %s; set SLUICE_STATE_DIR", folder, strerror(errno));
+            return error_set(err, -errno, "cannot make %s: %s; set %s", folder, strerror(errno), variable);
         }
         *slash = '/';
     }
@@ -229,7 +228,7 @@ int doctor_undo_save(const struct doctor_undo *undo, struct error *err)
     char next[PATH_BYTES];
     int code = own_path(path, "undo", err);
     code = code == 0 ? own_path(next, "undo.new", err) : code;
-    code = code == 0 ? make_folder(path, err) : code;
+    code = code == 0 ? doctor_make_folder(path, "SLUICE_STATE_DIR", err) : code;
     if (code != 0) {
         return code;
     }

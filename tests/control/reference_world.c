@@ -433,7 +433,7 @@ void world_step(struct world *w, uint32_t energised, uint32_t code)
     w->inputs.deadline_missed = chance(w, w->storm / 10);
     w->inputs.supervisor_silent = chance(w, w->storm / 10);
     w->inputs.output_fault = chance(w, w->storm / 10);
-    w->inputs.gate_passed = chance(w, w->storm / 2) ? (uint32_t)below(w, 256) : GATE_ALL;
+    w->inputs.gate_passed = chance(w, w->storm / 2) ? (uint32_t)below(w, GATE_ALL + 1) : GATE_ALL;
     w->inputs.self_test_bad = w->storm > 0 && below(w, 5000) == 0;
     if (w->storm > 0 && below(w, 5000) == 0) {
         w->inputs.now_ns -= 1 + below(w, 5 * MS);

@@ -12,7 +12,8 @@ static const struct gate_seen fine = {.alive = true,
                                       .pages = true,
                                       .clock_ok = true,
                                       .config_acknowledged = true,
-                                      .black_box = true};
+                                      .black_box = true,
+                                      .certified = true};
 
 #define ALL (GATE_ALL & ~(uint32_t)GATE_LATENCY) /* which is control's own */
 
@@ -46,6 +47,9 @@ Test(arming_gate, each_check)
     seen = fine;
     seen.black_box = false;
     without(seen, GATE_BLACK_BOX);
+    seen = fine;
+    seen.certified = false;
+    without(seen, GATE_DOCTOR);
     seen = fine;
     seen.alive = false; /* what its board says is of an earlier life */
     without(seen, GATE_PINNED | GATE_LOCKED | GATE_UNTHROTTLED);

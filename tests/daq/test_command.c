@@ -149,7 +149,7 @@ Test(command, the_gate)
     expect_answer(PROTOCOL_ARM, "", ANSWER_GATE, -EPERM, "sluice acknowledge CHECKSUM");
     board.gate_missing = GATE_ALL;
     expect_answer(PROTOCOL_ARM, "", ANSWER_GATE, -EPERM,
-                  "pinned, locked, pages, unthrottled, latency, clock, config, black_box");
+                  "pinned, locked, pages, unthrottled, latency, clock, config, black_box, doctor");
     expect_answer(PROTOCOL_ARM, "", ANSWER_GATE, -EPERM, "; for the others: sluice status");
     board.gate_missing = 0;
     expect_answer(PROTOCOL_ARM, "", ANSWER_GATE, -EPERM, "try again");

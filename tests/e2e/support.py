@@ -354,7 +354,7 @@ def text_source(path, prefix="t_", **changes):
             "channels": [{"name": prefix + n, "unit": "kPa", "range": r, "stale_ms": 250} for n, r in names], **changes}
 
 
-WAIVED = ["pinned", "locked", "pages", "unthrottled", "latency", "clock", "config", "black_box"]
+WAIVED = ["pinned", "locked", "pages", "unthrottled", "latency", "clock", "config", "black_box", "doctor"]
 
 
 def config(instance, sources, outputs, rules=None, slots=4096, **control):

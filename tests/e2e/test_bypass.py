@@ -171,7 +171,7 @@ class Gate(support.Case):
         wait_until(lambda: server.cli("reset", self.instance).returncode == 0, "reset")
         refused = server.cli("arm", self.instance)
         self.assertEqual(refused.returncode, 1, refused)
-        for name in ("pinned", "unthrottled", "config", "black_box"):  # neither core nor policy nor black box is configured
+        for name in ("pinned", "unthrottled", "config", "black_box", "doctor"):  # nothing of it is configured or certified
             self.assertIn(name, refused.stderr)
         self.assertIn("arming gate misses", server.cli("status", self.instance).stdout)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`sluice doctor`: on pretended hosts (--root) what it finds, changes and takes back, also when it is hindered; on
 this one that it reads, and changes nothing."""
+import fcntl
 import json
 import os
 import re
@@ -248,6 +249,58 @@ class Fixing(Doctor):
                     result = self.doctor(*arguments)
                     self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
                 self.assertEqual(self.get(SWAPPINESS), "60")
+
+    def test_two_at_once(self):
+        """The fault: another doctor is changing the host just now. The second one changes nothing and says who it is; a
+        lock that a dead process has left is none."""
+        lock = os.path.join(self.folder, "state/doctor/lock")
+        self.put(lock, "4242\n")
+        before = self.values()
+        with open(lock, encoding="ascii") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            for arguments in (("--fix", "--root", self.root, "--config", self.config), ("--undo", "--root", self.root)):
+                result = self.doctor(*arguments)
+                self.assertEqual(result.returncode, 2, result.stdout)
+                self.assertRegex(result.stderr, r"another sluice doctor --fix or --undo \(pid 4242\) holds .*nothing was changed")
+            self.assertEqual(self.values(), before)
+            self.assertFalse(os.path.exists(self.undo_file))
+            self.assertEqual(self.on_box("--dry-run").returncode, 3, "who changes nothing needs no lock")
+        self.assertIn("changed: swappiness", self.on_box("--fix").stdout)
+        self.assertIn("restored: /" + SWAPPINESS, self.doctor("--undo", "--root", self.root).stdout)
+
+    def test_many_at_once(self):
+        """However they meet: each does it whole or not at all, and --undo takes everything back."""
+        before = self.values()
+        environment = dict(os.environ, SLUICE_STATE_DIR=os.path.join(self.folder, "state"))
+        started = [subprocess.Popen([os.path.join(BIN, "sluice"), "doctor", "--root", self.root, "--config", self.config, "--fix"],
+                                    env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                   for _ in range(6)]
+        ended = [(process.communicate(timeout=support.PATIENCE_S), process.returncode) for process in started]
+        for (_, errors), code in ended:
+            self.assertIn(code, (1, 2, 3), errors)
+            if code == 2:
+                self.assertIn("another sluice doctor --fix or --undo", errors)
+        self.assertIn(True, [code != 2 for _, code in ended])
+        self.assertEqual(self.get(SWAPPINESS), "10")
+        self.assertEqual(self.doctor("--undo", "--root", self.root).returncode, 0)
+        self.assertEqual(self.values(), {**before, THP: "always"})
+
+    def test_lock_that_is_none(self):
+        """The fault: where the lock should be lies a link to somebody's file."""
+        elsewhere = os.path.join(self.folder, "elsewhere")
+        self.put(elsewhere, "precious\n")
+        os.makedirs(os.path.join(self.folder, "state/doctor"))
+        for make in (os.symlink, os.link):
+            lock = os.path.join(self.folder, "state/doctor/lock")
+            make(elsewhere, lock)
+            before = self.values()
+            result = self.on_box("--fix")
+            self.assertEqual(result.returncode, 2, result.stdout)
+            self.assertIn("doctor/lock", result.stderr)
+            self.assertEqual(self.values(), before)
+            os.unlink(lock)
+        with open(elsewhere, encoding="ascii") as file:
+            self.assertEqual(file.read(), "precious\n")
 
     def test_restarted_machine(self):
         """The changes are gone with the boot they were made in, and interrupts may have other numbers."""

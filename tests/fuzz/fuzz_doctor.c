@@ -1,8 +1,9 @@
-/* What stands in the kernel's files may be anything, and in the undo file, too: whatever comes of it is in bounds,
- * and nothing is written but what the doctor changes. */
+/* What stands in the kernel's files may be anything, in the undo file and in a certificate, too: whatever comes of
+ * it is in bounds, and nothing is written but what the doctor changes. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "daq/certificate.h"
 #include "tools/doctor.h"
 
 #define must(condition)                                                                                            \
@@ -41,6 +42,17 @@ static void undo_file(const uint8_t *data, size_t size)
     }
 }
 
+/* What is taken for a certificate is one to the last byte. */
+static void certificate(const uint8_t *data, size_t size)
+{
+    struct certificate c;
+    char again[CERTIFICATE_BYTES_MAX + 1];
+    if (certificate_parse((const char *)data, size, &c)) {
+        must(certificate_is_boot(c.boot) && c.seconds > 0);
+        must(certificate_print(&c, again, sizeof(again)) == size && memcmp(again, data, size) == 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* NOLINT(readability-identifier-naming) */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -54,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[n] = 0;
     list(text);
     undo_file(data, size);
+    certificate(data, size);
     (void)doctor_parse_number(text, &number);
     must(!doctor_parse_chosen(text, word, sizeof(word)) || (word[0] != 0 && strlen(word) < sizeof(word)));
     must(!doctor_parse_option(text, "rcu_nocbs", word, sizeof(word)) || strlen(word) < sizeof(word));

@@ -65,7 +65,7 @@ static void take_table(const uint8_t **data, size_t *size)
     table.rules = some(counts[1], RULES + 1);
     table.outputs = some(counts[2], 34);
     table.future_ns = (uint64_t)counts[3] << counts[3] % 64;
-    table.gate_required = counts[4];
+    table.gate_required = counts[4] | (uint32_t)(counts[4] & 1) << 8; /* there are nine checks */
     table.gate_trips = counts[5] & 1;
     table.bypasses_max = counts[5] >> 1 & 3;
     table.shelve_max_ns = (uint64_t)counts[6] << counts[6] % 64;
@@ -119,7 +119,7 @@ static void take_inputs(const uint8_t **data, size_t *size)
     inputs.deadline_missed = step[1] == 255;
     inputs.self_test_bad = step[2] == 255;
     inputs.output_fault = step[1] == 254;
-    inputs.gate_passed = step[4] < 200 ? GATE_ALL : step[4];
+    inputs.gate_passed = step[4] < 200 ? GATE_ALL : step[4] | (uint32_t)(step[5] & 1) << 8;
     inputs.now_ns += (uint64_t)step[3] << step[2] % 40;
 }
 

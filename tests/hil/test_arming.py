@@ -45,7 +45,7 @@ class Gate(support.Case):
 
     def test_nothing_is_provided(self):
         _, server = self.begin([])
-        self.refused(server, {"pinned", "unthrottled", "config", "black_box"} | self.clock())
+        self.refused(server, {"pinned", "unthrottled", "config", "black_box", "doctor"} | self.clock())
         self.commands(server)
         self.assertEqual(server.end(), 0, server.log())
 
@@ -67,7 +67,7 @@ class Gate(support.Case):
         fixtures.write(HUGE_PAGES, 16)
         self.addCleanup(fixtures.write, HUGE_PAGES, 0)
         last = max(os.sched_getaffinity(0))
-        chip, server = self.begin(["latency", *self.clock()], "huge_or_normal", {"black_box": {"room_mb": 8}}, core=last,
+        chip, server = self.begin(["latency", "doctor", *self.clock()], "huge_or_normal", {"black_box": {"room_mb": 8}}, core=last,
                                   policy="fifo", idle="duty", sleep_us=2000, spin_us=100)
         self.refused(server, {"config"})
         done = server.cli("check", server.config_path)

@@ -1,6 +1,7 @@
 /* sluice doctor on pretended hosts: a good one, a bad one, one of which nothing can be read, and one whose files
  * are anything but what they should be. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "control/realtime.h"
 #include "daq/arming_gate.h"
+#include "daq/certificate.h"
 #include "ring/numa.h"
 #include "tools/doctor.h"
 
@@ -375,6 +377,87 @@ Test(doctor, judgement)
     doctor_look(&d);
     cr_assert_eq(d.finding[DOCTOR_BANDWIDTH].severity, DOCTOR_UNKNOWN);
     cr_assert_eq(d.finding[DOCTOR_PING_PONG].severity, DOCTOR_UNKNOWN);
+}
+
+/* One core has nobody to exchange lines with; that alone is nothing unknown. */
+Test(doctor, one_core)
+{
+    d.measures = measured(1000, 1000);
+    d.measures.cores = 1;
+    d.measures.pairs = 0;
+    doctor_look(&d);
+    cr_assert_eq(d.finding[DOCTOR_PING_PONG].severity, DOCTOR_NOTE);
+    d.measures.cores_left_out = 1;
+    doctor_look(&d);
+    cr_assert_eq(d.finding[DOCTOR_PING_PONG].severity, DOCTOR_UNKNOWN);
+}
+
+/* Good or bad, of this host's boot, and counted as found. */
+Test(doctor, certified)
+{
+    struct certificate left;
+    struct error err = {{0}};
+    d.root = "";
+    d.need.checksum = 0x1234;
+    d.measures = measured(1000, 1000);
+    cr_assert_eq(setenv("SLUICE_RUN_DIR", root, 1), 0);
+    doctor_reset(&d); /* everything is unknown */
+    doctor_find(&d, DOCTOR_CORES, DOCTOR_DANGER, "bad");
+    doctor_find(&d, DOCTOR_SWAP, DOCTOR_WARNING, "not so good");
+    cr_assert_eq(doctor_certify(&d, &err), 0, "%s", err.text);
+    cr_assert_eq(certificate_read(d.certified, &left), 0, "%s", d.certified);
+    cr_assert(left.checksum == 0x1234 && left.seconds == 1);
+    cr_assert_eq(left.dangers, 1);
+    cr_assert_eq(left.unknowns, DOCTOR_KEYS - 2);
+    for (uint32_t i = 0; i < DOCTOR_KEYS; i++) {
+        doctor_find(&d, (enum doctor_key)i, DOCTOR_WARNING, "nobody dies of it");
+    }
+    cr_assert_eq(doctor_certify(&d, &err), 0, "%s", err.text);
+    cr_assert(certificate_read(d.certified, &left) == 0 && left.dangers == 0 && left.unknowns == 0);
+}
+
+/* What was not measured, on another host, or for nothing, is never certified. */
+Test(doctor, not_certified)
+{
+    struct error err = {{0}};
+    cr_assert_eq(setenv("SLUICE_RUN_DIR", root, 1), 0);
+    d.measures = measured(1000, 1000);
+    cr_assert_eq(doctor_certify(&d, &err), -EINVAL, "a tree of files");
+    d.root = "";
+    d.measures.done = false;
+    cr_assert_eq(doctor_certify(&d, &err), -EINVAL);
+    d.measures = measured(1000, 1000);
+    d.measures.seconds = 0;
+    cr_assert_eq(doctor_certify(&d, &err), -EINVAL);
+    d.measures.seconds = 1;
+    d.need.name[0] = 0;
+    cr_assert_eq(doctor_certify(&d, &err), -EINVAL);
+    cr_assert(err.text[0] != 0 && d.certified[0] == 0);
+}
+
+/* --undo leaves another host than the certified one; below another root it does not. */
+Test(doctor, withdrawn)
+{
+    char path[512];
+    FILE *say = fopen("/dev/null", "we");
+    cr_assert_not_null(say);
+    cr_assert_eq(setenv("SLUICE_RUN_DIR", root, 1), 0);
+    put("/stand.doctor", "x");
+    put("/other.doctor", "x");
+    put("/stand.doctors", "x");
+    put("/folder.doctor/server.lock", "x");
+    doctor_withdraw(&d, say);
+    cr_assert(doctor_full_path(&d, "/stand.doctor", path, sizeof(path)) && access(path, F_OK) == 0);
+    cr_assert_str_eq(d.root, root);
+    d.root = "";
+    doctor_withdraw(&d, say);
+    d.root = root;
+    fclose(say);
+    cr_assert_eq(access(path, F_OK), -1);
+    cr_assert(doctor_full_path(&d, "/other.doctor", path, sizeof(path)) && access(path, F_OK) == -1);
+    cr_assert(doctor_full_path(&d, "/stand.doctors", path, sizeof(path)) && access(path, F_OK) == 0);
+    cr_assert(doctor_full_path(&d, "/folder.doctor/server.lock", path, sizeof(path)) && access(path, F_OK) == 0);
+    cr_assert_eq(d.failed, 0);
 }
 
 /* Nothing is asserted of the times: only that what there is was measured. */

@@ -13,8 +13,8 @@ from processes import DEMO, DemoError, say
 EXAMPLE, INSTANCE = pathlib.Path("tools/examples/tvac.yaml"), "tvac"
 CONFIG = DEMO / "tvac.yaml"
 TRIPS = DEMO / "trips"
-WAIVE_ALL = "waive: [pinned, locked, pages, unthrottled, latency, clock, config, black_box]"
-WAIVE = "waive: [pinned, locked, pages, unthrottled, latency, clock]"
+WAIVE_ALL = "waive: [pinned, locked, pages, unthrottled, latency, clock, config, black_box, doctor]"
+WAIVE = "waive: [pinned, locked, pages, unthrottled, latency, clock, doctor]"
 REPORT_S = 15
 ARM_TRIES = 10
 WHAT = {

@@ -98,7 +98,7 @@ control:
   acknowledge_us: 0         # every sample is answered at once
   refresh_us: 20000
 
-arming: {{waive: [pinned, locked, pages, unthrottled, latency, clock, config, black_box]}}
+arming: {{waive: [pinned, locked, pages, unthrottled, latency, clock, config, black_box, doctor]}}
 audit: {{file: none}}
 
 workers:
