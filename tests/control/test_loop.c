@@ -269,6 +269,23 @@ Test(loop, a_silent_supervisor_trips)
     cr_assert_eq(loop.inputs.supervisor_silent, 0, "heard again");
 }
 
+/* The supervisor's word: its low bits are the checks of the gate, nine of them, and one that is none of them. */
+Test(loop, the_gate_word)
+{
+    arm();
+    uint64_t said = (clock_monotonic_ns() + CLOCK_NS_PER_S / 2) >> MAILBOX_GATE_BITS << MAILBOX_GATE_BITS;
+    for (uint32_t check = 1; check <= GATE_ALL; check <<= 1) {
+        mailbox.gate = said | check;
+        loop_cycle(&loop);
+        cr_assert_eq(loop.inputs.gate_passed & ~(uint32_t)GATE_LATENCY, check & ~(uint32_t)GATE_LATENCY);
+        cr_assert(!loop.others_fresh);
+    }
+    mailbox.gate = said | MAILBOX_WORKERS_FRESH;
+    loop_cycle(&loop);
+    cr_assert_eq(loop.inputs.gate_passed & ~(uint32_t)GATE_LATENCY, 0);
+    cr_assert(loop.others_fresh);
+}
+
 /* IL-064 */
 Test(loop, a_stall_trips_whatever_the_mode)
 {
