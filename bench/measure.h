@@ -28,6 +28,7 @@ struct question {
     double seconds;
     double cap_s;           /* of a measurement that waits for something: the longest it waits */
     uint32_t readers_state; /* enum impact_reader, for measure_impact */
+    bool warm;              /* what is found is thrown away */
     double pace_hz;         /* the writer's frames come at this rate, in batches; 0: as fast as it can */
     int cores[MEASURE_CORES_MAX];
     uint32_t core_count; /* at least 2 */

@@ -68,7 +68,9 @@ void measure_cycle(const struct question *question, struct outcome *outcome)
     if (outcome->code == 0) {
         run(&rig, spreads, question->seconds);
         for (uint32_t kind = 0; kind < CYCLE_KINDS; kind++) {
+            double longest_us = (double)spreads[kind].max_ns / 1e3;
             outcome->values[kind] = (double)spread_quantile_ns(&spreads[kind], 0.5);
+            outcome->stall_us = longest_us > outcome->stall_us ? longest_us : outcome->stall_us;
         }
         outcome->frames = spreads[CYCLE_FRAME].count + spreads[CYCLE_FULL].count;
     }

@@ -165,24 +165,12 @@ static void add_engine(struct maker *m)
     }
 }
 
-static int64_t read_rt_runtime(void)
-{
-    char text[32] = "";
-    char *end = text;
-    FILE *f = fopen("/proc/sys/kernel/sched_rt_runtime_us", "re");
-    if (f == NULL) {
-        return INT64_MIN;
-    }
-    long long us = fgets(text, sizeof(text), f) != NULL ? strtoll(text, &end, 10) : 0;
-    fclose(f);
-    return end == text ? INT64_MIN : us;
-}
-
 void plan_control(struct plan *plan, const struct environment *environment, double seconds, uint64_t decisions,
                   const char *only)
 {
     *plan = (struct plan){.only = only, .real_time = &real_time};
-    real_time = (struct real_time){.policy = -1, .priority = CONTROL_PRIORITY, .rt_runtime_us = read_rt_runtime()};
+    real_time = (struct real_time){
+        .policy = -1, .priority = CONTROL_PRIORITY, .rt_runtime_us = environment->host.rt_runtime_us};
     struct maker m = {.plan = plan, .environment = environment, .seconds = seconds, .decisions = decisions};
     m.shared = mmap(NULL, sizeof(*m.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (m.shared == MAP_FAILED) {

@@ -56,12 +56,12 @@ static void print_decisions(const struct plan *plan, FILE *to)
         if (!headed) {
             fprintf(to,
                     "\nsample published -> output written, all rounds taken as one; ns, but max in us; `added` is "
-                    "the median's part over the floor's\n%-24s %10s %7s %7s %7s %8s %8s %8s %9s\n",
+                    "the median's part over the floor's\n  %-24s %10s %7s %7s %7s %8s %8s %8s %9s\n",
                     "", "decisions", "p50", "added", "p99", "p99.9", "p99.99", "p99.999", "max us");
             headed = true;
         }
         char added[24];
-        fprintf(to, "%-24s %10" PRIu64 " %7.0f %7s %7.0f %8.0f %8.0f %8.0f %9.1f\n", r->variant,
+        fprintf(to, "%s%-24s %10" PRIu64 " %7.0f %7s %7.0f %8.0f %8.0f %8.0f %9.1f\n", report_mark(r), r->variant,
                 c->question.total->spread.count, r[DECISION_P50].pooled,
                 median_of(plan, "decision_added", r->variant, added), r[DECISION_P99].pooled,
                 r[DECISION_P999].pooled, r[DECISION_P9999].pooled, r[DECISION_P99999].pooled,
@@ -83,15 +83,15 @@ static void print_late(const struct plan *plan, FILE *to)
                     "\nlate: over %.0f us, less what the writer's own core was stalled; unexplained by the stall "
                     "record of the control core; undetected by the loop\n"
                     "stalls of the control core over 5, 50, 500 us and their sum, per second; %s\n"
-                    "%-24s %6s %8s %7s %7s %7s %7s %6s %8s %7s %7s %8s %9s %8s %8s\n",
+                    "  %-24s %6s %8s %7s %7s %7s %7s %6s %8s %7s %7s %8s %9s %8s %8s\n",
                     DECISION_LATE_US, "the loop's include its own longer cycles", "", "late", "/million", "unexpl",
                     "undetec", "misses", "unacted", "trips", ">5us", ">50us", ">500us", "us/s", "max us", "wake us",
                     "preempt");
             headed = true;
         }
         bool floor = c->question.decisions->floor;
-        fprintf(to, "%-24s %6.0f %8.3f %7.0f ", r->variant, c->question.total->values[DECISION_LATE],
-                r[DECISION_LATE].pooled, r[DECISION_UNEXPLAINED].pooled);
+        fprintf(to, "%s%-24s %6.0f %8.3f %7.0f ", report_mark(r), r->variant,
+                c->question.total->values[DECISION_LATE], r[DECISION_LATE].pooled, r[DECISION_UNEXPLAINED].pooled);
         if (floor) {
             fprintf(to, "%7s %7s %7s %6s ", "-", "-", "-", "-");
         } else {
@@ -164,18 +164,20 @@ static void print_slowest(const struct plan *plan, FILE *to)
         n);
     for (uint32_t i = 0; i < n && i < SLOWEST; i++) {
         char text[24];
-        fprintf(to, "%-24s %7.0f ns  %7.0f .. %.0f  %8s instructions\n", rows[i]->variant, rows[i]->median,
-                rows[i]->min, rows[i]->max, median_of(plan, "engine_instructions", rows[i]->variant, text));
+        fprintf(to, "%s%-24s %7.0f ns  %7.0f .. %.0f  %8s instructions\n", report_mark(rows[i]), rows[i]->variant,
+                rows[i]->median, rows[i]->min, rows[i]->max,
+                median_of(plan, "engine_instructions", rows[i]->variant, text));
     }
 }
 
 void report_control_table(const struct plan *plan, const struct report *report, FILE *to)
 {
-    report_environment(report->environment, to);
+    report_head(report, to);
     print_real_time(report->real_time, to);
     print_decisions(plan, to);
     print_late(plan, to);
     print_engine(plan, to);
     print_slowest(plan, to);
+    report_stalls(report, to);
     report_skipped(report, to);
 }
