@@ -31,7 +31,8 @@ static struct compare_side side_of(const json_t *row)
     return (struct compare_side){.min = get_number(row, "min"),
                                  .median = get_number(row, "median"),
                                  .max = get_number(row, "max"),
-                                 .floor_ratio = get_number(row, "floor_ratio"),
+                                 /* the floor's own is 1 for ever */
+                                 .floor_ratio = get_true(row, "is_floor") ? NAN : get_number(row, "floor_ratio"),
                                  .runs = (uint32_t)json_integer_value(json_object_get(row, "runs")),
                                  .stalled = json_is_true(json_object_get(stalled, "decide")),
                                  .capped = json_is_true(json_object_get(row, "capped")),

@@ -126,7 +126,7 @@ static json_t *stalled_json(const struct row *r)
 
 static const char *kind_name(const struct row *r)
 {
-    return r->is_floor || r->kind == PEER_FLOOR ? "floor" : r->kind == PEER_OTHER ? "peer" : "ours";
+    return r->kind == PEER_FLOOR ? "floor" : r->kind == PEER_OTHER ? "peer" : "ours";
 }
 
 static json_t *row_json(const struct row *r, const char *question)
@@ -137,6 +137,7 @@ static json_t *row_json(const struct row *r, const char *question)
     json_object_set_new(o, "variant", json_string(r->variant));
     json_object_set_new(o, "size_bytes", json_integer(r->size_bytes));
     json_object_set_new(o, "kind", json_string(kind_name(r)));
+    json_object_set_new(o, "is_floor", json_boolean(r->is_floor));
     json_object_set_new(o, "value", number(r->median));
     json_object_set_new(o, "unit", json_string(r->unit));
     json_object_set_new(o, "min", number(r->min));

@@ -109,6 +109,7 @@ static int check_row(const json_t *row, const char *where, struct error *err)
                                             {"runs", WHOLE, false},
                                             {"question", TEXT, true},
                                             {"kind", TEXT, true},
+                                            {"is_floor", BOOLEAN, true},
                                             {"pooled", NUMBER_OR_NULL, true},
                                             {"floor_ratio", NUMBER_OR_NULL, true},
                                             {"peer_ratio", NUMBER_OR_NULL, true},

@@ -161,11 +161,11 @@ int html_write(const struct json_t *document, const struct comparison *compariso
         return code;
     }
     write_head(f, document);
+    write_environment(f, json_object_get(document, "environment"));
     if (comparison != NULL) {
         write_comparison(f, comparison);
     }
     html_questions(document, f);
-    write_environment(f, json_object_get(document, "environment"));
     fputs("</body></html>\n", f);
     bool failed = ferror(f) != 0;
     failed = fclose(f) != 0 || failed;

@@ -17,8 +17,10 @@ void html_cell(FILE *to, const char *class, const char *text)
 
 void html_number(FILE *to, const char *prefix, double value)
 {
+    char number[40];
     char text[48];
-    snprintf(text, sizeof(text), "%s%.4g", prefix, value);
+    svg_number(number, sizeof(number), value);
+    snprintf(text, sizeof(text), "%s%s", prefix, number);
     html_cell(to, "", isfinite(value) ? text : "-");
 }
 
@@ -55,7 +57,7 @@ static void write_row(FILE *to, const json_t *row)
                                         : "ours");
     html_cell(to, "word", get_text(row, "name", ""));
     html_cell(to, "word", get_text(row, "variant", ""));
-    html_whole(to, get_number(row, "size_bytes"));
+    html_whole(to, get_whole(row, "size_bytes") > 0 ? get_number(row, "size_bytes") : NAN);
     html_number(to, get_true(row, "capped") ? ">" : "", get_number(row, "median"));
     html_cell(to, "word", get_text(row, "unit", ""));
     html_number(to, "", get_number(row, "min"));
@@ -72,16 +74,18 @@ static void write_row(FILE *to, const json_t *row)
 
 static void write_table(FILE *to, const json_t *document, const char *question)
 {
-    static const char *const heads[] = {"bytes",  "median", "unit",  "min",       "max",     "runs",
-                                        "pooled", "/floor", "/peer", "best peer", "stalled", "note"};
+    static const struct {
+        const char *class;
+        const char *word;
+    } heads[] = {{"word", "name"}, {"word", "variant"},   {"", "bytes"},   {"", "median"},  {"word", "unit"},
+                 {"", "min"},      {"", "max"},           {"", "runs"},    {"", "pooled"},  {"", "/floor"},
+                 {"", "/peer"},    {"word", "best peer"}, {"", "stalled"}, {"word", "note"}};
     const json_t *row;
     size_t i;
-    fprintf(to,
-            "<details open><summary>%u rows</summary><div class=\"wide\"><table><tr><th class=\"word\">name</th>"
-            "<th class=\"word\">variant</th>",
+    fprintf(to, "<details open><summary>%u rows</summary><div class=\"wide\"><table><tr>",
             compare_rows_of(document, question));
     for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-        fprintf(to, "<th>%s</th>", heads[i]);
+        fprintf(to, "<th class=\"%s\">%s</th>", heads[i].class, heads[i].word);
     }
     fputs("</tr>\n", to);
     json_array_foreach(json_object_get(document, "rows"), i, row)

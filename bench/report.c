@@ -69,8 +69,7 @@ static void print_host(const struct host *h, FILE *to)
         absent += strncmp(h->flaw[i].says, "Not affected", 12) == 0;
     }
     fprintf(to, "weaknesses of the processor: %u mitigated, %u open, %u absent; kernel options: %s\n", mitigated,
-            h->flaws - mitigated - absent, absent,
-            h->options[0] != 0 ? h->options : "none that matter");
+            h->flaws - mitigated - absent, absent, h->options[0] != 0 ? h->options : "none that matter");
 }
 
 void report_environment(const struct environment *e, FILE *to)

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#define WIDTH       760.0
+#define WIDTH       800.0
 #define BAR_HIGH    14.0
 #define BAR_STEP    20.0
 #define BARS_FROM   190.0
@@ -43,6 +43,12 @@ void svg_text(FILE *to, const char *text)
     }
 }
 
+void svg_number(char *text, size_t bytes, double value)
+{
+    bool is_large = fabs(value) >= 1000 && fabs(value) < 1e9;
+    snprintf(text, bytes, is_large ? "%.0f" : "%.3g", value);
+}
+
 static void write_word(FILE *to, double x, double y, const char *anchor, const char *word)
 {
     fprintf(to, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
@@ -71,8 +77,10 @@ static double most_of(const struct svg_bar *bars, uint32_t count)
 
 static void draw_bar(FILE *to, const struct svg_bar *bar, double y, double scale)
 {
-    char value[48];
-    snprintf(value, sizeof(value), "%.3g%s", bar->value, bar->stalled ? " !" : "");
+    char value[40];
+    char whole[48];
+    svg_number(value, sizeof(value), bar->value);
+    snprintf(whole, sizeof(whole), "%s%s", value, bar->stalled ? " !" : "");
     write_word(to, BARS_FROM - 8, y + BAR_HIGH - 3, "end", bar->label);
     fprintf(to, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", bar->kind, BARS_FROM,
             y, fmax(bar->value * scale, 0), BAR_HIGH);
@@ -80,7 +88,7 @@ static void draw_bar(FILE *to, const struct svg_bar *bar, double y, double scale
         fprintf(to, "<path class=\"spread\" d=\"M%.1f %.1fH%.1f\"/>", BARS_FROM + bar->min * scale,
                 y + BAR_HIGH / 2, BARS_FROM + bar->max * scale);
     }
-    write_word(to, BARS_FROM + fmax(bar->value, bar->max) * scale + 8, y + BAR_HIGH - 3, "start", value);
+    write_word(to, BARS_FROM + fmax(bar->value, bar->max) * scale + 8, y + BAR_HIGH - 3, "start", whole);
 }
 
 void svg_bars(FILE *to, const char *title, const char *unit, const struct svg_bar *bars, uint32_t count)

@@ -31,6 +31,9 @@ struct svg_line {
 /* Text that means nothing to HTML. */
 void svg_text(FILE *to, const char *text);
 
+/* Three digits, or all those before the point. */
+void svg_number(char *text, size_t bytes, double value);
+
 /* A bar for each, from nought on; what lies between min and max as a line across its end. */
 void svg_bars(FILE *to, const char *title, const char *unit, const struct svg_bar *bars, uint32_t count);
 
