@@ -78,11 +78,11 @@ static double expected_s(const struct bench_part *parts, uint32_t count)
     return s;
 }
 
-static uint32_t run(struct bench_part *parts, uint32_t count, struct environment *environment)
+static uint32_t run(struct bench_part *parts, uint32_t count, struct environment *environment, bool is_all)
 {
     struct progress progress;
     uint32_t failed = 0;
-    progress_begin(&progress, count > 1, expected_s(parts, count));
+    progress_begin(&progress, is_all, expected_s(parts, count));
     for (uint32_t i = 0; i < count && !plan_stopped(); i++) {
         failed += run_part(&parts[i], environment, &progress);
     }
@@ -160,7 +160,7 @@ static bool has_rows(const struct bench_part *parts, uint32_t count)
 static int ask(struct bench_part *parts, uint32_t count, struct environment *environment, struct results *to)
 {
     catch_signals();
-    uint32_t failed = run(parts, count, environment);
+    uint32_t failed = run(parts, count, environment, to->is_all);
     finish(parts, count);
     to->interrupted = plan_stopped();
     if (to->interrupted && !has_rows(parts, count)) {

@@ -24,10 +24,14 @@
 
 static volatile sig_atomic_t stopped;
 static int stop_fd = -1;
+static pid_t stop_pid; /* whose it is: those that measure have inherited the signals' handler */
 
 int plan_stop_fd(void)
 {
-    stop_fd = stop_fd < 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : stop_fd;
+    if (stop_fd < 0) {
+        stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        stop_pid = getpid();
+    }
     return stop_fd;
 }
 
@@ -35,7 +39,9 @@ void plan_stop(void)
 {
     int saved = errno;
     stopped = 1;
-    (void)!write(stop_fd, &(uint64_t){1}, sizeof(uint64_t));
+    if (stop_pid == getpid()) {
+        (void)!write(stop_fd, &(uint64_t){1}, sizeof(uint64_t));
+    }
     errno = saved;
 }
 
