@@ -440,11 +440,21 @@ class Bench(Man):
         self.same(tags(section(self.page, "ROWS"), "Li"), [f"{n}-{m}" if m else n for n, m in peers], "variants")
 
     def test_json(self):
-        words = re.findall(r'"([a-z]\w*)"', source("bench/report.c"))
-        words = {w for w in words if w not in ("w", "we", "none")}
+        words = re.findall(r'"([a-z]\w*)"', source("bench/document.c"))
+        words = {w for w in words if w != "decision"}
         self.assertGreater(len(words), 30)
         text = section(self.page, "JSON")
         self.assertEqual(sorted(w for w in words if not re.search(rf"\b{w}\b", text)), [], "left out")
+
+    def test_comparison(self):
+        """Units and names that the judgement knows."""
+        code = source("bench/compare.c")
+        text = section(self.page, "COMPARISON")
+        units = re.findall(r'\{"([^"]+)", -?1\}', code)
+        names = re.findall(r'"(\w+)"', re.search(r"names\[\] = \{(.*?)\};", code, re.S).group(1))
+        self.assertGreater(len(units), 10)
+        self.assertGreater(len(names), 10)
+        self.assertEqual([w for w in units + names if not re.search(rf"(?<!\w){re.escape(w)}(?!\w)", text)], [], "left out")
 
 
 if __name__ == "__main__":
