@@ -25,7 +25,9 @@ static json_t *text(const char *value)
     }
     snprintf(line, sizeof(line), "%s", value);
     for (char *at = line; *at != 0; at++) {
-        *at = (unsigned char)*at < ' ' || *at == 127 ? (char)' ' : *at;
+        if ((unsigned char)*at < ' ' || *at == 127) {
+            *at = ' ';
+        }
     }
     json_t *said = json_string(line);
     return said != NULL ? said : json_string("(not readable)");
@@ -224,7 +226,8 @@ static json_t *part_json(const struct bench_part *part)
     return o;
 }
 
-struct json_t *document_make(const struct document_about *about, const struct bench_part *parts, uint32_t number_of)
+struct json_t *document_make(const struct document_about *about, const struct bench_part *parts,
+                             uint32_t part_count)
 {
     json_t *all = json_object();
     json_t *environment = environment_json(about->environment);
@@ -232,7 +235,7 @@ struct json_t *document_make(const struct document_about *about, const struct be
     json_t *rows = json_array();
     json_t *skipped = json_array();
     json_t *histograms = json_array();
-    for (uint32_t i = 0; i < number_of; i++) {
+    for (uint32_t i = 0; i < part_count; i++) {
         const struct bench_part *part = &parts[i];
         json_array_append_new(questions, part_json(part));
         add_rows(part, rows, skipped);
@@ -241,7 +244,7 @@ struct json_t *document_make(const struct document_about *about, const struct be
             json_object_set_new(environment, "real_time", real_time_json(part->plan.real_time));
         }
     }
-    if (number_of == 1) {
+    if (part_count == 1) {
         json_object_set_new(environment, "ends",
                             json_string(parts->question->ends != NULL ? parts->question->ends : REPORT_ENDS));
     }
@@ -255,7 +258,7 @@ struct json_t *document_make(const struct document_about *about, const struct be
     json_object_set_new(all, "rows", rows);
     json_object_set_new(all, "skipped", skipped);
     json_object_set_new(all, "histograms", histograms);
-    if (number_of == 1 && parts->options.plot != NULL) {
+    if (part_count == 1 && parts->options.plot != NULL) {
         json_object_set_new(all, "plot", json_string(parts->options.plot));
     }
     return all;

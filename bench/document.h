@@ -23,7 +23,8 @@ struct document_about {
 };
 
 /* The caller releases it with document_drop(). */
-struct json_t *document_make(const struct document_about *about, const struct bench_part *parts, uint32_t count);
+struct json_t *document_make(const struct document_about *about, const struct bench_part *parts,
+                             uint32_t part_count);
 void document_drop(struct json_t *document);
 
 /* Writes to the file, or to standard output if path is "-". 0, or -errno with err. */

@@ -95,7 +95,7 @@ static int check_members(const json_t *o, const char *where, const struct member
     return 0;
 }
 
-#define CHECK(o, where, members, err) check_members(o, where, members, sizeof(members) / sizeof(members[0]), err)
+#define CHECK(o, where, members, err) check_members(o, where, members, sizeof(members) / sizeof((members)[0]), err)
 
 static int check_row(const json_t *row, const char *where, struct error *err)
 {
