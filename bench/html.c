@@ -68,7 +68,8 @@ static void write_comparison(FILE *to, const struct comparison *c)
         fputs("</p>\n", to);
     }
     fputs("<div class=\"wide\"><table><tr><th class=\"word\">name</th><th class=\"word\">variant</th><th>bytes</th>"
-          "<th>before</th><th>now</th><th>unit</th><th>noise</th><th>verdict</th><th>why</th></tr>\n",
+          "<th>before</th><th>now</th><th class=\"word\">unit</th><th>noise</th><th>verdict</th><th "
+          "class=\"word\">why</th></tr>\n",
           to);
     for (uint32_t i = 0; i < c->entries; i++) {
         const struct compare_entry *e = &c->entry[i];

@@ -104,6 +104,16 @@ static void print_late(const struct plan *plan, FILE *to)
     }
 }
 
+/* Of the rows that stand in one line of a table: is any marked? */
+static const char *mark_of(const struct row *const *rows, uint32_t count)
+{
+    const char *mark = "  ";
+    for (uint32_t i = 0; i < count; i++) {
+        mark = rows[i] != NULL && rows[i]->stalls.rounds > 0 ? report_mark(rows[i]) : mark;
+    }
+    return mark;
+}
+
 static void print_engine(const struct plan *plan, FILE *to)
 {
     static const uint32_t rules[] = {1, 16, 64, 256};
@@ -121,12 +131,15 @@ static void print_engine(const struct plan *plan, FILE *to)
             fprintf(
                 to,
                 "\nthe engine alone, a table of every form, 64 channels (ns, medians; instructions), and a whole "
-                "cycle of the loop (ns)\n%5s %11s %11s %10s %10s %10s %11s %11s\n",
+                "cycle of the loop (ns)\n  %5s %11s %11s %10s %10s %10s %11s %11s\n",
                 "rules", "frame step", "instruct.", "idle step", "instruct.", "idle cycle", "frame cycle",
                 "full cycle");
             headed = true;
         }
-        fprintf(to, "%5u %11s %11s %10s %10s %10s %11s %11s\n", rules[i],
+        const struct row *const shown[] = {find(plan, "engine_step", variants[0]),
+                                           find(plan, "engine_step", variants[1]),
+                                           find(plan, "cycle_idle", variants[2])};
+        fprintf(to, "%s%5u %11s %11s %10s %10s %10s %11s %11s\n", mark_of(shown, 3), rules[i],
                 median_of(plan, "engine_step", variants[0], text[0]),
                 median_of(plan, "engine_instructions", variants[0], text[1]),
                 median_of(plan, "engine_step", variants[1], text[2]),
