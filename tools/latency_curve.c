@@ -170,21 +170,34 @@ static void draw_percentiles(struct curves *c)
     }
 }
 
+/* -1: there is none, or it is out of the field. */
+static double limit_of(const struct curves *c, uint32_t n)
+{
+    uint64_t limit_ns = c->line[n]->values->limit_ns;
+    double limit = log_of(limit_ns);
+    return limit_ns > 0 && limit < c->high + 1e-6 ? limit : -1;
+}
+
 static void draw_limits(struct curves *c)
 {
     for (uint32_t i = 0; i < c->lines; i++) {
-        uint64_t limit_ns = c->line[i]->values->limit_ns;
-        double limit = log_of(limit_ns);
-        if (limit_ns == 0 || limit > c->high + 1e-6) {
-            continue;
+        double limit = limit_of(c, i);
+        for (unsigned k = 0; limit >= 0 && k < c->columns; k++) {
+            put(c, row_of(c, limit), LABEL_COLUMNS + 1 + k, shape(c, SHAPE_LIMIT));
         }
-        unsigned row = row_of(c, limit);
-        for (unsigned k = 0; k < c->columns; k++) {
-            put(c, row, LABEL_COLUMNS + 1 + k, shape(c, SHAPE_LIMIT));
+    }
+}
+
+/* Over everything else: few curves are late at so low a share. */
+static void name_limits(struct curves *c)
+{
+    for (uint32_t i = 0; i < c->lines; i++) {
+        double limit = limit_of(c, i);
+        if (limit >= 0) {
+            double us = (double)c->line[i]->values->limit_ns / 1e3;
+            page_put(&c->page, row_of(c, limit), LABEL_COLUMNS + 2, PAGE_PLAIN, " late: over %g %s ",
+                     us < 1e3 ? us : us / 1e3, us < 1e3 ? "us" : "ms");
         }
-        double us = (double)limit_ns / 1e3;
-        page_put(&c->page, row, LABEL_COLUMNS + 2, PAGE_PLAIN, " late: over %g %s ", us < 1e3 ? us : us / 1e3,
-                 us < 1e3 ? "us" : "ms");
     }
 }
 
@@ -281,6 +294,7 @@ void latency_curve(const struct latency_view *view, const struct terminal *termi
         draw_curve(&c, i);
     }
     draw_points(&c);
+    name_limits(&c);
     draw_legend(&c);
     for (unsigned row = 0; row < rows; row++) {
         page_text(&c.page, row, text);

@@ -134,13 +134,14 @@ static bool is_bound(const struct latency_line *line)
 static void print_notes(const struct latency_view *view, FILE *to)
 {
     if (has(view, is_corrected)) {
-        fprintf(to, "corrected: for the rounds of its schedule that a long one kept from beginning; sluice(1)\n");
+        fprintf(to, "corrected: with the rounds that a long one kept from beginning; see sluice(1)\n");
     }
     if (has(view, is_bound)) {
         fprintf(to, "<: at most this, and up to 3.2 %% less\n");
     }
     if (view != NULL && view->anew[0] != 0) {
-        fprintf(to, "! counts went back, of %s among others: its process was started again. They begin anew.\n",
+        fprintf(to,
+                "! counts went back, of %s among others;\n  its process was started again, and they begin anew\n",
                 view->anew);
     }
 }
