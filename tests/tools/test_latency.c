@@ -120,7 +120,7 @@ Test(latency, the_table)
     fclose(to);
     cr_assert_eq(assert_fits(80), 2 + 3 + 5 + 2 + 1 + 1, "%s", text); /* control stands there twice */
     cr_assert(has("stand: latency in us, since the start, 9.0 s\n"));
-    cr_assert(has("\ncontrol\n  arrival_to_decided       30000"), "%s", text);
+    cr_assert(has("\ncontrol\n  arrival_to_decided      30000"), "%s", text);
     cr_assert(has("    corrected, 100 us"));
     cr_assert(has("    corrected, 1 ms"));
     cr_assert(has("corrected: with the rounds"));
