@@ -125,7 +125,7 @@ Test(latency, the_table)
     cr_assert(has("    corrected, 1 ms"));
     cr_assert(has("corrected: with the rounds"));
     cr_assert(has("  arrival_to_publish_~"));
-    cr_assert(has("  never                        0      -      -      -      -      -       -     0\n"));
+    cr_assert(has("  never                       0      -      -      -      -      -       -     0\n"));
     cr_assert_not(has("<"));
 }
 
