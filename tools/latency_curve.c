@@ -28,7 +28,7 @@ struct curves {
 };
 
 static const uint16_t glyphs[2][LATENCY_CURVES_MAX] = {
-    {'o', 'x', '+', '#', '@', '%', '&', '='},
+    {'o', 'x', '*', '#', '@', '%', '&', '='},
     {0x25cf, 0x25cb, 0x25a0, 0x25a1, 0x25b2, 0x25b3, 0x25c6, 0x25c7}, /* discs, squares, triangles, diamonds */
 };
 

@@ -15,12 +15,15 @@ int whole_file_begin(struct whole_file *file, const char *path, struct error *er
     snprintf(file->path, sizeof(file->path), "%s", path);
     snprintf(file->made, sizeof(file->made), "%s.new", path);
     file->to = fopen(file->made, "we");
-    return file->to != NULL ? 0 : error_set(err, -errno, "cannot write %s: %s", file->made, strerror(errno));
+    if (file->to == NULL) {
+        return error_set(err, -errno, "cannot write %s: %s", file->made, strerror(errno));
+    }
+    errno = 0; /* whatever it is at the end came from writing */
+    return 0;
 }
 
 int whole_file_end(struct whole_file *file, struct error *err)
 {
-    errno = 0;
     bool failed = fflush(file->to) != 0 || ferror(file->to) != 0;
     int code = failed ? errno : 0;
     if (fclose(file->to) != 0 && !failed) {
