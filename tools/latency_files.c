@@ -41,7 +41,9 @@ static int write_one(const struct latency_line *line, const char *folder, struct
     char path[WHOLE_PATH_BYTES];
     snprintf(name, sizeof(name), "%s", line->name);
     for (char *at = name; *at != 0; at++) { /* never out of the folder, nor hidden in it */
-        *at = *at == '/' || (at == name && *at == '.') ? '_' : *at;
+        if (*at == '/' || (at == name && *at == '.')) {
+            *at = '_';
+        }
     }
     int n = snprintf(path, sizeof(path), "%s/%s.hgrm", folder, name);
     if (n < 0 || (size_t)n >= sizeof(path)) {

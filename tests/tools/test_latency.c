@@ -303,7 +303,7 @@ Test(latency, curves_beyond_eight_are_counted)
     for (unsigned i = 0; i < 9; i++) {
         char name[32];
         snprintf(name, sizeof(name), "worker-%u.round", i + 1);
-        fill(add(&second, name, 0), i + 1, 1000, 1000 * (i + 1));
+        fill(add(&second, name, 0), i + 1, 1000, UINT64_C(1000) * (i + 1));
     }
     options.raw = true;
     latency_view_make(&options, &second, NULL, &total);
