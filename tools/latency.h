@@ -12,7 +12,7 @@
 #include "tools/hops.h"
 #include "tools/terminal.h"
 
-#define LATENCY_HOPS_MAX   256u
+#define LATENCY_HOPS_MAX   512u
 #define LATENCY_LINES_MAX  (2 * LATENCY_HOPS_MAX)
 #define LATENCY_QUANTILES  5u
 #define LATENCY_CURVES_MAX 8u
@@ -68,6 +68,7 @@ struct latency_line {
     const struct latency_hop *hop;
     const struct histogram *values;
     bool corrected;
+    bool idle;  /* corrected, and nothing was to be added: it is left out of what people read */
     bool exact; /* the maximum */
 };
 

@@ -82,7 +82,7 @@ static void take_lines(struct curves *c, const struct latency_view *view)
     double high = 0;
     for (uint32_t i = 0; i < view->lines; i++) {
         const struct latency_line *line = &view->line[i];
-        if (line->values->count == 0) {
+        if (line->values->count == 0 || line->idle) {
             continue;
         }
         if (c->lines == LATENCY_CURVES_MAX) {

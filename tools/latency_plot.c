@@ -58,6 +58,11 @@ static void about_words(const struct latency_view *view, char *text, size_t byte
              kernel.release, when, count);
 }
 
+static bool is_drawn(const struct latency_line *line)
+{
+    return line->values->count > 0 && !line->idle;
+}
+
 /* Of a curve: 1 / (1 - share), and us. Ends at the highest value. */
 static void write_points(const struct histogram *values, FILE *to)
 {
@@ -168,7 +173,7 @@ static void write_curves(const struct latency_view *view, FILE *to)
     for (uint32_t i = 0; i < view->lines; i++) {
         const struct latency_line *line = &view->line[i];
         hop += i > 0 && !line->corrected;
-        if (line->values->count > 0) {
+        if (is_drawn(line)) {
             fprintf(to, "%s$line%u using 1:2 with lines lw %g lc rgb '%s' dt %u title ", comma, i,
                     hop % 2 == 0 ? 4.0 : 2.0, colours[hop % (sizeof(colours) / sizeof(colours[0]))],
                     line->corrected                              ? 3u
@@ -195,7 +200,7 @@ int latency_write_plot(const struct latency_view *view, const char *path, struct
     write_axes(&edges, to);
     write_limits(view, to);
     for (uint32_t i = 0; i < view->lines; i++) {
-        if (view->line[i].values->count > 0) {
+        if (is_drawn(&view->line[i])) {
             fprintf(to, "$line%u << EOD\n", i);
             write_points(view->line[i].values, to);
             fprintf(to, "EOD\n");

@@ -122,7 +122,7 @@ static bool has(const struct latency_view *view, bool (*is)(const struct latency
 
 static bool is_corrected(const struct latency_line *line)
 {
-    return line->corrected;
+    return line->corrected && !line->idle;
 }
 
 static bool is_bound(const struct latency_line *line)
@@ -155,6 +155,9 @@ void latency_table(const struct latency_view *view, FILE *to)
     fprintf(to, "%-*s%9s%7s%7s%7s%7s%7s%8s%6s\n", NAME_CHARACTERS, "", "count", "p50", "p90", "p99", "p99.9",
             "p99.99", "max", "late");
     for (uint32_t i = 0; i < view->lines; i++) {
+        if (view->line[i].idle) {
+            continue;
+        }
         print_owner(view, i, to);
         print_name(&view->line[i], NAME_CHARACTERS, to);
         print_figures(&view->line[i], to);
@@ -200,6 +203,9 @@ void latency_pair_table(const struct latency_view *interval, const struct latenc
             words[0], (int)strlen(heads), words[1]);
     fprintf(to, "%-*s%s%s\n", PAIR_CHARACTERS, "us", heads, heads);
     for (uint32_t i = 0; i < total->lines; i++) {
+        if (total->line[i].idle) {
+            continue;
+        }
         print_owner(total, i, to);
         print_name(&total->line[i], PAIR_CHARACTERS, to);
         print_half(interval != NULL ? &interval->line[i] : &nothing, wide, to);

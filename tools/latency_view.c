@@ -121,6 +121,7 @@ static void add_hop(const struct latency_options *options, const struct latency_
         struct latency_line *corrected = &view->line[view->lines++];
         *corrected = *line;
         corrected->corrected = true;
+        corrected->idle = view->corrected[n].count == line->values->count;
         corrected->values = &view->corrected[n];
         snprintf(corrected->name, sizeof(corrected->name), "%s" LATENCY_CORRECTED, hop->name);
     }

@@ -118,7 +118,10 @@ int latency_watch(const struct latency_options *options, struct session *session
     static struct watch w; /* too large for a stack */
     struct error err = {{0}};
     uint64_t period_ns = (uint64_t)(options->watch_s * 1e9);
-    w = (struct watch){.options = options, .instance = instance, .session = *session, .connected = true};
+    w.options = options; /* the rest is zero, and as long as it is, takes no memory */
+    w.instance = instance;
+    w.session = *session;
+    w.connected = true;
     *session = (struct session){.socket_fd = -1}; /* it is ours now */
     w.now = &w.snapshot[0];
     w.before = &w.snapshot[1];

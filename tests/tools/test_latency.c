@@ -390,3 +390,18 @@ Test(latency, percentiles_are_those_of_the_values_sorted)
         cr_assert_leq((double)(found - exact), LATENCY_TOO_HIGH * (double)exact + 1);
     }
 }
+
+Test(latency, a_correction_that_adds_nothing_is_left_out)
+{
+    first.hop[1].period_ns = UINT64_C(1) << 40;
+    latency_view_make(&options, &first, NULL, &total);
+    cr_assert_eq(total.lines, 7);
+    FILE *to = begin();
+    latency_table(&total, to);
+    fclose(to);
+    cr_assert(has("    corrected, 1 ms"));
+    cr_assert_not(has("corrected, 1.1"), "%s", text);
+    draw(&total, 24, 80, false);
+    cr_assert_not(has("loop.corrected"));
+    cr_assert(has("round.corrected"));
+}
