@@ -77,8 +77,14 @@ static void print_name(const struct latency_line *line, int characters, FILE *to
     int length = owner_length(name);
     snprintf(text, sizeof(text), "  %s", length > 0 ? name + length + 1 : name);
     if (line->corrected) {
-        double ms = (double)line->hop->period_ns / 1e6;
-        snprintf(text, sizeof(text), "    corrected, %.4g %s", ms < 1 ? ms * 1e3 : ms, ms < 1 ? "us" : "ms");
+        double us = (double)line->hop->period_ns / 1e3;
+        snprintf(text, sizeof(text), "   corrected %.3g %s",
+                 us < 1e3   ? us
+                 : us < 1e6 ? us / 1e3
+                            : us / 1e6,
+                 us < 1e3   ? "us"
+                 : us < 1e6 ? "ms"
+                            : "s");
     }
     if (strlen(text) > (size_t)characters) {
         snprintf(text + characters - 1, 2, "~");

@@ -1,5 +1,6 @@
 /* sluice latency --watch: what came in the last interval beside all of it, until interrupted. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,20 +73,53 @@ static int show_json(struct watch *w, bool has_interval)
     return failed ? -EIO : 0;
 }
 
-static void show_text(struct watch *w, bool has_interval, bool anew)
+/* As much of a text as the screen has rows for, so that its beginning does not scroll away. */
+static void print_rows(const char *text, unsigned rows)
 {
-    begin_screen(w);
+    unsigned lines = 0;
+    for (const char *at = text; *at != 0; at++) {
+        lines += *at == '\n';
+    }
+    if (lines <= rows) {
+        fputs(text, stdout);
+        return;
+    }
+    unsigned printed = 0;
+    for (; printed + 1 < rows; printed++) {
+        size_t bytes = strcspn(text, "\n") + 1;
+        fwrite(text, 1, bytes, stdout);
+        text += bytes;
+    }
+    printf("%u more lines: choose with --hop, or a higher terminal\n", lines - printed);
+}
+
+static int show_text(struct watch *w, bool has_interval, bool anew)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (to == NULL) {
+        return -ENOMEM;
+    }
     if (anew) {
-        printf("! the server was started again: everything is counted anew\n");
+        fprintf(to, "! the server was started again: everything is counted anew\n");
     }
     if (w->options->curve) {
         struct terminal terminal = w->terminal;
         terminal.rows -= anew;
-        latency_curve(has_interval ? &w->interval : &w->total, &terminal, stdout);
+        latency_curve(has_interval ? &w->interval : &w->total, &terminal, to);
     } else {
-        latency_pair_table(has_interval ? &w->interval : NULL, &w->total, w->terminal.columns, stdout);
-        printf("%s", w->terminal.cursor ? "" : "\n");
+        latency_pair_table(has_interval ? &w->interval : NULL, &w->total, w->terminal.columns, to);
     }
+    int code = fclose(to) != 0 ? -ENOMEM : 0;
+    if (code == 0 && w->terminal.cursor) {
+        begin_screen(w);
+        print_rows(text, w->terminal.rows - 1); /* the cursor's is the last */
+    } else if (code == 0) {
+        printf("%s\n", text);
+    }
+    free(text);
+    return code;
 }
 
 static int show(struct watch *w)
@@ -101,8 +135,7 @@ static int show(struct watch *w)
     if (w->options->json) {
         return show_json(w, has_interval);
     }
-    show_text(w, has_interval, anew);
-    return 0;
+    return show_text(w, has_interval, anew);
 }
 
 static void wait_for(uint64_t until_ns)

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define LEAST 10ul
+#define LEAST 3ul
 #define MOST  1000ul
 
 static unsigned size_of(unsigned asked, const char *variable, unsigned usual)

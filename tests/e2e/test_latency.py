@@ -280,12 +280,19 @@ class Watched(Latency):
     @unittest.skipIf(test_top.TMUX is None, "SKIPPED: there is no tmux: NO SCREEN WAS LOOKED AT")
     def test_restart_on_a_screen(self):
         screen = test_top.Screen(self, 80, 24, "--watch=0.3", command="latency")
-        screen.wait("the last 0.[34]", "since the start", r"  loop +\d")
+        screen.wait(r"the last [\d.]+ s", "since the start", r"  loop +\d")
         self.assertEqual(self.live.end(), 0)
         screen.wait("! the server is not there; waiting for it", without=["since the start"])
         self.live.start()
         lines = screen.wait("since the start", r"  loop +\d", without=["not there"])
         self.assertEqual(len(lines), 24)
+
+    @unittest.skipIf(test_top.TMUX is None, "SKIPPED: there is no tmux: NO SCREEN WAS LOOKED AT")
+    def test_a_screen_that_is_too_low(self):
+        screen = test_top.Screen(self, 80, 6, "--watch=0.3", command="latency")
+        lines = screen.wait(r"the last [\d.]+ s", r"\d+ more lines: choose with --hop")
+        self.assertRegex(lines[0], "the last .* since the start")
+        self.assertIn("more lines", lines[4])
 
     @unittest.skipIf(test_top.TMUX is None, "SKIPPED: there is no tmux: NO SCREEN WAS LOOKED AT")
     def test_curve_at_80x24(self):
