@@ -11,10 +11,14 @@
 #define SAFE_PATIENCE_NS     (50 * CLOCK_NS_PER_MS)
 #define BOARD_PERIOD_NS      CLOCK_NS_PER_MS
 #define GATE_FRESH_NS        CLOCK_NS_PER_S
+#define LOOP_LATE_NS         STALL_NS /* beyond its sleep, a gap is worth a line of the log */
 
 /* The arrivals whose decisions are timed at the end of the cycle. */
 struct arrivals {
     uint32_t count;
+    uint32_t oldest_ring; /* of the frame whose decision took longest .. */
+    uint64_t oldest_ns;   /* .. TAI, UINT64_MAX: there is none .. */
+    uint64_t oldest_position;
     uint64_t tai_ns[FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX];
 };
 
@@ -137,6 +141,10 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
     board->hop[HOP_ARRIVAL_TO_DECIDED].limit_ns = table->late_ns;
     board->hop[HOP_ARRIVAL_TO_OUTPUT].limit_ns = table->late_ns;
     board->hop[HOP_LOOP].limit_ns = table->cycle_budget_ns;
+    uint64_t loop_late_ns =
+        LOOP_LATE_NS + (table->thread.idle != IDLE_BUSY ? table->thread.sleep_us * CLOCK_NS_PER_US : 0);
+    late_init(&loop->late, &board->late, table->late_ns,
+              loop_late_ns < table->cycle_budget_ns ? loop_late_ns : table->cycle_budget_ns);
     /* A replay begins here, or goes on here after a control process that died: before the first step. */
     loop->inputs.now_ns = tai_of(loop, now_ns);
     evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, now_ns);
@@ -201,6 +209,11 @@ static uint32_t take_ring(struct control_loop *loop, uint32_t ring, struct arriv
         if (result == WATCH_FRAME) {
             hist_record(&loop->board->hop[HOP_ARRIVAL_TO_SEEN], clock_elapsed_ns(arrival_ns, now_tai_ns));
             arrivals->tai_ns[arrivals->count++] = arrival_ns;
+            if (arrival_ns < arrivals->oldest_ns) {
+                arrivals->oldest_ns = arrival_ns;
+                arrivals->oldest_ring = ring;
+                arrivals->oldest_position = loop->watch.ring[ring].reader.position - 1;
+            }
         }
     }
     return frames;
@@ -213,6 +226,17 @@ static void account(struct control_loop *loop, const struct arrivals *arrivals, 
     for (uint32_t i = 0; i < arrivals->count; i++) {
         hist_record(&loop->board->hop[hop], clock_elapsed_ns(arrivals->tai_ns[i], now_tai_ns));
     }
+}
+
+/* All of a cycle's frames are decided when it ends: the oldest is the one that took longest. */
+static void note_late(struct control_loop *loop, const struct arrivals *arrivals, uint64_t decided_ns)
+{
+    if (arrivals->oldest_ns != UINT64_MAX) {
+        uint64_t from_ns = arrivals->oldest_ns - (uint64_t)loop->table->tai_minus_monotonic_ns;
+        late_look(&loop->late, LATE_DECISION, from_ns, decided_ns, arrivals->oldest_ring,
+                  arrivals->oldest_position);
+    }
+    late_turn(&loop->late, decided_ns);
 }
 
 /* Hashes the table over and over, a small piece at a time: a flipped bit in it is a failed self-test, for good. */
@@ -237,6 +261,7 @@ static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
     loop->inputs.deadline_missed = (missed && loop->table->miss_trips != 0) || gap_ns > loop->table->stall_trip_ns;
     if (loop->cycle_ns != 0) {
         hist_record(&loop->board->hop[HOP_LOOP], gap_ns);
+        late_look(&loop->late, LATE_LOOP, loop->cycle_ns, now_ns, 0, 0);
     }
     if (missed) {
         ring_count_add(&loop->board->misses, 1);
@@ -351,6 +376,7 @@ uint32_t loop_cycle(struct control_loop *loop)
     struct arrivals arrivals;
     uint32_t frames = 0;
     arrivals.count = 0;
+    arrivals.oldest_ns = UINT64_MAX;
     look_at_own_gap(loop, clock_monotonic_ns());
     look_at_gate(loop);
     loop->inputs.output_fault = faulty_output(loop, loop->cycle_ns);
@@ -362,6 +388,7 @@ uint32_t loop_cycle(struct control_loop *loop)
     uint64_t decided_ns = clock_monotonic_ns();
     look_inside_cycle(loop, decided_ns);
     account(loop, &arrivals, HOP_ARRIVAL_TO_DECIDED, decided_ns);
+    note_late(loop, &arrivals, decided_ns);
     if (send_due(loop, decided_ns)) {
         account(loop, &arrivals, HOP_ARRIVAL_TO_OUTPUT, clock_monotonic_ns());
     }
