@@ -79,14 +79,12 @@ static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
                                                     FIELD(ring_identity, numbers_offset),
                                                     FIELD(ring_identity, numbers)};
 
-static const struct field ring_progress_fields[] = {FIELD(ring_progress, claimed),
-                                                    FIELD(ring_progress, pad0),
-                                                    FIELD(ring_progress, published),
-                                                    FIELD(ring_progress, pad1),
-                                                    FIELD(ring_progress, epoch),
-                                                    FIELD(ring_progress, writer_pid),
-                                                    FIELD(ring_progress, restart_position),
-                                                    FIELD(ring_progress, pad2)};
+static const struct field ring_progress_fields[] = {
+    FIELD(ring_progress, claimed),    FIELD(ring_progress, pad0),
+    FIELD(ring_progress, published),  FIELD(ring_progress, newest),
+    FIELD(ring_progress, pad1),       FIELD(ring_progress, epoch),
+    FIELD(ring_progress, writer_pid), FIELD(ring_progress, restart_position),
+    FIELD(ring_progress, pad2)};
 
 static const struct field ring_ledger_fields[] = {
     FIELD(ring_ledger, sent),
