@@ -193,7 +193,7 @@ static uint32_t take_burst(struct afxdp_source *s, uint64_t tai_ns)
     count = s->pieces.memory != NULL ? take_pieces(s, &burst, count) : take_frames(s, &burst, count);
     if (count > 0) {
         xsk_release(&s->xsk, count);
-        ring_writer_publish(s->writer);
+        ring_writer_publish_timed(s->writer, tai_ns);
     }
     return count;
 }

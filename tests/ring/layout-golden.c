@@ -607,9 +607,22 @@ static const struct field worker_thread_fields[] = {
     FIELD(worker_thread, sealed),    FIELD(worker_thread, stalls),       FIELD(worker_thread, name),
     FIELD(worker_thread, reserved)};
 
-static const struct field worker_board_fields[] = {FIELD(worker_board, common),  FIELD(worker_board, pad),
-                                                   FIELD(worker_board, threads), FIELD(worker_board, reserved),
-                                                   FIELD(worker_board, pad2),    FIELD(worker_board, thread)};
+static const struct field worker_board_fields[] = {
+    FIELD(worker_board, common),    FIELD(worker_board, pad),          FIELD(worker_board, threads),
+    FIELD(worker_board, reserved),  FIELD(worker_board, pad2),         FIELD(worker_board, thread),
+    FIELD(worker_board, sources),   FIELD(worker_board, hops_threads), FIELD(worker_board, hops_at),
+    FIELD(worker_board, reserved2), FIELD(worker_board, source),       FIELD(worker_board, pad3)};
+
+static const struct field worker_thread_hops_fields[] = {FIELD(worker_thread_hops, round),
+                                                         FIELD(worker_thread_hops, busy)};
+
+static const struct field worker_source_place_fields[] = {
+    FIELD(worker_source_place, ring), FIELD(worker_source_place, hops_at), FIELD(worker_source_place, is_dated),
+    FIELD(worker_source_place, period_ns)};
+
+static const struct field ring_hops_fields[] = {FIELD(ring_hops, ahead), FIELD(ring_hops, undated),
+                                                FIELD(ring_hops, reserved), FIELD(ring_hops, arrival_to_publish),
+                                                FIELD(ring_hops, sent_to_arrival)};
 
 static const struct field supervisor_process_fields[] = {
     FIELD(supervisor_process, name),   FIELD(supervisor_process, pid),     FIELD(supervisor_process, restarts),
@@ -754,6 +767,9 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(worker_plan),
                                     SHARED(worker_thread),
                                     SHARED(worker_board),
+                                    SHARED(worker_thread_hops),
+                                    SHARED(worker_source_place),
+                                    SHARED(ring_hops),
                                     SHARED(supervisor_process),
                                     SHARED(supervisor_reader),
                                     SHARED(supervisor_ring),
