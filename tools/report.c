@@ -121,6 +121,9 @@ static json_t *report_readers(const struct session *s, uint32_t ring, uint64_t p
                                        : r->demoted != 0 ? "demoted"
                                                          : "gating",
                                        "lag_frames", (json_int_t)lag, "lost", (json_int_t)lost);
+            json_object_set_new(reader, "lag_frames_max", integer(r->lag_frames_max));
+            json_object_set_new(reader, "lag_ns", integer(r->lag_ns));
+            json_object_set_new(reader, "lag_ns_max", integer(r->lag_ns_max));
             if (r->gating != 0) {
                 json_object_set_new(reader, "reason", json_string(gate_reason(r->reason)));
                 json_object_set_new(reader, "deadline_ms", integer(r->deadline_ns / CLOCK_NS_PER_MS));

@@ -635,7 +635,9 @@ static const struct field supervisor_reader_fields[] = {
     FIELD(supervisor_reader, demoted),     FIELD(supervisor_reader, reason),
     FIELD(supervisor_reader, deadline_ns), FIELD(supervisor_reader, waits),
     FIELD(supervisor_reader, waited_ns),   FIELD(supervisor_reader, waited_ns_max),
-    FIELD(supervisor_reader, position),    FIELD(supervisor_reader, lost)};
+    FIELD(supervisor_reader, position),    FIELD(supervisor_reader, lost),
+    FIELD(supervisor_reader, lag_frames),  FIELD(supervisor_reader, lag_frames_max),
+    FIELD(supervisor_reader, lag_ns),      FIELD(supervisor_reader, lag_ns_max)};
 
 static const struct field supervisor_ring_fields[] = {
     FIELD(supervisor_ring, demotions), FIELD(supervisor_ring, evictions), FIELD(supervisor_ring, readers_lost)};
@@ -678,6 +680,7 @@ static const struct field supervisor_board_fields[] = {FIELD(supervisor_board, c
                                                        FIELD(supervisor_board, ring),
                                                        FIELD(supervisor_board, reader_events),
                                                        FIELD(supervisor_board, reader_event),
+                                                       FIELD(supervisor_board, reader_lag),
                                                        FIELD(supervisor_board, bypass),
                                                        FIELD(supervisor_board, segments)};
 
