@@ -5,7 +5,8 @@ import re
 
 import support
 
-HOPS = {"arrival_to_seen", "arrival_to_decided", "arrival_to_output", "loop"}
+HOPS = {"arrival_to_seen", "arrival_to_decided", "arrival_to_output", "loop", "publish_to_seen", "seen_to_decided",
+        "decided_to_output", "busy"}
 
 
 class Hgrm(support.Case):
