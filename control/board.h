@@ -4,6 +4,7 @@
 #define CONTROL_BOARD_H
 
 #include "control/engine.h"
+#include "control/late.h"
 #include "ring/board.h"
 #include "ring/histogram.h"
 
@@ -110,6 +111,7 @@ struct control_board {
     /* Longest gap of the loop in each board period (about 1 ms); entry n at n % CONTROL_LOOP_HISTORY. */
     uint64_t loop_periods;
     uint32_t loop_max_ns[CONTROL_LOOP_HISTORY];
+    struct late_log late;
     struct control_checkpoint checkpoint[2];
 };
 

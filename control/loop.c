@@ -11,12 +11,16 @@
 #define SAFE_PATIENCE_NS     (50 * CLOCK_NS_PER_MS)
 #define BOARD_PERIOD_NS      CLOCK_NS_PER_MS
 #define GATE_FRESH_NS        CLOCK_NS_PER_S
+#define LOOP_LATE_NS         (100 * CLOCK_NS_PER_US) /* beyond its sleep, a gap is worth a line of the log */
 
 #define ARRIVALS_MAX (FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX)
 
 /* The frames whose decisions are timed at the end of the cycle. */
 struct arrivals {
     uint32_t count;
+    uint32_t oldest_ring; /* of the frame whose decision took longest .. */
+    uint64_t oldest_ns;   /* .. TAI, UINT64_MAX: there is none .. */
+    uint64_t oldest_position;
     bool is_out[ARRIVALS_MAX]; /* its own decision changed an output: that is timed already */
     uint64_t tai_ns[ARRIVALS_MAX];
     uint64_t seen_tai_ns[ARRIVALS_MAX];
@@ -142,6 +146,10 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
     board->hop[HOP_ARRIVAL_TO_DECIDED].limit_ns = table->late_ns;
     board->hop[HOP_ARRIVAL_TO_OUTPUT].limit_ns = table->late_ns;
     board->hop[HOP_LOOP].limit_ns = table->cycle_budget_ns;
+    uint64_t loop_late_ns =
+        LOOP_LATE_NS + (table->thread.idle != IDLE_BUSY ? table->thread.sleep_us * CLOCK_NS_PER_US : 0);
+    late_init(&loop->late, &board->late, table->late_ns,
+              loop_late_ns < table->cycle_budget_ns ? loop_late_ns : table->cycle_budget_ns);
     /* A replay begins here, or goes on here after a control process that died: before the first step. */
     loop->inputs.now_ns = tai_of(loop, now_ns);
     evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, now_ns);
@@ -193,9 +201,9 @@ static void measure(struct control_loop *loop, enum control_hop hop, uint64_t fr
 }
 
 /* A frame that has been decided on. What it changed went out at once. */
-static void note_frame(struct control_loop *loop, struct arrivals *arrivals, uint64_t arrival_ns,
-                       uint64_t seen_tai_ns)
+static void note_frame(struct control_loop *loop, uint32_t ring, struct arrivals *arrivals, uint64_t seen_tai_ns)
 {
+    uint64_t arrival_ns = loop->watch.ring[ring].arrival_tai_ns;
     uint32_t n = arrivals->count++;
     arrivals->tai_ns[n] = arrival_ns;
     arrivals->seen_tai_ns[n] = seen_tai_ns;
@@ -204,6 +212,11 @@ static void note_frame(struct control_loop *loop, struct arrivals *arrivals, uin
     if (arrivals->is_out[n]) {
         measure(loop, HOP_ARRIVAL_TO_OUTPUT, arrival_ns, tai_of(loop, loop->sent_ns));
         measure(loop, HOP_DECIDED_TO_OUTPUT, loop->decided_ns, loop->sent_ns);
+    }
+    if (arrival_ns < arrivals->oldest_ns) {
+        arrivals->oldest_ns = arrival_ns;
+        arrivals->oldest_ring = ring;
+        arrivals->oldest_position = loop->watch.position;
     }
 }
 
@@ -243,7 +256,7 @@ static uint32_t take_ring(struct control_loop *loop, uint32_t ring, struct arriv
         loop->sent_ns = 0;
         decide(loop, journal_kind_of(result), ring);
         if (result == WATCH_FRAME && loop->measures) {
-            note_frame(loop, arrivals, arrival_ns, tai_of(loop, seen_ns));
+            note_frame(loop, ring, arrivals, tai_of(loop, seen_ns));
         }
     }
     if (last == WATCH_FRAME && loop->measures) {
@@ -280,6 +293,17 @@ static void account_output(struct control_loop *loop, const struct arrivals *arr
     hist_record_n(&loop->board->hop[HOP_DECIDED_TO_OUTPUT], clock_elapsed_ns(decided_ns, sent_ns), frames);
 }
 
+/* All of a cycle's frames are decided when it ends: the oldest is the one that took longest. */
+static void note_late(struct control_loop *loop, const struct arrivals *arrivals, uint64_t decided_ns)
+{
+    if (arrivals->oldest_ns != UINT64_MAX) {
+        uint64_t from_ns = arrivals->oldest_ns - (uint64_t)loop->table->tai_minus_monotonic_ns;
+        late_look(&loop->late, LATE_DECISION, from_ns, decided_ns, arrivals->oldest_ring,
+                  arrivals->oldest_position);
+    }
+    late_turn(&loop->late, decided_ns);
+}
+
 /* Hashes the table over and over, a small piece at a time: a flipped bit in it is a failed self-test, for good. */
 static void scrub(struct control_loop *loop)
 {
@@ -302,6 +326,7 @@ static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
     loop->inputs.deadline_missed = (missed && loop->table->miss_trips != 0) || gap_ns > loop->table->stall_trip_ns;
     if (loop->cycle_ns != 0 && loop->measures) {
         hist_record(&loop->board->hop[HOP_LOOP], gap_ns);
+        late_look(&loop->late, LATE_LOOP, loop->cycle_ns, now_ns, 0, 0);
     }
     if (missed) {
         ring_count_add(&loop->board->misses, 1);
@@ -417,6 +442,7 @@ uint32_t loop_cycle(struct control_loop *loop)
     struct arrivals arrivals;
     uint32_t frames = 0;
     arrivals.count = 0;
+    arrivals.oldest_ns = UINT64_MAX;
     look_at_own_gap(loop, clock_monotonic_ns());
     look_at_gate(loop);
     loop->inputs.output_fault = faulty_output(loop, loop->cycle_ns);
@@ -429,6 +455,7 @@ uint32_t loop_cycle(struct control_loop *loop)
     look_inside_cycle(loop, decided_ns);
     account(loop, arrivals.tai_ns, arrivals.count, HOP_ARRIVAL_TO_DECIDED, decided_ns);
     account(loop, arrivals.seen_tai_ns, arrivals.count, HOP_SEEN_TO_DECIDED, decided_ns);
+    note_late(loop, &arrivals, decided_ns);
     if (send_due(loop, decided_ns) && arrivals.count > 0) {
         account_output(loop, &arrivals, decided_ns);
     }

@@ -9,6 +9,7 @@
 #include "control/board.h"
 #include "control/evidence.h"
 #include "control/heartbeat.h"
+#include "control/late.h"
 #include "control/output.h"
 #include "control/watch.h"
 #include "control/watchdog.h"
@@ -34,6 +35,7 @@ struct control_loop {
     enum journal_kind kind;        /* .. which was taken for this .. */
     uint32_t from_ring;            /* .. and this ring's frame */
     struct evidence evidence;
+    struct late_watch late;
     uint64_t started_ns; /* monotonic */
     uint32_t energised;  /* outputs as last decided */
     uint32_t levels;     /* the same, heartbeat outputs at their level */

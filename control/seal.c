@@ -54,6 +54,9 @@ static const char *const dpdk_names[] = {
     "recvmsg",         "close",         "sendto", "ioctl",  "futex", "getsockopt", "mmap",  "rt_sigreturn",
     "restart_syscall", "exit_group",    NULL};
 
+static const char *const observer_names[] = {"clock_nanosleep", "clock_gettime", "write", "rt_sigreturn",
+                                             "restart_syscall", "exit_group",    NULL};
+
 const char *const *seal_names(enum seal_profile profile)
 {
     switch (profile) {
@@ -69,6 +72,8 @@ const char *const *seal_names(enum seal_profile profile)
         return worker_xdp_names;
     case SEAL_DPDK:
         return dpdk_names;
+    case SEAL_OBSERVER:
+        return observer_names;
     default:
         return control_names;
     }

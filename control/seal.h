@@ -18,6 +18,7 @@ enum seal_profile {
     SEAL_ACTUATOR = 5,     /* IPv4 sockets, sleep, clock, leave */
     SEAL_WORKER_XDP = 7, /* as SEAL_WORKER_LEASES, and open AF_XDP sockets and attach the XDP program that is loaded
                             already, when an interface comes back */
+    SEAL_OBSERVER = 8,   /* sleep, clock, leave: what the kernel tells is read from memory */
     SEAL_DPDK = 6 /* the polling thread alone (DPDK's threads for links and connections are there before): what port
                      drivers call while they are polled, sleep, clock, leases, leave */
 };

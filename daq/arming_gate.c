@@ -54,7 +54,8 @@ static bool workers_fresh(const struct server *server)
 {
     for (uint32_t i = 0; i < server->processes; i++) {
         const struct server_process *process = &server->process[i];
-        if (process->role != ROLE_BLACK_BOX && (process->pid == 0 || !process->has_run || process->killed)) {
+        bool needed = process->role != ROLE_BLACK_BOX && process->role != ROLE_OBSERVER;
+        if (needed && (process->pid == 0 || !process->has_run || process->killed)) {
             return false;
         }
     }

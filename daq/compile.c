@@ -181,6 +181,7 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
     compile_arming(&c);
     compile_authority(&c);
     compile_black_box(&c);
+    compile_observer(&c);
     compile_gating(&c);
     check_memory(&c);
     set_checksum(plan);

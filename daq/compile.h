@@ -44,6 +44,8 @@ struct server_plan {
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];
     struct worker_plan worker[SERVER_WORKERS_MAX];
+    bool has_observer;
+    uint64_t observer_threshold_ns; /* what takes a core for less is not told */
     bool has_black_box;
     struct blackbox_plan black_box; /* without the descriptors' part: sluiced fills that in */
     struct control_table table;     /* without descriptors, clock and hash: sluiced fills those in */
@@ -171,6 +173,9 @@ void compile_authority(struct compile *c);
 
 /* compile_arming.c: the arming gate, the audit log, how many bypasses at once, how long a shelving. */
 void compile_arming(struct compile *c);
+/* compile_observer.c: who looks at what takes the cores. */
+void compile_observer(struct compile *c);
+
 /* compile_black_box.c: what is kept of a trip. After compile_control. */
 void compile_black_box(struct compile *c);
 

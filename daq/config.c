@@ -545,6 +545,10 @@ static const cyaml_schema_field_t black_box_fields[] = {
     CYAML_FIELD_UINT_PTR("room_mb", OPTIONAL, struct config_black_box, room_mb),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t observer_fields[] = {
+    CYAML_FIELD_BOOL_PTR("watch", OPTIONAL, struct config_observer, watch),
+    CYAML_FIELD_UINT_PTR("threshold_us", OPTIONAL, struct config_observer, threshold_us), CYAML_FIELD_END};
+
 #define ITEM(name, type, fields)                                                                                   \
     static const cyaml_schema_value_t name = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, type, fields)}
 ITEM(worker_item, struct config_worker, worker_fields);
@@ -571,6 +575,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_SEQUENCE("rules", OPTIONAL, struct config, rules, &rule_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("outputs", OPTIONAL, struct config, outputs, &output_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_MAPPING_PTR("black_box", OPTIONAL, struct config, black_box, black_box_fields),
+    CYAML_FIELD_MAPPING_PTR("observer", OPTIONAL, struct config, observer, observer_fields),
     CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
@@ -580,7 +585,7 @@ static const cyaml_schema_field_t *const tables[] = {
     gating_fields,      sequence_fields, checksum_fields,  channel_fields,   rule_fields,        output_fields,
     watchdog_fields,    register_fields, feedback_fields,  black_box_fields, packet_fields,      stream_fields,
     length_fields,      read_fields,     status_fields,    window_fields,    acknowledge_fields, calibration_fields,
-    logarithmic_fields, rate_fields,     timing_fields};
+    logarithmic_fields, rate_fields,     timing_fields,    observer_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

@@ -383,6 +383,11 @@ struct config_black_box {
     uint32_t *room_mb;
 };
 
+struct config_observer {
+    bool *watch;
+    uint32_t *threshold_us;
+};
+
 /* A rule, or a condition, which is a rule that does nothing by itself. */
 struct config_rule {
     char *name;
@@ -479,6 +484,7 @@ struct config {
     struct config_output *outputs;
     uint32_t outputs_count;
     struct config_black_box *black_box;
+    struct config_observer *observer;
 };
 
 #define CONFIG_ERRORS_BYTES 8192

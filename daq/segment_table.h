@@ -22,6 +22,7 @@ enum segment_kind {
     SEGMENT_KIND_OUTBOX = 11,  /* what control leaves for an actuator */
     SEGMENT_KIND_BLACK_BOX_BOARD = 14,
     SEGMENT_KIND_BLACK_BOX_PLAN = 15,
+    SEGMENT_KIND_OBSERVER_BOARD = 17,
     SEGMENT_KIND_CONFIG = 16 /* the configuration's text */
 };
 

@@ -212,6 +212,9 @@ static void init(struct server *server, struct server_plan *plan, const char *co
     if (plan->has_black_box) {
         server->process[server->processes++] = (struct server_process){.role = ROLE_BLACK_BOX};
     }
+    if (plan->has_observer) {
+        server->process[server->processes++] = (struct server_process){.role = ROLE_OBSERVER};
+    }
 }
 
 static bool stop_asked(int signal_fd)
@@ -227,7 +230,7 @@ static bool stop_asked(int signal_fd)
 static bool all_running(const struct server *server)
 {
     for (uint32_t i = 0; i < server->processes; i++) {
-        if (!server->process[i].has_run) {
+        if (!server->process[i].has_run && server->process[i].role != ROLE_OBSERVER) { /* nobody waits for that */
             return false;
         }
     }

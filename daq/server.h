@@ -7,6 +7,7 @@
  *   server_commands.c   who may command; one command at a time to control, and its answer; a trip before all
  *   server_events.c     what control has done, to the log and the audit log
  *   server_blackbox.c   what the black box needs
+ *   server_observer.c   what the observer needs
  *   server_watch.c      processes: start, watch, restart, drive outputs safe
  *   server.c            the order of it all, and the event loop
  */
@@ -35,7 +36,7 @@ static_assert(SERVER_DEVICE_FD + CONTROL_DEVICES_MAX <= SERVER_LEASES_FD &&
                   SERVER_RING_FD + CONTROL_RINGS_MAX <= SERVER_ORDERS_FD,
               "no two of a child's descriptors have the same number");
 
-enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2, ROLE_BLACK_BOX = 3 };
+enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2, ROLE_BLACK_BOX = 3, ROLE_OBSERVER = 4 };
 
 struct server_process {
     enum server_role role;
@@ -82,8 +83,9 @@ struct server {
     struct shared journal;
     struct shared black_box_board;
     struct shared black_box_plan;
-    struct shared config;    /* the text, for the black box */
-    const char *config_text; /* the caller's */
+    struct shared observer_board; /* nothing with `watch: false` */
+    struct shared config;         /* the text, for the black box */
+    const char *config_text;      /* the caller's */
     size_t config_bytes;
     struct shared worker_plan[SERVER_WORKERS_MAX];
     struct shared worker_board[SERVER_WORKERS_MAX];
@@ -94,7 +96,7 @@ struct server {
     struct shared outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
     int watchdog_fd;                           /* -1: none */
     uint32_t safe_number;                      /* datagrams sent by us */
-    struct server_process process[2 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
+    struct server_process process[3 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
     uint32_t processes;
     struct server_client client[SERVER_CLIENTS_MAX];
     struct audit audit;
@@ -128,6 +130,9 @@ void server_release_shared(struct server *server);
 int server_create_black_box(struct server *server, struct error *err);
 void server_release_black_box(struct server *server);
 void server_hand_black_box(struct server *server, struct launch *launch);
+/* The same of the observer. */
+int server_create_observer(struct server *server, struct error *err);
+void server_hand_observer(struct server *server, struct launch *launch);
 /* It runs, its directory can be written and has room: what GATE_BLACK_BOX asks. True if none is configured. */
 bool server_black_box_ok(const struct server *server);
 

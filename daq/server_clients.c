@@ -119,6 +119,9 @@ static void send_boards(struct server *server, struct server_client *client)
     if (server->plan->has_black_box) {
         fds[n++] = server->black_box_board.read_only_fd;
     }
+    if (server->plan->has_observer) {
+        fds[n++] = server->observer_board.read_only_fd;
+    }
     for (uint32_t i = 0; i < server->plan->rings; i++) {
         fds[n++] = server->ring[i].read_only_fd;
     }

@@ -7,7 +7,7 @@
 #include "daq/server.h"
 
 static_assert(SEGMENT_TABLE_MAX >=
-                  5 + 2 * SERVER_WORKERS_MAX + 2 * CONTROL_RINGS_MAX + CONTROL_DEVICES_MAX + SUPERVISOR_READERS_MAX,
+                  6 + 2 * SERVER_WORKERS_MAX + 2 * CONTROL_RINGS_MAX + CONTROL_DEVICES_MAX + SUPERVISOR_READERS_MAX,
               "the table has a place for every segment there can be");
 
 static void add(struct segment_table *table, enum segment_kind kind, const struct segment *segment,
@@ -39,10 +39,11 @@ static pid_t pid_of_worker(const struct server *server, uint32_t index)
     return 0;
 }
 
-static pid_t pid_of_black_box(const struct server *server)
+/* Of the only process in this role. */
+static pid_t pid_of(const struct server *server, enum server_role role)
 {
     for (uint32_t i = 0; i < server->processes; i++) {
-        if (server->process[i].role == ROLE_BLACK_BOX) {
+        if (server->process[i].role == role) {
             return server->process[i].pid;
         }
     }
@@ -90,7 +91,9 @@ void server_fill_segments(struct server *server)
     add(table, SEGMENT_KIND_MAILBOX, &server->mailbox.segment, "", "sluiced", getpid());
     add(table, SEGMENT_KIND_JOURNAL, &server->journal.segment, "", "control", server->process[0].pid);
     add(table, SEGMENT_KIND_BLACK_BOX_BOARD, &server->black_box_board.segment, "", "blackbox",
-        pid_of_black_box(server));
+        pid_of(server, ROLE_BLACK_BOX));
+    add(table, SEGMENT_KIND_OBSERVER_BOARD, &server->observer_board.segment, "", "observer",
+        pid_of(server, ROLE_OBSERVER));
     add(table, SEGMENT_KIND_BLACK_BOX_PLAN, &server->black_box_plan.segment, "", "", 0);
     add(table, SEGMENT_KIND_CONFIG, &server->config.segment, "", "", 0);
     for (uint32_t i = 0; i < server->plan->workers; i++) {

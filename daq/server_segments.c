@@ -303,6 +303,9 @@ int server_create_shared(struct server *server, struct error *err)
     if (code == 0) {
         code = server_create_black_box(server, err);
     }
+    if (code == 0) {
+        code = server_create_observer(server, err);
+    }
     return code == 0 ? open_devices(server, err) : code;
 }
 
@@ -314,6 +317,7 @@ void server_release_shared(struct server *server)
     shared_destroy(&server->mailbox);
     shared_destroy(&server->journal);
     server_release_black_box(server);
+    shared_destroy(&server->observer_board);
     for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
         shared_destroy(&server->worker_plan[i]);
         shared_destroy(&server->worker_board[i]);

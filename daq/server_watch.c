@@ -69,6 +69,8 @@ static struct board *board_of(struct server *server, const struct server_process
         return server->outbox[process->index].segment.base;
     case ROLE_BLACK_BOX:
         return server->black_box_board.segment.base;
+    case ROLE_OBSERVER:
+        return server->observer_board.segment.base;
     default:
         return server->worker_board[process->index].segment.base;
     }
@@ -167,6 +169,8 @@ static void start(struct server *server, struct server_process *process)
         hand_actuator(server, process->index, index, &launch);
     } else if (process->role == ROLE_BLACK_BOX) {
         server_hand_black_box(server, &launch);
+    } else if (process->role == ROLE_OBSERVER) {
+        server_hand_observer(server, &launch);
     } else {
         hand_worker(server, process->index, &launch, leases_fd);
     }
@@ -178,9 +182,10 @@ static void start(struct server *server, struct server_process *process)
     }
     process->started_ns = clock_monotonic_ns();
     if (pid < 0) {
-        log_line("%s", err.text);
-        process->start_at_ns = process->started_ns + BACKOFF_MAX_NS;
-        server->failed = server->failed || process->restarts == 0;
+        bool needed = process->role != ROLE_OBSERVER;
+        log_line("%s%s", err.text, needed ? "" : "; who takes the cores is not watched");
+        process->start_at_ns = needed ? process->started_ns + BACKOFF_MAX_NS : UINT64_MAX;
+        server->failed = server->failed || (process->restarts == 0 && needed);
         return;
     }
     process->pid = pid;
@@ -270,19 +275,21 @@ static void bury(struct server *server, struct server_process *process, int stat
     }
     describe_end(status, text, sizeof(text));
     bool never_ran = !process->has_run && board->heartbeat == process->last_beat;
+    bool given_up = false;
     if (never_ran && process->restarts == 0 && WIFEXITED(status) &&
         (WEXITSTATUS(status) == EXIT_CANNOT_START || WEXITSTATUS(status) == EXIT_NOT_EXECUTED)) {
         log_line("%.31s could not start; see above", board->name);
-        server->failed = true;
+        given_up = process->role == ROLE_OBSERVER; /* nothing depends on it */
+        server->failed = server->failed || !given_up;
     }
     process->backoff_ns = next_backoff_ns(process, now_ns);
     log_line("%.31s (pid %d) %s%s%s", board->name, process->pid, text,
              process->role == ROLE_CONTROL ? "; outputs driven safe" : "",
-             server->failed ? "" : "; starting it again");
+             server->failed || given_up ? "" : "; starting it again");
     process->pid = 0;
     clear_sockets(server, process);
     process->restarts++;
-    process->start_at_ns = now_ns + process->backoff_ns;
+    process->start_at_ns = given_up ? UINT64_MAX : now_ns + process->backoff_ns;
 }
 
 void server_reap(struct server *server)
@@ -325,9 +332,9 @@ static uint64_t first_beat_limit_ns(const struct server *server, const struct se
 static void look_at(struct server *server, struct server_process *process, uint64_t now_ns)
 {
     const struct board *board = board_of(server, process);
-    uint64_t limit_ns = process->role == ROLE_CONTROL     ? server->plan->silence_ns
-                        : process->role == ROLE_BLACK_BOX ? BLACK_BOX_SILENCE_NS
-                                                          : WORKER_SILENCE_NS;
+    uint64_t limit_ns = process->role == ROLE_CONTROL ? server->plan->silence_ns
+                        : process->role == ROLE_BLACK_BOX || process->role == ROLE_OBSERVER ? BLACK_BOX_SILENCE_NS
+                                                                                            : WORKER_SILENCE_NS;
     uint64_t beat = __atomic_load_n(&board->heartbeat, __ATOMIC_ACQUIRE);
     if (beat != process->last_beat) {
         process->has_run = true;

@@ -16,14 +16,15 @@
 #define BOARD_BYTES          2048u
 #define BOARD_REFUSALS_MAX   6u
 #define BOARD_REFUSAL_BYTES  256u
-#define BOARD_LAYOUT_VERSION 5u
+#define BOARD_LAYOUT_VERSION 6u
 
 enum board_role {
     BOARD_SUPERVISOR = 1,
     BOARD_CONTROL = 2,
     BOARD_WORKER = 3,
     BOARD_ACTUATOR = 4,
-    BOARD_BLACK_BOX = 5
+    BOARD_BLACK_BOX = 5,
+    BOARD_OBSERVER = 6
 };
 
 struct board {

@@ -32,6 +32,8 @@ static const struct {
                                       "what has been reported of trips"},
     [SEGMENT_KIND_BLACK_BOX_PLAN] = {"blackbox_plan", "plan of the black box",
                                      "where and how much it writes; sealed"},
+    [SEGMENT_KIND_OBSERVER_BOARD] = {"observer_board", "board of the observer",
+                                     "who took cores, and what was late because of it"},
     [SEGMENT_KIND_CONFIG] = {"config", "text of the configuration", "for the black box; sealed"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))

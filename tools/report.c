@@ -17,7 +17,7 @@ json_t *report_real(double value)
     return ring_is_not_finite(value) ? json_null() : json_real(value);
 }
 
-/* In the order of sluiced's processes: itself, control, workers, actuators. */
+/* In the order of sluiced's processes: itself, control, workers, actuators, black box, observer. */
 static const struct board *board_of(const struct session *s, uint32_t process)
 {
     if (process < 2) {
@@ -31,7 +31,11 @@ static const struct board *board_of(const struct session *s, uint32_t process)
     if (i < s->actuators) {
         return &s->outbox[i]->common;
     }
-    return i == s->actuators && s->black_box != NULL ? &s->black_box->common : NULL;
+    i -= s->actuators;
+    if (s->black_box != NULL && i-- == 0) {
+        return &s->black_box->common;
+    }
+    return i == 0 && s->observer != NULL ? &s->observer->common : NULL;
 }
 
 /* null: none is configured. */

@@ -87,6 +87,8 @@ static int take_segment(struct session *s, int fd, struct error *err)
         s->control = base;
     } else if (magic == BOARD_MAGIC && board->role == BOARD_BLACK_BOX && bytes >= sizeof(*s->black_box)) {
         s->black_box = base;
+    } else if (magic == BOARD_MAGIC && board->role == BOARD_OBSERVER && bytes >= sizeof(*s->observer)) {
+        s->observer = base;
     } else if (magic == BOARD_MAGIC && board->role == BOARD_WORKER && bytes >= sizeof(*s->worker[0]) &&
                s->workers < SESSION_WORKERS_MAX) {
         s->worker_bytes[s->workers] = bytes;

@@ -6,6 +6,7 @@
 #include "control/outbox.h"
 #include "daq/blackbox.h"
 #include "daq/board.h"
+#include "daq/observer.h"
 #include "daq/worker_board.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
@@ -22,6 +23,7 @@ struct session {
     const struct control_table *table;
     const struct control_board *control;
     const struct blackbox_board *black_box; /* NULL: there is none */
+    const struct observer_board *observer;  /* NULL: there is none */
     const struct worker_board *worker[SESSION_WORKERS_MAX];
     size_t worker_bytes[SESSION_WORKERS_MAX];         /* of its segment: its histograms lie behind the struct */
     const struct outbox *outbox[CONTROL_DEVICES_MAX]; /* of each actuator */

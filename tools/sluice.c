@@ -14,6 +14,7 @@
 #include "tools/gen.h"
 #include "tools/replay.h"
 #include "tools/session.h"
+#include "tools/why.h"
 
 struct command {
     const char *name;
@@ -58,6 +59,7 @@ static int usage(FILE *to, int code)
         fprintf(to, "  %s\n", commands[i].help);
     }
     fprintf(to, "  top [INSTANCE]         a full screen that follows the server; --interval SECONDS, --once\n");
+    fprintf(to, "  why [INSTANCE]         the worst decisions, and what took the core; --latest, --log N\n");
     fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
                 "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
                 "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
@@ -227,6 +229,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
         return command_replay(argc - 1, argv + 1); /* its options are its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "why") == 0) {
+        return command_why(argc - 1, argv + 1); /* the same */
     }
     if (argc >= 2 && strcmp(argv[1], "top") == 0) {
         return command_top(argc - 1, argv + 1); /* the same */

@@ -56,6 +56,9 @@ static const struct board *board_at(const struct session *s, int64_t pid)
     if (s->black_box != NULL && (int64_t)s->black_box->common.pid == pid) {
         found = &s->black_box->common;
     }
+    if (s->observer != NULL && (int64_t)s->observer->common.pid == pid) {
+        found = &s->observer->common;
+    }
     found = (int64_t)s->supervisor->common.pid == pid ? &s->supervisor->common : found;
     return (int64_t)s->control->common.pid == pid ? &s->control->common : found;
 }

@@ -40,7 +40,7 @@ class Basics(support.Case):
             "a reader, good channels, a first-out")
         self.assertEqual(status["instance"], self.instance)
         self.assertIsInstance(status["uptime_s"], float)
-        self.assertEqual([p["name"] for p in status["processes"]], ["sluiced", "control", "sensors"])
+        self.assertEqual([p["name"] for p in status["processes"]], ["sluiced", "control", "sensors", "observer"])
         for process in status["processes"]:
             self.assert_keys(process, PROCESS)
             self.assertTrue(process["alive"])

@@ -46,7 +46,7 @@ class Memory(support.Case):
         pids = [p["pid"] for p in status["processes"]]
         self.assertEqual(pids[0], server.pid)
         self.assertEqual(set(pids[1:]), set(server.children()))
-        self.assertEqual(len(pids), 3)
+        self.assertEqual(len(pids), 4)
         total = rings = 0
         for process in status["processes"]:
             all_kb, rings_kb = pss_kb(process["pid"])

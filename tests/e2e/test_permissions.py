@@ -106,7 +106,7 @@ class Permissions(support.Case):
         self.addCleanup(client.close)
         code, _, fds = support.call(client, support.BOARDS)
         self.assertEqual(code, 0)
-        self.assertEqual(len(fds), 5)
+        self.assertEqual(len(fds), 6)
         for fd in fds:
             self.addCleanup(os.close, fd)
             self.assertEqual(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE, os.O_RDONLY)
@@ -137,7 +137,7 @@ class Permissions(support.Case):
         """Starts without root; what the system refuses is said and shown."""
         binaries = self.path("bin")
         os.mkdir(binaries)
-        for name in ("sluiced", "sluice-control", "sluice-worker", "sluice"):
+        for name in ("sluiced", "sluice-control", "sluice-observer", "sluice-worker", "sluice"):
             shutil.copy(os.path.join(BIN, name), binaries)
         home = self.path("home")
         os.mkdir(home)
@@ -178,7 +178,9 @@ class Permissions(support.Case):
             text = file.read()
         self.assertEqual(text.count("SCHED_FIFO"), 1, text)  # once
         self.assertIn("cannot lock memory", said["control"] + said["sensors"])
-        self.assertTrue(all(p["sealed"] for p in got["processes"][1:]))
+        support.wait_until(lambda: (s := status()) and all(p["sealed"] for p in s["processes"][1:]), "sealed processes")
+        said = {p["name"]: " ".join(p["refusals"]) for p in status()["processes"]}
+        self.assertIn("not allowed to load BPF programs", said["observer"])
         support.wait_until(lambda: self.cli("reset", self.instance, environment=environment).returncode == 0
                            and self.cli("arm", self.instance, environment=environment).returncode == 0, "arming")
         actuator.wait_permit(True)

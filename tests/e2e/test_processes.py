@@ -161,7 +161,7 @@ class Supervisor(support.Case):
             server.make_armed()
             actuator.wait_permit(True)
             known = dict(server.children())
-            self.assertEqual(sorted(known.values()), ["sluice-control", "sluice-worker"])
+            self.assertEqual(sorted(known.values()), ["sluice-control", "sluice-observer", "sluice-worker"])
             server.kill(server.pid)
             server.process.wait(PATIENCE_S)
             actuator.wait_permit(False)
@@ -186,7 +186,7 @@ class Supervisor(support.Case):
             server.start()
             wait_until(lambda: actuator.permit() is False, "safe outputs")
             self.assertTrue(os.path.exists(self.socket_path(server)))
-            self.assertEqual(len(server.children()), 2)
+            self.assertEqual(len(server.children()), 3)
 
     def test_terminated(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):

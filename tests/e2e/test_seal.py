@@ -147,7 +147,7 @@ class Heap(Busy):
 
     def test_never_entered_after_the_seal(self):
         server = self.busy_server({"LD_PRELOAD": HEAPWATCH})
-        wait_until(lambda: server.log().count("watching a sealed thread") == 2, "the hook in both")
+        wait_until(lambda: server.log().count("watching a sealed thread") == 3, "the hook in each")
         for _ in range(2):
             self.everything(server)
         status = server.status()

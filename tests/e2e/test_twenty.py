@@ -123,7 +123,11 @@ class Twenty(support.Case):
             streams = self.breaks(name, streams)
         self.assertEqual({name: s["residual"] for name, s in self.streams().items()}, dict.fromkeys(self.ends, 0))
         self.numbers_are_whole()
-        self.assertEqual({p["restarts"] for p in self.running.status()["processes"]}, {0})
+        status = self.running.status()
+        self.assertEqual({p["restarts"] for p in status["processes"]}, {0})
+        # Every ring has a place of its own on the supervisor's board: the processes' names stand behind them.
+        self.assertEqual({p["name"] for p in status["processes"]}, {"sluiced", "control", "sensors", "observer"})
+        self.assertEqual([r["ring"] for r in status["rings"] if not 0 <= r["rate_hz"] < 1e6], [])
         self.assertEqual(self.running.end(), 0, self.running.log())
         self.assert_nothing_left(self.running)
 

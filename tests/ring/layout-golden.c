@@ -11,6 +11,7 @@
 #include "control/board.h"
 #include "control/table.h"
 #include "daq/board.h"
+#include "daq/observer.h"
 #include "daq/worker_board.h"
 #include "net/plan.h"
 #include "ring/protocol.h"
@@ -422,6 +423,13 @@ static const struct field control_checkpoint_fields[] = {
     FIELD(control_checkpoint, number), FIELD(control_checkpoint, journal), FIELD(control_checkpoint, tai_ns),
     FIELD(control_checkpoint, inputs), FIELD(control_checkpoint, state)};
 
+static const struct field late_entry_fields[] = {
+    FIELD(late_entry, from_ns), FIELD(late_entry, to_ns), FIELD(late_entry, position), FIELD(late_entry, limit_ns),
+    FIELD(late_entry, ring),    FIELD(late_entry, kind),  FIELD(late_entry, over)};
+
+static const struct field late_log_fields[] = {FIELD(late_log, count), FIELD(late_log, reserved),
+                                               FIELD(late_log, entry)};
+
 static const struct field control_board_fields[] = {
     FIELD(control_board, common),          FIELD(control_board, pad),
     FIELD(control_board, version),         FIELD(control_board, state),
@@ -441,7 +449,39 @@ static const struct field control_board_fields[] = {
     FIELD(control_board, position),        FIELD(control_board, hop),
     FIELD(control_board, events),          FIELD(control_board, events_lost),
     FIELD(control_board, event),           FIELD(control_board, loop_periods),
-    FIELD(control_board, loop_max_ns),     FIELD(control_board, checkpoint)};
+    FIELD(control_board, loop_max_ns),     FIELD(control_board, late),
+    FIELD(control_board, checkpoint)};
+
+static const struct field thief_event_fields[] = {
+    FIELD(thief_event, from_ns), FIELD(thief_event, ns),    FIELD(thief_event, thread),
+    FIELD(thief_event, kind),    FIELD(thief_event, pid),   FIELD(thief_event, what),
+    FIELD(thief_event, cpu),     FIELD(thief_event, epoch), FIELD(thief_event, name)};
+
+static const struct field culprit_fields[] = {FIELD(culprit, ns),   FIELD(culprit, kind),  FIELD(culprit, pid),
+                                              FIELD(culprit, what), FIELD(culprit, times), FIELD(culprit, name)};
+
+static const struct field verdict_fields[] = {FIELD(verdict, named_ns), FIELD(verdict, host_ns),
+                                              FIELD(verdict, own_ns),   FIELD(verdict, culprits),
+                                              FIELD(verdict, others),   FIELD(verdict, culprit)};
+
+static const struct field observer_finding_fields[] = {
+    FIELD(observer_finding, number), FIELD(observer_finding, late), FIELD(observer_finding, verdict),
+    FIELD(observer_finding, complete), FIELD(observer_finding, reserved)};
+
+static const struct field observer_thread_fields[] = {
+    FIELD(observer_thread, name),      FIELD(observer_thread, tid),   FIELD(observer_thread, started_tai_ns),
+    FIELD(observer_thread, sleep_us),  FIELD(observer_thread, count), FIELD(observer_thread, ns),
+    FIELD(observer_thread, longest_ns)};
+
+static const struct field observer_board_fields[] = {
+    FIELD(observer_board, common),   FIELD(observer_board, pad),     FIELD(observer_board, threshold_ns),
+    FIELD(observer_board, reserved), FIELD(observer_board, version), FIELD(observer_board, state),
+    FIELD(observer_board, threads),  FIELD(observer_board, told),    FIELD(observer_board, lost),
+    FIELD(observer_board, brief),    FIELD(observer_board, judged),  FIELD(observer_board, over),
+    FIELD(observer_board, missed),   FIELD(observer_board, missing), FIELD(observer_board, thread),
+    FIELD(observer_board, findings), FIELD(observer_board, latest),  FIELD(observer_board, worst_count),
+    FIELD(observer_board, worst),    FIELD(observer_board, events),  FIELD(observer_board, log),
+    FIELD(observer_board, lasted)};
 
 static const struct field control_operand_fields[] = {
     FIELD(control_operand, ticket), FIELD(control_operand, duration_ns), FIELD(control_operand, index),
@@ -733,7 +773,15 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(control_board_device),
                                     SHARED(control_board_rule),
                                     SHARED(control_checkpoint),
+                                    SHARED(late_entry),
+                                    SHARED(late_log),
                                     SHARED(control_board),
+                                    SHARED(thief_event),
+                                    SHARED(culprit),
+                                    SHARED(verdict),
+                                    SHARED(observer_finding),
+                                    SHARED(observer_thread),
+                                    SHARED(observer_board),
                                     SHARED(control_operand),
                                     SHARED(control_mailbox),
                                     SHARED(journal_entry),

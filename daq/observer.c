@@ -1,0 +1,282 @@
+#include "daq/observer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "control/thief_table.h"
+#include "ring/clock.h"
+#include "ring/ledger.h"
+
+#define OWN_WORK_NS     (20 * CLOCK_NS_PER_US) /* of a cycle, beside its sleep: not the host's */
+#define SLEEP_LATE_NS   (50 * CLOCK_NS_PER_US) /* a sleep that is so much longer than planned is told */
+#define OVERLAPPING_MAX 512u
+#define SPANS_MAX       64u
+#define SPANS_BACK      64u /* entries of control's log in which the loop's gaps are looked for */
+#define READ_TRIES      100
+
+/* A sleep that was planned is no loss: only what came after it. */
+static bool trim_sleep(const struct observer *observer, struct thief_event *event)
+{
+    uint64_t planned_ns = observer->board->thread[event->thread].sleep_us * CLOCK_NS_PER_US;
+    if (event->kind != THIEF_SLEEP || (event->what != SYS_clock_nanosleep && event->what != SYS_restart_syscall)) {
+        return true;
+    }
+    if (event->ns <= planned_ns + SLEEP_LATE_NS) {
+        return false;
+    }
+    event->from_ns += planned_ns;
+    event->ns -= planned_ns;
+    return true;
+}
+
+void observer_take(void *context, const struct thief_event *told)
+{
+    struct observer *observer = context;
+    struct observer_board *board = observer->board;
+    struct thief_event event = *told;
+    if (event.thread >= THIEF_THREADS_MAX || event.kind >= THIEF_KINDS ||
+        event.epoch != observer->settings->watched[event.thread].epoch || !trim_sleep(observer, &event)) {
+        return;
+    }
+    struct observer_thread *thread = &board->thread[event.thread];
+    event.name[sizeof(event.name) - 1] = 0;
+    hist_record(&board->lasted[event.kind], event.ns);
+    ring_count_add(&thread->count[event.kind], 1);
+    ring_count_add(&thread->ns[event.kind], event.ns);
+    if (event.ns > thread->longest_ns[event.kind]) {
+        ring_count_set(&thread->longest_ns[event.kind], event.ns);
+    }
+    ring_count_add(&board->told, 1);
+    /* That a sleeper is taken up from an idle core is a matter of course with workers that wait: it would push out
+     * all else. Control's are kept. */
+    if (event.kind != THIEF_WAKE || event.thread == 0 || event.ns > STALL_NS) {
+        board->log[board->events % OBSERVER_LOG] = event;
+        __atomic_store_n(&board->events, board->events + 1, __ATOMIC_RELEASE);
+    }
+}
+
+void observer_count(struct observer *observer, const struct thief_counts *counts, uint64_t now_ns)
+{
+    uint64_t lost = __atomic_load_n(&counts->lost, __ATOMIC_RELAXED);
+    if (lost != observer->lost) {
+        observer->lost = lost;
+        observer->lost_ns = now_ns;
+    }
+    ring_count_set(&observer->board->lost, lost);
+    ring_count_set(&observer->board->brief, __atomic_load_n(&counts->brief, __ATOMIC_RELAXED));
+}
+
+/* Who a thread is does not change while it lives; its sums go on when it is started again. */
+static void watch_thread(struct observer *observer, uint32_t *index, const char *name, uint64_t tid,
+                         uint64_t started_tai_ns, uint64_t sleep_us, uint64_t sleep_limit_ns)
+{
+    if (*index >= THIEF_THREADS_MAX) {
+        return;
+    }
+    struct observer_thread *thread = &observer->board->thread[*index];
+    if (thread->tid != tid || thread->started_tai_ns != started_tai_ns) {
+        int code = thief_table_set(observer->settings, *index, (uint32_t)tid, sleep_limit_ns);
+        snprintf(thread->name, sizeof(thread->name), "%s", name);
+        thread->started_tai_ns = started_tai_ns;
+        thread->sleep_us = sleep_us;
+        ring_count_set(&thread->tid, code == 0 ? tid : 0);
+    }
+    ++*index;
+}
+
+static void watch_worker(struct observer *observer, uint32_t *index, const struct worker_board *worker)
+{
+    uint64_t started = __atomic_load_n(&worker->common.started_tai_ns, __ATOMIC_ACQUIRE);
+    uint32_t threads = __atomic_load_n(&worker->threads, __ATOMIC_ACQUIRE);
+    char name[RING_NAME_BYTES + WORKER_THREAD_NAME_BYTES];
+    if (threads == 0) {
+        uint64_t tid = __atomic_load_n(&worker->common.pid, __ATOMIC_ACQUIRE);
+        watch_thread(observer, index, worker->common.name, tid, started, 0, 0);
+    }
+    for (uint32_t i = 0; i < threads && i < PLAN_THREADS_MAX; i++) {
+        const struct worker_thread *thread = &worker->thread[i];
+        snprintf(name, sizeof(name), "%.20s/%.10s", worker->common.name, thread->name);
+        watch_thread(observer, index, name, __atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE), started, 0, 0);
+    }
+}
+
+void observer_scan(struct observer *observer)
+{
+    const struct thread_plan *plan = &observer->table->thread;
+    const struct board *control = &observer->control->common;
+    uint32_t index = 0;
+    uint64_t sleep_us = plan->idle != IDLE_BUSY ? plan->sleep_us : 0;
+    if (observer->settings == NULL) {
+        return;
+    }
+    watch_thread(observer, &index, "control", __atomic_load_n(&control->pid, __ATOMIC_ACQUIRE),
+                 __atomic_load_n(&control->started_tai_ns, __ATOMIC_ACQUIRE), sleep_us,
+                 sleep_us * CLOCK_NS_PER_US + SLEEP_LATE_NS);
+    for (uint32_t i = 0; i < observer->workers; i++) {
+        watch_worker(observer, &index, observer->worker[i]);
+    }
+    __atomic_store_n(&observer->board->threads, index, __ATOMIC_RELEASE);
+}
+
+/* The events of control (thread 0) that overlap, by when they began. Those that end later stand later in the log;
+ * how far back one has to look is said by the log itself. */
+static uint32_t overlapping(const struct observer_board *board, uint64_t from_ns, uint64_t to_ns,
+                            const struct thief_event *found[OVERLAPPING_MAX])
+{
+    uint64_t oldest = board->events > OBSERVER_LOG ? board->events - OBSERVER_LOG : 0;
+    uint32_t count = 0;
+    for (uint64_t n = board->events; n > oldest && count < OVERLAPPING_MAX; n--) {
+        const struct thief_event *event = &board->log[(n - 1) % OBSERVER_LOG];
+        if (event->thread != 0 || event->from_ns >= to_ns || event->from_ns + event->ns <= from_ns) {
+            continue;
+        }
+        uint32_t at = count++;
+        for (; at > 0 && found[at - 1]->from_ns > event->from_ns; at--) {
+            found[at] = found[at - 1];
+        }
+        found[at] = event;
+    }
+    return count;
+}
+
+/* The loop's own gaps around: where it stood still, by its own clock. Apart from each other: a gap is between two
+ * looks at the clock. */
+static uint32_t gaps_around(const struct observer *observer, uint64_t number, const struct late_entry *late,
+                            uint64_t excused_ns, struct stall_span spans[SPANS_MAX])
+{
+    const struct late_log *log = &observer->control->late;
+    uint64_t count = __atomic_load_n(&log->count, __ATOMIC_ACQUIRE);
+    uint64_t oldest = number > SPANS_BACK ? number - SPANS_BACK : 0;
+    uint64_t newest = number + SPANS_BACK < count ? number + SPANS_BACK : count;
+    uint32_t found = 0;
+    for (uint64_t n = oldest; n < newest && found < SPANS_MAX; n++) {
+        struct late_entry entry = log->entry[n % LATE_ENTRIES];
+        if (entry.kind != LATE_LOOP || entry.from_ns >= late->to_ns || entry.to_ns <= late->from_ns) {
+            continue;
+        }
+        bool known = false; /* the worst of a second is logged when it ends, beside what is over the limit */
+        for (uint32_t i = 0; i < found; i++) {
+            known = known || spans[i].from_ns == entry.from_ns;
+        }
+        if (!known) {
+            spans[found++] = (struct stall_span){entry.from_ns, entry.to_ns, excused_ns};
+        }
+    }
+    return found;
+}
+
+static void judge(struct observer *observer, uint64_t number, struct observer_finding *finding)
+{
+    const struct observer_board *board = observer->board;
+    const struct thief_event *events[OVERLAPPING_MAX];
+    struct stall_span spans[SPANS_MAX];
+    const struct late_entry *late = &finding->late;
+    uint64_t excused_ns = board->thread[0].sleep_us * CLOCK_NS_PER_US + OWN_WORK_NS;
+    uint32_t count = overlapping(board, late->from_ns, late->to_ns, events);
+    uint32_t gaps = gaps_around(observer, number, late, excused_ns, spans);
+    bool blind = observer->settings == NULL;
+    /* A gap that nobody was there to explain is nobody's. */
+    culprits_find(events, count, spans, blind ? 0 : gaps, late->from_ns, late->to_ns, &finding->verdict);
+    uint64_t oldest_ns = observer->first_event_ns;
+    if (board->events > OBSERVER_LOG) {
+        const struct thief_event *oldest = &board->log[board->events % OBSERVER_LOG];
+        oldest_ns = oldest->from_ns + oldest->ns;
+    }
+    finding->complete = !blind && late->from_ns > oldest_ns && count < OVERLAPPING_MAX &&
+                        (observer->lost_ns == 0 || late->from_ns > observer->lost_ns);
+}
+
+static void keep_worst(struct observer_board *board, const struct observer_finding *finding)
+{
+    uint32_t kind = finding->late.kind;
+    struct observer_finding *worst = board->worst[kind];
+    uint64_t ns = finding->late.to_ns - finding->late.from_ns;
+    uint32_t at = board->worst_count[kind];
+    while (at > 0 && worst[at - 1].late.to_ns - worst[at - 1].late.from_ns < ns) {
+        at--;
+    }
+    if (at == OBSERVER_WORST) {
+        return;
+    }
+    uint32_t last = board->worst_count[kind] < OBSERVER_WORST ? board->worst_count[kind]++ : OBSERVER_WORST - 1;
+    for (uint32_t i = last; i > at; i--) {
+        worst[i] = worst[i - 1];
+    }
+    worst[at] = *finding;
+}
+
+static void publish(struct observer_board *board, const struct observer_finding *finding)
+{
+    /* An exchange: nothing below may be seen before it. */
+    (void)__atomic_exchange_n(&board->version, board->version + 1, __ATOMIC_ACQ_REL);
+    board->latest[board->findings % OBSERVER_LATEST] = *finding;
+    keep_worst(board, finding);
+    ring_count_add(&board->judged[finding->late.kind], 1);
+    ring_count_add(&board->over[finding->late.kind], finding->late.over);
+    __atomic_store_n(&board->findings, board->findings + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&board->version, board->version + 1, __ATOMIC_RELEASE);
+}
+
+void observer_judge(struct observer *observer, uint64_t now_ns)
+{
+    const struct late_log *log = &observer->control->late;
+    uint64_t count = __atomic_load_n(&log->count, __ATOMIC_ACQUIRE);
+    if (count > observer->seen + LATE_ENTRIES - 1) {
+        ring_count_add(&observer->board->missed, count - (LATE_ENTRIES - 1) - observer->seen);
+        observer->seen = count - (LATE_ENTRIES - 1);
+    }
+    for (; observer->seen < count; observer->seen++) {
+        struct observer_finding finding = {.number = observer->seen,
+                                           .late = log->entry[observer->seen % LATE_ENTRIES]};
+        if (__atomic_load_n(&log->count, __ATOMIC_ACQUIRE) - observer->seen >= LATE_ENTRIES) {
+            ring_count_add(&observer->board->missed, 1); /* overwritten while it was copied */
+            continue;
+        }
+        if (finding.late.kind >= LATE_KINDS || finding.late.to_ns < finding.late.from_ns) {
+            continue;
+        }
+        if (finding.late.to_ns + OBSERVER_SETTLED_NS > now_ns) {
+            return;
+        }
+        judge(observer, observer->seen, &finding);
+        publish(observer->board, &finding);
+    }
+}
+
+/* Copies while `version` stands still. */
+static int read_findings(const struct observer_board *board, const struct observer_finding *from,
+                         const uint32_t *count, struct observer_findings *findings)
+{
+    for (int i = 0; i < READ_TRIES; i++) {
+        uint64_t before = __atomic_load_n(&board->version, __ATOMIC_ACQUIRE);
+        if (before % 2 != 0) {
+            continue;
+        }
+        uint32_t n = count != NULL                       ? *count
+                     : board->findings < OBSERVER_LATEST ? (uint32_t)board->findings
+                                                         : OBSERVER_LATEST;
+        uint32_t room = count != NULL ? OBSERVER_WORST : OBSERVER_LATEST;
+        findings->count = n < room ? n : room;
+        uint64_t first = count != NULL ? 0 : board->findings - findings->count;
+        for (uint32_t f = 0; f < findings->count; f++) {
+            findings->finding[f] = from[(first + f) % room];
+        }
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&board->version, __ATOMIC_RELAXED) == before) {
+            return 0;
+        }
+    }
+    return -EAGAIN;
+}
+
+int observer_read_worst(const struct observer_board *board, enum late_kind kind, struct observer_findings *findings)
+{
+    return read_findings(board, board->worst[kind], &board->worst_count[kind], findings);
+}
+
+int observer_read_latest(const struct observer_board *board, struct observer_findings *findings)
+{
+    return read_findings(board, board->latest, NULL, findings);
+}
