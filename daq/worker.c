@@ -252,9 +252,8 @@ static void wait(struct worker *worker)
     }
 }
 
-static void watch_pace(struct worker *worker, uint32_t frames)
+static void watch_pace(struct worker *worker, uint32_t frames, uint64_t now_ns)
 {
-    uint64_t now_ns = clock_monotonic_ns();
     if (frames > 0) {
         worker->gathers = worker->may_gather && now_ns - worker->taken_ns < 2 * coalesce_ns(worker->plan);
         worker->taken_ns = now_ns;
@@ -269,12 +268,13 @@ uint32_t worker_cycle(struct worker *worker)
     arm(worker);
     wait(worker);
     uint32_t frames = complete(worker);
-    watch_pace(worker, frames);
+    uint64_t now_ns = clock_monotonic_ns();
+    watch_pace(worker, frames, now_ns);
     worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
     if (worker->plan->thread.idle == IDLE_BUSY) {
-        board_beat_busy(worker->board, clock_monotonic_ns());
+        board_beat_busy(worker->board, now_ns);
     } else {
-        board_beat(worker->board, clock_monotonic_ns());
+        board_beat(worker->board, now_ns);
     }
     return frames;
 }
