@@ -156,12 +156,13 @@ static void add_cycle(struct maker *m, uint32_t rules)
 
 static void add_instruments(struct maker *m)
 {
-    static const char *const names[] = {"instruments_record", "instruments_plain_off", "instruments_plain",
-                                        "instruments_packet_off", "instruments_packet"};
-    const uint32_t count = sizeof(names) / sizeof(names[0]);
+    static const char *const instrument_names[] = {"instruments_record", "instruments_plain_off",
+                                                   "instruments_plain", "instruments_packet_off",
+                                                   "instruments_packet"};
+    const uint32_t count = sizeof(instrument_names) / sizeof(instrument_names[0]);
     struct plan_case *c = add_case(m, "instruments", "sluice-writer", measure_instruments, count);
     for (uint32_t i = 0; c != NULL && i < count; i++) {
-        add_row(m, names[i], "sluice-writer", "ns", false);
+        add_row(m, instrument_names[i], "sluice-writer", "ns", false);
     }
 }
 

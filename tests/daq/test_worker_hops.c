@@ -75,7 +75,7 @@ Test(worker_hops, a_writer_is_measured_where_its_source_lies)
     for (uint32_t i = 0; i < plan.sources; i++) {
         ring.writer = t.writer;
         worker_ring_measure(&ring, &plan.source[i], board, bytes, i);
-        cr_assert_eq((uint8_t *)ring.writer.hops - (uint8_t *)board, worker_source_hops_at(board, bytes, i));
+        cr_assert_eq((uint8_t *)ring.writer.hops, (uint8_t *)board + worker_source_hops_at(board, bytes, i));
         cr_assert_eq(ring.writer.is_dated, i > 0);
         cr_assert_eq(ring.writer.sent_by_batch, i < 2, "packets by the batch");
     }
