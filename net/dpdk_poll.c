@@ -9,7 +9,7 @@
 #include "net/sequence.h"
 #include "ring/clock.h"
 
-#define TIMED_FRAMES (16u * DPDK_BURST) /* as many as a round takes of one queue (daq/dpdk_worker.c) */
+#define TIMED_FRAMES (UINT64_C(16) * DPDK_BURST) /* as many as a round takes of one queue (daq/dpdk_worker.c) */
 
 /* What the device has verified already. */
 static uint32_t checks_of(const struct dpdk_source *s, const struct rte_mbuf *mbuf)

@@ -7,6 +7,7 @@
 #include "tests/support/temporary_ring.h"
 
 #define HISTOGRAM sizeof(struct histogram)
+#define COUNTS    offsetof(struct ring_hops, arrival_to_publish)
 
 static struct worker_plan plan;
 static struct worker_board *board;
@@ -35,7 +36,7 @@ TestSuite(worker_hops, .init = lay_out);
 
 Test(worker_hops, as_much_memory_as_there_is_to_measure)
 {
-    cr_assert_eq(bytes, sizeof(*board) + 4 * HISTOGRAM + 4 * 128 + (4 + 3) * HISTOGRAM);
+    cr_assert_eq(bytes, sizeof(*board) + (4 + 4 + 3) * HISTOGRAM + 4 * COUNTS);
     cr_assert_eq(worker_thread_hops_at(board, bytes, 0), sizeof(*board));
     size_t end = worker_thread_hops_at(board, bytes, 1) + 2 * HISTOGRAM;
     for (uint32_t i = 0; i < plan.sources; i++) {
@@ -43,7 +44,7 @@ Test(worker_hops, as_much_memory_as_there_is_to_measure)
         cr_assert_str_eq(board->source[i].ring, plan.source[i].ring);
         cr_assert_eq(board->source[i].is_dated, i > 0);
         cr_assert_eq(board->source[i].period_ns, i == 3 ? 7 : 0);
-        end += 128 + (i > 0 ? 2 : 1) * HISTOGRAM;
+        end += COUNTS + (i > 0 ? 2 : 1) * HISTOGRAM;
     }
     cr_assert_eq(end, bytes, "they adjoin to the last byte");
 }
