@@ -200,6 +200,8 @@ static uint32_t take_burst(struct afxdp_source *s, uint64_t tai_ns, bool is_time
         } else {
             ring_writer_publish(s->writer);
         }
+    } else {
+        ring_writer_account_rest(s->writer, tai_ns);
     }
     return count;
 }

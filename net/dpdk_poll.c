@@ -156,6 +156,8 @@ uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
     s->run = count == DPDK_BURST ? s->run + DPDK_BURST : 0;
     if (count > 0) {
         publish(s, tai_ns);
+    } else {
+        ring_writer_account_rest(s->writer, tai_ns);
     }
     return count;
 }

@@ -12,6 +12,7 @@
 #ifndef RING_WRITER_H
 #define RING_WRITER_H
 
+#include "ring/clock.h"
 #include "ring/gate.h"
 #include "ring/hops.h"
 #include "ring/ring.h"
@@ -162,6 +163,14 @@ void ring_writer_account(struct ring_writer *writer, uint64_t arrival_tai_ns, ui
 /* Publishes as ring_writer_publish does and, if the writer is measured, puts down when, and how long it took: one
  * look at the clock for all of it. */
 void ring_writer_publish_timed(struct ring_writer *writer, uint64_t arrival_tai_ns);
+
+/* Nothing more has come: what was published without a look at the clock is counted now. */
+static inline void ring_writer_account_rest(struct ring_writer *writer, uint64_t arrival_tai_ns)
+{
+    if (writer->hops != NULL && writer->hops_delivered != ring_count_read(&writer->view.header->ledger.delivered)) {
+        ring_writer_account(writer, arrival_tai_ns, clock_monotonic_ns());
+    }
+}
 
 /* One frame's time from its sender's or device's stamp to its arrival, if that is known. */
 static inline void ring_writer_sent(struct ring_writer *writer, bool is_known, int64_t lag_ns)

@@ -147,3 +147,17 @@ Test(hops, single_frames_tell_their_own)
     ring_writer_publish_timed(&t.writer, tai_ns());
     cr_assert_eq(hops.undated, 1, "and are not counted with their batch again");
 }
+
+Test(hops, what_was_published_without_the_clock_is_counted_when_nothing_comes)
+{
+    uint64_t arrival_ns = tai_ns() - 700;
+    ring_writer_account_rest(&t.writer, arrival_ns); /* not measured */
+    ring_writer_measure(&t.writer, &hops, false, false);
+    commit(32);
+    ring_writer_publish(&t.writer);
+    ring_writer_account_rest(&t.writer, arrival_ns);
+    cr_assert_eq(hops.arrival_to_publish.count, 32);
+    cr_assert_geq(hops.arrival_to_publish.sum_ns, 32 * UINT64_C(700));
+    ring_writer_account_rest(&t.writer, arrival_ns);
+    cr_assert_eq(hops.arrival_to_publish.count, 32);
+}
