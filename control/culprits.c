@@ -47,20 +47,47 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* How much of from .. to the events cover, where they overlap once. */
-static uint64_t covered(const struct thief_event *const *events, uint32_t count, uint64_t from_ns, uint64_t to_ns)
+/* An interrupt is the cause of what it delays: a task that it keeps from ending, a sleep that it keeps from ending.
+ */
+static bool is_interrupt(const struct thief_event *event)
+{
+    return event->kind >= THIEF_IRQ && event->kind <= THIEF_NMI;
+}
+
+/* How much of from .. to the events cover, where they overlap once; interrupts alone, or all. */
+static uint64_t covered(const struct thief_event *const *events, uint32_t count, bool interrupts_only,
+                        uint64_t from_ns, uint64_t to_ns)
 {
     uint64_t sum_ns = 0;
     uint64_t at_ns = from_ns;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && events[i]->from_ns < to_ns; i++) {
         uint64_t begins_ns = later(events[i]->from_ns, at_ns);
         uint64_t ends_ns = earlier(events[i]->from_ns + events[i]->ns, to_ns);
-        if (ends_ns > begins_ns) {
+        if (ends_ns > begins_ns && (!interrupts_only || is_interrupt(events[i]))) {
             sum_ns += ends_ns - begins_ns;
             at_ns = ends_ns;
         }
     }
     return sum_ns;
+}
+
+/* Interrupts first, then of the others what no interrupt has had; of two alike that overlap, the first. */
+static void add_all(struct sum *sum, const struct thief_event *const *events, uint32_t count, bool interrupts,
+                    uint64_t from_ns, uint64_t to_ns)
+{
+    uint64_t at_ns = from_ns;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t begins_ns = later(events[i]->from_ns, at_ns);
+        uint64_t ends_ns = earlier(events[i]->from_ns + events[i]->ns, to_ns);
+        if (ends_ns <= begins_ns || is_interrupt(events[i]) != interrupts) {
+            continue;
+        }
+        uint64_t had_ns = interrupts ? 0 : covered(events, count, true, begins_ns, ends_ns);
+        if (ends_ns - begins_ns > had_ns) {
+            add(sum, events[i], ends_ns - begins_ns - had_ns);
+        }
+        at_ns = ends_ns;
+    }
 }
 
 static uint64_t host_of(const struct thief_event *const *events, uint32_t count, const struct stall_span *spans,
@@ -73,7 +100,7 @@ static uint64_t host_of(const struct thief_event *const *events, uint32_t count,
         if (ends_ns <= begins_ns) {
             continue;
         }
-        uint64_t told_ns = covered(events, count, begins_ns, ends_ns) + spans[i].excused_ns;
+        uint64_t told_ns = covered(events, count, false, begins_ns, ends_ns) + spans[i].excused_ns;
         host_ns += ends_ns - begins_ns > told_ns ? ends_ns - begins_ns - told_ns : 0;
     }
     return host_ns;
@@ -94,17 +121,9 @@ void culprits_find(const struct thief_event *const *events, uint32_t count, cons
                    uint32_t span_count, uint64_t from_ns, uint64_t to_ns, struct verdict *verdict)
 {
     struct sum sum = {.count = 0};
-    uint64_t at_ns = from_ns;
-    *verdict = (struct verdict){.named_ns = 0};
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t begins_ns = later(events[i]->from_ns, at_ns);
-        uint64_t ends_ns = earlier(events[i]->from_ns + events[i]->ns, to_ns);
-        if (ends_ns > begins_ns) {
-            add(&sum, events[i], ends_ns - begins_ns);
-            verdict->named_ns += ends_ns - begins_ns;
-            at_ns = ends_ns;
-        }
-    }
+    *verdict = (struct verdict){.named_ns = covered(events, count, false, from_ns, to_ns)};
+    add_all(&sum, events, count, true, from_ns, to_ns);
+    add_all(&sum, events, count, false, from_ns, to_ns);
     verdict->host_ns = host_of(events, count, spans, span_count, from_ns, to_ns);
     uint64_t told_ns = verdict->named_ns + verdict->host_ns;
     verdict->own_ns = to_ns - from_ns > told_ns ? to_ns - from_ns - told_ns : 0;

@@ -10,7 +10,7 @@
 #define CULPRITS_MAX 6u
 
 struct culprit {
-    uint64_t ns;   /* of the stretch; where two overlap, the first counts */
+    uint64_t ns;   /* of the stretch; where two overlap, an interrupt counts, else the first */
     uint32_t kind; /* enum thief_kind */
     uint32_t pid;
     int32_t what;

@@ -11,7 +11,7 @@
 #define SAFE_PATIENCE_NS     (50 * CLOCK_NS_PER_MS)
 #define BOARD_PERIOD_NS      CLOCK_NS_PER_MS
 #define GATE_FRESH_NS        CLOCK_NS_PER_S
-#define LOOP_LATE_NS         (100 * CLOCK_NS_PER_US) /* beyond its sleep, a gap is worth a line of the log */
+#define LOOP_LATE_NS         STALL_NS /* beyond its sleep, a gap is worth a line of the log */
 
 #define ARRIVALS_MAX (FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX)
 

@@ -76,6 +76,7 @@ struct thread {
 struct cpu {
     uint64_t slice_ns; /* since when the task that runs has run */
     uint64_t waiting;  /* a bit for each watched thread that waits here */
+    uint64_t asleep;   /* .. that sleeps here and has a time to keep */
     uint64_t irq_ns;
     uint64_t softirq_ns;
     uint64_t timer_ns;
@@ -140,6 +141,10 @@ static inline struct thread *thread_of(uint32_t index)
     struct thread *thread = &threads[index & (THIEF_THREADS_MAX - 1)];
     uint32_t epoch = settings.watched[index & (THIEF_THREADS_MAX - 1)].epoch;
     if (thread->epoch != epoch) {
+        uint64_t others = ~(UINT64_C(1) << (index & 63));
+        struct cpu *cpu = &cpus[thread->cpu & (THIEF_CPUS_MAX - 1)];
+        __sync_fetch_and_and(&cpu->waiting, others);
+        __sync_fetch_and_and(&cpu->asleep, others);
         __builtin_memset(thread, 0, sizeof(*thread));
         thread->epoch = epoch;
     }
@@ -176,39 +181,6 @@ static inline void tell(struct thief_event *event)
     bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
-/* What interrupted the watched thread that runs here. */
-static inline void interrupted(enum thief_kind kind, uint64_t *from_ns, int32_t what, uint64_t name)
-{
-    uint32_t number;
-    struct cpu *cpu = this_cpu(&number);
-    if (cpu == (void *)0 || cpu->running == 0) {
-        return;
-    }
-    uint64_t began_ns = *from_ns;
-    *from_ns = 0;
-    if (began_ns == 0) {
-        return;
-    }
-    struct thief_event *event = begin(cpu->running - 1, kind, began_ns, bpf_ktime_get_ns());
-    if (event == (void *)0) {
-        return;
-    }
-    event->what = what;
-    if (name != 0) {
-        bpf_probe_read_kernel_str(event->name, sizeof(event->name), (const void *)name);
-    }
-    tell(event);
-}
-
-struct slice {
-    uint64_t since_ns;
-    uint64_t now_ns;
-    uint64_t waiting; /* bits left to look at */
-    uint32_t pid;
-    uint32_t idle;
-    char name[THIEF_NAME_BYTES];
-};
-
 __attribute__((noinline)) uint32_t lowest_bit(uint64_t of)
 {
     uint32_t at = 0;
@@ -221,23 +193,40 @@ __attribute__((noinline)) uint32_t lowest_bit(uint64_t of)
     return at;
 }
 
-static long tell_waiter(uint32_t round, struct slice *slice)
+/* A stretch of time on this core, and whose loss it was. */
+struct slice {
+    uint64_t since_ns;
+    uint64_t now_ns;
+    uint64_t losers; /* a bit each: those that are still to be told of */
+    uint32_t kind;   /* THIEF_TASK: or THIEF_IDLE, THIEF_WAKE, as the loser waits and the idle task ran */
+    uint32_t pid;
+    int32_t what;
+    uint32_t idle;
+    char name[THIEF_NAME_BYTES];
+};
+
+static long tell_loser(uint32_t round, struct slice *slice)
 {
     (void)round;
-    if (slice->waiting == 0) {
+    if (slice->losers == 0) {
         return 1;
     }
-    uint32_t index = lowest_bit(slice->waiting) & (THIEF_THREADS_MAX - 1);
-    slice->waiting &= slice->waiting - 1;
+    uint32_t index = lowest_bit(slice->losers) & (THIEF_THREADS_MAX - 1);
+    slice->losers &= slice->losers - 1;
     struct thread *thread = thread_of(index);
-    if (thread->state != THREAD_WAITING) {
-        return 0;
+    uint64_t from_ns = slice->since_ns;
+    enum thief_kind kind = slice->kind;
+    if (kind == THIEF_TASK) {
+        if (thread->state != THREAD_WAITING) { /* the place is another thread's now */
+            return 0;
+        }
+        from_ns = thread->from_ns > from_ns ? thread->from_ns : from_ns;
+        kind = slice->idle == 0 ? THIEF_TASK : thread->woken != 0 ? THIEF_WAKE : THIEF_IDLE;
     }
-    uint64_t from_ns = thread->from_ns > slice->since_ns ? thread->from_ns : slice->since_ns;
-    enum thief_kind kind = slice->idle == 0 ? THIEF_TASK : thread->woken != 0 ? THIEF_WAKE : THIEF_IDLE;
     struct thief_event *event = begin(index, kind, from_ns, slice->now_ns);
     if (event != (void *)0) {
         event->pid = slice->pid;
+        event->what = slice->what;
         __builtin_memcpy(event->name, slice->name, sizeof(event->name));
         tell(event);
     }
@@ -247,11 +236,35 @@ static long tell_waiter(uint32_t round, struct slice *slice)
 /* The task `prev` has run here since `cpu->slice_ns`: what of it each thread that waits here lost. */
 static inline void tell_slice(struct cpu *cpu, struct task_struct *prev, uint64_t now_ns)
 {
-    struct slice slice = {
-        .since_ns = cpu->slice_ns, .now_ns = now_ns, .waiting = cpu->waiting, .pid = number_of(prev)};
+    struct slice slice = {.since_ns = cpu->slice_ns,
+                          .now_ns = now_ns,
+                          .losers = cpu->waiting,
+                          .kind = THIEF_TASK,
+                          .pid = number_of(prev)};
     slice.idle = prev->pid == 0;
     bpf_probe_read_kernel_str(slice.name, sizeof(slice.name), prev->comm);
-    bpf_loop(WAITERS_MOST, tell_waiter, &slice, 0);
+    bpf_loop(WAITERS_MOST, tell_loser, &slice, 0);
+}
+
+/* What interrupted this core: whoever ran or waits here has lost it, and whoever sleeps and has a time to keep may
+ * have been woken late. */
+static inline void interrupted(struct cpu *cpu, enum thief_kind kind, uint64_t since_ns, int32_t what,
+                               uint64_t name)
+{
+    uint64_t now_ns = bpf_ktime_get_ns();
+    if (now_ns - since_ns < settings.threshold_ns) {
+        __sync_fetch_and_add(&counts.brief, 1);
+        return;
+    }
+    struct slice slice = {.since_ns = since_ns, .now_ns = now_ns, .kind = kind, .what = what};
+    slice.losers = cpu->waiting | cpu->asleep;
+    if (cpu->running != 0) {
+        slice.losers |= UINT64_C(1) << ((cpu->running - 1) & 63);
+    }
+    if (name != 0) {
+        bpf_probe_read_kernel_str(slice.name, sizeof(slice.name), (const void *)name);
+    }
+    bpf_loop(WAITERS_MOST, tell_loser, &slice, 0);
 }
 
 static inline void leave(struct thread *thread, uint32_t number, struct task_struct *task, uint32_t index,
@@ -269,18 +282,31 @@ static inline void leave(struct thread *thread, uint32_t number, struct task_str
     thread->state = THREAD_ASLEEP;
     thread->stopped = (state & (STATE_STOPPED | STATE_TRACED)) != 0;
     thread->call = -1;
-    if (settings.watched[index & (THIEF_THREADS_MAX - 1)].sleep_limit_ns != 0 &&
-        bpf_core_field_exists(struct pt_regs, orig_ax)) {
+    if (thread->stopped != 0 || settings.watched[index & (THIEF_THREADS_MAX - 1)].sleep_limit_ns == 0) {
+        return; /* it has no time to keep */
+    }
+    __sync_fetch_and_or(&cpus[number & (THIEF_CPUS_MAX - 1)].asleep, UINT64_C(1) << (index & 63));
+    if (bpf_core_field_exists(struct pt_regs, orig_ax)) {
         struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
         thread->call = (int32_t)BPF_CORE_READ(regs, orig_ax);
     }
 }
 
+/* The thread no longer waits or sleeps where it did. */
+static inline void rise(struct thread *thread, uint32_t index)
+{
+    struct cpu *cpu = &cpus[thread->cpu & (THIEF_CPUS_MAX - 1)];
+    uint64_t others = ~(UINT64_C(1) << (index & 63));
+    if (thread->state == THREAD_WAITING) {
+        __sync_fetch_and_and(&cpu->waiting, others);
+    } else if (thread->state == THREAD_ASLEEP) {
+        __sync_fetch_and_and(&cpu->asleep, others);
+    }
+}
+
 static inline void enter(struct thread *thread, uint32_t number, uint32_t index, uint64_t now_ns)
 {
-    if (thread->state == THREAD_WAITING) {
-        __sync_fetch_and_and(&cpus[thread->cpu & (THIEF_CPUS_MAX - 1)].waiting, ~(UINT64_C(1) << (index & 63)));
-    }
+    rise(thread, index);
     thread->state = THREAD_RUNNING;
     thread->from_ns = now_ns;
     thread->cpu = number;
@@ -313,10 +339,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
     }
     cpu->running = to;
     cpu->slice_ns = now_ns;
-    cpu->irq_ns = 0;
-    cpu->softirq_ns = 0;
-    cpu->timer_ns = 0;
-    cpu->ipi_ns = 0;
+    cpu->softirq_ns = 0; /* where they are threads (PREEMPT_RT) one may be put off in the middle */
     return 0;
 }
 
@@ -346,6 +369,7 @@ int BPF_PROG(on_waking, struct task_struct *task)
         }
         tell(event);
     }
+    rise(thread, of - 1);
     thread->state = THREAD_WAITING;
     thread->woken = 1;
     thread->stopped = 0;
@@ -374,11 +398,16 @@ int BPF_PROG(on_signal, int signal, void *info, struct task_struct *task)
 
 /* Interrupts, on cores where a watched thread runs. */
 
+static inline bool matters(const struct cpu *cpu)
+{
+    return cpu != (void *)0 && (cpu->running != 0 || cpu->waiting != 0 || cpu->asleep != 0);
+}
+
 #define BEGINS(member)                                                                                             \
     do {                                                                                                           \
         uint32_t number;                                                                                           \
         struct cpu *cpu = this_cpu(&number);                                                                       \
-        if (cpu != (void *)0 && cpu->running != 0) {                                                               \
+        if (matters(cpu)) {                                                                                        \
             cpu->member = bpf_ktime_get_ns();                                                                      \
         }                                                                                                          \
     } while (0)
@@ -387,8 +416,10 @@ int BPF_PROG(on_signal, int signal, void *info, struct task_struct *task)
     do {                                                                                                           \
         uint32_t number;                                                                                           \
         struct cpu *cpu = this_cpu(&number);                                                                       \
-        if (cpu != (void *)0 && cpu->running != 0 && cpu->member != 0) {                                           \
-            interrupted(kind, &cpu->member, what, name);                                                           \
+        uint64_t since_ns = cpu != (void *)0 ? cpu->member : 0;                                                    \
+        if (since_ns != 0) {                                                                                       \
+            cpu->member = 0;                                                                                       \
+            interrupted(cpu, kind, since_ns, what, name);                                                          \
         }                                                                                                          \
     } while (0)
 
@@ -460,13 +491,8 @@ int on_nmi(struct bpf_raw_tracepoint_args *a)
 {
     uint32_t number;
     struct cpu *cpu = this_cpu(&number);
-    if (cpu == (void *)0 || cpu->running == 0) {
-        return 0;
-    }
-    uint64_t now_ns = bpf_ktime_get_ns();
-    struct thief_event *event = begin(cpu->running - 1, THIEF_NMI, now_ns - a->args[1], now_ns);
-    if (event != (void *)0) {
-        tell(event);
+    if (matters(cpu)) {
+        interrupted(cpu, THIEF_NMI, bpf_ktime_get_ns() - a->args[1], 0, 0);
     }
     return 0;
 }

@@ -12,7 +12,7 @@
 #include "ring/error.h"
 #include "ring/histogram.h"
 
-#define OBSERVER_LOG        2048u /* stretches, a power of two */
+#define OBSERVER_LOG        2048u /* stretches in each log, a power of two */
 #define OBSERVER_LATEST     128u
 #define OBSERVER_WORST      32u                    /* of each kind */
 #define OBSERVER_SETTLED_NS (40 * CLOCK_NS_PER_MS) /* by then what overlaps a decision has been told */
@@ -43,6 +43,13 @@ struct observer_thread {
     uint64_t longest_ns[THIEF_KINDS];
 };
 
+/* Control's losses have a log of their own, so that those of many workers do not push them out. */
+enum { OBSERVER_LOG_CONTROL = 0, OBSERVER_LOG_OTHERS = 1, OBSERVER_LOGS = 2 };
+struct observer_log {
+    uint64_t events; /* ever: entry n at n % OBSERVER_LOG; stored last (release) */
+    struct thief_event event[OBSERVER_LOG];
+};
+
 struct observer_board {
     struct board common;
     uint8_t pad[BOARD_BYTES - sizeof(struct board)];
@@ -65,8 +72,7 @@ struct observer_board {
     struct observer_finding latest[OBSERVER_LATEST];
     uint32_t worst_count[LATE_KINDS];
     struct observer_finding worst[LATE_KINDS][OBSERVER_WORST]; /* the longest first */
-    uint64_t events; /* in log[], ever: entry n at n % OBSERVER_LOG; stored last (release) */
-    struct thief_event log[OBSERVER_LOG];
+    struct observer_log log[OBSERVER_LOGS];
     struct histogram lasted[THIEF_KINDS]; /* of all threads */
 };
 
@@ -77,7 +83,8 @@ struct observer {
     const struct worker_board *worker[OBSERVER_BOARDS_MAX];
     uint32_t workers;
     uint64_t seen;                   /* of control's log */
-    uint64_t first_event_ns;         /* before it nothing was watched */
+    uint64_t first_event_ns;         /* before it control was not watched */
+    uint64_t now_ns;                 /* of the scan under way */
     uint64_t lost;                   /* events, as of the last look */
     uint64_t lost_ns;                /* when some were lost last */
     struct thief_settings *settings; /* NULL: blind */
@@ -90,7 +97,7 @@ void observer_take(void *context, const struct thief_event *event);
 void observer_count(struct observer *observer, const struct thief_counts *counts, uint64_t now_ns);
 
 /* Looks which threads there are now: those of every process whose board says that it runs. */
-void observer_scan(struct observer *observer);
+void observer_scan(struct observer *observer, uint64_t now_ns);
 
 /* Judges what control's log has that is old enough. */
 void observer_judge(struct observer *observer, uint64_t now_ns);

@@ -17,6 +17,7 @@
 
 #define ROUND_NS      (20 * CLOCK_NS_PER_MS)
 #define SCAN_ROUNDS   5
+#define NICE          (-10) /* what it does is little, and what it comes too late for is lost */
 #define WORKERS_NAMES "worker0", "worker1", "worker2", "worker3", "worker4", "worker5", "worker6", "worker7"
 
 static volatile sig_atomic_t stop;
@@ -116,7 +117,7 @@ static void run(struct observer *observer, struct thief_bpf *bpf)
         uint64_t now_ns = clock_monotonic_ns();
         if (bpf != NULL) {
             if (round % SCAN_ROUNDS == 0) {
-                observer_scan(observer);
+                observer_scan(observer, now_ns);
             }
             thief_bpf_take(bpf, observer_take, observer);
             struct thief_counts counts = thief_bpf_counts(bpf);
@@ -134,6 +135,7 @@ int main(int argc, char **argv)
     struct error err = {{0}};
     struct thief_bpf *bpf = NULL;
     take_signals();
+    (void)!nice(NICE);
     if (map_all(argc, argv, &observer, &err) != 0) {
         return fail(&err);
     }

@@ -17,6 +17,7 @@
 
 #define WORST_DEFAULT 8u
 #define COUNT_MOST    100000u
+#define READ_PAUSES   1000u
 
 struct options {
     const char *instance;
@@ -169,42 +170,80 @@ static json_t *json_threads(const struct observer_board *board)
     return list;
 }
 
-static json_t *json_log(const struct session *s, const struct options *o)
+static json_t *json_event(const struct session *s, const struct thief_event *event)
+{
+    struct culprit culprit = {
+        .ns = event->ns, .kind = event->kind, .pid = event->pid, .what = event->what, .times = 1};
+    memcpy(culprit.name, event->name, sizeof(culprit.name));
+    json_t *json = json_culprit(&culprit);
+    json_object_set_new(json, "tai_ns", json_u64(event->from_ns + (uint64_t)s->table->tai_minus_monotonic_ns));
+    json_object_set_new(json, "monotonic_ns", json_u64(event->from_ns));
+    json_object_set_new(json, "cpu", json_integer((json_int_t)event->cpu));
+    json_object_set_new(json, "thread", json_string(s->observer->thread[event->thread].name));
+    return json;
+}
+
+/* A copy of what a log has, without what was overwritten meanwhile. How many. */
+static uint32_t copy_log(const struct observer_log *log, const struct options *o, struct thief_event *to)
 {
     static struct thief_event copy[OBSERVER_LOG];
-    const struct observer_board *board = s->observer;
-    json_t *list = json_array();
-    uint64_t events = __atomic_load_n(&board->events, __ATOMIC_ACQUIRE);
+    uint32_t count = 0;
+    uint64_t events = __atomic_load_n(&log->events, __ATOMIC_ACQUIRE);
     uint64_t first = events > OBSERVER_LOG ? events - OBSERVER_LOG : 0;
-    memcpy(copy, board->log, sizeof(copy));
-    uint64_t later = __atomic_load_n(&board->events, __ATOMIC_ACQUIRE);
-    first = later > OBSERVER_LOG && later - OBSERVER_LOG > first ? later - OBSERVER_LOG
-                                                                 : first; /* overwritten meanwhile */
-    first = events > o->log && events - o->log > first ? events - o->log : first;
+    memcpy(copy, log->event, sizeof(copy));
+    uint64_t later = __atomic_load_n(&log->events, __ATOMIC_ACQUIRE) + 1; /* one may be half written */
+    first = later > OBSERVER_LOG && later - OBSERVER_LOG > first ? later - OBSERVER_LOG : first;
     for (uint64_t n = first; n < events; n++) {
         const struct thief_event *event = &copy[n % OBSERVER_LOG];
-        struct culprit culprit = {
-            .ns = event->ns, .kind = event->kind, .pid = event->pid, .what = event->what, .times = 1};
-        memcpy(culprit.name, event->name, sizeof(culprit.name));
-        if (event->from_ns + event->ns < o->since_ns || event->thread >= THIEF_THREADS_MAX) {
-            continue;
+        if (event->from_ns + event->ns >= o->since_ns && event->thread < THIEF_THREADS_MAX) {
+            to[count++] = *event;
         }
-        json_t *json = json_culprit(&culprit);
-        json_object_set_new(json, "tai_ns", json_u64(event->from_ns + (uint64_t)s->table->tai_minus_monotonic_ns));
-        json_object_set_new(json, "monotonic_ns", json_u64(event->from_ns));
-        json_object_set_new(json, "cpu", json_integer((json_int_t)event->cpu));
-        json_object_set_new(json, "thread", json_string(board->thread[event->thread].name));
-        json_array_append_new(list, json);
+    }
+    return count;
+}
+
+static int by_beginning(const void *one, const void *two)
+{
+    const struct thief_event *a = one;
+    const struct thief_event *b = two;
+    return a->from_ns < b->from_ns ? -1 : a->from_ns > b->from_ns;
+}
+
+static json_t *json_log(const struct session *s, const struct options *o)
+{
+    static struct thief_event event[OBSERVER_LOGS * OBSERVER_LOG];
+    json_t *list = json_array();
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < OBSERVER_LOGS; i++) {
+        count += copy_log(&s->observer->log[i], o, event + count);
+    }
+    qsort(event, count, sizeof(event[0]), by_beginning);
+    for (uint32_t i = count > o->log ? count - o->log : 0; i < count; i++) {
+        json_array_append_new(list, json_event(s, &event[i]));
     }
     return list;
+}
+
+/* The observer is an ordinary process, and may be put off in the middle of its writing. */
+static int read_findings(const struct session *s, const struct options *o, enum late_kind kind,
+                         struct observer_findings *found)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    int code = -EAGAIN;
+    for (uint32_t i = 0; code == -EAGAIN && i < READ_PAUSES; i++) {
+        if (i > 0) {
+            nanosleep(&pause, NULL);
+        }
+        code = o->latest ? observer_read_latest(s->observer, found) : observer_read_worst(s->observer, kind, found);
+    }
+    return code;
 }
 
 /* Findings of one kind, as many as are wanted. -EAGAIN if the observer kept writing. */
 static int add_findings(const struct session *s, const struct options *o, enum late_kind kind, json_t *list)
 {
     static struct observer_findings found;
-    int code =
-        o->latest ? observer_read_latest(s->observer, &found) : observer_read_worst(s->observer, kind, &found);
+    int code = read_findings(s, o, kind, &found);
     uint32_t added = 0;
     for (uint32_t i = 0; code == 0 && i < found.count && added < o->count; i++) {
         const struct observer_finding *finding = &found.finding[o->latest ? found.count - 1 - i : i];
@@ -241,7 +280,7 @@ static json_t *make(const struct session *s, const struct options *o, struct err
         json_decref(loops);
         json_decref(refusals);
         json_decref(report);
-        error_set(err, code, "the observer writes without a pause; try again");
+        error_set(err, code, "the observer died, or stands still, while it wrote; try again");
         return NULL;
     }
     for (uint32_t i = 0; i < board->common.refusals && i < BOARD_REFUSALS_MAX; i++) {

@@ -186,8 +186,8 @@ class Command(Man):
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
 
     def test_options(self):
-        code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c")
-        options = re.findall(r'\{"([\w-]+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
+        code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c", "tools/latency_options.c")
+        options = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
 
@@ -205,9 +205,11 @@ class Command(Man):
     def test_json(self):
         """Every key, and every word that can be a value."""
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
-                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c")
+                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c",
+                        "tools/latency_json.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
+        words |= {f"{name}_ns" for name in re.findall(r'\{0\.\d+, "(\w+)"\}', source("tools/latency_view.c"))}
         tables = source("control/board.h", "ring/ledger.c")
         names = source("control/names.c")
         words |= {w for w in re.findall(r'"(\w+)"', names[: names.index("engine_event_name")])} - {"illegal"}
@@ -332,7 +334,7 @@ class Server(Man):
     def test_sealed_system_calls(self):
         code = source("control/seal.c")
         for profile, title in (("control", "Sealed control process"), ("worker", "Sealed worker"),
-                               ("actuator", "Sealed actuator")):
+                               ("actuator", "Sealed actuator"), ("observer", "Sealed observer")):
             array = re.search(rf"{profile}_names\[\] = \{{(.*?)\}};", code, re.S).group(1)
             self.same(tags(section(self.page, title, "Ss"), "Ic"), re.findall(r'"(\w+)"', array), "system calls")
             if profile == "worker":

@@ -473,6 +473,8 @@ static const struct field observer_thread_fields[] = {
     FIELD(observer_thread, sleep_us),  FIELD(observer_thread, count), FIELD(observer_thread, ns),
     FIELD(observer_thread, longest_ns)};
 
+static const struct field observer_log_fields[] = {FIELD(observer_log, events), FIELD(observer_log, event)};
+
 static const struct field observer_board_fields[] = {
     FIELD(observer_board, common),   FIELD(observer_board, pad),     FIELD(observer_board, threshold_ns),
     FIELD(observer_board, reserved), FIELD(observer_board, version), FIELD(observer_board, state),
@@ -480,8 +482,7 @@ static const struct field observer_board_fields[] = {
     FIELD(observer_board, brief),    FIELD(observer_board, judged),  FIELD(observer_board, over),
     FIELD(observer_board, missed),   FIELD(observer_board, missing), FIELD(observer_board, thread),
     FIELD(observer_board, findings), FIELD(observer_board, latest),  FIELD(observer_board, worst_count),
-    FIELD(observer_board, worst),    FIELD(observer_board, events),  FIELD(observer_board, log),
-    FIELD(observer_board, lasted)};
+    FIELD(observer_board, worst),    FIELD(observer_board, log),     FIELD(observer_board, lasted)};
 
 static const struct field control_operand_fields[] = {
     FIELD(control_operand, ticket), FIELD(control_operand, duration_ns), FIELD(control_operand, index),
@@ -781,6 +782,7 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(verdict),
                                     SHARED(observer_finding),
                                     SHARED(observer_thread),
+                                    SHARED(observer_log),
                                     SHARED(observer_board),
                                     SHARED(control_operand),
                                     SHARED(control_mailbox),
