@@ -142,13 +142,27 @@ static void add_path(struct maker *m, const struct engine_path *path, uint32_t r
 
 static void add_cycle(struct maker *m, uint32_t rules)
 {
-    static const char *const names[] = {"cycle_idle", "cycle_frame", "cycle_full"};
+    static const char *const names[] = {"cycle_idle", "cycle_frame", "cycle_full", "cycle_idle_off",
+                                        "cycle_frame_off"};
+    const uint32_t count = sizeof(names) / sizeof(names[0]);
     char variant[48];
     snprintf(variant, sizeof(variant), "sluice-r%u", rules);
-    struct plan_case *c = add_case(m, "cycle", variant, measure_cycle, 3);
-    for (uint32_t i = 0; c != NULL && i < 3; i++) {
+    struct plan_case *c = add_case(m, "cycle", variant, measure_cycle, count);
+    for (uint32_t i = 0; c != NULL && i < count; i++) {
         c->question.rules = rules;
         add_row(m, names[i], variant, "ns", false);
+    }
+}
+
+static void add_instruments(struct maker *m)
+{
+    static const char *const instrument_names[] = {"instruments_record", "instruments_plain_off",
+                                                   "instruments_plain", "instruments_packet_off",
+                                                   "instruments_packet"};
+    const uint32_t count = sizeof(instrument_names) / sizeof(instrument_names[0]);
+    struct plan_case *c = add_case(m, "instruments", "sluice-writer", measure_instruments, count);
+    for (uint32_t i = 0; c != NULL && i < count; i++) {
+        add_row(m, instrument_names[i], "sluice-writer", "ns", false);
     }
 }
 
@@ -183,6 +197,7 @@ void plan_control(struct plan *plan, const struct environment *environment, doub
     add_group(&m, IDLE_DUTY, false);
     add_group(&m, IDLE_DUTY, true);
     add_engine(&m);
+    add_instruments(&m);
 }
 
 static struct row *find_row(struct plan *plan, const char *name, uint32_t group, bool floor)

@@ -150,6 +150,30 @@ static void print_engine(const struct plan *plan, FILE *to)
     }
 }
 
+/* What measuring costs: each pair alternates in one run. */
+static void print_instruments(const struct plan *plan, FILE *to)
+{
+    static const char *const pairs[][4] = {
+        {"instruments_plain_off", "instruments_plain", "sluice-writer", "a writer, per plain packet"},
+        {"instruments_packet_off", "instruments_packet", "sluice-writer", "a writer, per other packet"},
+        {"cycle_idle_off", "cycle_idle", "sluice-r16", "an idle cycle of control"},
+        {"cycle_frame_off", "cycle_frame", "sluice-r16", "a cycle of control with a frame"}};
+    const struct row *record = find(plan, "instruments_record", "sluice-writer");
+    if (record == NULL) {
+        return;
+    }
+    fprintf(to, "\nwhat measuring costs (ns, medians): one record %.2f\n%-34s %9s %9s %9s %9s\n", record->median,
+            "", "without", "with", "more", "percent");
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        const struct row *off = find(plan, pairs[i][0], pairs[i][2]);
+        const struct row *on = find(plan, pairs[i][1], pairs[i][2]);
+        if (off != NULL && on != NULL) {
+            fprintf(to, "%-34s %9.2f %9.2f %9.2f %9.1f\n", pairs[i][3], off->median, on->median,
+                    on->median - off->median, 100 * (on->median / off->median - 1));
+        }
+    }
+}
+
 static int slower(const void *a, const void *b)
 {
     const struct row *x = *(const struct row *const *)a;
@@ -190,6 +214,7 @@ void report_control_table(const struct plan *plan, const struct report *report, 
     print_decisions(plan, to);
     print_late(plan, to);
     print_engine(plan, to);
+    print_instruments(plan, to);
     print_slowest(plan, to);
     report_stalls(report, to);
     report_skipped(report, to);

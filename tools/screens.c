@@ -230,10 +230,10 @@ static void draw_latency(json_t *report)
     const char *key;
     json_t *hop;
     json_t *hops = json_object_get(report, "latency_ns");
-    printf("\n%-20s %12s %10s %10s %10s %10s %8s\n", "latency, us", "count", "p50", "p99", "p99.9", "max", "late");
+    printf("\n%-32s %12s %10s %10s %10s %10s %8s\n", "latency, us", "count", "p50", "p99", "p99.9", "max", "late");
     json_object_foreach(hops, key, hop)
     {
-        printf("%-20s %12.0f %10.1f %10.1f %10.1f %10.1f %8.0f\n", key, number_of(hop, "count"),
+        printf("%-32s %12.0f %10.1f %10.1f %10.1f %10.1f %8.0f\n", key, number_of(hop, "count"),
                number_of(hop, "p50") / 1e3, number_of(hop, "p99") / 1e3, number_of(hop, "p999") / 1e3,
                number_of(hop, "max") / 1e3, number_of(hop, "late"));
     }

@@ -12,7 +12,9 @@ import xml.etree.ElementTree
 import support
 import test_top
 
-HOPS = {"control.arrival_to_seen", "control.arrival_to_decided", "control.arrival_to_output", "control.loop"}
+HOPS = {"control.arrival_to_seen", "control.arrival_to_decided", "control.arrival_to_output", "control.loop",
+        "control.publish_to_seen", "control.seen_to_decided", "control.decided_to_output", "control.busy",
+        "sensors.round", "sensors.busy", "udp.arrival_to_publish"}
 FIGURES = {"count", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "p9999_ns", "max_ns", "max_exact", "late",
            "corrected"}
 DECIDED = "control.arrival_to_decided"
