@@ -66,8 +66,9 @@ measure_body measure_cycle; /* values[0 .. 2]: one cycle of the loop, idle, with
                                [3], [4]: idle and with a frame, when it measures nothing; ns */
 measure_body measure_instruments; /* values[0]: one record; [1 .. 4]: a plain packet, any packet, each unmeasured
                                      and not; ns */
-measure_body measure_net;         /* values[]: enum net_value, bench/net_search.h */
-measure_body measure_daq;         /* values[]: enum daq_value, bench/daq_rig.h */
+measure_body measure_observer; /* values[0 .. 2]: a switch of threads, without the observer, with it, watched; ns */
+measure_body measure_net;      /* values[]: enum net_value, bench/net_search.h */
+measure_body measure_daq;      /* values[]: enum daq_value, bench/daq_rig.h */
 measure_body measure_attach; /* values[0]: attach to first frame, median in us; [1]: frames/s that came meanwhile */
 
 /* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */

@@ -166,6 +166,16 @@ static void add_instruments(struct maker *m)
     }
 }
 
+static void add_observer(struct maker *m)
+{
+    static const char *const names[] = {"switch_off", "switch_others", "switch_watched"};
+    const uint32_t count = sizeof(names) / sizeof(names[0]);
+    struct plan_case *c = add_case(m, "observer", "sluice-observer", measure_observer, count);
+    for (uint32_t i = 0; c != NULL && i < count; i++) {
+        add_row(m, names[i], "sluice-observer", "ns", false);
+    }
+}
+
 static void add_engine(struct maker *m)
 {
     static const uint32_t rules[] = {1, 16, 64, RULES_MOST};
@@ -198,6 +208,7 @@ void plan_control(struct plan *plan, const struct environment *environment, doub
     add_group(&m, IDLE_DUTY, true);
     add_engine(&m);
     add_instruments(&m);
+    add_observer(&m);
 }
 
 static struct row *find_row(struct plan *plan, const char *name, uint32_t group, bool floor)

@@ -174,6 +174,22 @@ static void print_instruments(const struct plan *plan, FILE *to)
     }
 }
 
+/* What the observer costs whoever runs on its machine. */
+static void print_observer(const struct plan *plan, FILE *to)
+{
+    const struct row *off = find(plan, "switch_off", "sluice-observer");
+    const struct row *others = find(plan, "switch_others", "sluice-observer");
+    const struct row *watched = find(plan, "switch_watched", "sluice-observer");
+    if (off != NULL && others != NULL && watched != NULL) {
+        fprintf(
+            to,
+            "\nwhat the observer costs (ns, medians): a switch between two threads %.0f without it, %.0f with it "
+            "(%+.0f), %.0f if it watches them (%+.0f)\n",
+            off->median, others->median, others->median - off->median, watched->median,
+            watched->median - off->median);
+    }
+}
+
 static int slower(const void *a, const void *b)
 {
     const struct row *x = *(const struct row *const *)a;
@@ -215,6 +231,7 @@ void report_control_table(const struct plan *plan, const struct report *report, 
     print_late(plan, to);
     print_engine(plan, to);
     print_instruments(plan, to);
+    print_observer(plan, to);
     print_slowest(plan, to);
     report_stalls(report, to);
     report_skipped(report, to);

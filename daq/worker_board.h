@@ -50,7 +50,7 @@ struct worker_board {
     uint32_t sources; /* sluiced, from here on; 0: nothing is measured */
     uint32_t hops_threads;
     uint32_t hops_at; /* struct worker_thread_hops [hops_threads] */
-    uint32_t duty_us; /* of threads that spin and sleep: after so long it comes round; 0: others */
+    uint32_t reserved2;
     struct worker_source_place source[PLAN_SOURCES_MAX];
     uint8_t pad3[WORKER_THREAD_BYTES - 16];
 };

@@ -32,7 +32,6 @@ void worker_board_lay_out(struct worker_board *board, const struct worker_plan *
     board->hops_threads = plan_threads(plan);
     at += board->hops_threads * sizeof(struct worker_thread_hops);
     board->sources = plan->sources;
-    board->duty_us = plan->thread.idle == IDLE_DUTY ? plan->thread.spin_us + plan->thread.sleep_us : 0;
     for (uint32_t i = 0; i < plan->sources; i++) {
         bool is_dated = worker_source_is_dated(&plan->source[i]);
         struct worker_source_place *place = &board->source[i];

@@ -2,8 +2,6 @@
 
 #include <stdio.h>
 
-#include "ring/clock.h"
-
 static const char *const control_meaning[HOPS] = {
     [HOP_ARRIVAL_TO_SEEN] = "from a frame's stamp until control began the cycle that took it",
     [HOP_ARRIVAL_TO_DECIDED] = "from a frame's stamp until the interlock had decided on it",
@@ -43,17 +41,12 @@ static const char *name_of(const char *from, char name[RING_NAME_BYTES])
     return name;
 }
 
-static uint64_t loop_period_ns(const struct thread_plan *thread)
-{
-    uint64_t spin_us = thread->idle == IDLE_DUTY ? thread->spin_us : 0;
-    return thread->idle == IDLE_BUSY ? 0 : (spin_us + thread->sleep_us) * CLOCK_NS_PER_US;
-}
-
+/* The loops of control and of workers sleep for a while, not until a time: they have no schedule that a long round
+ * could have missed. */
 static void add_control(struct list *list, const struct session *s)
 {
     for (uint32_t i = 0; i < HOPS; i++) {
-        add(list, "control", control_hop_name(i), control_meaning[i], &s->control->hop[i],
-            i == HOP_LOOP ? loop_period_ns(&s->table->thread) : 0);
+        add(list, "control", control_hop_name(i), control_meaning[i], &s->control->hop[i], 0);
     }
 }
 
@@ -81,7 +74,6 @@ const struct worker_thread_hops *hops_of_thread(const struct session *session, u
 static void add_threads(struct list *list, const struct session *s, uint32_t worker)
 {
     const struct worker_board *board = s->worker[worker];
-    uint64_t period_ns = board->duty_us * CLOCK_NS_PER_US;
     char name[RING_NAME_BYTES];
     char owner[HOP_NAME_BYTES - 8];
     name_of(board->common.name, name);
@@ -95,8 +87,7 @@ static void add_threads(struct list *list, const struct session *s, uint32_t wor
         } else {
             snprintf(owner, sizeof(owner), "%s", name);
         }
-        add(list, owner, "round", "from one round of the thread to the next, with what it waited", &hops->round,
-            period_ns);
+        add(list, owner, "round", "from one round of the thread to the next, with what it waited", &hops->round, 0);
         add(list, owner, "busy", "a round of the thread that found something to do, without what it waited",
             &hops->busy, 0);
     }
@@ -137,7 +128,7 @@ static void add_readers(struct list *list, const struct session *s)
             add(list, name, "reader_lag",
                 "for how long the oldest frame that a reader has not released has lain in the ring: every reader, "
                 "looked at every 10 ms",
-                lag, SUPERVISOR_LAG_NS);
+                lag, 0);
         }
     }
 }

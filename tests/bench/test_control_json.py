@@ -107,6 +107,16 @@ class Json(unittest.TestCase):
         self.assertRegex(run.stdout, r"what measuring costs \(ns, medians\): one record")
         self.assertRegex(run.stdout, r"a cycle of control with a frame +\d")
 
+    def test_what_the_observer_costs(self):
+        run = bench(*SHORT, "--only", "observer", "--json", "-")
+        result, rows = self.check(run)
+        if os.geteuid() != 0 or not os.path.exists("/sys/kernel/btf/vmlinux"):
+            self.assertEqual(len(result["skipped"]), 3)
+            return
+        for name in ("off", "others", "watched"):
+            self.assertGreater(rows[(f"switch_{name}", "sluice-observer")]["value"], 0)
+        self.assertRegex(bench(*SHORT, "--only", "observer").stdout, r"what the observer costs .* \d+ without it, \d+ with it")
+
     def test_without_valgrind(self):
         """A row that cannot be had says so, and the others are there."""
         with tempfile.TemporaryDirectory() as empty:

@@ -192,7 +192,7 @@ class TwoPorts(Threads):
 
     def test_no_thread_enters_the_heap(self):
         server = self.run_server(environment={"LD_PRELOAD": HEAPWATCH})
-        wait_until(lambda: server.log().count("watching a sealed thread") == 3, "the hook in control and both threads")
+        wait_until(lambda: server.log().count("watching a sealed thread") == 4, "the hook in control, both threads and the observer")
         reading = {name: (self.gating(name), [], []) for name in PORTS}
         for name in PORTS:
             self.said(self.start_gen(name, "--count", "500", "--size", "100", "--lose", "0.01"))

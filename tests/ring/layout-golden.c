@@ -649,10 +649,10 @@ static const struct field worker_thread_fields[] = {
     FIELD(worker_thread, reserved)};
 
 static const struct field worker_board_fields[] = {
-    FIELD(worker_board, common),   FIELD(worker_board, pad),          FIELD(worker_board, threads),
-    FIELD(worker_board, reserved), FIELD(worker_board, pad2),         FIELD(worker_board, thread),
-    FIELD(worker_board, sources),  FIELD(worker_board, hops_threads), FIELD(worker_board, hops_at),
-    FIELD(worker_board, duty_us),  FIELD(worker_board, source),       FIELD(worker_board, pad3)};
+    FIELD(worker_board, common),    FIELD(worker_board, pad),          FIELD(worker_board, threads),
+    FIELD(worker_board, reserved),  FIELD(worker_board, pad2),         FIELD(worker_board, thread),
+    FIELD(worker_board, sources),   FIELD(worker_board, hops_threads), FIELD(worker_board, hops_at),
+    FIELD(worker_board, reserved2), FIELD(worker_board, source),       FIELD(worker_board, pad3)};
 
 static const struct field worker_thread_hops_fields[] = {FIELD(worker_thread_hops, round),
                                                          FIELD(worker_thread_hops, busy)};
