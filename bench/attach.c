@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/measure.h"
+#include "bench/plan.h"
 #include "bench/tsc.h"
 #include "ring/sluice.h"
 
@@ -214,7 +214,7 @@ void measure_attach(const struct question *question, struct outcome *outcome)
     tsc_per_ns();
     outcome->code = start(&server, &outcome->err);
     uint64_t end = clock_monotonic_ns() + (uint64_t)(question->seconds * 1e9);
-    while (outcome->code == 0 && n < ATTACHES_MAX && (n < 3 || clock_monotonic_ns() < end)) {
+    while (outcome->code == 0 && n < ATTACHES_MAX && (n < 3 || clock_monotonic_ns() < end) && !plan_stopped()) {
         us[n] = attach_once(&last, &outcome->err);
         outcome->code = us[n] < 0 ? (int)us[n] : 0;
         first = n == 0 ? last : first;

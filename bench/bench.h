@@ -4,7 +4,8 @@
 
 enum bench_exit {
     BENCH_DONE = 0,
-    BENCH_FAILED = 1, /* a frame came out wrong, a measurement failed, or this machine has one core */
+    BENCH_FAILED = 1, /* a frame came out wrong, a measurement failed, something is worse than it was, it was
+                         interrupted, or this machine has one core */
     BENCH_USAGE = 2
 };
 
@@ -13,5 +14,6 @@ int bench_ring(int argc, char **argv);
 int bench_control(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_daq(int argc, char **argv);
+int bench_all(int argc, char **argv);
 
 #endif

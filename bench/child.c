@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/measure.h"
+#include "bench/plan.h"
+
+#define GRACE_MS 3000
 
 uint32_t frames_per_call(const struct link_spec *spec)
 {
@@ -27,20 +29,32 @@ _Noreturn static void be_child(const struct question *question, struct outcome *
     _exit(0);
 }
 
-/* Sleeps until the child has ended: a parent that polled would disturb what is measured. */
+/* Sleeps until the child has ended: a parent that polled would disturb what is measured. Who breaks the bench off
+ * waits for GRACE_MS only, in which most measurements end and take along what they made. */
+static void sleep_until_end(int fd, pid_t pid, double limit_s)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = plan_stop_fd(), .events = POLLIN}};
+    int limit_ms = (int)(limit_s * 1000);
+    int ready = 0;
+    bool broken_off = false;
+    do {
+        ready = poll(p, broken_off ? 1 : 2, broken_off ? GRACE_MS : limit_ms);
+        if (!broken_off && ready > 0 && p[1].revents != 0) {
+            broken_off = true;
+            kill(pid, SIGTERM); /* plan_stopped() there; who does not look does not care */
+        }
+    } while ((ready < 0 && errno == EINTR) || (ready > 0 && p[0].revents == 0));
+    if (ready == 0) {
+        kill(-pid, SIGKILL);
+    }
+}
+
 static int wait_for(pid_t pid, double limit_s)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd >= 0) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        int ready;
-        do {
-            ready = poll(&p, 1, (int)(limit_s * 1000));
-        } while (ready < 0 && errno == EINTR);
+        sleep_until_end(fd, pid, limit_s);
         close(fd);
-        if (ready == 0) {
-            kill(-pid, SIGKILL);
-        }
     }
     siginfo_t end;
     while (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) {

@@ -10,12 +10,14 @@ static void fill(struct plan *plan, const struct environment *environment, const
     plan_control(plan, environment, options->seconds, each, options->only);
 }
 
+const struct bench_question question_control = {.name = "control",
+                                                .has_decisions = true,
+                                                .warms_up = true,
+                                                .fill = fill,
+                                                .finish = plan_control_finish,
+                                                .table = report_control_table};
+
 int bench_control(int argc, char **argv)
 {
-    static const struct bench_question question = {.name = "control",
-                                                   .has_decisions = true,
-                                                   .fill = fill,
-                                                   .finish = plan_control_finish,
-                                                   .table = report_control_table};
-    return bench_ask(&question, argc, argv);
+    return bench_ask(&question_control, argc, argv);
 }

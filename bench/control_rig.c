@@ -162,9 +162,11 @@ uint64_t rig_publish(struct control_rig *rig, bool beyond)
     for (uint32_t i = 1; i < channels; i++) {
         payload[i] = CLEAR + (double)(w->next >> 1 & 1); /* a change in every second sample */
     }
-    uint64_t tai_ns = clock_tai_ns(rig->table.tai_minus_monotonic_ns);
+    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t tai_ns = now_ns + (uint64_t)rig->table.tai_minus_monotonic_ns;
     uint64_t at = tsc_now();
     ring_writer_commit(w, 8 * channels, tai_ns, w->next, 0, 0);
+    ring_writer_tell_time(w, now_ns);
     ring_writer_publish(w);
     return at;
 }

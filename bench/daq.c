@@ -8,9 +8,10 @@ static void fill(struct plan *plan, const struct environment *environment, const
     plan_daq(plan, environment, options->seconds, options->only);
 }
 
+const struct bench_question question_daq = {
+    .name = "daq", .fill = fill, .ends = REPORT_DAQ_ENDS, .table = report_daq_table};
+
 int bench_daq(int argc, char **argv)
 {
-    static const struct bench_question question = {
-        .name = "daq", .fill = fill, .ends = REPORT_DAQ_ENDS, .table = report_daq_table};
-    return bench_ask(&question, argc, argv);
+    return bench_ask(&question_daq, argc, argv);
 }

@@ -8,7 +8,7 @@
 #include "bench/daq_rig.h"
 #include "bench/net_process.h"
 #include "daq/launch.h"
-#include "daq/worker_board.h"
+#include "daq/worker_hops.h"
 #include "ring/clock.h"
 
 #define RING_FD      64
@@ -77,9 +77,10 @@ static int make_plan(struct daq_rig *rig, struct error *err)
         code = rig->plan_fd < 0 ? rig->plan_fd : 0;
     }
     if (code == 0) {
-        code = segment_create(&rig->board, "board", sizeof(struct worker_board), SEGMENT_NORMAL, err);
+        code = segment_create(&rig->board, "board", worker_board_bytes(&plan), SEGMENT_NORMAL, err);
     }
     if (code == 0) {
+        worker_board_lay_out(rig->board.base, &plan); /* it measures, as in earnest */
         board_init(rig->board.base, BOARD_WORKER, "bench", "bench");
     }
     return code;

@@ -91,8 +91,9 @@ struct daq_rig {
     struct segment tally;
     /* the sender */
     int fd[DAQ_SOURCES_MAX];
-    uint64_t sent;    /* frames, of all sources, those that were refused too */
-    uint64_t refused; /* the wire was full */
+    uint64_t sent;       /* frames, of all sources, those that were refused too */
+    uint64_t refused;    /* the wire was full */
+    uint64_t longest_ns; /* between two looks at the clock, less what it slept on purpose */
 };
 
 /* Makes wires and rings, starts the receiver and waits until it reads. Zeroed but for path and cores. 0 or -errno,

@@ -10,6 +10,7 @@
 #include "bench/net_process.h"
 #include "ring/clock.h"
 
+#define REST_US    1000
 #define PIPE_BYTES (1 << 20) /* as much as an ordinary user may have */
 
 static int open_fifo(const struct daq_rig *rig, uint32_t source, struct error *err)
@@ -84,9 +85,14 @@ void daq_send(struct daq_rig *rig, double seconds)
     uint64_t until_ns = from_ns + (uint64_t)(seconds * (double)CLOCK_NS_PER_S);
     uint64_t rate_hz = (uint64_t)rig->path->rate_hz * rig->path->sources;
     uint64_t sent = 0;
+    uint64_t rest_ns = rig->path->wire == DAQ_FILES ? REST_US * CLOCK_NS_PER_US : 0;
+    uint64_t last_ns = from_ns;
     for (uint64_t now_ns = from_ns; now_ns < until_ns; now_ns = clock_monotonic_ns()) {
+        uint64_t gap_ns = now_ns - last_ns > rest_ns ? now_ns - last_ns - rest_ns : 0;
+        rig->longest_ns = gap_ns > rig->longest_ns ? gap_ns : rig->longest_ns;
+        last_ns = now_ns;
         if (rig->path->wire == DAQ_FILES) {
-            net_rest_us(1000);
+            net_rest_us(REST_US);
         } else if (now_ns - from_ns >= sent * CLOCK_NS_PER_S / rate_hz) {
             send_one(rig, now_ns);
             sent++;

@@ -242,7 +242,8 @@ static int write_samples(struct decisions *d)
     uint64_t end = tsc_now() + ticks_of(d->question->seconds * 1e6);
     d->awake_since = tsc_now();
     gaps_begin(&d->writer, GAP_US);
-    while (d->spec->most > 0 ? d->spread.count < d->spec->most : tsc_now() < end) {
+    bool counts = d->spec->most > 0 && !d->question->warm;
+    while (counts ? d->spread.count < d->spec->most : tsc_now() < end) {
         rest(d);
         d->writer.last = tsc_now();
         if (!decide_once(d)) {
@@ -393,7 +394,7 @@ void measure_decisions(const struct question *question, struct outcome *outcome)
     code = code == 0 ? rig_open(rig, d->spec, question->cores[1], &d->err) : code;
     code = code == 0 ? run_threads(d, &seconds) : code;
     load_stop(load);
-    if (code == 0) {
+    if (code == 0 && !question->warm) {
         take_result(d, seconds, outcome);
     }
     outcome->code = code;

@@ -12,6 +12,7 @@
 
 #define WATCH_NS (20 * CLOCK_NS_PER_MS)
 #define GAP_NS   10000.0
+#define LONG_US  1000.0
 
 /* The value behind `key` in a file of lines `key : value`; the first line if key is NULL. */
 static void line_of(const char *path, const char *key, char *value, size_t bytes)
@@ -85,6 +86,7 @@ static void take_cores(struct environment *e)
 int environment_init(struct environment *e, struct error *err)
 {
     *e = (struct environment){.steal_s = -steal_seconds()};
+    host_read(&e->host);
     take_cores(e);
     if (e->core_count < 2) {
         return error_set(err, -ENODEV,
@@ -119,6 +121,7 @@ static void watch_core(struct environment *e)
         if (gap > limit) {
             double us = (double)gap / tsc_per_ns() / 1e3;
             e->gaps++;
+            e->gaps_long += us > LONG_US;
             e->gap_us_max = us > e->gap_us_max ? us : e->gap_us_max;
             lost += gap;
         }

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "bench/host.h"
 #include "bench/measure.h"
 
 struct environment {
@@ -18,10 +19,12 @@ struct environment {
     double tsc_mhz;
     /* From watching the two cores for a while in each round. */
     double watched_s;
-    uint64_t gaps; /* longer than 10 us: something else had the core */
+    uint64_t gaps;      /* longer than 10 us: something else had the core */
+    uint64_t gaps_long; /* longer than 1 ms */
     double gap_us_max;
     double gap_share; /* of the time watched */
-    double steal_s;   /* as the kernel accounts it, both cores, over the whole bench */
+    double steal_s;   /* as the kernel accounts it, all processors, over the whole bench */
+    struct host host;
 };
 
 /* 0, or -ENODEV with err if there are not two cores. */

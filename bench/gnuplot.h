@@ -1,20 +1,7 @@
-/* Pictures by the program gnuplot, told by a script on its standard input. */
+/* Pictures are drawn as the tools draw theirs. */
 #ifndef BENCH_GNUPLOT_H
 #define BENCH_GNUPLOT_H
 
-#include <stdio.h>
-
-#include "ring/error.h"
-
-/* Before anything is measured: can there be a picture in this file? 0; -EINVAL: its name does not end in .png;
- * -errno. */
-int gnuplot_ready(const char *path, struct error *err);
-
-/* A script to be written to, and drawn by gnuplot_draw, which closes it. NULL with err. */
-FILE *gnuplot_begin(struct error *err);
-int gnuplot_draw(FILE *script, const char *path, struct error *err);
-
-/* A string of gnuplot's, in quotes: nothing in it means anything to gnuplot. */
-void gnuplot_string(FILE *script, const char *text);
+#include "tools/gnuplot.h"
 
 #endif

@@ -28,6 +28,7 @@ struct question {
     double seconds;
     double cap_s;           /* of a measurement that waits for something: the longest it waits */
     uint32_t readers_state; /* enum impact_reader, for measure_impact */
+    bool warm;              /* what is found is thrown away */
     double pace_hz;         /* the writer's frames come at this rate, in batches; 0: as fast as it can */
     int cores[MEASURE_CORES_MAX];
     uint32_t core_count; /* at least 2 */
@@ -61,10 +62,13 @@ measure_body measure_impact;     /* values[0]: frames/s of the writer, whatever 
 measure_body measure_death;      /* values[0]: the writer's longest gap, in ms */
 measure_body measure_decisions;  /* values[]: enum decisions_value, bench/decisions.h */
 measure_body measure_engine;     /* values[0], [1]: one step, p50 and p99, in ns */
-measure_body
-    measure_cycle; /* values[0 .. 2]: one cycle of the loop, idle, with a frame, and with all it ever does; ns */
-measure_body measure_net;    /* values[]: enum net_value, bench/net_search.h */
-measure_body measure_daq;    /* values[]: enum daq_value, bench/daq_rig.h */
+measure_body measure_cycle; /* values[0 .. 2]: one cycle of the loop, idle, with a frame, and with all it ever does;
+                               [3], [4]: idle and with a frame, when it measures nothing; ns */
+measure_body measure_instruments; /* values[0]: one record; [1 .. 4]: a plain packet, any packet, each unmeasured
+                                     and not; ns */
+measure_body measure_observer; /* values[0 .. 2]: a switch of threads, without the observer, with it, watched; ns */
+measure_body measure_net;      /* values[]: enum net_value, bench/net_search.h */
+measure_body measure_daq;      /* values[]: enum daq_value, bench/daq_rig.h */
 measure_body measure_attach; /* values[0]: attach to first frame, median in us; [1]: frames/s that came meanwhile */
 
 /* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */

@@ -85,7 +85,9 @@ static void measure(struct daq_rig *rig, double seconds, struct outcome *outcome
     uint64_t cpu = cpu_ns(rig->receiver);
     uint64_t from_ns = clock_monotonic_ns();
     __atomic_store_n(&tally->counts, 1, __ATOMIC_RELAXED);
+    rig->longest_ns = 0;
     daq_send(rig, seconds);
+    outcome->stall_us = (double)rig->longest_ns / (double)CLOCK_NS_PER_US; /* the sender's, which never waits */
     double spent_ns = (double)(clock_monotonic_ns() - from_ns);
     drain(rig, written(rig)); /* what is lost is waited for in vain: that is no time of the receiver's work */
     cpu = cpu_ns(rig->receiver) - cpu;

@@ -9,13 +9,10 @@ static void fill(struct plan *plan, const struct environment *environment, const
     plan_net(plan, environment, options->seconds, options->only);
 }
 
+const struct bench_question question_net = {
+    .name = "net", .runs = 1, .fill = fill, .ends = REPORT_NET_ENDS, .table = report_net_table, .plot = plot_net};
+
 int bench_net(int argc, char **argv)
 {
-    static const struct bench_question question = {.name = "net",
-                                                   .runs = 1,
-                                                   .fill = fill,
-                                                   .ends = REPORT_NET_ENDS,
-                                                   .table = report_net_table,
-                                                   .plot = plot_net};
-    return bench_ask(&question, argc, argv);
+    return bench_ask(&question_net, argc, argv);
 }

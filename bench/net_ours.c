@@ -10,7 +10,7 @@
 #include "bench/net_rig.h"
 #include "bench/net_wire.h"
 #include "daq/launch.h"
-#include "daq/worker_board.h"
+#include "daq/worker_hops.h"
 #include "net/afxdp.h"
 #include "net/dpdk.h"
 #include "net/udp.h"
@@ -131,9 +131,10 @@ static int make_plan(struct net_rig *rig, int64_t tai_offset_ns, struct error *e
         code = rig->plan_fd < 0 ? rig->plan_fd : 0;
     }
     if (code == 0) {
-        code = segment_create(&rig->board, "board", sizeof(struct worker_board), SEGMENT_NORMAL, err);
+        code = segment_create(&rig->board, "board", worker_board_bytes(&plan), SEGMENT_NORMAL, err);
     }
     if (code == 0) {
+        worker_board_lay_out(rig->board.base, &plan); /* it measures, as in earnest */
         board_init(rig->board.base, BOARD_WORKER, "bench", "bench");
     }
     return code;

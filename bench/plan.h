@@ -4,6 +4,7 @@
 
 #include "bench/environment.h"
 #include "bench/measure.h"
+#include "bench/progress.h"
 #include "bench/rows.h"
 
 #define PLAN_CASES_MAX 256u
@@ -14,6 +15,8 @@ struct plan_case {
     uint32_t row_count;
     double scale[MEASURE_VALUES_MAX]; /* from the outcome's values to the rows' unit */
     bool dropped;                     /* not available, failed, or said enough: not asked again */
+    bool is_stall;                    /* what it finds is a stall by nature: it does not tell of the machine */
+    char reason[ERROR_TEXT_BYTES];    /* why it was dropped */
 };
 
 struct plan {
@@ -24,6 +27,9 @@ struct plan {
     const char *only; /* names, comma between them; NULL: everything */
     bool needs_iceoryx;
     const struct real_time *real_time; /* bench/report.h; NULL: nothing runs in real time */
+    const char *question;              /* its name .. */
+    uint32_t rounds;                   /* .. and how many there will be, for who waits; */
+    struct progress *progress;         /* NULL: nobody does */
 };
 
 /* Fills the plan with every case of the ring that `only` lets through. */
@@ -45,11 +51,21 @@ void plan_control_finish(struct plan *plan);
 /* Is the row's name, its variant or the first word of that in the list `only`? */
 bool plan_wants(const char *only, const char *name, const char *variant);
 
-/* No more cases after the one that is being asked. Safe in a signal handler. */
+/* No more cases after the one that is being asked, which is given a moment. Safe in a signal handler. */
 void plan_stop(void);
 bool plan_stopped(void);
 
+/* What plan_stop wakes: readable from then on. -1: it cannot be had, and nobody is woken. Cold. */
+int plan_stop_fd(void);
+
 /* Asks every case once. `round` counts from 0. Says on standard error what fails; how many did. */
 uint32_t plan_round(struct plan *plan, uint32_t round);
+
+/* The same as short as may be, and what is found is thrown away: the first ones meet files, pages and clocks that
+ * nobody has touched for a while. */
+uint32_t plan_warm_up(struct plan *plan);
+
+/* What all cases together should take in one round, in s, or those of the warm-up. A guess. */
+double plan_expected_s(const struct plan *plan, bool warm);
 
 #endif

@@ -142,13 +142,37 @@ static void add_path(struct maker *m, const struct engine_path *path, uint32_t r
 
 static void add_cycle(struct maker *m, uint32_t rules)
 {
-    static const char *const names[] = {"cycle_idle", "cycle_frame", "cycle_full"};
+    static const char *const names[] = {"cycle_idle", "cycle_frame", "cycle_full", "cycle_idle_off",
+                                        "cycle_frame_off"};
+    const uint32_t count = sizeof(names) / sizeof(names[0]);
     char variant[48];
     snprintf(variant, sizeof(variant), "sluice-r%u", rules);
-    struct plan_case *c = add_case(m, "cycle", variant, measure_cycle, 3);
-    for (uint32_t i = 0; c != NULL && i < 3; i++) {
+    struct plan_case *c = add_case(m, "cycle", variant, measure_cycle, count);
+    for (uint32_t i = 0; c != NULL && i < count; i++) {
         c->question.rules = rules;
         add_row(m, names[i], variant, "ns", false);
+    }
+}
+
+static void add_instruments(struct maker *m)
+{
+    static const char *const instrument_names[] = {"instruments_record", "instruments_plain_off",
+                                                   "instruments_plain", "instruments_packet_off",
+                                                   "instruments_packet"};
+    const uint32_t count = sizeof(instrument_names) / sizeof(instrument_names[0]);
+    struct plan_case *c = add_case(m, "instruments", "sluice-writer", measure_instruments, count);
+    for (uint32_t i = 0; c != NULL && i < count; i++) {
+        add_row(m, instrument_names[i], "sluice-writer", "ns", false);
+    }
+}
+
+static void add_observer(struct maker *m)
+{
+    static const char *const names[] = {"switch_off", "switch_others", "switch_watched"};
+    const uint32_t count = sizeof(names) / sizeof(names[0]);
+    struct plan_case *c = add_case(m, "observer", "sluice-observer", measure_observer, count);
+    for (uint32_t i = 0; c != NULL && i < count; i++) {
+        add_row(m, names[i], "sluice-observer", "ns", false);
     }
 }
 
@@ -165,24 +189,12 @@ static void add_engine(struct maker *m)
     }
 }
 
-static int64_t read_rt_runtime(void)
-{
-    char text[32] = "";
-    char *end = text;
-    FILE *f = fopen("/proc/sys/kernel/sched_rt_runtime_us", "re");
-    if (f == NULL) {
-        return INT64_MIN;
-    }
-    long long us = fgets(text, sizeof(text), f) != NULL ? strtoll(text, &end, 10) : 0;
-    fclose(f);
-    return end == text ? INT64_MIN : us;
-}
-
 void plan_control(struct plan *plan, const struct environment *environment, double seconds, uint64_t decisions,
                   const char *only)
 {
     *plan = (struct plan){.only = only, .real_time = &real_time};
-    real_time = (struct real_time){.policy = -1, .priority = CONTROL_PRIORITY, .rt_runtime_us = read_rt_runtime()};
+    real_time = (struct real_time){
+        .policy = -1, .priority = CONTROL_PRIORITY, .rt_runtime_us = environment->host.rt_runtime_us};
     struct maker m = {.plan = plan, .environment = environment, .seconds = seconds, .decisions = decisions};
     m.shared = mmap(NULL, sizeof(*m.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (m.shared == MAP_FAILED) {
@@ -195,6 +207,8 @@ void plan_control(struct plan *plan, const struct environment *environment, doub
     add_group(&m, IDLE_DUTY, false);
     add_group(&m, IDLE_DUTY, true);
     add_engine(&m);
+    add_instruments(&m);
+    add_observer(&m);
 }
 
 static struct row *find_row(struct plan *plan, const char *name, uint32_t group, bool floor)

@@ -29,7 +29,8 @@ static void add_rows(struct plan *plan, const struct net_path *path, uint32_t si
                                     : path->is_floor ? PEER_FLOOR
                                                      : PEER_OURS,
                             .is_floor = path->is_floor && i < NET_OFFERED,
-                            .high = i < NET_TRIALS};
+                            .high = i < NET_TRIALS,
+                            .stalls = {.excused = i == NET_EXCUSED}};
         snprintf(row->variant, sizeof(row->variant), "%s", path->variant);
     }
 }

@@ -154,6 +154,7 @@ static void add_death(struct maker *m, const struct peer *peer)
     struct plan_case *c = add_case(m, "death", variant, measure_death, peer, PAYLOAD_SMALL_BYTES);
     if (c != NULL) {
         double cap = m->seconds * DEATH_CAP_PER;
+        c->is_stall = true;
         c->question.cap_s = cap < 1 ? 1 : cap > DEATH_CAP_S ? DEATH_CAP_S : cap;
         struct row *row = add_row(m, "death", variant, "ms", peer);
         row->size_bytes = PAYLOAD_SMALL_BYTES;

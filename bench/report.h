@@ -1,4 +1,4 @@
-/* A result as a table for people and as JSON for programs. */
+/* A result as a table for people. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
@@ -25,17 +25,27 @@ struct report {
     const char *ends;                  /* what writer and reader are; NULL: two threads of one process */
     const char *plot;                  /* file of its picture; NULL: there is none */
     double seconds;                    /* of each measurement, as asked for */
+    bool is_part;                      /* of several: the environment is said already */
 };
+
+/* What a writer and a reader are, where nothing says otherwise. */
+#define REPORT_ENDS "two threads of one process, each pinned"
 
 /* The lines about the machine in front of a table. */
 void report_environment(const struct environment *environment, FILE *to);
+
+/* The same, if they are not said already. */
+void report_head(const struct report *report, FILE *to);
+
+/* In front of a row into whose rounds a stall of the machine fell, "! "; else as wide a nothing. */
+const char *report_mark(const struct row *row);
+
+/* What the mark means, and of how many rows. */
+void report_stalls(const struct report *report, FILE *to);
 
 /* Rows without a value, one line for each reason. */
 void report_skipped(const struct report *report, FILE *to);
 
 void report_table(const struct report *report, FILE *to);
-
-/* Writes to the file, or to standard output if path is "-". 0, or -errno with err. */
-int report_json(const struct report *report, const char *path, struct error *err);
 
 #endif

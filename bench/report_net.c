@@ -21,8 +21,8 @@ static void print_case(const struct row *rows, FILE *to)
     char taken_floor[16];
     const struct row *excused = &rows[NET_EXCUSED];
     bool limited = excused->median >= LIMIT_SHARE * rows[NET_OFFERED].median;
-    fprintf(to, "%-20s %5u %s%9.4g %9.4g %9.4g %7s %7s %9.4g %9.4g %7s %8.0f %7.0f %8.0f %12" PRIu64 "%s%s\n",
-            r->variant, r->size_bytes, limited ? ">" : " ", r->median, excused->median,
+    fprintf(to, "%s%-20s %5u %s%9.4g %9.4g %9.4g %7s %7s %9.4g %9.4g %7s %8.0f %7.0f %8.0f %12" PRIu64 "%s%s\n",
+            report_mark(r), r->variant, r->size_bytes, limited ? ">" : " ", r->median, excused->median,
             excused->median * r->size_bytes * 8e-3, ratio(excused->floor_ratio, floor),
             ratio(excused->peer_ratio, peer), rows[NET_OFFERED].median, rows[NET_TAKEN].median,
             ratio(rows[NET_TAKEN].floor_ratio, taken_floor), rows[NET_TRIALS].median, rows[NET_REPEATED].median,
@@ -32,7 +32,7 @@ static void print_case(const struct row *rows, FILE *to)
 
 void report_net_table(const struct plan *plan, const struct report *report, FILE *to)
 {
-    report_environment(report->environment, to);
+    report_head(report, to);
     fprintf(
         to,
         "%s\nthe highest rate of which nothing was lost, by bisection; a trial that lost frames in a stall "
@@ -44,7 +44,7 @@ void report_net_table(const struct plan *plan, const struct report *report, FILE
         "a "
         "veth pair, where the kernel's half of receiving runs on the generator's core\nverified: frames whose "
         "every byte the reader checked in place\n\n"
-        "%-20s %5s  %9s %9s %9s %7s %7s %9s %9s %7s %8s %7s %8s %12s\n",
+        "  %-20s %5s  %9s %9s %9s %7s %7s %9s %9s %7s %8s %7s %8s %12s\n",
         report->ends, "loss_free", "bytes", "million/s", "unstalled", "Gbit/s", "/floor", "/peer", "offered",
         "taken", "/floor", "trials", "repeat", "stall us", "verified");
     for (uint32_t i = 0; i < plan->case_count; i++) {
@@ -53,6 +53,7 @@ void report_net_table(const struct plan *plan, const struct report *report, FILE
             print_case(rows, to);
         }
     }
+    report_stalls(report, to);
     report_skipped(report, to);
     if (report->plot != NULL) {
         fprintf(to, "picture: %s\n", report->plot);

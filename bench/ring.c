@@ -14,8 +14,9 @@ static void table(const struct plan *plan, const struct report *report, FILE *to
     report_table(report, to);
 }
 
+const struct bench_question question_ring = {.name = "ring", .warms_up = true, .fill = fill, .table = table};
+
 int bench_ring(int argc, char **argv)
 {
-    static const struct bench_question question = {.name = "ring", .fill = fill, .table = table};
-    return bench_ask(&question, argc, argv);
+    return bench_ask(&question_ring, argc, argv);
 }

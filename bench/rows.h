@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "bench/peer.h"
+#include "bench/stalls.h"
 
 #define ROWS_MAX     1024u
 #define ROW_RUNS_MAX 101u
@@ -27,6 +28,7 @@ struct row {
     uint32_t rounds;
     double stall_us; /* worst of all runs; negative: not looked at */
     uint64_t frames, lost, wrong;
+    struct row_stalls stalls;
     bool has_pooled;
     double pooled; /* of all rounds taken as one */
 

@@ -17,17 +17,24 @@ static const struct subcommand subcommands[] = {
     {"net", bench_net,
      "net      from a wire into a ring: the highest rate without loss, ours, the floors, the peers"},
     {"daq", bench_daq, "daq      from sensors into rings: what each sample costs, and how late it is"},
+    {"all", bench_all,
+     "all      ring, daq, net and control in turn, one report (record follows with the recorder: there is none "
+     "yet)"},
 };
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--decisions N] [--json FILE|-] [--plot "
-                "FILE.png] [--only NAME,..] [--list]\n");
+    fprintf(to, "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--decisions N] [--json FILE|-] [--html "
+                "FILE] [--hgrm FOLDER] [--plot FILE.png] [--only NAME,..] [--compare OLD.json] [--from NEW.json] "
+                "[--list]\n");
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
         fprintf(to, "  %s\n", subcommands[i].help);
     }
-    fprintf(to, "--version, --help; QUESTION --help.\n"
-                "Exit: 0 done, 1 a wrong frame, a failed measurement or a single core, 2 wrong usage.\n");
+    fprintf(
+        to,
+        "--version, --help; QUESTION --help.\n"
+        "Exit: 0 done, 1 a wrong frame, a failed measurement, something worse than it was, an interruption or a "
+        "single core, 2 wrong usage.\n");
     return code;
 }
 

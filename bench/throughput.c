@@ -157,13 +157,18 @@ void measure_copy(const struct question *question, struct outcome *outcome)
         uint64_t end = start + (uint64_t)(question->seconds * 1e9 * tsc_per_ns());
         uint64_t done = 0;
         uint64_t now = start;
+        uint64_t last = start;
+        uint64_t longest = 0;
         for (; now < end; now = tsc_now()) {
+            longest = now - last > longest ? now - last : longest;
+            last = now;
             for (uint32_t i = 0; i < 64; i++, done++) {
                 memcpy((uint8_t *)to.base + (done & (slots - 1)) * stride, from, size);
                 __asm__ volatile("" ::: "memory");
             }
         }
         outcome->values[0] = (double)done / ((double)(now - start) / tsc_per_ns() / 1e9);
+        outcome->stall_us = (double)longest / tsc_per_ns() / 1e3;
         outcome->wrong = memcmp(to.base, from, size) != 0;
         outcome->frames = 1;
     }

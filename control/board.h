@@ -13,13 +13,19 @@ enum control_hop {
     HOP_ARRIVAL_TO_DECIDED = 1, /* frame's stamp -> engine done */
     HOP_ARRIVAL_TO_OUTPUT = 2,  /* frame's stamp -> output written; only of frames whose own cycle sent something */
     HOP_LOOP = 3,               /* one cycle to the next */
-    HOPS = 4
+    HOP_PUBLISH_TO_SEEN = 4,    /* visible in the ring -> control looked at it; of a ring's newest frame, if its
+                                   writer tells when (ring_newest_ns) */
+    HOP_SEEN_TO_DECIDED = 5,    /* exactly what arrival_to_decided has more than arrival_to_seen */
+    HOP_DECIDED_TO_OUTPUT = 6,  /* engine done -> output written; of the frames of arrival_to_output */
+    HOP_BUSY = 7,               /* a cycle that found a frame or a command, without the idling */
+    HOPS = 8
 };
 
 /* "arrival_to_seen" ..: stable keys. */
 static inline const char *control_hop_name(uint32_t hop)
 {
-    static const char *const names[HOPS] = {"arrival_to_seen", "arrival_to_decided", "arrival_to_output", "loop"};
+    static const char *const names[HOPS] = {"arrival_to_seen", "arrival_to_decided", "arrival_to_output", "loop",
+                                            "publish_to_seen", "seen_to_decided",    "decided_to_output", "busy"};
     return hop < HOPS ? names[hop] : "unknown";
 }
 

@@ -13,13 +13,17 @@
 #define GATE_FRESH_NS        CLOCK_NS_PER_S
 #define LOOP_LATE_NS         STALL_NS /* beyond its sleep, a gap is worth a line of the log */
 
-/* The arrivals whose decisions are timed at the end of the cycle. */
+#define ARRIVALS_MAX (FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX)
+
+/* The frames whose decisions are timed at the end of the cycle. */
 struct arrivals {
     uint32_t count;
     uint32_t oldest_ring; /* of the frame whose decision took longest .. */
     uint64_t oldest_ns;   /* .. TAI, UINT64_MAX: there is none .. */
     uint64_t oldest_position;
-    uint64_t tai_ns[FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX];
+    bool is_out[ARRIVALS_MAX]; /* its own decision changed an output: that is timed already */
+    uint64_t tai_ns[ARRIVALS_MAX];
+    uint64_t seen_tai_ns[ARRIVALS_MAX];
 };
 
 static uint64_t tai_of(const struct control_loop *loop, uint64_t monotonic_ns)
@@ -117,6 +121,7 @@ void loop_init(struct control_loop *loop, const struct control_table *table, str
                const struct control_mailbox *mailbox, struct control_journal *journal)
 {
     memset(loop, 0, sizeof(*loop));
+    loop->measures = true;
     loop->table = table;
     loop->board = board;
     loop->mailbox = mailbox;
@@ -183,49 +188,109 @@ static void decide(struct control_loop *loop, enum journal_kind kind, uint32_t r
         loop->energised = loop->outputs.energised;
         loop->levels = heartbeat_step(loop->table, &loop->heartbeat, loop->energised, now_ns, false);
         send_all(loop, now_ns);
+        loop->decided_ns = now_ns;
+        loop->sent_ns = loop->measures ? clock_monotonic_ns() : 0;
         loop->board_ns = 0; /* the board is due: whoever sees the valve move may ask why */
     }
     tell(loop);
 }
 
+static void measure(struct control_loop *loop, enum control_hop hop, uint64_t from_ns, uint64_t to_ns)
+{
+    hist_record(&loop->board->hop[hop], clock_elapsed_ns(from_ns, to_ns));
+}
+
+/* A frame that has been decided on. What it changed went out at once. */
+static void note_frame(struct control_loop *loop, uint32_t ring, struct arrivals *arrivals, uint64_t seen_tai_ns)
+{
+    uint64_t arrival_ns = loop->watch.ring[ring].arrival_tai_ns;
+    uint32_t n = arrivals->count++;
+    arrivals->tai_ns[n] = arrival_ns;
+    arrivals->seen_tai_ns[n] = seen_tai_ns;
+    arrivals->is_out[n] = loop->sent_ns != 0;
+    measure(loop, HOP_ARRIVAL_TO_SEEN, arrival_ns, seen_tai_ns);
+    if (arrivals->is_out[n]) {
+        measure(loop, HOP_ARRIVAL_TO_OUTPUT, arrival_ns, tai_of(loop, loop->sent_ns));
+        measure(loop, HOP_DECIDED_TO_OUTPUT, loop->decided_ns, loop->sent_ns);
+    }
+    if (arrival_ns < arrivals->oldest_ns) {
+        arrivals->oldest_ns = arrival_ns;
+        arrivals->oldest_ring = ring;
+        arrivals->oldest_position = loop->watch.position;
+    }
+}
+
+/* The newest frame that was taken, when all have been decided on: no decision waits for the writer's line. One that
+ * was published after the cycle's look at the clock was seen by now at the latest. */
+static void note_publish(struct control_loop *loop, uint32_t ring, uint64_t position, uint64_t seen_ns)
+{
+    const struct ring_header *header = loop->watch.ring[ring].reader.view.header;
+    uint64_t published_ns = ring_newest_ns(header, position, seen_ns);
+    if (published_ns != 0) {
+        measure(loop, HOP_PUBLISH_TO_SEEN, published_ns, published_ns > seen_ns ? clock_monotonic_ns() : seen_ns);
+    }
+}
+
+static enum journal_kind journal_kind_of(enum watch_result result)
+{
+    return result == WATCH_FRAME ? JOURNAL_FRAME : result == WATCH_GAP ? JOURNAL_GAP : JOURNAL_OVERRUN;
+}
+
 static uint32_t take_ring(struct control_loop *loop, uint32_t ring, struct arrivals *arrivals)
 {
     uint32_t frames = 0;
-    uint64_t now_tai_ns = tai_of(loop, loop->cycle_ns);
+    enum watch_result last = WATCH_NOTHING;
+    uint64_t seen_ns = loop->now_ns;
     for (; frames < FRAMES_PER_CYCLE_MAX; frames++) {
         enum watch_result result = watch_next(&loop->watch, ring, &loop->inputs);
         if (result == WATCH_NOTHING) {
             break;
         }
+        last = result;
         uint64_t arrival_ns = loop->watch.ring[ring].arrival_tai_ns;
+        __builtin_prefetch(&loop->watch.ring[ring].reader.view.header->progress.published);
         if (arrival_ns > tai_of(loop, loop->now_ns)) {
             loop->now_ns = clock_monotonic_ns(); /* it came after the cycle began */
         }
-        decide(loop,
-               result == WATCH_FRAME ? JOURNAL_FRAME
-               : result == WATCH_GAP ? JOURNAL_GAP
-                                     : JOURNAL_OVERRUN,
-               ring);
-        if (result == WATCH_FRAME) {
-            hist_record(&loop->board->hop[HOP_ARRIVAL_TO_SEEN], clock_elapsed_ns(arrival_ns, now_tai_ns));
-            arrivals->tai_ns[arrivals->count++] = arrival_ns;
-            if (arrival_ns < arrivals->oldest_ns) {
-                arrivals->oldest_ns = arrival_ns;
-                arrivals->oldest_ring = ring;
-                arrivals->oldest_position = loop->watch.ring[ring].reader.position - 1;
-            }
+        seen_ns = loop->now_ns;
+        loop->sent_ns = 0;
+        decide(loop, journal_kind_of(result), ring);
+        if (result == WATCH_FRAME && loop->measures) {
+            note_frame(loop, ring, arrivals, tai_of(loop, seen_ns));
         }
+    }
+    if (last == WATCH_FRAME && loop->measures) {
+        note_publish(loop, ring, loop->watch.position, seen_ns);
     }
     return frames;
 }
 
-static void account(struct control_loop *loop, const struct arrivals *arrivals, enum control_hop hop,
+/* Frames that were seen at one time are one entry. */
+static void account(struct control_loop *loop, const uint64_t *from_tai_ns, uint32_t count, enum control_hop hop,
                     uint64_t now_ns)
 {
     uint64_t now_tai_ns = tai_of(loop, now_ns);
-    for (uint32_t i = 0; i < arrivals->count; i++) {
-        hist_record(&loop->board->hop[hop], clock_elapsed_ns(arrivals->tai_ns[i], now_tai_ns));
+    for (uint32_t i = 0; i < count;) {
+        uint32_t first = i++;
+        while (i < count && from_tai_ns[i] == from_tai_ns[first]) {
+            i++;
+        }
+        hist_record_n(&loop->board->hop[hop], clock_elapsed_ns(from_tai_ns[first], now_tai_ns), i - first);
     }
+}
+
+/* Of the frames of which word has been sent at the end of their cycle. */
+static void account_output(struct control_loop *loop, const struct arrivals *arrivals, uint64_t decided_ns)
+{
+    uint64_t sent_ns = clock_monotonic_ns();
+    uint32_t frames = 0;
+    for (uint32_t i = 0; i < arrivals->count; i++) {
+        if (!arrivals->is_out[i]) {
+            measure(loop, HOP_ARRIVAL_TO_OUTPUT, arrivals->tai_ns[i], tai_of(loop, sent_ns));
+            frames++;
+        }
+    }
+    hist_record_n(&loop->board->hop[HOP_DECIDED_TO_OUTPUT], clock_elapsed_ns(decided_ns, sent_ns), frames);
 }
 
 /* All of a cycle's frames are decided when it ends: the oldest is the one that took longest. */
@@ -259,7 +324,7 @@ static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
     uint64_t gap_ns = loop->cycle_ns != 0 ? clock_elapsed_ns(loop->cycle_ns, now_ns) : 0;
     bool missed = gap_ns > loop->table->cycle_budget_ns;
     loop->inputs.deadline_missed = (missed && loop->table->miss_trips != 0) || gap_ns > loop->table->stall_trip_ns;
-    if (loop->cycle_ns != 0) {
+    if (loop->cycle_ns != 0 && loop->measures) {
         hist_record(&loop->board->hop[HOP_LOOP], gap_ns);
         late_look(&loop->late, LATE_LOOP, loop->cycle_ns, now_ns, 0, 0);
     }
@@ -354,13 +419,13 @@ static bool obey(struct control_loop *loop)
     return asked;
 }
 
-/* The end of a complete cycle: the charge pump gets its edge if the cycle was in time. */
-static void beat(struct control_loop *loop, bool in_time)
+/* The end of a complete cycle: the charge pump gets its edge if the cycle was in time. When that was. */
+static uint64_t beat(struct control_loop *loop, bool in_time)
 {
     uint64_t now_ns = clock_monotonic_ns();
     uint32_t levels = heartbeat_step(loop->table, &loop->heartbeat, loop->energised, now_ns, in_time);
     if (levels == loop->levels) {
-        return;
+        return now_ns;
     }
     loop->levels = levels;
     ring_count_set(&loop->board->heartbeats, loop->heartbeat.toggles);
@@ -369,6 +434,7 @@ static void beat(struct control_loop *loop, bool in_time)
             send_device(loop, i, now_ns);
         }
     }
+    return now_ns;
 }
 
 uint32_t loop_cycle(struct control_loop *loop)
@@ -387,10 +453,11 @@ uint32_t loop_cycle(struct control_loop *loop)
     bool asked = obey(loop);
     uint64_t decided_ns = clock_monotonic_ns();
     look_inside_cycle(loop, decided_ns);
-    account(loop, &arrivals, HOP_ARRIVAL_TO_DECIDED, decided_ns);
+    account(loop, arrivals.tai_ns, arrivals.count, HOP_ARRIVAL_TO_DECIDED, decided_ns);
+    account(loop, arrivals.seen_tai_ns, arrivals.count, HOP_SEEN_TO_DECIDED, decided_ns);
     note_late(loop, &arrivals, decided_ns);
-    if (send_due(loop, decided_ns)) {
-        account(loop, &arrivals, HOP_ARRIVAL_TO_OUTPUT, clock_monotonic_ns());
+    if (send_due(loop, decided_ns) && arrivals.count > 0) {
+        account_output(loop, &arrivals, decided_ns);
     }
     if (asked || clock_elapsed_ns(loop->board_ns, loop->cycle_ns) >= BOARD_PERIOD_NS) {
         evidence_snapshot(&loop->evidence, loop->table, &loop->inputs, &loop->state, loop->watch.overruns);
@@ -404,7 +471,10 @@ uint32_t loop_cycle(struct control_loop *loop)
     evidence_checkpoint(&loop->evidence, &loop->inputs, &loop->state, loop->cycle_ns);
     bool in_time = clock_elapsed_ns(loop->cycle_ns, clock_monotonic_ns()) <= loop->table->cycle_budget_ns &&
                    loop->inputs.deadline_missed == 0;
-    beat(loop, in_time);
+    uint64_t end_ns = beat(loop, in_time);
+    if ((frames > 0 || asked) && loop->measures) {
+        measure(loop, HOP_BUSY, loop->cycle_ns, end_ns);
+    }
     watchdog_pet(&loop->watchdog, decided_ns, in_time && loop->others_fresh);
     board_beat(&loop->board->common, decided_ns);
     return frames;

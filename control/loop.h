@@ -41,10 +41,13 @@ struct control_loop {
     uint32_t levels;     /* the same, heartbeat outputs at their level */
     struct heartbeat heartbeat;
     struct watchdog watchdog;
-    bool others_fresh;  /* workers and supervisor, by the supervisor's word */
-    uint64_t seen_word; /* of the mailbox */
-    uint64_t cycle_ns;  /* monotonic start of this cycle */
-    uint64_t now_ns;    /* monotonic, what decisions go by: cycle_ns or later */
+    bool others_fresh;   /* workers and supervisor, by the supervisor's word */
+    uint64_t seen_word;  /* of the mailbox */
+    uint64_t cycle_ns;   /* monotonic start of this cycle */
+    uint64_t now_ns;     /* monotonic, what decisions go by: cycle_ns or later */
+    bool measures;       /* keeps the board's histograms; off for the bench and tests only */
+    uint64_t decided_ns; /* monotonic: of the last decision that changed an output, .. */
+    uint64_t sent_ns;    /* .. and when it had been written; 0: this frame's has changed none */
     uint64_t spin_since_ns;
     uint64_t board_ns;   /* last snapshot */
     uint64_t scrub_hash; /* of the table's bytes below scrub_at */

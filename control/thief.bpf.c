@@ -282,8 +282,8 @@ static inline void leave(struct thread *thread, uint32_t number, struct task_str
     thread->state = THREAD_ASLEEP;
     thread->stopped = (state & (STATE_STOPPED | STATE_TRACED)) != 0;
     thread->call = -1;
-    if (settings.watched[index & (THIEF_THREADS_MAX - 1)].sleep_limit_ns == 0) {
-        return;
+    if (thread->stopped != 0 || settings.watched[index & (THIEF_THREADS_MAX - 1)].sleep_limit_ns == 0) {
+        return; /* it has no time to keep */
     }
     __sync_fetch_and_or(&cpus[number & (THIEF_CPUS_MAX - 1)].asleep, UINT64_C(1) << (index & 63));
     if (bpf_core_field_exists(struct pt_regs, orig_ax)) {

@@ -83,7 +83,11 @@ void thief_who(const struct culprit *culprit, char text[THIEF_WORDS_BYTES])
 {
     switch (culprit->kind) {
     case THIEF_TASK:
-        snprintf(text, THIEF_WORDS_BYTES, "%s (pid %u) ran", culprit->name, culprit->pid);
+        if (culprit->pid == 0) { /* not to be seen from here */
+            snprintf(text, THIEF_WORDS_BYTES, "%s (of another pid namespace) ran", culprit->name);
+        } else {
+            snprintf(text, THIEF_WORDS_BYTES, "%s (pid %u) ran", culprit->name, culprit->pid);
+        }
         break;
     case THIEF_IDLE:
         snprintf(text, THIEF_WORDS_BYTES, "throttled: the core idled although the thread could have run");

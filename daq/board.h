@@ -5,13 +5,15 @@
 #include "control/table.h"
 #include "daq/segment_table.h"
 #include "ring/board.h"
+#include "ring/histogram.h"
 #include "ring/protocol.h"
 
 #define SUPERVISOR_PROCESSES_MAX 20u
-#define SUPERVISOR_RINGS_MAX     CONTROL_RINGS_MAX
+#define SUPERVISOR_RINGS_MAX     CONTROL_RINGS_MAX /* as many as a server may have */
 #define SUPERVISOR_READERS_MAX   512u
 #define SUPERVISOR_EVENTS_MAX    32u
 #define SUPERVISOR_PATH_BYTES    256u
+#define SUPERVISOR_LAG_NS        UINT64_C(10000000) /* between looks at how far behind the readers are */
 
 struct supervisor_process {
     char name[RING_NAME_BYTES];
@@ -37,6 +39,12 @@ struct supervisor_reader {
     uint64_t waited_ns_max;
     uint64_t position;
     uint64_t lost; /* frames overwritten before it read them */
+    /* By the last look at it, and the most of all: frames that it has not released, and for how long the oldest of
+     * them that is still there has lain there, by its stamp. */
+    uint64_t lag_frames;
+    uint64_t lag_frames_max;
+    uint64_t lag_ns;
+    uint64_t lag_ns_max;
 };
 
 /* Of a ring, over the server's life. */
@@ -92,6 +100,7 @@ struct supervisor_board {
     struct supervisor_ring ring[SUPERVISOR_RINGS_MAX];
     uint64_t reader_events; /* ever; event n stands in reader_event[n % SUPERVISOR_EVENTS_MAX] */
     struct supervisor_reader_event reader_event[SUPERVISOR_EVENTS_MAX];
+    struct histogram reader_lag[SUPERVISOR_RINGS_MAX];  /* lag_ns of each reader at each look; by the usher */
     struct supervisor_bypass bypass[CONTROL_RULES_MAX]; /* by rule */
     struct segment_table segments;
 };

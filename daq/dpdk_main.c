@@ -14,6 +14,11 @@ static int init(const struct worker_plan *plan, struct worker_board *board, cons
     return dpdk_worker_init(&worker, plan, board, leases_fd, bell_fd, err);
 }
 
+static void measure(struct worker_board *board, size_t bytes)
+{
+    dpdk_worker_measure(&worker, board, bytes);
+}
+
 static int start(enum seal_profile profile, struct error *err)
 {
     return dpdk_worker_start(&worker, profile, err);
@@ -38,6 +43,7 @@ int main(int argc, char **argv)
                                                   .profile = SEAL_DPDK,
                                                   .profile_leases = SEAL_DPDK,
                                                   .init = init,
+                                                  .measure = measure,
                                                   .start = start,
                                                   .fini = fini,
                                                   .run = run};

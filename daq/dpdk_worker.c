@@ -72,6 +72,16 @@ int dpdk_worker_init(struct dpdk_worker *worker, const struct worker_plan *plan,
     return code;
 }
 
+void dpdk_worker_measure(struct dpdk_worker *worker, struct worker_board *board, size_t bytes)
+{
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        worker_ring_measure(&worker->ring[i], &worker->plan->source[i], board, bytes, i);
+    }
+    for (uint32_t t = 0; t < worker->threads.count; t++) {
+        worker->poller[t].hops = worker_thread_part(board, bytes, t);
+    }
+}
+
 void dpdk_worker_fini(struct dpdk_worker *worker)
 {
     dpdk_stop(&worker->dpdk);
@@ -92,8 +102,19 @@ static void idle(const struct dpdk_worker *worker, struct dpdk_poller *poller, u
         }
         sleep_ns = thread->sleep_us * CLOCK_NS_PER_US;
     }
+    poller->slept_ns =
+        frames > 0 ? clock_monotonic_ns() : now_ns; /* of a round that found nothing it does not matter */
     clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = (long)sleep_ns}, NULL);
     poller->spin_since_ns = clock_monotonic_ns();
+}
+
+/* The round before this one: one that did not sleep was busy until now, if it took anything. */
+static void begin_round(struct dpdk_poller *poller, uint64_t now_ns)
+{
+    uint64_t until_ns = poller->slept_ns != 0 ? poller->slept_ns : now_ns;
+    worker_thread_round(poller->hops, poller->round_ns, poller->found ? until_ns : 0, now_ns);
+    poller->round_ns = now_ns;
+    poller->slept_ns = 0;
 }
 
 /* Takes what there is, at most BURSTS_A_ROUND bursts of each queue. */
@@ -115,8 +136,10 @@ uint32_t dpdk_worker_cycle(struct dpdk_worker *worker, uint32_t thread)
 {
     struct dpdk_poller *poller = &worker->poller[thread];
     uint64_t now_ns = clock_monotonic_ns();
+    begin_round(poller, now_ns);
     worker_rings_look(poller->ring, poller->sources, poller->leases_fd, now_ns);
     uint32_t frames = poll_all(worker, poller, now_ns);
+    poller->found = frames > 0;
     for (uint32_t i = 0; i < poller->sources; i++) {
         dpdk_look(poller->source[i], now_ns);
     }

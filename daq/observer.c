@@ -82,6 +82,9 @@ static void watch_thread(struct observer *observer, uint32_t *index, const char 
         thread->started_tai_ns = started_tai_ns;
         thread->sleep_us = sleep_us;
         ring_count_set(&thread->tid, code == 0 ? tid : 0);
+        if (*index == 0) { /* control: what was before is not known */
+            observer->first_event_ns = observer->now_ns;
+        }
     }
     ++*index;
 }
@@ -102,7 +105,7 @@ static void watch_worker(struct observer *observer, uint32_t *index, const struc
     }
 }
 
-void observer_scan(struct observer *observer)
+void observer_scan(struct observer *observer, uint64_t now_ns)
 {
     const struct thread_plan *plan = &observer->table->thread;
     const struct board *control = &observer->control->common;
@@ -111,6 +114,7 @@ void observer_scan(struct observer *observer)
     if (observer->settings == NULL) {
         return;
     }
+    observer->now_ns = now_ns;
     watch_thread(observer, &index, "control", __atomic_load_n(&control->pid, __ATOMIC_ACQUIRE),
                  __atomic_load_n(&control->started_tai_ns, __ATOMIC_ACQUIRE), sleep_us,
                  sleep_us * CLOCK_NS_PER_US + SLEEP_LATE_NS);
@@ -168,6 +172,19 @@ static uint32_t gaps_around(const struct observer *observer, uint64_t number, co
     return found;
 }
 
+/* All that happened then is known. */
+static bool is_known(const struct observer *observer, const struct late_entry *late, uint32_t events)
+{
+    const struct observer_log *log = &observer->board->log[OBSERVER_LOG_CONTROL];
+    uint64_t oldest_ns = observer->first_event_ns;
+    if (log->events > OBSERVER_LOG) {
+        const struct thief_event *oldest = &log->event[log->events % OBSERVER_LOG];
+        oldest_ns = oldest->from_ns + oldest->ns;
+    }
+    return observer->settings != NULL && late->from_ns > oldest_ns && events < OVERLAPPING_MAX &&
+           (observer->lost_ns == 0 || late->from_ns > observer->lost_ns);
+}
+
 static void judge(struct observer *observer, uint64_t number, struct observer_finding *finding)
 {
     const struct observer_board *board = observer->board;
@@ -177,17 +194,10 @@ static void judge(struct observer *observer, uint64_t number, struct observer_fi
     uint64_t excused_ns = board->thread[0].sleep_us * CLOCK_NS_PER_US + OWN_WORK_NS;
     uint32_t count = overlapping(board, late->from_ns, late->to_ns, events);
     uint32_t gaps = gaps_around(observer, number, late, excused_ns, spans);
-    bool blind = observer->settings == NULL;
+    bool complete = is_known(observer, late, count);
     /* A gap that nobody was there to explain is nobody's. */
-    culprits_find(events, count, spans, blind ? 0 : gaps, late->from_ns, late->to_ns, &finding->verdict);
-    uint64_t oldest_ns = observer->first_event_ns;
-    const struct observer_log *log = &board->log[OBSERVER_LOG_CONTROL];
-    if (log->events > OBSERVER_LOG) {
-        const struct thief_event *oldest = &log->event[log->events % OBSERVER_LOG];
-        oldest_ns = oldest->from_ns + oldest->ns;
-    }
-    finding->complete = !blind && late->from_ns > oldest_ns && count < OVERLAPPING_MAX &&
-                        (observer->lost_ns == 0 || late->from_ns > observer->lost_ns);
+    culprits_find(events, count, spans, complete ? gaps : 0, late->from_ns, late->to_ns, &finding->verdict);
+    finding->complete = complete;
 }
 
 static void keep_worst(struct observer_board *board, const struct observer_finding *finding)

@@ -83,7 +83,8 @@ struct observer {
     const struct worker_board *worker[OBSERVER_BOARDS_MAX];
     uint32_t workers;
     uint64_t seen;                   /* of control's log */
-    uint64_t first_event_ns;         /* before it nothing was watched */
+    uint64_t first_event_ns;         /* before it control was not watched */
+    uint64_t now_ns;                 /* of the scan under way */
     uint64_t lost;                   /* events, as of the last look */
     uint64_t lost_ns;                /* when some were lost last */
     struct thief_settings *settings; /* NULL: blind */
@@ -96,7 +97,7 @@ void observer_take(void *context, const struct thief_event *event);
 void observer_count(struct observer *observer, const struct thief_counts *counts, uint64_t now_ns);
 
 /* Looks which threads there are now: those of every process whose board says that it runs. */
-void observer_scan(struct observer *observer);
+void observer_scan(struct observer *observer, uint64_t now_ns);
 
 /* Judges what control's log has that is old enough. */
 void observer_judge(struct observer *observer, uint64_t now_ns);

@@ -117,7 +117,7 @@ static void run(struct observer *observer, struct thief_bpf *bpf)
         uint64_t now_ns = clock_monotonic_ns();
         if (bpf != NULL) {
             if (round % SCAN_ROUNDS == 0) {
-                observer_scan(observer);
+                observer_scan(observer, now_ns);
             }
             thief_bpf_take(bpf, observer_take, observer);
             struct thief_counts counts = thief_bpf_counts(bpf);

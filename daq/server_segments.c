@@ -9,7 +9,7 @@
 #include "control/output.h"
 #include "control/watchdog.h"
 #include "daq/server.h"
-#include "daq/worker_board.h"
+#include "daq/worker_hops.h"
 #include "ring/clock.h"
 #include "ring/numa.h"
 #include "ring/ring.h"
@@ -198,7 +198,7 @@ static int create_rings(struct server *server, struct error *err)
 static int create_worker(struct server *server, uint32_t i, struct error *err)
 {
     struct worker_plan *plan = &server->plan->worker[i];
-    int code = shared_create(&server->worker_board[i], "sluice-worker-board", sizeof(struct worker_board), err);
+    int code = shared_create(&server->worker_board[i], "sluice-worker-board", worker_board_bytes(plan), err);
     if (code != 0) {
         return code;
     }
@@ -208,6 +208,7 @@ static int create_worker(struct server *server, uint32_t i, struct error *err)
         plan->source[s].ring_fd = SERVER_RING_FD + s;
         plan->source[s].orders_fd = SERVER_ORDERS_FD + s;
     }
+    worker_board_lay_out(server->worker_board[i].segment.base, plan);
     board_init(server->worker_board[i].segment.base, BOARD_WORKER, server->plan->instance, plan->name);
     return share_constant(&server->worker_plan[i], "sluice-worker-plan", plan, worker_plan_bytes(plan), err);
 }

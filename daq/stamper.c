@@ -131,6 +131,8 @@ static struct stamp take_free(struct stamper *s, uint64_t device_ns, uint64_t ar
     uint64_t moved_ns = is_before(offset_ns, before_ns) ? before_ns - offset_ns : offset_ns - before_ns;
     uint64_t lag_ns = delay_ns - offset_ns;
     bool relocks = moved_ns > jump_ns;
+    stamp.is_dated = is_device;
+    stamp.lag_ns = (int64_t)lag_ns;
     if (lag_ns > s->plan->lag_max_ns) {
         if (!is_device) {
             start(s, device_ns, arrival_ns);
@@ -151,11 +153,14 @@ static struct stamp take_free(struct stamper *s, uint64_t device_ns, uint64_t ar
 static struct stamp take_fixed(struct stamper *s, uint64_t device_ns, uint64_t arrival_ns)
 {
     uint64_t tai_ns = device_ns + s->fixed_offset_ns;
-    struct stamp stamp = {.sampled_ns = tai_ns};
+    struct stamp stamp = {.sampled_ns = tai_ns, .is_dated = true, .lag_ns = (int64_t)(arrival_ns - tai_ns)};
     if (tai_ns > arrival_ns) {
         ring_count_add(&s->counts->ahead, 1);
         if (tai_ns - arrival_ns > s->plan->ahead_max_ns) {
-            return unknown(s, arrival_ns);
+            struct stamp far = unknown(s, arrival_ns);
+            far.is_dated = true;
+            far.lag_ns = stamp.lag_ns;
+            return far;
         }
     }
     if (!s->started) {

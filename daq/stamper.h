@@ -57,6 +57,8 @@ struct stamp {
     uint64_t
         sampled_ns; /* what its intervals are measured by: the device's own time, or the arrival; 0: not known */
     bool old;       /* rule 3 */
+    bool is_dated;  /* the device says when, */
+    int64_t lag_ns; /* so long before the arrival, by its word: of a free clock, as far as it is known */
 };
 
 /* The plan must outlive it. utc_offset_s: TAI - UTC; counts: of the ring. */

@@ -39,10 +39,13 @@ struct stream_source {
     uint64_t frames_paced; /* replay: frames since paced_ns */
     uint64_t paced_ns;
     uint64_t closed_tai_ns;
-    uint64_t came_tai_ns;  /* when the last read ended: what it brought is no fresher when it is looked at later */
-    bool resumed;          /* what was held is looked at again */
-    uint64_t now_ns;       /* monotonic: of the bytes that are taken now */
-    uint64_t frames_taken; /* the number of a frame that carries none */
+    uint64_t came_tai_ns; /* when the last read ended: what it brought is no fresher when it is looked at later */
+    bool resumed;         /* what was held is looked at again */
+    uint64_t now_ns;      /* monotonic: of the bytes that are taken now */
+    uint64_t arrived_tai_ns; /* of the frames that are taken now */
+    uint64_t took_ns;        /* .. and how long their instrument took to answer */
+    uint64_t published_ns;   /* monotonic: when the first of them became visible; 0: none yet, or not measured */
+    uint64_t frames_taken;   /* the number of a frame that carries none */
     struct stamper stamper;
     struct rate_meter meter;
     struct replay_pace pace;

@@ -8,6 +8,7 @@
 #include "daq/text.h"
 #include "net/intake.h"
 #include "net/sequence.h"
+#include "ring/clock.h"
 
 #define TRIED_BYTES_MAX 4096u /* under a checksum that does not fit, at a time */
 
@@ -69,6 +70,27 @@ static bool is_due(struct stream_source *s, const uint8_t *frame, uint32_t bytes
     return false;
 }
 
+/* One look at the clock for all that a read brought: of many frames the later ones became visible a little later.
+ */
+static void publish(struct stream_source *s)
+{
+    if (s->writer->hops != NULL) {
+        s->published_ns = s->published_ns != 0 ? s->published_ns : clock_monotonic_ns();
+        ring_writer_tell_time(s->writer, s->published_ns);
+    }
+    ring_writer_publish(s->writer);
+}
+
+/* What is known of when it was sent, or asked for. */
+static void account_sent(struct stream_source *s, const struct stamp *stamp)
+{
+    if (s->plan->rate.stamp == RING_STAMP_ASKED) {
+        ring_writer_sent(s->writer, true, (int64_t)s->took_ns);
+    } else {
+        ring_writer_sent(s->writer, stamp->is_dated, stamp->lag_ns);
+    }
+}
+
 static uint32_t publish_frame(struct stream_source *s, const uint8_t *payload, uint32_t bytes, uint64_t tai_ns)
 {
     struct ring_ledger *ledger = &s->writer->view.header->ledger;
@@ -88,8 +110,11 @@ static uint32_t publish_frame(struct stream_source *s, const uint8_t *payload, u
     uint32_t flags = net_sequence_flags(&seq) | (stamp.old ? (uint32_t)RING_FLAG_REORDERED : 0);
     rate_meter_take(&s->meter, stamp.sampled_ns, tai_ns, tai_ns - stamp.tai_ns);
     ring_count_add(&ledger->bytes, bytes);
+    if ((flags & RING_FLAG_DUPLICATE) == 0) {
+        account_sent(s, &stamp);
+    }
     ring_writer_commit(s->writer, bytes, stamp.tai_ns, seq.number, flags, seq.lost_before);
-    ring_writer_publish(s->writer);
+    publish(s);
     return 1;
 }
 
@@ -283,6 +308,8 @@ static uint32_t take_polled(struct stream_source *s, uint32_t bytes, uint64_t mo
         return 0;
     }
     uint64_t taken_tai_ns = tai_ns - (monotonic_ns - trailer.monotonic_ns);
+    s->arrived_tai_ns = taken_tai_ns;
+    s->took_ns = trailer.took_ns;
     if (s->plan->rate.stamp == RING_STAMP_ASKED) {
         taken_tai_ns -= trailer.took_ns;
     }
@@ -391,11 +418,8 @@ static uint32_t take_marked(struct stream_source *s, uint32_t bytes, uint64_t ta
     return frames;
 }
 
-uint32_t stream_take(struct stream_source *s, uint32_t bytes, uint64_t monotonic_ns, uint64_t tai_ns)
+static uint32_t take(struct stream_source *s, uint32_t bytes, uint64_t monotonic_ns, uint64_t tai_ns)
 {
-    s->now_ns = monotonic_ns;
-    s->resumed = s->held;
-    s->held = false;
     switch (s->plan->framing.kind) {
     case FRAMING_POLLED:
         return take_polled(s, bytes, monotonic_ns, tai_ns);
@@ -409,4 +433,18 @@ uint32_t stream_take(struct stream_source *s, uint32_t bytes, uint64_t monotonic
     default:
         return s->line != NULL ? take_packed(s, bytes, tai_ns) : take_binary(s, bytes, tai_ns);
     }
+}
+
+uint32_t stream_take(struct stream_source *s, uint32_t bytes, uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    s->now_ns = monotonic_ns;
+    s->arrived_tai_ns = tai_ns;
+    s->published_ns = 0;
+    s->resumed = s->held;
+    s->held = false;
+    uint32_t frames = take(s, bytes, monotonic_ns, tai_ns);
+    if (s->published_ns != 0) {
+        ring_writer_account(s->writer, s->arrived_tai_ns, s->published_ns);
+    }
+    return frames;
 }

@@ -1,5 +1,6 @@
 #include "daq/usher.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,8 +79,14 @@ int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_boar
 void usher_add_ring(struct usher *usher, const struct ring_plan *plan, const struct shared *ring,
                     const struct shared *orders, uint32_t line, uint32_t source)
 {
+    struct error err;
+    struct ring_view view;
+    int code = ring_attach(&view, ring->segment.base, ring->segment.bytes, &err);
+    assert(code == 0); /* we have just made it */
+    (void)code;
     usher->ring[usher->rings++] = (struct usher_ring){.plan = plan,
                                                       .header = ring->segment.base,
+                                                      .view = view,
                                                       .orders = orders->segment.base,
                                                       .ring_fd = ring->read_only_fd,
                                                       .line = line,
@@ -420,7 +427,11 @@ void usher_fill(struct usher *usher)
             .waited_ns_max = taken_up ? gate->waited_ns_max : 0,
             .deadline_ns = gating ? usher->ring[reader->ring].orders->gate[reader->gate].deadline_ns : 0,
             .position = __atomic_load_n(&lease->position, __ATOMIC_RELAXED),
-            .lost = usher_lost(usher, reader)};
+            .lost = usher_lost(usher, reader),
+            .lag_frames = reader->lag.frames,
+            .lag_frames_max = reader->lag.frames_max,
+            .lag_ns = reader->lag.ns,
+            .lag_ns_max = reader->lag.ns_max};
     }
     board->readers = n;
     usher_unlock(usher);

@@ -3,6 +3,7 @@
  * sockets; the main thread hands them over when a client asks to attach. Cold: the writers never wait for it.
  *
  *   usher.c        start and stop, attach, gates, what the board shows
+ *   usher_lag.c    how far behind the readers are
  *   usher_wake.c   the thread: wakes sleepers, notes who has gone, demoted or has to be evicted
  */
 #ifndef DAQ_USHER_H
@@ -14,11 +15,20 @@
 #include "daq/board.h"
 #include "daq/compile.h"
 #include "ring/protocol.h"
+#include "ring/ring.h"
 
 /* A segment and the read-only descriptor of it that others are given. */
 struct shared {
     struct segment segment;
     int read_only_fd;
+};
+
+/* See struct supervisor_reader. */
+struct usher_lag {
+    uint64_t frames;
+    uint64_t frames_max;
+    uint64_t ns;
+    uint64_t ns_max;
 };
 
 struct usher_reader {
@@ -34,11 +44,13 @@ struct usher_reader {
     bool demoted;            /* has been noted */
     uint64_t stuck_since_ns; /* monotonic; when its position was last seen to move after the demotion */
     uint64_t stuck_position;
+    struct usher_lag lag;
 };
 
 struct usher_ring {
     const struct ring_plan *plan;
     struct ring_header *header; /* we write nothing there */
+    struct ring_view view;
     struct ring_orders *orders;
     int ring_fd;     /* read-only */
     uint32_t line;   /* over which its writer gets leases: usher_line */
@@ -71,6 +83,7 @@ struct usher {
     uint32_t readers_max;
     struct usher_reader *reader; /* readers_max of them */
     uint64_t generation;         /* last one given */
+    uint64_t lags_looked_ns;     /* monotonic */
     struct supervisor_board *board;
     int64_t tai_minus_monotonic_ns;
 };
@@ -109,6 +122,9 @@ void usher_drop(struct usher *usher, struct usher_reader *reader);
 uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader);
 void usher_note(struct usher *usher, const struct usher_reader *reader, uint32_t event, uint32_t reason);
 void *usher_main(void *argument);
+
+/* Looks how far behind the readers are, if that is due. How many there are. */
+uint32_t usher_look_at_lags(struct usher *usher, uint64_t monotonic_ns);
 
 /* One small segment with its read-only descriptor. */
 int shared_create(struct shared *shared, const char *name, size_t bytes, struct error *err);

@@ -14,7 +14,7 @@
 
 #define EVENTS_PER_ROUND   64
 #define REQUESTS_PER_ROUND 4
-#define GATES_TICK_MS      10 /* how often demotions are looked for, while anybody gates */
+#define READERS_TICK_MS    10 /* how often demotions and lags are looked for, while anybody reads */
 #define WAITING_TICK_MS    5  /* a writer and a sleeper may miss each other within nanoseconds: then this helps */
 #define WAKE_PAUSE_NS      50000 /* so that a bell at each frame costs a writer little */
 
@@ -186,11 +186,12 @@ void *usher_main(void *argument)
             waiting = wake(usher, &woke, waited_for);
         }
         uint32_t gating = look_at_gates(usher);
+        uint32_t readers = usher_look_at_lags(usher, clock_monotonic_ns());
         usher_unlock(usher);
         if (!go_on) {
             return NULL;
         }
-        timeout_ms = waiting > 0 ? WAITING_TICK_MS : gating > 0 ? GATES_TICK_MS : -1;
+        timeout_ms = waiting > 0 ? WAITING_TICK_MS : gating > 0 || readers > 0 ? READERS_TICK_MS : -1;
         if (woke || rang) { /* also if nobody woke: one may wait for a frame that is far off */
             nanosleep(&(struct timespec){.tv_nsec = WAKE_PAUSE_NS}, NULL);
         }

@@ -117,6 +117,14 @@ void worker_fini(struct worker *worker)
     worker->uring = NULL;
 }
 
+void worker_measure(struct worker *worker, struct worker_board *board, size_t bytes)
+{
+    for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        worker_ring_measure(worker->ring[i], &worker->plan->source[i], board, bytes, i);
+    }
+    worker->hops = worker_thread_part(board, bytes, 0);
+}
+
 static bool is_stream(uint32_t kind)
 {
     return kind != SOURCE_UDP && kind != SOURCE_AFXDP;
@@ -164,13 +172,22 @@ static uint32_t complete_one(struct worker *worker, const struct uring_event *ev
     }
 }
 
+/* Busy from the completions on until it is ready to wait again (arm). */
+static void begin_round(struct worker *worker, uint64_t monotonic_ns)
+{
+    worker_thread_round(worker->hops, worker->woke_ns, worker->found ? worker->armed_ns : 0, monotonic_ns);
+    worker->woke_ns = monotonic_ns;
+}
+
 static uint32_t complete(struct worker *worker)
 {
     struct uring_event event;
     uint64_t monotonic_ns = clock_monotonic_ns();
     uint64_t tai_ns = monotonic_ns + (uint64_t)worker->plan->tai_minus_monotonic_ns;
     uint32_t frames = 0;
-    for (uint32_t n = 0; n < EVENTS_PER_ROUND && uring_next(worker->uring, &event); n++) {
+    uint32_t events = 0;
+    begin_round(worker, monotonic_ns);
+    for (; events < EVENTS_PER_ROUND && uring_next(worker->uring, &event); events++) {
         frames += complete_one(worker, &event, monotonic_ns, tai_ns);
     }
     worker->more = false;
@@ -185,6 +202,7 @@ static uint32_t complete(struct worker *worker)
             worker->more = worker->more || more;
         }
     }
+    worker->found = events > 0 || frames > 0;
     return frames;
 }
 
@@ -234,9 +252,8 @@ static void wait(struct worker *worker)
     }
 }
 
-static void watch_pace(struct worker *worker, uint32_t frames)
+static void watch_pace(struct worker *worker, uint32_t frames, uint64_t now_ns)
 {
-    uint64_t now_ns = clock_monotonic_ns();
     if (frames > 0) {
         worker->gathers = worker->may_gather && now_ns - worker->taken_ns < 2 * coalesce_ns(worker->plan);
         worker->taken_ns = now_ns;
@@ -251,12 +268,13 @@ uint32_t worker_cycle(struct worker *worker)
     arm(worker);
     wait(worker);
     uint32_t frames = complete(worker);
-    watch_pace(worker, frames);
+    uint64_t now_ns = clock_monotonic_ns();
+    watch_pace(worker, frames, now_ns);
     worker_rings_ring_bells(worker->ring, worker->plan->sources, worker->bell_fd);
     if (worker->plan->thread.idle == IDLE_BUSY) {
-        board_beat_busy(worker->board, clock_monotonic_ns());
+        board_beat_busy(worker->board, now_ns);
     } else {
-        board_beat(worker->board, clock_monotonic_ns());
+        board_beat(worker->board, now_ns);
     }
     return frames;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "daq/stream.h"
+#include "daq/worker_hops.h"
 #include "daq/worker_ring.h"
 #include "net/afxdp.h"
 #include "net/udp.h"
@@ -25,13 +26,16 @@ struct worker {
     struct board *board;
     struct uring *uring;
     uint64_t spin_since_ns;
-    uint64_t armed_ns; /* monotonic: when the sources were last asked what they want to be read */
-    uint64_t taken_ns; /* monotonic: when a round last took frames */
-    bool may_gather;   /* no source has to be asked again for each of its frames */
-    bool gathers;      /* frames come faster than coalesce_us: the next round waits for several */
-    bool more;         /* a source has more than a round should take: no sleep before it */
-    int leases_fd;     /* where the leases of gating readers come from; -1: none */
-    int bell_fd;       /* an eventfd: somebody sleeps until something is published; -1: none */
+    uint64_t armed_ns;               /* monotonic: when the sources were last asked what they want to be read */
+    uint64_t woke_ns;                /* monotonic: when the round's wait was over */
+    bool found;                      /* .. and whether it found something to do */
+    struct worker_thread_hops *hops; /* NULL: nothing is measured */
+    uint64_t taken_ns;               /* monotonic: when a round last took frames */
+    bool may_gather;                 /* no source has to be asked again for each of its frames */
+    bool gathers;                    /* frames come faster than coalesce_us: the next round waits for several */
+    bool more;                       /* a source has more than a round should take: no sleep before it */
+    int leases_fd;                   /* where the leases of gating readers come from; -1: none */
+    int bell_fd;                     /* an eventfd: somebody sleeps until something is published; -1: none */
     struct steer steers[PLAN_SOURCES_MAX]; /* XDP programs, one per interface of its sources */
     struct worker_source source[PLAN_SOURCES_MAX];
     struct worker_ring *ring[PLAN_SOURCES_MAX]; /* those of the sources */
@@ -43,6 +47,9 @@ struct worker {
 int worker_init(struct worker *worker, const struct worker_plan *plan, struct board *board, int leases_fd,
                 int bell_fd, struct error *err);
 void worker_fini(struct worker *worker);
+
+/* What it measures goes behind the board, whose segment has so many bytes. Without it nothing is measured. Cold. */
+void worker_measure(struct worker *worker, struct worker_board *board, size_t bytes);
 
 /* One bounded round: waits if the plan says so, takes completions, publishes. Returns frames published. */
 uint32_t worker_cycle(struct worker *worker);

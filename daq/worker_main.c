@@ -11,6 +11,11 @@ static int init(const struct worker_plan *plan, struct worker_board *board, cons
     return worker_init(&worker, plan, &board->common, leases_fd[0], bell_fd, err);
 }
 
+static void measure(struct worker_board *board, size_t bytes)
+{
+    worker_measure(&worker, board, bytes);
+}
+
 static void fini(void)
 {
     worker_fini(&worker);
@@ -27,6 +32,7 @@ int main(int argc, char **argv)
                                                   .profile = SEAL_WORKER,
                                                   .profile_leases = SEAL_WORKER_LEASES,
                                                   .init = init,
+                                                  .measure = measure,
                                                   .fini = fini,
                                                   .run = run};
     return worker_process(argc, argv, &program);

@@ -67,7 +67,7 @@ static bool fits(const struct worker_plan *plan, size_t bytes)
 }
 
 static int open_all(int argc, char **argv, const struct worker_program *program, const struct worker_plan *plan,
-                    struct worker_board *board, struct error *err)
+                    struct worker_board *board, size_t board_bytes, struct error *err)
 {
     static const char *const names[] = {PLAN_LEASES_NAMES};
     int leases_fd[PLAN_THREADS_MAX];
@@ -75,6 +75,9 @@ static int open_all(int argc, char **argv, const struct worker_program *program,
         leases_fd[t] = handover_fd(argc, argv, names[t]);
     }
     int code = program->init(plan, board, leases_fd, handover_fd(argc, argv, "bell"), err);
+    if (code == 0) {
+        program->measure(board, board_bytes);
+    }
     if (code == 0 && program->start != NULL) {
         code = program->start(profile_of(program, plan), err);
     }
@@ -87,12 +90,13 @@ int worker_process(int argc, char **argv, const struct worker_program *program)
     void *plan_base;
     void *board_base;
     size_t plan_size;
+    size_t board_size;
 
     set_signals();
     if (segment_map_handover(argc, argv, "plan", false, offsetof(struct worker_plan, source), &plan_base,
                              &plan_size, &err) != 0 ||
-        segment_map_handover(argc, argv, "board", true, sizeof(struct worker_board), &board_base, NULL, &err) !=
-            0) {
+        segment_map_handover(argc, argv, "board", true, sizeof(struct worker_board), &board_base, &board_size,
+                             &err) != 0) {
         return fail(program, &err);
     }
     const struct worker_plan *plan = plan_base;
@@ -104,7 +108,7 @@ int worker_process(int argc, char **argv, const struct worker_program *program)
     }
     board->pid = (uint64_t)getpid();
     board->started_tai_ns = clock_tai_ns(plan->tai_minus_monotonic_ns);
-    if (open_all(argc, argv, program, plan, shown, &err) != 0) {
+    if (open_all(argc, argv, program, plan, shown, board_size, &err) != 0) {
         program->fini();
         return fail(program, &err);
     }

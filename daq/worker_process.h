@@ -17,6 +17,8 @@ struct worker_program {
     /* Opens everything that must be open before the seal. leases_fd: of each polling thread. 0 or -errno. */
     int (*init)(const struct worker_plan *plan, struct worker_board *board, const int leases_fd[PLAN_THREADS_MAX],
                 int bell_fd, struct error *err);
+    /* What it measures from here on goes behind the board, whose segment has so many bytes. */
+    void (*measure)(struct worker_board *board, size_t bytes);
     /* Starts what threads there are beside this one, each sealed when it returns. 0 or -errno. NULL: none. */
     int (*start)(enum seal_profile profile, struct error *err);
     void (*fini)(void);

@@ -9,6 +9,8 @@
 #include "net/sequence.h"
 #include "ring/clock.h"
 
+#define TIMED_FRAMES (UINT64_C(16) * DPDK_BURST) /* as many as a round takes of one queue (daq/dpdk_worker.c) */
+
 /* What the device has verified already. */
 static uint32_t checks_of(const struct dpdk_source *s, const struct rte_mbuf *mbuf)
 {
@@ -117,6 +119,17 @@ static inline bool take_plain(struct dpdk_source *s, struct rte_mbuf *mbuf, uint
     return bytes != UINT32_MAX && plain_take(s->plan, writer, payload, bytes, tai_ns);
 }
 
+/* The clock is looked at when the queue was empty behind the burst, and now and then in a run of full ones: there
+ * is no time for more, and nobody is kept waiting by it. */
+static void publish(struct dpdk_source *s, uint64_t tai_ns)
+{
+    if (s->run % TIMED_FRAMES == 0) {
+        ring_writer_publish_timed(s->writer, tai_ns);
+    } else {
+        ring_writer_publish(s->writer);
+    }
+}
+
 uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
 {
     struct rte_mbuf *mbufs[DPDK_BURST];
@@ -142,7 +155,9 @@ uint32_t dpdk_poll(struct dpdk_source *source, uint64_t tai_ns)
     }
     s->run = count == DPDK_BURST ? s->run + DPDK_BURST : 0;
     if (count > 0) {
-        ring_writer_publish(s->writer);
+        publish(s, tai_ns);
+    } else {
+        ring_writer_account_rest(s->writer, tai_ns);
     }
     return count;
 }

@@ -89,6 +89,9 @@ static void take_frame(const struct source_plan *plan, struct ring_writer *write
         return;
     }
     ring_count_add(&ledger->bytes, bytes);
+    if (writer->sent_tai_ns == 0) {
+        writer->sent_tai_ns = frame->sender_tai_ns; /* the batch's first */
+    }
     uint32_t flags = net_sequence_flags(&seq);
     if (post) {
         ring_writer_post(writer, bytes, tai_ns, seq.number, flags, seq.lost_before);

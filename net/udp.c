@@ -301,7 +301,7 @@ uint32_t udp_flush(struct udp_source *source, uint64_t tai_ns)
         return udp_gro_flush(s, tai_ns);
     }
     uint32_t frames = (uint32_t)(s->writer->next - s->writer->published);
-    ring_writer_publish(s->writer);
+    ring_writer_publish_timed(s->writer, tai_ns);
     if (s->scratch_armed) {
         /* Back to the slots as soon as there is one: the receive into scratch must have ended before. */
         if (!s->cancelling && ring_writer_reserve(s->writer) != NULL) {

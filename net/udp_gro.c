@@ -142,7 +142,7 @@ uint32_t udp_gro_flush(struct udp_source *source, uint64_t tai_ns)
     struct udp_source *s = source;
     take_pieces(s, tai_ns);
     (void)ring_writer_pay_gap(s->writer, tai_ns);
-    ring_writer_publish(s->writer);
+    ring_writer_publish_timed(s->writer, tai_ns);
     uint32_t frames = (uint32_t)(s->writer->next - s->gro.reported);
     s->gro.reported = s->writer->next;
     return frames;

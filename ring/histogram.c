@@ -25,16 +25,16 @@ uint64_t hist_bucket_high_ns(uint32_t bucket)
     return low + (UINT64_C(1) << shift) - 1;
 }
 
-void hist_record(struct histogram *histogram, uint64_t value_ns)
+void hist_record_n(struct histogram *histogram, uint64_t value_ns, uint64_t n)
 {
-    ring_count_add(&histogram->buckets[hist_bucket(value_ns)], 1);
-    ring_count_add(&histogram->count, 1);
-    ring_count_add(&histogram->sum_ns, value_ns);
-    if (value_ns > ring_count_read(&histogram->max_ns)) {
+    ring_count_add(&histogram->buckets[hist_bucket(value_ns)], n);
+    ring_count_add(&histogram->count, n);
+    ring_count_add(&histogram->sum_ns, value_ns * n);
+    if (value_ns > ring_count_read(&histogram->max_ns) && n > 0) {
         ring_count_set(&histogram->max_ns, value_ns);
     }
     if (histogram->limit_ns != 0 && value_ns > histogram->limit_ns) {
-        ring_count_add(&histogram->late, 1);
+        ring_count_add(&histogram->late, n);
     }
 }
 

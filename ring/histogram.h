@@ -24,8 +24,14 @@ struct histogram {
 };
 static_assert(sizeof(struct histogram) == 64 + 8 * HISTOGRAM_BUCKETS, "no padding");
 
+/* Counts a value n times over: that of a batch, for each of its frames. Writer only. */
+void hist_record_n(struct histogram *histogram, uint64_t value_ns, uint64_t n);
+
 /* Counts one value. Writer only. */
-void hist_record(struct histogram *histogram, uint64_t value_ns);
+static inline void hist_record(struct histogram *histogram, uint64_t value_ns)
+{
+    hist_record_n(histogram, value_ns, 1);
+}
 
 /* Highest value that is equivalent to the q-quantile (q in 0..1) at the histogram's resolution, never above max_ns;
  * 0 if empty. Any thread. */

@@ -25,7 +25,7 @@
 #include "ring/rate.h"
 
 #define RING_MAGIC             UINT64_C(0x31474e4952434c53) /* "SLCRING1" read as little-endian bytes */
-#define RING_LAYOUT_VERSION    UINT32_C(4)
+#define RING_LAYOUT_VERSION    UINT32_C(5)
 #define RING_HEADER_BYTES      4096u
 #define RING_NAME_BYTES        32u
 #define RING_UNIT_BYTES        16u
@@ -201,7 +201,10 @@ struct ring_progress {
     uint64_t claimed; /* positions below this may be written to; a slot is void from claimed - slots down */
     uint8_t pad0[RING_WRITER_LINE_BYTES - 8];
     uint64_t published; /* positions below this are published; a hint for seeks, never for validity */
-    uint8_t pad1[RING_WRITER_LINE_BYTES - 8];
+    /* When, if that is known: see ring_newest_word(). Stored before `published`, in its line: no other is touched
+     * for it. Of nobody's concern but a reader's that measures. */
+    uint64_t newest;
+    uint8_t pad1[RING_WRITER_LINE_BYTES - 16];
     uint64_t epoch; /* +1 each time a writer attaches: a restart is visible */
     uint64_t writer_pid;
     uint64_t restart_position; /* first position of this epoch */
@@ -248,6 +251,7 @@ static_assert(sizeof(struct ring_header) == RING_HEADER_BYTES, "the header is on
 static_assert(offsetof(struct ring_header, progress) == 512, "progress at 512");
 static_assert(offsetof(struct ring_header, progress) % RING_WRITER_LINE_BYTES == 0, "own line pair");
 static_assert(offsetof(struct ring_progress, published) == 128, "published at +128");
+static_assert(offsetof(struct ring_progress, newest) == 136, "newest beside published");
 static_assert(offsetof(struct ring_progress, epoch) == 256, "epoch at +256");
 static_assert(offsetof(struct ring_header, rate) == 1280, "rate at 1280, on line pairs of its own");
 static_assert(offsetof(struct ring_header, gate) == 2048, "gates at 2048");

@@ -80,6 +80,27 @@ static inline uint64_t ring_published_now(const struct ring_header *header)
     return __atomic_load_n(&header->progress.published, __ATOMIC_ACQUIRE);
 }
 
+#define RING_NEWEST_BITS 16u /* of the position; the time has the other 48: 78 hours of ns */
+
+/* progress.newest: up to where was published, and when, in one word that cannot be torn. */
+static inline uint64_t ring_newest_word(uint64_t published, uint64_t monotonic_ns)
+{
+    return monotonic_ns << RING_NEWEST_BITS | (published & ((UINT64_C(1) << RING_NEWEST_BITS) - 1));
+}
+
+/* When this position was published (monotonic), if it is the newest and its writer has told; else 0. now_ns: about
+ * now, at most 39 hours before or after it. */
+static inline uint64_t ring_newest_ns(const struct ring_header *header, uint64_t position, uint64_t now_ns)
+{
+    uint64_t published = ring_published_now(header);
+    uint64_t word = __atomic_load_n(&header->progress.newest, __ATOMIC_RELAXED);
+    if (published != position + 1 || ring_newest_word(published, word >> RING_NEWEST_BITS) != word) {
+        return 0;
+    }
+    int64_t ago = (int64_t)((now_ns << RING_NEWEST_BITS) - (word & ~((UINT64_C(1) << RING_NEWEST_BITS) - 1)));
+    return now_ns - (uint64_t)(ago / (INT64_C(1) << RING_NEWEST_BITS));
+}
+
 static inline uint64_t ring_claimed_now(const struct ring_header *header)
 {
     return __atomic_load_n(&header->progress.claimed, __ATOMIC_ACQUIRE);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ring/clock.h"
+
 #define CLAIM_CHUNK_MAX  256u
 #define SETTLE_PART      4u /* of the ring: a mark, and what is published and committed since, lie within one ring */
 #define CLAIM_CHUNK_PART 16u /* of the ring: what is claimed is lost to observers */
@@ -90,6 +92,57 @@ int ring_writer_attach(struct ring_writer *writer, void *base, size_t bytes, uin
     ring_writer_settle(writer);
     __atomic_store_n(&progress->epoch, writer->epoch, __ATOMIC_RELEASE);
     return 0;
+}
+
+void ring_writer_measure(struct ring_writer *writer, struct ring_hops *hops, bool is_dated, bool sent_by_batch)
+{
+    writer->hops = hops;
+    writer->is_dated = is_dated;
+    writer->sent_by_batch = sent_by_batch;
+    writer->hops_delivered = ring_count_read(&writer->view.header->ledger.delivered);
+}
+
+/* A packet's stamp is looked at once a batch: its first frame's counts for all of it, which is the longest. */
+static void account_sent(struct ring_writer *writer, uint64_t arrival_tai_ns, uint64_t frames)
+{
+    struct ring_hops *hops = writer->hops;
+    if (writer->sent_tai_ns == 0) {
+        ring_count_add(&hops->undated, frames);
+    } else if (writer->sent_tai_ns > arrival_tai_ns) {
+        ring_count_add(&hops->ahead, frames);
+    } else {
+        hist_record_n(&hops->sent_to_arrival, arrival_tai_ns - writer->sent_tai_ns, frames);
+    }
+    writer->sent_tai_ns = 0;
+}
+
+void ring_writer_account(struct ring_writer *writer, uint64_t arrival_tai_ns, uint64_t monotonic_ns)
+{
+    uint64_t delivered = ring_count_read(&writer->view.header->ledger.delivered);
+    uint64_t frames = delivered - writer->hops_delivered;
+    uint64_t published_tai_ns = monotonic_ns + (uint64_t)writer->view.tai_minus_monotonic_ns;
+    if (frames == 0) {
+        return; /* records of gaps, frames that had been delivered before */
+    }
+    writer->hops_delivered = delivered;
+    hist_record_n(&writer->hops->arrival_to_publish, clock_elapsed_ns(arrival_tai_ns, published_tai_ns), frames);
+    if (writer->is_dated && writer->sent_by_batch) {
+        account_sent(writer, arrival_tai_ns, frames);
+    }
+}
+
+void ring_writer_publish_timed(struct ring_writer *writer, uint64_t arrival_tai_ns)
+{
+    if (writer->hops == NULL || writer->published == writer->next) {
+        ring_writer_publish(writer);
+        return;
+    }
+    uint64_t now_ns = clock_monotonic_ns();
+    if (writer->visible != writer->next) { /* what was posted was visible before */
+        ring_writer_tell_time(writer, now_ns);
+    }
+    ring_writer_publish(writer);
+    ring_writer_account(writer, arrival_tai_ns, now_ns);
 }
 
 static void look_at_gates(struct ring_writer *writer, uint64_t wanted)

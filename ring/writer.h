@@ -12,7 +12,9 @@
 #ifndef RING_WRITER_H
 #define RING_WRITER_H
 
+#include "ring/clock.h"
 #include "ring/gate.h"
+#include "ring/hops.h"
 #include "ring/ring.h"
 
 #define RING_WRITER_AHEAD 16u /* slots; on far cores this doubles the rate of small batches (sluice-bench ring) */
@@ -35,6 +37,12 @@ struct ring_writer {
     uint64_t owed_count;
     uint64_t owed_from_tai_ns;
     bool owes;
+    /* What is measured of its frames. */
+    struct ring_hops *hops;  /* NULL: nothing */
+    bool is_dated;           /* and hops->sent_to_arrival is there */
+    bool sent_by_batch;      /* .. for publish_timed to fill from sent_tai_ns; else ring_writer_sent does */
+    uint64_t hops_delivered; /* frames of the ledger that have been counted there */
+    uint64_t sent_tai_ns;    /* stamp of the first frame of this batch that has one; 0: none yet */
 };
 
 /* The ring's slots as memory for a device: io_uring provided buffers, an AF_XDP UMEM, a DPDK pool. Slot i begins at
@@ -135,6 +143,48 @@ static inline void ring_writer_publish(struct ring_writer *writer)
         if (__builtin_expect(writer->next >= writer->settle_at, 0)) {
             ring_writer_settle(writer);
         }
+    }
+}
+
+/* From here on its frames are measured, into memory of ring_hops_bytes(is_dated). Cold. */
+void ring_writer_measure(struct ring_writer *writer, struct ring_hops *hops, bool is_dated, bool sent_by_batch);
+
+/* Before ring_writer_publish, if nothing that it will publish is visible yet: tells when that was. */
+static inline void ring_writer_tell_time(struct ring_writer *writer, uint64_t monotonic_ns)
+{
+    __atomic_store_n(&writer->view.header->progress.newest, ring_newest_word(writer->next, monotonic_ns),
+                     __ATOMIC_RELAXED);
+}
+
+/* A batch has been published at monotonic_ns; its frames arrived at arrival_tai_ns. Counts all that have been
+ * delivered since the last time. */
+void ring_writer_account(struct ring_writer *writer, uint64_t arrival_tai_ns, uint64_t monotonic_ns);
+
+/* Publishes as ring_writer_publish does and, if the writer is measured, puts down when, and how long it took: one
+ * look at the clock for all of it. */
+void ring_writer_publish_timed(struct ring_writer *writer, uint64_t arrival_tai_ns);
+
+/* Nothing more has come: what was published without a look at the clock is counted now. */
+static inline void ring_writer_account_rest(struct ring_writer *writer, uint64_t arrival_tai_ns)
+{
+    if (writer->hops != NULL && writer->hops_delivered != ring_count_read(&writer->view.header->ledger.delivered)) {
+        ring_writer_account(writer, arrival_tai_ns, clock_monotonic_ns());
+    }
+}
+
+/* One frame's time from its sender's or device's stamp to its arrival, if that is known. */
+static inline void ring_writer_sent(struct ring_writer *writer, bool is_known, int64_t lag_ns)
+{
+    struct ring_hops *hops = writer->hops;
+    if (hops == NULL || !writer->is_dated) {
+        return;
+    }
+    if (!is_known) {
+        ring_count_add(&hops->undated, 1);
+    } else if (lag_ns < 0) {
+        ring_count_add(&hops->ahead, 1);
+    } else {
+        hist_record(&hops->sent_to_arrival, (uint64_t)lag_ns);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "ring/channel.h"
 #include "ring/clock.h"
+#include "tools/hops.h"
 
 static json_t *integer(uint64_t n)
 {
@@ -60,6 +61,28 @@ static json_t *report_stalls(const struct stall_record *record)
                      (json_int_t)stalls->total_ns, "longest_ns", (json_int_t)stalls->longest_ns);
 }
 
+/* What a thread has worked so far: of each round that found something to do. null: it does not say. */
+static json_t *report_busy(const struct histogram *busy)
+{
+    return busy != NULL ? integer(ring_count_read(&busy->sum_ns)) : json_null();
+}
+
+static const struct histogram *busy_of_thread(const struct session *s, uint32_t worker, uint32_t thread)
+{
+    const struct worker_thread_hops *hops = hops_of_thread(s, worker, thread);
+    return hops != NULL ? &hops->busy : NULL;
+}
+
+/* Of a process that has one real-time thread. */
+static const struct histogram *busy_of_process(const struct session *s, uint32_t process)
+{
+    if (process == 1) {
+        return &s->control->hop[HOP_BUSY];
+    }
+    bool single = process >= 2 && process - 2 < s->workers && s->worker[process - 2]->hops_threads == 1;
+    return single ? busy_of_thread(s, process - 2, 0) : NULL;
+}
+
 /* The polling threads of a process that has several. Empty: it is one thread, and its own line tells of it. */
 static json_t *report_threads(const struct session *s, uint32_t process)
 {
@@ -73,12 +96,13 @@ static json_t *report_threads(const struct session *s, uint32_t process)
         char name[WORKER_THREAD_NAME_BYTES];
         memcpy(name, thread->name, sizeof(name) - 1);
         name[sizeof(name) - 1] = 0;
-        json_array_append_new(list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:b, s:I, s:o}", "name", name, "tid",
+        json_array_append_new(list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:b, s:I, s:o, s:o}", "name", name, "tid",
                                               (json_int_t)thread->tid, "core", thread->core, "policy",
                                               thread->policy == 1 ? "fifo" : "other", "priority", thread->priority,
                                               "sealed", thread->sealed != 0, "rounds",
                                               (json_int_t)__atomic_load_n(&thread->heartbeat, __ATOMIC_RELAXED),
-                                              "stalls", report_stalls(&thread->stalls)));
+                                              "stalls", report_stalls(&thread->stalls), "busy_ns",
+                                              report_busy(busy_of_thread(s, process - 2, t))));
     }
     return list;
 }
@@ -94,13 +118,15 @@ static json_t *report_processes(const struct session *s)
         for (uint32_t r = 0; board != NULL && r < board->refusals && r < BOARD_REFUSALS_MAX; r++) {
             json_array_append_new(refusals, json_string(board->refusal[r]));
         }
-        json_array_append_new(
-            list, json_pack("{s:s, s:I, s:i, s:s, s:i, s:I, s:b, s:I, s:b, s:b, s:o, s:o, s:o}", "name", p->name,
-                            "pid", (json_int_t)p->pid, "core", p->core, "policy", p->policy == 1 ? "fifo" : "other",
-                            "priority", p->priority, "pss_kb", (json_int_t)p->pss_kb, "alive", (int)p->alive,
-                            "restarts", (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0,
-                            "sealed", board != NULL && board->sealed != 0, "refusals", refusals, "stalls",
-                            report_stalls(board != NULL ? &board->stalls : NULL), "threads", report_threads(s, i)));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:i, s:s, s:i, s:I, s:b, s:I, s:b, s:b, s:o, s:o, s:o, s:o}",
+                                        "name", p->name, "pid", (json_int_t)p->pid, "core", p->core, "policy",
+                                        p->policy == 1 ? "fifo" : "other", "priority", p->priority, "pss_kb",
+                                        (json_int_t)p->pss_kb, "alive", (int)p->alive, "restarts",
+                                        (json_int_t)p->restarts, "locked", board != NULL && board->locked != 0,
+                                        "sealed", board != NULL && board->sealed != 0, "refusals", refusals,
+                                        "stalls", report_stalls(board != NULL ? &board->stalls : NULL), "threads",
+                                        report_threads(s, i), "busy_ns", report_busy(busy_of_process(s, i))));
     }
     return list;
 }
@@ -125,6 +151,9 @@ static json_t *report_readers(const struct session *s, uint32_t ring, uint64_t p
                                        : r->demoted != 0 ? "demoted"
                                                          : "gating",
                                        "lag_frames", (json_int_t)lag, "lost", (json_int_t)lost);
+            json_object_set_new(reader, "lag_frames_max", integer(r->lag_frames_max));
+            json_object_set_new(reader, "lag_ns", integer(r->lag_ns));
+            json_object_set_new(reader, "lag_ns_max", integer(r->lag_ns_max));
             if (r->gating != 0) {
                 json_object_set_new(reader, "reason", json_string(gate_reason(r->reason)));
                 json_object_set_new(reader, "deadline_ms", integer(r->deadline_ns / CLOCK_NS_PER_MS));
@@ -280,6 +309,7 @@ static json_t *report_histogram(const struct histogram *h)
 
 json_t *report_latency(const struct session *session)
 {
+    static struct hop list[HOPS_LIST_MAX];
     json_t *hops = json_object();
     for (uint32_t i = 0; i < HOPS; i++) {
         json_object_set_new(hops, control_hop_name(i), report_histogram(&session->control->hop[i]));
@@ -291,6 +321,15 @@ json_t *report_latency(const struct session *session)
         json_object_set_new(hops, key, report_histogram(&outbox->taken));
         snprintf(key, sizeof(key), "%.*s_confirmed", (int)sizeof(outbox->common.name) - 1, outbox->common.name);
         json_object_set_new(hops, key, report_histogram(&outbox->confirmed));
+    }
+    uint32_t count = hops_list(session, list, HOPS_LIST_MAX);
+    for (uint32_t i = HOPS + 2 * session->actuators; i < count; i++) { /* those of workers and readers */
+        json_t *hop = report_histogram(list[i].histogram);
+        if (list[i].apart != NULL) {
+            json_object_set_new(hop, "ahead", integer(ring_count_read(&list[i].apart->ahead)));
+            json_object_set_new(hop, "undated", integer(ring_count_read(&list[i].apart->undated)));
+        }
+        json_object_set_new(hops, list[i].name, hop);
     }
     return hops;
 }

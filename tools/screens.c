@@ -1,4 +1,4 @@
-/* status, latency, ledger: screens drawn from the JSON objects of tools/report.c. */
+/* status, ledger, rules: screens drawn from the JSON objects of tools/report.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "ring/segment.h"
-#include "tools/latency.h"
 #include "tools/report.h"
 #include "tools/screens.h"
 #include "tools/sluice.h"
@@ -231,10 +230,10 @@ static void draw_latency(json_t *report)
     const char *key;
     json_t *hop;
     json_t *hops = json_object_get(report, "latency_ns");
-    printf("\n%-20s %12s %10s %10s %10s %10s %8s\n", "latency, us", "count", "p50", "p99", "p99.9", "max", "late");
+    printf("\n%-32s %12s %10s %10s %10s %10s %8s\n", "latency, us", "count", "p50", "p99", "p99.9", "max", "late");
     json_object_foreach(hops, key, hop)
     {
-        printf("%-20s %12.0f %10.1f %10.1f %10.1f %10.1f %8.0f\n", key, number_of(hop, "count"),
+        printf("%-32s %12.0f %10.1f %10.1f %10.1f %10.1f %8.0f\n", key, number_of(hop, "count"),
                number_of(hop, "p50") / 1e3, number_of(hop, "p99") / 1e3, number_of(hop, "p999") / 1e3,
                number_of(hop, "max") / 1e3, number_of(hop, "late"));
     }
@@ -257,11 +256,6 @@ static void draw_status(json_t *status)
 }
 
 /* The refresh tells whether the server still lives: a map of it would show its last values for ever. */
-static json_t *make_latency(struct session *session, struct error *err)
-{
-    return session_refresh(session, err) == 0 ? json_pack("{s:o}", "latency_ns", report_latency(session)) : NULL;
-}
-
 static json_t *make_ledger(struct session *session, struct error *err)
 {
     if (session_refresh(session, err) != 0) {
@@ -310,39 +304,6 @@ static int show(const struct arguments *arguments, const char *name,
 int command_status(const struct arguments *arguments)
 {
     return show(arguments, "status", report_status, draw_status);
-}
-
-static int write_latency(const struct arguments *arguments)
-{
-    struct error err = {{0}};
-    struct session session;
-    char instance[RING_NAME_BYTES];
-    if (arguments->json || arguments->seconds > 0) {
-        return command_fail("latency", "--hgrm writes files once: leave out --json and --watch", EXIT_USAGE);
-    }
-    int code = session_instance(arguments->instance, instance, &err);
-    if (code != 0) {
-        return command_fail("latency", err.text, code == -EINVAL ? EXIT_USAGE : EXIT_UNREACHABLE);
-    }
-    code = session_open(&session, instance, &err);
-    bool reached = code == 0;
-    if (reached) {
-        code = session_refresh(&session, &err);
-        reached = code == 0;
-    }
-    if (reached) {
-        code = latency_write(&session, arguments->folder, &err);
-    }
-    session_close(&session);
-    return code == 0 ? EXIT_DONE : command_fail("latency", err.text, reached ? EXIT_NOT_SO : EXIT_UNREACHABLE);
-}
-
-int command_latency(const struct arguments *arguments)
-{
-    if (arguments->folder != NULL) {
-        return write_latency(arguments);
-    }
-    return show(arguments, "latency", make_latency, draw_latency);
 }
 
 int command_ledger(const struct arguments *arguments)

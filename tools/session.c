@@ -91,6 +91,7 @@ static int take_segment(struct session *s, int fd, struct error *err)
         s->observer = base;
     } else if (magic == BOARD_MAGIC && board->role == BOARD_WORKER && bytes >= sizeof(*s->worker[0]) &&
                s->workers < SESSION_WORKERS_MAX) {
+        s->worker_bytes[s->workers] = bytes;
         s->worker[s->workers++] = base;
     } else if (magic == BOARD_MAGIC && board->role == BOARD_ACTUATOR && bytes >= sizeof(struct outbox) &&
                s->actuators < CONTROL_DEVICES_MAX) {

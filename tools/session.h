@@ -25,6 +25,7 @@ struct session {
     const struct blackbox_board *black_box; /* NULL: there is none */
     const struct observer_board *observer;  /* NULL: there is none */
     const struct worker_board *worker[SESSION_WORKERS_MAX];
+    size_t worker_bytes[SESSION_WORKERS_MAX];         /* of its segment: its histograms lie behind the struct */
     const struct outbox *outbox[CONTROL_DEVICES_MAX]; /* of each actuator */
     struct ring_view ring[CONTROL_RINGS_MAX];
     uint32_t workers;

@@ -27,8 +27,6 @@ static const struct command commands[] = {
     {"check", command_check, "F", "check FILE             is this configuration right? Starts nothing"},
     {"status", command_status, "i",
      "status [INSTANCE]      one screen: processes, rings, losses, channels, interlock"},
-    {"latency", command_latency, "i",
-     "latency [INSTANCE]     where the time goes, sample to valve; --hgrm FOLDER writes the histograms"},
     {"ledger", command_ledger, "i", "ledger [INSTANCE]      sent = delivered + lost by cause, per stream"},
     {"map", command_map, "i", "map [INSTANCE]         every byte of shared memory: where, whose, how large"},
     {"tail", command_tail, "ir",
@@ -58,12 +56,15 @@ static int usage(FILE *to, int code)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         fprintf(to, "  %s\n", commands[i].help);
     }
+    fprintf(
+        to,
+        "  latency [INSTANCE]     where the time goes, sample to valve; --watch, --curve, --plot FILE, --help\n");
     fprintf(to, "  top [INSTANCE]         a full screen that follows the server; --interval SECONDS, --once\n");
     fprintf(to, "  why [INSTANCE]         the worst decisions, and what took the core; --latest, --log N\n");
     fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
                 "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
                 "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
-    fprintf(to, "  status and latency: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
+    fprintf(to, "  status: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
                 "Exit: 0 done, 1 it is not so, 2 bad usage or configuration, 3 cannot reach the server.\n");
     return code;
@@ -151,10 +152,7 @@ static bool take_option(const struct command *command, int option, struct argume
             return false;
         }
         a->seconds = (uint32_t)seconds;
-        return command->run == command_status || command->run == command_latency;
-    case 'H':
-        a->folder = optarg;
-        return command->run == command_latency;
+        return command->run == command_status;
     case 'n':
         return is_tail && parse_number(optarg, &a->count);
     case 'g':
@@ -186,7 +184,6 @@ static int run(const struct command *command, int argc, char **argv)
                                             {"gating", no_argument, NULL, 'g'},
                                             {"count", required_argument, NULL, 'n'},
                                             {"watch", required_argument, NULL, 'w'},
-                                            {"hgrm", required_argument, NULL, 'H'},
                                             {"for", required_argument, NULL, 'f'},
                                             {"reason", required_argument, NULL, 'r'},
                                             {"by", required_argument, NULL, 'b'},
@@ -235,6 +232,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "top") == 0) {
         return command_top(argc - 1, argv + 1); /* the same */
+    }
+    if (argc >= 2 && strcmp(argv[1], "latency") == 0) {
+        return command_latency(argc - 1, argv + 1);
     }
     if (argc >= 2 && strcmp(argv[1], "doctor") == 0) {
         return command_doctor(argc - 1, argv + 1); /* as well */

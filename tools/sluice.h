@@ -11,7 +11,6 @@ struct arguments {
     const char *file;     /* check; audit --verify */
     const char *name;     /* rule, output or checksum that a command is about */
     const char *reason;   /* bypass */
-    const char *folder;   /* latency: where histograms are written to; NULL: nowhere */
     const char *by;       /* who answers for a command; NULL: the user that types it */
     uint64_t duration_ns; /* bypass, shelve */
     bool json;
@@ -19,12 +18,11 @@ struct arguments {
     uint32_t start;   /* tail: enum sluice_start; 0: only what comes */
     uint64_t at;      /* tail: the sequence or time that it begins at */
     uint64_t count;   /* tail: 0: endless */
-    uint32_t seconds; /* latency, status: 0: once, else every so many seconds */
+    uint32_t seconds; /* status: 0: once, else every so many seconds */
 };
 
 int command_check(const struct arguments *arguments);
 int command_status(const struct arguments *arguments);
-int command_latency(const struct arguments *arguments);
 int command_ledger(const struct arguments *arguments);
 int command_map(const struct arguments *arguments);
 int command_tail(const struct arguments *arguments);
@@ -41,8 +39,9 @@ int command_acknowledge(const struct arguments *arguments);
 int command_rules(const struct arguments *arguments);
 int command_audit(const struct arguments *arguments);
 
-/* A screen of its own, with options of its own. */
+/* With options of their own. */
 int command_top(int argc, char **argv);
+int command_latency(int argc, char **argv);
 
 /* Says err on standard error, as "sluice COMMAND: ..", and returns code. */
 int command_fail(const char *command, const char *text, int code);

@@ -18,10 +18,13 @@
 #define FAREWELL_S 1
 #define PROCESSES  SUPERVISOR_PROCESSES_MAX
 
-/* What each process had used of a processor at the last look. */
+#define PLACES (1 + PLAN_THREADS_MAX) /* the process itself, then its threads */
+
+/* What each process had used of a processor, and its threads had worked, at the last look. */
 struct usage {
     int64_t pid[PROCESSES];
     uint64_t cpu_ns[PROCESSES];
+    uint64_t busy_ns[PROCESSES][PLACES];
     uint64_t at_ns;
 };
 
@@ -78,25 +81,55 @@ static uint64_t cpu_ns_of(int64_t pid)
     return (uint64_t)used.tv_sec * CLOCK_NS_PER_S + (uint64_t)used.tv_nsec;
 }
 
+/* Of the time since the look before, as it says itself; below 0: it does not say, or there was no look before. */
+static double duty_percent(json_t *of, uint64_t *before_ns, double passed_ns)
+{
+    const json_t *busy = json_object_get(of, "busy_ns");
+    uint64_t busy_ns = (uint64_t)json_integer_value(busy);
+    bool known = json_is_integer(busy) && passed_ns > 0 && busy_ns >= *before_ns;
+    double percent = known ? 100 * (double)(busy_ns - *before_ns) / passed_ns : -1;
+    *before_ns = busy_ns;
+    json_object_set_new(of, "busy_percent", known ? json_real(percent) : json_null());
+    return percent;
+}
+
+/* A process is as busy as the busiest of its real-time threads, and one without any as the processor says. */
+static void add_busy(json_t *process, size_t place, struct usage *usage, uint64_t now_ns)
+{
+    size_t t;
+    json_t *thread;
+    int64_t pid = json_integer_value(json_object_get(process, "pid"));
+    uint64_t cpu_ns = cpu_ns_of(pid);
+    bool same = usage->at_ns != 0 && usage->pid[place] == pid;
+    double passed_ns = same ? (double)(now_ns - usage->at_ns) : 0;
+    double most = duty_percent(process, &usage->busy_ns[place][0], passed_ns);
+    bool says = json_is_integer(json_object_get(process, "busy_ns"));
+    json_array_foreach(json_object_get(process, "threads"), t, thread)
+    {
+        double percent = t + 1 < PLACES ? duty_percent(thread, &usage->busy_ns[place][t + 1], passed_ns) : -1;
+        says = says || json_is_integer(json_object_get(thread, "busy_ns"));
+        most = percent > most ? percent : most;
+    }
+    if (!says && passed_ns > 0 && usage->cpu_ns[place] != 0 && cpu_ns >= usage->cpu_ns[place]) {
+        most = 100 * (double)(cpu_ns - usage->cpu_ns[place]) / passed_ns;
+    }
+    json_object_set_new(process, "busy_percent", most >= 0 ? json_real(most) : json_null());
+    usage->pid[place] = pid;
+    usage->cpu_ns[place] = cpu_ns;
+}
+
 static void add_to_processes(const struct session *s, json_t *status, struct usage *usage)
 {
     size_t i;
     json_t *process;
     uint64_t now_ns = clock_monotonic_ns();
-    double passed_ns = (double)(now_ns - usage->at_ns);
     json_array_foreach(json_object_get(status, "processes"), i, process)
     {
         int64_t pid = json_integer_value(json_object_get(process, "pid"));
-        uint64_t cpu_ns = cpu_ns_of(pid);
-        bool known = i < PROCESSES && usage->at_ns != 0 && usage->pid[i] == pid && usage->cpu_ns[i] != 0 &&
-                     cpu_ns >= usage->cpu_ns[i] && passed_ns > 0;
-        json_object_set_new(process, "busy_percent",
-                            known ? json_real(100 * (double)(cpu_ns - usage->cpu_ns[i]) / passed_ns) : json_null());
-        json_object_set_new(process, "silent_s", silence_of(board_at(s, pid)));
         if (i < PROCESSES) {
-            usage->pid[i] = pid;
-            usage->cpu_ns[i] = cpu_ns;
+            add_busy(process, i, usage, now_ns);
         }
+        json_object_set_new(process, "silent_s", silence_of(board_at(s, pid)));
     }
     usage->at_ns = now_ns;
     json_object_set_new(status, "control_silent_s", silence_of(&s->control->common));

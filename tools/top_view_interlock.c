@@ -84,6 +84,20 @@ static const char *micros(const json_t *hop, const char *key, char text[16])
     return top_count(us >= 100 ? floor(us) : us, text);
 }
 
+/* The interlock's and the actuators'; those of threads and rings are named "whose.what" and are for sluice latency.
+ */
+static bool is_shown(const char *key)
+{
+    return strchr(key, '.') == NULL;
+}
+
+/* In one line there is room for what matters most. */
+static bool is_of_strip(const char *key)
+{
+    return is_shown(key) && strncmp(key, "publish_to", 10) != 0 && strncmp(key, "seen_to", 7) != 0 &&
+           strncmp(key, "decided_to", 10) != 0 && strcmp(key, "busy") != 0;
+}
+
 static unsigned draw_strip(struct page *page, unsigned row, json_t *hops)
 {
     const char *key;
@@ -93,12 +107,12 @@ static unsigned draw_strip(struct page *page, unsigned row, json_t *hops)
     char p99[16];
     json_object_foreach(hops, key, hop)
     {
-        late += number_of(hop, "late");
+        late += is_of_strip(key) ? number_of(hop, "late") : 0;
     }
     unsigned column = page_put(page, row, 1, PAGE_BOLD, "latency, us, p50/p99:");
     json_object_foreach(hops, key, hop)
     {
-        if (number_of(hop, "count") > 0) {
+        if (number_of(hop, "count") > 0 && is_of_strip(key)) {
             column = page_put(page, row, column, PAGE_PLAIN, " %s %s/%s", short_name(key), micros(hop, "p50", p50),
                               micros(hop, "p99", p99));
             /* Behind the first: what is of the interlock comes first, and the line may be too short. */
@@ -126,7 +140,7 @@ unsigned top_draw_latency(struct page *page, struct top_area area, const struct 
     }
     json_object_foreach(hops, key, hop)
     {
-        row = row < area.end ? draw_hop(page, row, key, hop) : row;
+        row = row < area.end && is_shown(key) ? draw_hop(page, row, key, hop) : row;
     }
     return row;
 }

@@ -86,7 +86,7 @@ class Json(unittest.TestCase):
         for variant in variants:
             self.assertGreater(rows[("engine_step", variant)]["value"], 0)
         for rules in (1, 16, 64, 256):
-            for name in ("cycle_idle", "cycle_frame", "cycle_full"):
+            for name in ("cycle_idle", "cycle_frame", "cycle_full", "cycle_idle_off", "cycle_frame_off"):
                 self.assertGreater(rows[(name, f"sluice-r{rules}")]["value"], 0)
         if shutil.which("valgrind") is None:
             self.assertRegex(result["skipped"][0]["why"], "valgrind is not available")
@@ -94,6 +94,28 @@ class Json(unittest.TestCase):
         counted = {v: rows[("engine_instructions", v)]["value"] for v in variants}
         self.assertGreater(counted["mixed-frame-r256"], counted["mixed-idle-r256"])
         self.assertGreater(counted["mixed-frame-r256"], counted["mixed-frame-r64"])
+
+    def test_what_measuring_costs(self):
+        """That every packet was taken in every variant; what it costs is for people to read."""
+        run = bench(*SHORT, "--only", "instruments", "--json", "-")
+        _, rows = self.check(run)
+        for name in ("record", "plain_off", "plain", "packet_off", "packet"):
+            row = rows[(f"instruments_{name}", "sluice-writer")]
+            self.assertGreater(row["value"], 0)
+            self.assertGreater(row["frames_verified"], 0)
+        run = bench(*SHORT, "--only", "instruments,cycle")
+        self.assertRegex(run.stdout, r"what measuring costs \(ns, medians\): one record")
+        self.assertRegex(run.stdout, r"a cycle of control with a frame +\d")
+
+    def test_what_the_observer_costs(self):
+        run = bench(*SHORT, "--only", "observer", "--json", "-")
+        result, rows = self.check(run)
+        if os.geteuid() != 0 or not os.path.exists("/sys/kernel/btf/vmlinux"):
+            self.assertEqual(len(result["skipped"]), 3)
+            return
+        for name in ("off", "others", "watched"):
+            self.assertGreater(rows[(f"switch_{name}", "sluice-observer")]["value"], 0)
+        self.assertRegex(bench(*SHORT, "--only", "observer").stdout, r"what the observer costs .* \d+ without it, \d+ with it")
 
     def test_without_valgrind(self):
         """A row that cannot be had says so, and the others are there."""

@@ -22,9 +22,11 @@ BENCH = os.path.join(BIN, "sluice-bench")
 PATIENCE_S = 60
 PR_SET_CHILD_SUBREAPER = 36
 
-ENVIRONMENT = {"machine", "cpus", "kernel", "governor", "page_bytes", "cores", "siblings", "ends", "tsc_mhz",
-               "watched_s", "gaps_over_10us", "gap_us_max", "gap_share", "steal_s"}
-ROW = {"name", "variant", "size_bytes", "value", "unit", "min", "median", "max", "runs", "floor_ratio", "peer_ratio",
+ENVIRONMENT = {"machine", "cpus", "kernel", "kernel_build", "kernel_options", "preemption", "clocksource", "governor",
+               "page_bytes", "system_page_bytes", "huge_pages", "transparent_huge_pages", "cores", "siblings", "ends",
+               "tsc_mhz", "sched_rt_runtime_us", "load_at_start", "vulnerabilities", "watched_s", "gaps_over_10us",
+               "gaps_over_1ms", "gap_us_max", "gap_share", "steal_s", "stall_limit_us"}
+ROW = {"question", "name", "variant", "size_bytes", "kind", "is_floor", "samples", "stalled", "value", "unit", "min", "median", "max", "runs", "floor_ratio", "peer_ratio",
        "live_ratio", "single_ratio", "best_peer", "stalls_us_max", "capped", "frames_verified",
        "frames_wrong", "frames_lost", "note", "pooled"}
 SIZES = [64, 512, 1500, 9000]
@@ -150,8 +152,8 @@ class Json(Case):
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("the receiver alone on the first core", run.stdout)
         for size in SIZES:
-            self.assertRegex(run.stdout, rf"(?m)^python +{size} ")
-            self.assertRegex(run.stdout, rf"(?m)^sluice-udp-read +{size} ")
+            self.assertRegex(run.stdout, rf"(?m)^(! |  )python +{size} ")
+            self.assertRegex(run.stdout, rf"(?m)^(! |  )sluice-udp-read +{size} ")
 
     def test_not_permitted(self):
         """Fault: who may make no network namespace. What needs one is skipped, and says so; the rest goes on."""
@@ -275,7 +277,7 @@ class Ends(Case):
                 self.nothing_is_left()
 
     def test_interrupted(self):
-        """Ctrl-C: the measurement that runs ends by itself, and there is no result."""
+        """Ctrl-C in the first measurement: it is given a moment, and there is no result."""
         process = self.begun("0.1", "sluice-vhost@64,python")
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().decode()

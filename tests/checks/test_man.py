@@ -186,8 +186,8 @@ class Command(Man):
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
 
     def test_options(self):
-        code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c")
-        options = re.findall(r'\{"([\w-]+)", (?:no|required)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
+        code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c", "tools/latency_options.c")
+        options = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
 
@@ -205,9 +205,11 @@ class Command(Man):
     def test_json(self):
         """Every key, and every word that can be a value."""
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
-                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c")
+                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c",
+                        "tools/latency_json.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
+        words |= {f"{name}_ns" for name in re.findall(r'\{0\.\d+, "(\w+)"\}', source("tools/latency_view.c"))}
         tables = source("control/board.h", "ring/ledger.c")
         names = source("control/names.c")
         words |= {w for w in re.findall(r'"(\w+)"', names[: names.index("engine_event_name")])} - {"illegal"}
@@ -420,7 +422,7 @@ class Bench(Man):
     def test_control_rows(self):
         plan = source("bench/plan_control.c")
         names = re.findall(r'add_row\(\s*&?m, "(\w+)"', plan)
-        for array in ("value_names", "names"):
+        for array in ("value_names", "names", "instrument_names"):
             found = re.search(rf"char \*const {array}\[\w*\] = \{{(.*?)\}}", plan, re.S).group(1)
             names += re.findall(r'"(\w+)"', found)
         self.assertGreater(len(names), 20)
@@ -440,11 +442,21 @@ class Bench(Man):
         self.same(tags(section(self.page, "ROWS"), "Li"), [f"{n}-{m}" if m else n for n, m in peers], "variants")
 
     def test_json(self):
-        words = re.findall(r'"([a-z]\w*)"', source("bench/report.c"))
-        words = {w for w in words if w not in ("w", "we", "none")}
+        words = re.findall(r'"([a-z]\w*)"', source("bench/document.c"))
+        words = {w for w in words if w != "decision"}
         self.assertGreater(len(words), 30)
         text = section(self.page, "JSON")
         self.assertEqual(sorted(w for w in words if not re.search(rf"\b{w}\b", text)), [], "left out")
+
+    def test_comparison(self):
+        """Units and names that the judgement knows."""
+        code = source("bench/compare.c")
+        text = section(self.page, "COMPARISON")
+        units = re.findall(r'\{"([^"]+)", -?1\}', code)
+        names = re.findall(r'"(\w+)"', re.search(r"names\[\] = \{(.*?)\};", code, re.S).group(1))
+        self.assertGreater(len(units), 10)
+        self.assertGreater(len(names), 10)
+        self.assertEqual([w for w in units + names if not re.search(rf"(?<!\w){re.escape(w)}(?!\w)", text)], [], "left out")
 
 
 if __name__ == "__main__":

@@ -160,6 +160,8 @@ Test(words, each_kind_has_a_key_and_words)
 Test(words, who_it_was)
 {
     cr_assert_str_eq(who((struct culprit){.kind = THIEF_TASK, .pid = 71, .name = "stress"}), "stress (pid 71) ran");
+    cr_assert_str_eq(who((struct culprit){.kind = THIEF_TASK, .name = "cc1"}),
+                     "cc1 (of another pid namespace) ran");
     cr_assert_str_eq(who((struct culprit){.kind = THIEF_SOFTIRQ, .what = 3}), "softirq NET_RX");
     cr_assert_str_eq(who((struct culprit){.kind = THIEF_SOFTIRQ, .what = -1}), "softirq ?");
     cr_assert_str_eq(who((struct culprit){.kind = THIEF_STOPPED, .what = SIGSTOP, .pid = 9, .name = "bash"}),

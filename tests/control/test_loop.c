@@ -367,6 +367,99 @@ Test(loop, outputs_are_refreshed_and_evaluated_frames_told)
     cr_assert_not(received(&sent), "nothing new to tell");
 }
 
+static uint64_t hop_count(enum control_hop hop)
+{
+    return board.hop[hop].count;
+}
+
+/* Ten frames in two cycles, of which the last one trips. */
+static void see_ten(void)
+{
+    for (int i = 0; i < 10; i++) {
+        publish(i == 9 ? 150 : 50, 50);
+        if (i == 3) {
+            cr_assert_eq(loop_cycle(&loop), 4);
+        }
+    }
+    cr_assert_eq(loop_cycle(&loop), 6);
+    cr_assert_eq(loop.state.code, ENGINE_TRIPPED);
+}
+
+Test(loop, every_frame_is_counted_in_every_hop)
+{
+    arm();
+    memset(board.hop, 0, sizeof(board.hop));
+    see_ten();
+    cr_assert_eq(hop_count(HOP_ARRIVAL_TO_SEEN), 10);
+    cr_assert_eq(hop_count(HOP_SEEN_TO_DECIDED), 10);
+    cr_assert_eq(hop_count(HOP_ARRIVAL_TO_DECIDED), 10);
+    cr_assert_eq(board.hop[HOP_ARRIVAL_TO_SEEN].sum_ns + board.hop[HOP_SEEN_TO_DECIDED].sum_ns,
+                 board.hop[HOP_ARRIVAL_TO_DECIDED].sum_ns, "to the nanosecond");
+    cr_assert_eq(hop_count(HOP_PUBLISH_TO_SEEN), 0, "its writer does not tell when");
+    cr_assert_eq(hop_count(HOP_BUSY), 2);
+    cr_assert_eq(hop_count(HOP_LOOP), 2);
+    for (int i = 0; i < 5; i++) {
+        loop_cycle(&loop);
+    }
+    cr_assert_eq(hop_count(HOP_BUSY), 2, "a cycle that finds nothing is not busy");
+    cr_assert_eq(hop_count(HOP_LOOP), 7);
+}
+
+/* What a frame changes goes out before its cycle ends, and is timed by that. */
+Test(loop, the_frame_that_trips_is_timed_to_its_output)
+{
+    arm();
+    memset(board.hop, 0, sizeof(board.hop));
+    see_ten();
+    cr_assert_eq(hop_count(HOP_ARRIVAL_TO_OUTPUT), 1);
+    cr_assert_eq(hop_count(HOP_DECIDED_TO_OUTPUT), 1);
+    cr_assert_leq(board.hop[HOP_DECIDED_TO_OUTPUT].max_ns, board.hop[HOP_ARRIVAL_TO_OUTPUT].max_ns);
+    drain();
+    table.acknowledge_ns = 0; /* from here on word of all frames is sent, those before included */
+    publish(50, 50);
+    publish(50, 50);
+    loop_cycle(&loop);
+    cr_assert_eq(hop_count(HOP_ARRIVAL_TO_OUTPUT), 3);
+    cr_assert_eq(hop_count(HOP_DECIDED_TO_OUTPUT), 3);
+}
+
+Test(loop, the_newest_frame_is_timed_from_its_publish)
+{
+    start();
+    for (int i = 0; i < 3; i++) {
+        ring_writer_reserve(&ring.writer);
+        ring_writer_commit(&ring.writer, 16, clock_tai_ns(table.tai_minus_monotonic_ns), ring.writer.next, 0, 0);
+        ring_writer_tell_time(&ring.writer, clock_monotonic_ns() - CLOCK_NS_PER_S);
+        ring_writer_publish(&ring.writer);
+    }
+    loop_cycle(&loop);
+    cr_assert_eq(hop_count(HOP_ARRIVAL_TO_SEEN), 3);
+    cr_assert_eq(hop_count(HOP_PUBLISH_TO_SEEN), 1, "of the others nobody knows any more");
+    cr_assert_geq(board.hop[HOP_PUBLISH_TO_SEEN].max_ns, CLOCK_NS_PER_S);
+    uint64_t soon_ns = clock_monotonic_ns() + 2 * CLOCK_NS_PER_MS; /* later than the cycle begins */
+    ring_writer_reserve(&ring.writer);
+    ring_writer_commit(&ring.writer, 16, clock_tai_ns(table.tai_minus_monotonic_ns), ring.writer.next, 0, 0);
+    ring_writer_tell_time(&ring.writer, soon_ns);
+    ring_writer_publish(&ring.writer);
+    uint64_t sum_ns = board.hop[HOP_PUBLISH_TO_SEEN].sum_ns;
+    loop_cycle(&loop);
+    cr_assert_eq(hop_count(HOP_PUBLISH_TO_SEEN), 2);
+    cr_assert_leq(board.hop[HOP_PUBLISH_TO_SEEN].sum_ns - sum_ns, clock_elapsed_ns(soon_ns, clock_monotonic_ns()),
+                  "never less than no time at all");
+}
+
+Test(loop, without_measuring_it_decides_the_same)
+{
+    arm();
+    memset(board.hop, 0, sizeof(board.hop));
+    loop.measures = false;
+    see_ten();
+    for (uint32_t hop = 0; hop < HOPS; hop++) {
+        cr_assert_eq(board.hop[hop].count, 0, "%s", control_hop_name(hop));
+    }
+    cr_assert_eq(loop.state.first_out[0].kind, CAUSE_HIGH);
+}
+
 /* IL-057: each datagram has one edge of the heartbeat beside the permit, until the permit is withdrawn. */
 Test(loop, the_heartbeat_toggles_while_permitted)
 {

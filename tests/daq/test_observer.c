@@ -33,7 +33,7 @@ static void begin(void)
         (struct observer){.table = &table, .control = control, .board = board, .settings = &settings, .workers = 1};
     observer.worker[0] = &worker;
     observer.first_event_ns = 1;
-    observer_scan(&observer);
+    observer_scan(&observer, 1);
 }
 
 static void end(void)
@@ -78,7 +78,7 @@ Test(observer, it_watches_control_and_every_thread_of_the_workers)
     worker.thread[0].tid = 200;
     worker.thread[1].tid = 201;
     snprintf(worker.thread[1].name, sizeof(worker.thread[1].name), "sluice-poll-1");
-    observer_scan(&observer);
+    observer_scan(&observer, 1);
     cr_assert_eq(board->threads, 3);
     cr_assert_str_eq(board->thread[2].name, "sensors/sluice-pol");
     cr_assert_eq(board->thread[2].tid, 201);
@@ -87,14 +87,20 @@ Test(observer, it_watches_control_and_every_thread_of_the_workers)
 Test(observer, another_process_is_another_thread_and_old_events_are_not_its)
 {
     uint32_t epoch = settings.watched[0].epoch;
-    observer_scan(&observer);
+    observer_scan(&observer, 1);
     cr_assert_eq(settings.watched[0].epoch, epoch, "nothing has changed");
     control->common.started_tai_ns = 2; /* the same number, by chance */
-    observer_scan(&observer);
+    observer_scan(&observer, 5 * MS);
     cr_assert_eq(settings.watched[0].epoch, epoch + 1);
     struct thief_event old = {.from_ns = 1, .ns = MS, .kind = THIEF_TASK, .epoch = epoch};
     observer_take(&observer, &old);
     cr_assert_eq(board->told, 0);
+    be_late(LATE_LOOP, 4 * MS, 6 * MS);
+    be_late(LATE_LOOP, 6 * MS, 8 * MS);
+    observer_judge(&observer, 1000 * MS);
+    cr_assert_eq(board->latest[0].complete, 0, "it was not watched yet");
+    cr_assert_eq(board->latest[0].verdict.host_ns, 0, "so that nobody is blamed");
+    cr_assert_eq(board->latest[1].complete, 1);
 }
 
 Test(observer, sums_and_the_log)
@@ -193,7 +199,7 @@ Test(observer, a_gap_of_the_loop_without_events_is_the_hosts)
 Test(observer, blind_it_lists_and_blames_nobody)
 {
     observer.settings = NULL;
-    observer_scan(&observer);
+    observer_scan(&observer, 1);
     be_late(LATE_LOOP, 100 * MS, 103 * MS);
     observer_judge(&observer, 1000 * MS);
     cr_assert_eq(board->findings, 1);

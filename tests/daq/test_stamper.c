@@ -374,3 +374,23 @@ Test(stamper, numbers_that_jump_are_the_arrival)
     cr_assert_eq(age(take_number(5000001)), 0, "a pause without numbers");
     cr_assert_eq(counts.relocks, 3);
 }
+
+/* What is told of the way from the device to here is what it says, whatever the frame is given. */
+Test(stamper, the_lag_is_the_device_s_word)
+{
+    use(STAMP_CLOCK_TAI, 8, 1);
+    struct stamp stamp = take(ARRIVAL - 3 * MS);
+    cr_assert(stamp.is_dated);
+    cr_assert_eq(stamp.lag_ns, (int64_t)(3 * MS));
+    cr_assert_eq(take(ARRIVAL - 5 * S).lag_ns, (int64_t)(5 * S), "older than the frame may be");
+    cr_assert_eq(take(ARRIVAL + 10 * MS).lag_ns, -(int64_t)(10 * MS), "a little ahead");
+    stamp = take(ARRIVAL + 11 * MS);
+    cr_assert(stamp.is_dated && stamp.old);
+    cr_assert_eq(stamp.lag_ns, -(int64_t)(11 * MS), "and far");
+    use(STAMP_CLOCK_FREE, 8, 1);
+    cr_assert_eq(take(1000).lag_ns, 0, "nothing is known of a free clock's first frame");
+    arrival_ns += 5 * MS;
+    cr_assert_eq(take(1000 + 3 * MS).lag_ns, (int64_t)(2 * MS));
+    use_reconstructed(1000, 50 * MS);
+    cr_assert_not(take_number(0).is_dated, "nobody has told when");
+}

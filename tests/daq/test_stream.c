@@ -302,3 +302,52 @@ Test(serial, rates, .init = NULL, .fini = NULL)
     cr_assert_eq(way_serial_speed(0), 0);
     cr_assert_eq(way_serial_speed(115201), 0);
 }
+
+/* A frame whose 8 bytes behind the number are its device's time. */
+static void put_dated(uint32_t number, uint64_t device_tai_ns)
+{
+    uint8_t frame[FRAME_BYTES];
+    make_frame(frame, number);
+    for (uint32_t i = 0; i < 8; i++) {
+        frame[6 + i] = (uint8_t)(device_tai_ns >> (56 - 8 * i));
+    }
+    uint16_t crc = net_crc16_ccitt(frame + 2, 12);
+    frame[14] = (uint8_t)(crc >> 8);
+    frame[15] = (uint8_t)crc;
+    put(frame, FRAME_BYTES);
+}
+
+/* The rig's frames arrive at 888 ns. */
+Test(serial, the_way_from_the_device_and_into_the_ring_is_counted)
+{
+    static struct ring_hops hops;
+    struct error err = {{0}};
+    rig.plan.rate =
+        (struct rate_plan){.stamp = RING_STAMP_DEVICE,
+                           .clock = STAMP_CLOCK_TAI,
+                           .field = {.width_bytes = 8, .at_byte = 6, .byte_order = RING_BIG_ENDIAN, .unit_ns = 1},
+                           .lag_max_ns = 500,
+                           .ahead_max_ns = 100};
+    stream_fini(&rig.source);
+    opener_fini(&rig.opener);
+    cr_assert_eq(stream_init(&rig.source, &rig.plan, &rig.ring.writer, rig.uring, &rig.opener, USER, &err), 0);
+    ring_writer_measure(&rig.ring.writer, &hops, true, false);
+    open_line();
+    put_dated(0, 800);
+    cr_assert_eq(next_frame().tai_ns, 800);
+    put_dated(1, 888);
+    (void)next_frame();
+    put_dated(2, 900);
+    (void)next_frame();
+    put_dated(2, 850);
+    (void)next_frame();
+    put_dated(3, 5000);
+    (void)next_frame();
+    cr_assert_eq(ledger()->delivered, 4);
+    cr_assert_eq(ledger()->duplicated, 1);
+    cr_assert_eq(hops.sent_to_arrival.count, 2);
+    cr_assert_eq(hops.sent_to_arrival.sum_ns, 88);
+    cr_assert_eq(hops.ahead, 2, "two from the future, whatever the frames were given");
+    cr_assert_eq(hops.arrival_to_publish.count, 4);
+    cr_assert_neq(ring_newest_ns(temporary_header(&rig.ring), 4, clock_monotonic_ns()), 0);
+}

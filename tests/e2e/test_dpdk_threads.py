@@ -114,7 +114,20 @@ class TwoPorts(Threads):
             self.assertEqual(len({number for number, _, _ in frames}), stream["delivered"])
             for number, _, payload in frames:
                 self.assertEqual(payload[32:], content(number, 268, seed), (name, number))
+            self.all_are_timed(name)
         self.unharmed()
+
+    def all_are_timed(self, name):
+        """Each frame, in bursts of whatever size, is in the histograms of its way into the ring."""
+        def good():
+            status = self.server_process.status()
+            hops = status["latency_ns"]
+            sent = hops[f"{name}.sent_to_arrival"]
+            delivered = self.server_process.stream(name, status)["delivered"]
+            return (sent["count"] + sent["ahead"] + sent["undated"], hops[f"{name}.arrival_to_publish"]["count"]) == (
+                delivered, delivered) and sent["count"] > 0
+
+        wait_until(good, "all frames to be counted")
 
     def test_status_and_map_tell_of_the_threads(self):
         server = self.run_server()
@@ -179,7 +192,7 @@ class TwoPorts(Threads):
 
     def test_no_thread_enters_the_heap(self):
         server = self.run_server(environment={"LD_PRELOAD": HEAPWATCH})
-        wait_until(lambda: server.log().count("watching a sealed thread") == 3, "the hook in control and both threads")
+        wait_until(lambda: server.log().count("watching a sealed thread") == 4, "the hook in control, both threads and the observer")
         reading = {name: (self.gating(name), [], []) for name in PORTS}
         for name in PORTS:
             self.said(self.start_gen(name, "--count", "500", "--size", "100", "--lose", "0.01"))

@@ -564,8 +564,8 @@ class Refused(reader_case.ReaderCase):
         reader = readers.Reader("fake", "data")  # the copies themselves are fine
         fake.thread.join()
         reader.detach()
-        attempt("expected ring layout version 4, found 1", [changed(8, 1, 4), good_lease])
-        attempt("expected ring layout version 4, found 3", [changed(8, 3, 4), good_lease])
+        attempt("expected ring layout version 5, found 1", [changed(8, 1, 4), good_lease])
+        attempt("expected ring layout version 5, found 3", [changed(8, 3, 4), good_lease])
         attempt("found other bytes (magic 0)", [changed(0, 0, 8), good_lease])
         attempt("header is inconsistent", [changed(24, 2048, 8), good_lease])
         attempt("header is inconsistent", [self.memfd(image, size=len(image) - 4096), good_lease])

@@ -25,9 +25,9 @@ PATIENT = {"channels": support.channels(stale_ms=30000)}
 
 
 class Screen:
-    """sluice top in a tmux of its own, which has no one else's sessions and no one's configuration."""
+    """sluice top, or another command, in a tmux of its own, which has no one else's sessions and no one's configuration."""
 
-    def __init__(self, case, columns, rows, *arguments, **environment):
+    def __init__(self, case, columns, rows, *arguments, command="top", **environment):
         self.case = case
         self.socket = case.path(f"tmux{case.count()}")
         configuration = self.socket + ".conf"
@@ -37,7 +37,7 @@ class Screen:
         atexit.register(self.end)  # if the test is interrupted there are no clean-ups, and tmux is a daemon
         self.environment = {**case.environment, "LC_ALL": "C.UTF-8", "TERM": "screen-256color", **environment}
         self.environment.pop("TMUX", None)
-        self.tmux("-f", configuration, "new-session", "-d", "-x", str(columns), "-y", str(rows), SLUICE, "top", *arguments)
+        self.tmux("-f", configuration, "new-session", "-d", "-x", str(columns), "-y", str(rows), SLUICE, command, *arguments)
 
     def tmux(self, *arguments, check=True):
         return subprocess.run([TMUX, "-u", "-S", self.socket, *arguments], env=self.environment, check=check,
@@ -74,16 +74,16 @@ class Screen:
 
 
 class Terminal:
-    """sluice top on a pty of ours: everything that it writes, and the line's settings."""
+    """sluice top, or another command, on a pty of ours: everything that it writes, and the line's settings."""
 
-    def __init__(self, case, *arguments, term="xterm", rows=24, columns=80, **environment):
+    def __init__(self, case, *arguments, command="top", term="xterm", rows=24, columns=80, **environment):
         self.master, self.slave = pty.openpty()
         case.addCleanup(os.close, self.master)
         case.addCleanup(os.close, self.slave)
         termios.tcsetwinsize(self.slave, (rows, columns))
         self.before = termios.tcgetattr(self.slave)
         self.output = b""
-        self.process = subprocess.Popen([SLUICE, "top", *arguments], stdin=self.slave, stdout=self.slave,
+        self.process = subprocess.Popen([SLUICE, command, *arguments], stdin=self.slave, stdout=self.slave,
                                         stderr=subprocess.PIPE, env={**case.environment, "TERM": term, **environment},
                                         preexec_fn=lambda: LIBC.prctl(1, signal.SIGTERM, 0, 0, 0))
         case.addCleanup(stop, self.process)

@@ -197,3 +197,38 @@ Test(udp, what_cannot_be_opened_is_said)
     rig.plan.udp.multicast_address = htonl(INADDR_LOOPBACK);
     cr_assert_lt(udp_open(&other, &rig.plan, &rig.ring.writer, rig.uring, 1, 10, &err), 0);
 }
+
+static void send_sluice(uint64_t number, uint64_t sender_tai_ns)
+{
+    uint8_t datagram[FORMAT_SLUICE_BYTES + 8] = {0};
+    format_write_sluice(
+        datagram, &(struct format_sluice){.sequence = number, .sender_tai_ns = sender_tai_ns, .payload_bytes = 8});
+    cr_assert_eq(send(rig.sender, datagram, sizeof(datagram), 0), (ssize_t)sizeof(datagram));
+}
+
+/* The rig's frames arrive at 12345 ns. */
+Test(udp, the_way_from_the_sender_and_into_the_ring_is_counted)
+{
+    static struct ring_hops hops;
+    rig.plan.format = (struct format_spec){.kind = FORMAT_SLUICE};
+    format_sequence(&rig.plan.format, &rig.plan.sequence);
+    start();
+    ring_writer_measure(&rig.ring.writer, &hops, true, true);
+    send_sluice(0, 12000);
+    pump_to(1);
+    cr_assert_eq(hops.sent_to_arrival.count, 1);
+    cr_assert_eq(hops.sent_to_arrival.sum_ns, 345);
+    send_sluice(1, 12346);
+    pump_to(2);
+    cr_assert_eq(hops.ahead, 1);
+    send_sluice(2, 0);
+    pump_to(3);
+    cr_assert_eq(hops.undated, 1);
+    send_sluice(2, 12345);
+    pump_to(4);
+    cr_assert_eq(ledger()->duplicated, 1);
+    cr_assert_eq(hops.sent_to_arrival.count, 1, "it has come before");
+    cr_assert_eq(hops.arrival_to_publish.count, 3);
+    cr_assert_eq(ledger()->delivered, 3);
+    cr_assert_neq(ring_newest_ns(temporary_header(&rig.ring), 3, clock_monotonic_ns()), 0);
+}

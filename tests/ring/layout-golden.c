@@ -80,14 +80,12 @@ static const struct field ring_identity_fields[] = {FIELD(ring_identity, magic),
                                                     FIELD(ring_identity, numbers_offset),
                                                     FIELD(ring_identity, numbers)};
 
-static const struct field ring_progress_fields[] = {FIELD(ring_progress, claimed),
-                                                    FIELD(ring_progress, pad0),
-                                                    FIELD(ring_progress, published),
-                                                    FIELD(ring_progress, pad1),
-                                                    FIELD(ring_progress, epoch),
-                                                    FIELD(ring_progress, writer_pid),
-                                                    FIELD(ring_progress, restart_position),
-                                                    FIELD(ring_progress, pad2)};
+static const struct field ring_progress_fields[] = {
+    FIELD(ring_progress, claimed),    FIELD(ring_progress, pad0),
+    FIELD(ring_progress, published),  FIELD(ring_progress, newest),
+    FIELD(ring_progress, pad1),       FIELD(ring_progress, epoch),
+    FIELD(ring_progress, writer_pid), FIELD(ring_progress, restart_position),
+    FIELD(ring_progress, pad2)};
 
 static const struct field ring_ledger_fields[] = {
     FIELD(ring_ledger, sent),
@@ -650,9 +648,22 @@ static const struct field worker_thread_fields[] = {
     FIELD(worker_thread, sealed),    FIELD(worker_thread, stalls),       FIELD(worker_thread, name),
     FIELD(worker_thread, reserved)};
 
-static const struct field worker_board_fields[] = {FIELD(worker_board, common),  FIELD(worker_board, pad),
-                                                   FIELD(worker_board, threads), FIELD(worker_board, reserved),
-                                                   FIELD(worker_board, pad2),    FIELD(worker_board, thread)};
+static const struct field worker_board_fields[] = {
+    FIELD(worker_board, common),    FIELD(worker_board, pad),          FIELD(worker_board, threads),
+    FIELD(worker_board, reserved),  FIELD(worker_board, pad2),         FIELD(worker_board, thread),
+    FIELD(worker_board, sources),   FIELD(worker_board, hops_threads), FIELD(worker_board, hops_at),
+    FIELD(worker_board, reserved2), FIELD(worker_board, source),       FIELD(worker_board, pad3)};
+
+static const struct field worker_thread_hops_fields[] = {FIELD(worker_thread_hops, round),
+                                                         FIELD(worker_thread_hops, busy)};
+
+static const struct field worker_source_place_fields[] = {
+    FIELD(worker_source_place, ring), FIELD(worker_source_place, hops_at), FIELD(worker_source_place, is_dated),
+    FIELD(worker_source_place, period_ns)};
+
+static const struct field ring_hops_fields[] = {FIELD(ring_hops, ahead), FIELD(ring_hops, undated),
+                                                FIELD(ring_hops, reserved), FIELD(ring_hops, arrival_to_publish),
+                                                FIELD(ring_hops, sent_to_arrival)};
 
 static const struct field supervisor_process_fields[] = {
     FIELD(supervisor_process, name),   FIELD(supervisor_process, pid),     FIELD(supervisor_process, restarts),
@@ -665,7 +676,9 @@ static const struct field supervisor_reader_fields[] = {
     FIELD(supervisor_reader, demoted),     FIELD(supervisor_reader, reason),
     FIELD(supervisor_reader, deadline_ns), FIELD(supervisor_reader, waits),
     FIELD(supervisor_reader, waited_ns),   FIELD(supervisor_reader, waited_ns_max),
-    FIELD(supervisor_reader, position),    FIELD(supervisor_reader, lost)};
+    FIELD(supervisor_reader, position),    FIELD(supervisor_reader, lost),
+    FIELD(supervisor_reader, lag_frames),  FIELD(supervisor_reader, lag_frames_max),
+    FIELD(supervisor_reader, lag_ns),      FIELD(supervisor_reader, lag_ns_max)};
 
 static const struct field supervisor_ring_fields[] = {
     FIELD(supervisor_ring, demotions), FIELD(supervisor_ring, evictions), FIELD(supervisor_ring, readers_lost)};
@@ -708,6 +721,7 @@ static const struct field supervisor_board_fields[] = {FIELD(supervisor_board, c
                                                        FIELD(supervisor_board, ring),
                                                        FIELD(supervisor_board, reader_events),
                                                        FIELD(supervisor_board, reader_event),
+                                                       FIELD(supervisor_board, reader_lag),
                                                        FIELD(supervisor_board, bypass),
                                                        FIELD(supervisor_board, segments)};
 
@@ -806,6 +820,9 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(worker_plan),
                                     SHARED(worker_thread),
                                     SHARED(worker_board),
+                                    SHARED(worker_thread_hops),
+                                    SHARED(worker_source_place),
+                                    SHARED(ring_hops),
                                     SHARED(supervisor_process),
                                     SHARED(supervisor_reader),
                                     SHARED(supervisor_ring),

@@ -1,6 +1,7 @@
 /* The histogram's promise: at most 1/32 too high, the maximum exact. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ring/histogram.h"
 #include "tests/support/random.h"
@@ -103,6 +104,24 @@ Test(histogram, late_values_are_counted)
     histogram.limit_ns = 0;
     hist_record(&histogram, 1u << 30);
     cr_assert_eq(histogram.late, 2, "no limit, none late");
+}
+
+Test(histogram, a_batch_counts_as_often_as_it_has_frames)
+{
+    static struct histogram one_by_one;
+    struct test_random random = {3};
+    histogram.limit_ns = one_by_one.limit_ns = 1000000;
+    for (int i = 0; i < 2000; i++) {
+        uint64_t value = test_random_next(&random) >> (30 + test_random_below(&random, 30));
+        uint64_t n = test_random_below(&random, 40); /* none at all changes nothing */
+        hist_record_n(&histogram, value, n);
+        for (uint64_t k = 0; k < n; k++) {
+            hist_record(&one_by_one, value);
+        }
+    }
+    cr_assert_gt(histogram.count, 0);
+    cr_assert_gt(histogram.late, 0);
+    cr_assert_eq(memcmp(&histogram, &one_by_one, sizeof(histogram)), 0);
 }
 
 Test(histogram, an_empty_one_says_zero)
