@@ -75,8 +75,8 @@ static int turn(const struct pair *pair, double seconds, double sum[OBSERVER_VAL
         return -ENOTSUP;
     }
     sum[OBSERVER_OTHERS] += measure(pair, seconds);
-    (void)thief_table_set(thief_bpf_settings(bpf), 0, (uint32_t)syscall(SYS_gettid), 0);
-    (void)thief_table_set(thief_bpf_settings(bpf), 1, __atomic_load_n(&pair->tid, __ATOMIC_ACQUIRE), 0);
+    (void)thief_table_set(thief_bpf_settings(bpf), 0, (uint32_t)syscall(SYS_gettid), 0, 0);
+    (void)thief_table_set(thief_bpf_settings(bpf), 1, __atomic_load_n(&pair->tid, __ATOMIC_ACQUIRE), 0, 0);
     sum[OBSERVER_THESE] += measure(pair, seconds);
     thief_bpf_take(bpf, forget, NULL);
     thief_bpf_close(bpf);

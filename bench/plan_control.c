@@ -168,11 +168,11 @@ static void add_instruments(struct maker *m)
 
 static void add_observer(struct maker *m)
 {
-    static const char *const names[] = {"switch_off", "switch_others", "switch_watched"};
-    const uint32_t count = sizeof(names) / sizeof(names[0]);
+    static const char *const switch_names[] = {"switch_off", "switch_others", "switch_watched"};
+    const uint32_t count = sizeof(switch_names) / sizeof(switch_names[0]);
     struct plan_case *c = add_case(m, "observer", "sluice-observer", measure_observer, count);
     for (uint32_t i = 0; c != NULL && i < count; i++) {
-        add_row(m, names[i], "sluice-observer", "ns", false);
+        add_row(m, switch_names[i], "sluice-observer", "ns", false);
     }
 }
 

@@ -21,8 +21,10 @@ struct late_entry {
     uint64_t position; /* of the frame in its ring; 0 of the loop */
     uint64_t limit_ns; /* what it was held against */
     uint32_t ring;
-    uint16_t kind; /* enum late_kind */
-    uint16_t over; /* 1: beyond limit_ns; 0: only the worst of its second */
+    uint16_t kind;   /* enum late_kind */
+    uint16_t over;   /* 1: beyond limit_ns; 0: only the worst of its second */
+    uint32_t frames; /* that the loop took in this time: its own work */
+    uint32_t reserved;
 };
 
 /* Entry n at n % LATE_ENTRIES; `count` is stored last (release), a reader checks after copying that count - n is
@@ -52,13 +54,16 @@ void late_note(struct late_watch *watch, enum late_kind kind, struct late_entry 
 void late_turn(struct late_watch *watch, uint64_t now_ns);
 
 static inline void late_look(struct late_watch *watch, enum late_kind kind, uint64_t from_ns, uint64_t to_ns,
-                             uint32_t ring, uint64_t position)
+                             uint32_t frames, uint32_t ring, uint64_t position)
 {
     if (__builtin_expect(to_ns > from_ns && to_ns - from_ns > watch->floor_ns[kind], 0)) {
-        late_note(
-            watch, kind,
-            (struct late_entry){
-                .from_ns = from_ns, .to_ns = to_ns, .position = position, .ring = ring, .kind = (uint16_t)kind});
+        late_note(watch, kind,
+                  (struct late_entry){.from_ns = from_ns,
+                                      .to_ns = to_ns,
+                                      .position = position,
+                                      .frames = frames,
+                                      .ring = ring,
+                                      .kind = (uint16_t)kind});
     }
 }
 

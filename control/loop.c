@@ -298,7 +298,7 @@ static void note_late(struct control_loop *loop, const struct arrivals *arrivals
 {
     if (arrivals->oldest_ns != UINT64_MAX) {
         uint64_t from_ns = arrivals->oldest_ns - (uint64_t)loop->table->tai_minus_monotonic_ns;
-        late_look(&loop->late, LATE_DECISION, from_ns, decided_ns, arrivals->oldest_ring,
+        late_look(&loop->late, LATE_DECISION, from_ns, decided_ns, arrivals->count, arrivals->oldest_ring,
                   arrivals->oldest_position);
     }
     late_turn(&loop->late, decided_ns);
@@ -326,7 +326,7 @@ static void look_at_own_gap(struct control_loop *loop, uint64_t now_ns)
     loop->inputs.deadline_missed = (missed && loop->table->miss_trips != 0) || gap_ns > loop->table->stall_trip_ns;
     if (loop->cycle_ns != 0 && loop->measures) {
         hist_record(&loop->board->hop[HOP_LOOP], gap_ns);
-        late_look(&loop->late, LATE_LOOP, loop->cycle_ns, now_ns, 0, 0);
+        late_look(&loop->late, LATE_LOOP, loop->cycle_ns, now_ns, loop->frames, 0, 0);
     }
     if (missed) {
         ring_count_add(&loop->board->misses, 1);
@@ -477,6 +477,7 @@ uint32_t loop_cycle(struct control_loop *loop)
     }
     watchdog_pet(&loop->watchdog, decided_ns, in_time && loop->others_fresh);
     board_beat(&loop->board->common, decided_ns);
+    loop->frames = frames;
     return frames;
 }
 

@@ -36,6 +36,7 @@ struct control_loop {
     uint32_t from_ring;            /* .. and this ring's frame */
     struct evidence evidence;
     struct late_watch late;
+    uint32_t frames;     /* taken in the last cycle */
     uint64_t started_ns; /* monotonic */
     uint32_t energised;  /* outputs as last decided */
     uint32_t levels;     /* the same, heartbeat outputs at their level */

@@ -65,7 +65,7 @@ struct thread {
     uint32_t epoch;
     uint32_t cpu;
     uint32_t woken;   /* 1: waits because it was woken; 0: because it was put off */
-    uint32_t stopped; /* 1: asleep by a signal or tracer */
+    uint32_t stopped; /* 1: asleep by a signal, 2: by a tracer */
     int32_t call;     /* it sleeps in, -1: not in one */
     uint32_t signal;  /* last that stops, and who sent it */
     uint32_t sender_pid;
@@ -193,6 +193,11 @@ __attribute__((noinline)) uint32_t lowest_bit(uint64_t of)
     return at;
 }
 
+static inline bool is_nap(int32_t call)
+{
+    return call == settings.nap[0] || call == settings.nap[1];
+}
+
 /* A stretch of time on this core, and whose loss it was. */
 struct slice {
     uint64_t since_ns;
@@ -222,6 +227,9 @@ static long tell_loser(uint32_t round, struct slice *slice)
         }
         from_ns = thread->from_ns > from_ns ? thread->from_ns : from_ns;
         kind = slice->idle == 0 ? THIEF_TASK : thread->woken != 0 ? THIEF_WAKE : THIEF_IDLE;
+    } else if (thread->state == THREAD_ASLEEP && is_nap(thread->call)) {
+        uint64_t due_ns = thread->from_ns + settings.watched[index].sleep_ns; /* what came before delayed nothing */
+        from_ns = due_ns > from_ns ? due_ns : from_ns;
     }
     struct thief_event *event = begin(index, kind, from_ns, slice->now_ns);
     if (event != (void *)0) {
@@ -280,9 +288,9 @@ static inline void leave(struct thread *thread, uint32_t number, struct task_str
         return;
     }
     thread->state = THREAD_ASLEEP;
-    thread->stopped = (state & (STATE_STOPPED | STATE_TRACED)) != 0;
+    thread->stopped = (state & STATE_STOPPED) != 0 ? 1 : (state & STATE_TRACED) != 0 ? 2 : 0;
     thread->call = -1;
-    if (thread->stopped != 0 || settings.watched[index & (THIEF_THREADS_MAX - 1)].sleep_limit_ns == 0) {
+    if (thread->stopped != 0 || settings.watched[index & (THIEF_THREADS_MAX - 1)].limit_ns == 0) {
         return; /* it has no time to keep */
     }
     __sync_fetch_and_or(&cpus[number & (THIEF_CPUS_MAX - 1)].asleep, UINT64_C(1) << (index & 63));
@@ -354,20 +362,28 @@ int BPF_PROG(on_waking, struct task_struct *task)
     if (thread->state != THREAD_ASLEEP) {
         return 0;
     }
+    const struct thief_watched *watch = &settings.watched[(of - 1) & (THIEF_THREADS_MAX - 1)];
     uint64_t now_ns = bpf_ktime_get_ns();
-    uint64_t limit_ns = settings.watched[(of - 1) & (THIEF_THREADS_MAX - 1)].sleep_limit_ns;
-    bool stopped = thread->stopped != 0;
+    uint64_t limit_ns = watch->limit_ns;
+    uint32_t stopped = thread->stopped;
     struct thief_event *event = (void *)0;
-    if (stopped || (limit_ns != 0 && now_ns - thread->from_ns > limit_ns)) {
-        event = begin(of - 1, stopped ? THIEF_STOPPED : THIEF_SLEEP, thread->from_ns, now_ns);
+    if (limit_ns != 0 && is_nap(thread->call)) {
+        limit_ns += watch->sleep_ns;
+    }
+    if (stopped != 0 || (limit_ns != 0 && now_ns - thread->from_ns > limit_ns)) {
+        event = begin(of - 1, stopped != 0 ? THIEF_STOPPED : THIEF_SLEEP, thread->from_ns, now_ns);
     }
     if (event != (void *)0) {
-        event->what = stopped ? (int32_t)thread->signal : thread->call;
-        event->pid = stopped ? thread->sender_pid : 0;
-        if (stopped) {
+        event->what = stopped == 0 ? thread->call : 0;
+        if (stopped == 1) { /* what a tracer does, no signal tells of */
+            event->what = (int32_t)thread->signal;
+            event->pid = thread->sender_pid;
             __builtin_memcpy(event->name, thread->sender, sizeof(event->name));
         }
         tell(event);
+    }
+    if (stopped != 0) {
+        thread->signal = 0;
     }
     rise(thread, of - 1);
     thread->state = THREAD_WAITING;
@@ -378,11 +394,31 @@ int BPF_PROG(on_waking, struct task_struct *task)
     return 0;
 }
 
+/* A thread that waits is given to another core: whoever runs there is the thief from now on. */
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(on_migrate, struct task_struct *task, int to)
+{
+    uint32_t of = watched(number_of(task));
+    if (of == 0 || to < 0 || to >= (int)THIEF_CPUS_MAX) {
+        return 0;
+    }
+    struct thread *thread = thread_of(of - 1);
+    if (thread->state == THREAD_WAITING) {
+        rise(thread, of - 1);
+        thread->from_ns = bpf_ktime_get_ns();
+        __sync_fetch_and_or(&cpus[(uint32_t)to & (THIEF_CPUS_MAX - 1)].waiting, UINT64_C(1) << ((of - 1) & 63));
+    } else if (thread->state == THREAD_ASLEEP) {
+        return 0; /* it is about to be woken, and then counted where it sleeps */
+    }
+    thread->cpu = (uint32_t)to & (THIEF_CPUS_MAX - 1);
+    return 0;
+}
+
 /* Who stops a thread: the signal goes to the process, whose number its first thread has. */
 SEC("tp_btf/signal_generate")
-int BPF_PROG(on_signal, int signal, void *info, struct task_struct *task)
+int BPF_PROG(on_signal, int signal, void *info, struct task_struct *task, int group, int result)
 {
-    if (signal < SIGNAL_STOP || signal > SIGNAL_TTOU || signal == 18) {
+    if (result != 0 || signal < SIGNAL_STOP || signal > SIGNAL_TTOU || signal == 18) {
         return 0;
     }
     uint32_t of = watched(number_of(task));
@@ -403,10 +439,23 @@ static inline bool matters(const struct cpu *cpu)
     return cpu != (void *)0 && (cpu->running != 0 || cpu->waiting != 0 || cpu->asleep != 0);
 }
 
+/* A thread that has had its core since before it was watched: nobody has switched it in. */
+static inline void adopt(struct cpu *cpu, uint32_t number)
+{
+    uint32_t of = watched(number_of((struct task_struct *)bpf_get_current_task_btf()));
+    if (of != 0) {
+        enter(thread_of(of - 1), number, of - 1, bpf_ktime_get_ns());
+        cpu->running = of;
+    }
+}
+
 #define BEGINS(member)                                                                                             \
     do {                                                                                                           \
         uint32_t number;                                                                                           \
         struct cpu *cpu = this_cpu(&number);                                                                       \
+        if (cpu != (void *)0 && !matters(cpu)) {                                                                   \
+            adopt(cpu, number);                                                                                    \
+        }                                                                                                          \
         if (matters(cpu)) {                                                                                        \
             cpu->member = bpf_ktime_get_ns();                                                                      \
         }                                                                                                          \

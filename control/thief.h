@@ -58,7 +58,8 @@ struct thief_slot {
 };
 
 struct thief_watched {
-    uint64_t sleep_limit_ns; /* a wait of its own that is longer is told; 0: none is */
+    uint64_t sleep_ns; /* that it plans at a time: what happens meanwhile harms nobody */
+    uint64_t limit_ns; /* a sleep that is so much longer, or any other wait of that length, is told; 0: none is */
     uint32_t tid;
     uint32_t epoch;
 };
@@ -67,6 +68,7 @@ struct thief_settings {
     uint64_t threshold_ns; /* shorter ones are not told */
     uint64_t names;        /* our pid namespace, as the kernel's pointer; found by thief_names */
     uint32_t level;        /* of that namespace: 0 the first */
+    int32_t nap[2];        /* numbers of the system calls that sleep for a planned time */
     uint32_t pad;
     struct thief_slot slot[THIEF_SLOTS];
     struct thief_watched watched[THIEF_THREADS_MAX];

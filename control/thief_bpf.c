@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "thief.skel.h" /* made of control/thief.bpf.c by bpftool */
@@ -95,6 +96,7 @@ static int attach(struct thief_bpf *bpf)
         {"IRQ work", s->progs.work_begins, s->progs.work_ends},
         {"platform interrupts", s->progs.platform_begins, s->progs.platform_ends},
         {"NMIs", s->progs.on_nmi, NULL},
+        {"migrations", s->progs.on_migrate, NULL},
         {"who sends signals", s->progs.on_signal, NULL}};
     if (!attach_one(s->skeleton, s->progs.on_switch) || !attach_one(s->skeleton, s->progs.on_waking)) {
         return -errno;
@@ -130,6 +132,8 @@ static int load(struct thief_bpf *bpf, uint64_t threshold_ns)
     int code = thief__load(bpf->skeleton);
     if (code == 0) {
         bpf->skeleton->bss->settings.threshold_ns = threshold_ns;
+        bpf->skeleton->bss->settings.nap[0] = SYS_clock_nanosleep;
+        bpf->skeleton->bss->settings.nap[1] = SYS_restart_syscall;
         code = find_names(bpf);
     }
     if (code == 0) {

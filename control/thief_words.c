@@ -132,7 +132,9 @@ const char *thief_remedy(const struct culprit *culprit)
     case THIEF_TASK:
         return "keep other work off the core: isolcpus= or a cpuset, or a higher real-time priority";
     case THIEF_IDLE:
-        return "real-time throttling: write -1 to /proc/sys/kernel/sched_rt_runtime_us, or use idle: duty";
+        return "real-time throttling: write -1 to /proc/sys/kernel/sched_rt_runtime_us, or use idle: duty; of an "
+               "ordinary "
+               "thread its cgroup's cpu.max";
     case THIEF_WAKE:
         return "idle states: boot with intel_idle.max_cstate=1 or idle=poll, or use idle: busy";
     case THIEF_IRQ:

@@ -31,6 +31,15 @@ static bool trim_sleep(const struct observer *observer, struct thief_event *even
     return true;
 }
 
+/* Anybody may call his program as he likes: it is to be printed, on root's terminal too. */
+static void make_plain(char name[THIEF_NAME_BYTES])
+{
+    name[THIEF_NAME_BYTES - 1] = 0;
+    for (char *c = name; *c != 0; c++) {
+        *c = *c >= 0x20 && *c < 0x7f ? *c : '?';
+    }
+}
+
 void observer_take(void *context, const struct thief_event *told)
 {
     struct observer *observer = context;
@@ -41,7 +50,7 @@ void observer_take(void *context, const struct thief_event *told)
         return;
     }
     struct observer_thread *thread = &board->thread[event.thread];
-    event.name[sizeof(event.name) - 1] = 0;
+    make_plain(event.name);
     hist_record(&board->lasted[event.kind], event.ns);
     ring_count_add(&thread->count[event.kind], 1);
     ring_count_add(&thread->ns[event.kind], event.ns);
@@ -68,40 +77,55 @@ void observer_count(struct observer *observer, const struct thief_counts *counts
     ring_count_set(&observer->board->brief, __atomic_load_n(&counts->brief, __ATOMIC_RELAXED));
 }
 
-/* Who a thread is does not change while it lives; its sums go on when it is started again. */
-static void watch_thread(struct observer *observer, uint32_t *index, const char *name, uint64_t tid,
-                         uint64_t started_tai_ns, uint64_t sleep_us, uint64_t sleep_limit_ns)
+/* The place of this name: a thread that is started again gets its old one, and its sums go on. Control's is the
+ * first. THIEF_THREADS_MAX: there is none left. */
+static uint32_t place_of(struct observer_board *board, const char *name)
 {
-    if (*index >= THIEF_THREADS_MAX) {
+    uint32_t i = 0;
+    while (i < board->threads && strncmp(board->thread[i].name, name, sizeof(board->thread[i].name)) != 0) {
+        i++;
+    }
+    if (i == board->threads && i < THIEF_THREADS_MAX) {
+        snprintf(board->thread[i].name, sizeof(board->thread[i].name), "%s", name);
+        __atomic_store_n(&board->threads, i + 1, __ATOMIC_RELEASE);
+    }
+    return i;
+}
+
+/* sleep_limit_ns: how much too long it may sleep; 0: it may wait for as long as it likes. */
+static void watch_thread(struct observer *observer, const char *name, uint64_t tid, uint64_t started_tai_ns,
+                         uint64_t sleep_us, uint64_t limit_ns)
+{
+    uint32_t place = place_of(observer->board, name);
+    if (place == THIEF_THREADS_MAX) {
         return;
     }
-    struct observer_thread *thread = &observer->board->thread[*index];
+    struct observer_thread *thread = &observer->board->thread[place];
     if (thread->tid != tid || thread->started_tai_ns != started_tai_ns) {
-        int code = thief_table_set(observer->settings, *index, (uint32_t)tid, sleep_limit_ns);
-        snprintf(thread->name, sizeof(thread->name), "%s", name);
+        int code = thief_table_set(observer->settings, place, (uint32_t)tid, sleep_us * CLOCK_NS_PER_US, limit_ns);
         thread->started_tai_ns = started_tai_ns;
         thread->sleep_us = sleep_us;
         ring_count_set(&thread->tid, code == 0 ? tid : 0);
-        if (*index == 0) { /* control: what was before is not known */
+        if (place == 0) { /* control: what was before is not known */
             observer->first_event_ns = observer->now_ns;
         }
     }
-    ++*index;
 }
 
-static void watch_worker(struct observer *observer, uint32_t *index, const struct worker_board *worker)
+static void watch_worker(struct observer *observer, const struct worker_board *worker)
 {
     uint64_t started = __atomic_load_n(&worker->common.started_tai_ns, __ATOMIC_ACQUIRE);
     uint32_t threads = __atomic_load_n(&worker->threads, __ATOMIC_ACQUIRE);
-    char name[RING_NAME_BYTES + WORKER_THREAD_NAME_BYTES];
+    char name[RING_NAME_BYTES];
     if (threads == 0) {
         uint64_t tid = __atomic_load_n(&worker->common.pid, __ATOMIC_ACQUIRE);
-        watch_thread(observer, index, worker->common.name, tid, started, 0, 0);
+        snprintf(name, sizeof(name), "%.31s", worker->common.name);
+        watch_thread(observer, name, tid, started, 0, 0);
     }
     for (uint32_t i = 0; i < threads && i < PLAN_THREADS_MAX; i++) {
-        const struct worker_thread *thread = &worker->thread[i];
-        snprintf(name, sizeof(name), "%.20s/%.10s", worker->common.name, thread->name);
-        watch_thread(observer, index, name, __atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE), started, 0, 0);
+        uint64_t tid = __atomic_load_n(&worker->thread[i].tid, __ATOMIC_ACQUIRE);
+        snprintf(name, sizeof(name), "%.20s/poll-%u", worker->common.name, i);
+        watch_thread(observer, name, tid, started, 0, 0);
     }
 }
 
@@ -109,19 +133,34 @@ void observer_scan(struct observer *observer, uint64_t now_ns)
 {
     const struct thread_plan *plan = &observer->table->thread;
     const struct board *control = &observer->control->common;
-    uint32_t index = 0;
     uint64_t sleep_us = plan->idle != IDLE_BUSY ? plan->sleep_us : 0;
     if (observer->settings == NULL) {
         return;
     }
     observer->now_ns = now_ns;
-    watch_thread(observer, &index, "control", __atomic_load_n(&control->pid, __ATOMIC_ACQUIRE),
-                 __atomic_load_n(&control->started_tai_ns, __ATOMIC_ACQUIRE), sleep_us,
-                 sleep_us * CLOCK_NS_PER_US + SLEEP_LATE_NS);
+    watch_thread(observer, "control", __atomic_load_n(&control->pid, __ATOMIC_ACQUIRE),
+                 __atomic_load_n(&control->started_tai_ns, __ATOMIC_ACQUIRE), sleep_us, SLEEP_LATE_NS);
     for (uint32_t i = 0; i < observer->workers; i++) {
-        watch_worker(observer, &index, observer->worker[i]);
+        watch_worker(observer, observer->worker[i]);
     }
-    __atomic_store_n(&observer->board->threads, index, __ATOMIC_RELEASE);
+}
+
+void observer_begin(struct observer *observer, uint64_t now_ns)
+{
+    struct observer_board *board = observer->board;
+    for (uint32_t i = 0; i < THIEF_THREADS_MAX; i++) { /* what another one watched is not watched by us */
+        board->thread[i].tid = 0;
+        board->thread[i].started_tai_ns = 0;
+        board->thread[i].name[sizeof(board->thread[i].name) - 1] = 0;
+    }
+    board->threads = board->threads <= THIEF_THREADS_MAX ? board->threads : 0;
+    for (uint32_t kind = 0; kind < LATE_KINDS; kind++) {
+        board->worst_count[kind] = board->worst_count[kind] <= OBSERVER_WORST ? board->worst_count[kind] : 0;
+    }
+    observer->first_event_ns = now_ns;
+    observer->seen = board->findings == 0 ? 0 : __atomic_load_n(&observer->control->late.count, __ATOMIC_ACQUIRE);
+    board->state = observer->settings != NULL ? OBSERVER_WATCHING : OBSERVER_BLIND;
+    board->version += board->version % 2; /* it died while it wrote */
 }
 
 /* The events of control that overlap, by when they began. Those that end later stand later in the log;
@@ -149,9 +188,12 @@ static uint32_t overlapping(const struct observer_board *board, uint64_t from_ns
 /* The loop's own gaps around: where it stood still, by its own clock. Apart from each other: a gap is between two
  * looks at the clock. */
 static uint32_t gaps_around(const struct observer *observer, uint64_t number, const struct late_entry *late,
-                            uint64_t excused_ns, struct stall_span spans[SPANS_MAX])
+                            struct stall_span spans[SPANS_MAX])
 {
     const struct late_log *log = &observer->control->late;
+    uint64_t sleep_ns = observer->board->thread[0].sleep_us * CLOCK_NS_PER_US;
+    /* What a frame takes is measured: half of the cycles that found something took no longer. */
+    uint64_t frame_ns = hist_quantile_ns(&observer->control->hop[HOP_BUSY], 0.5);
     uint64_t count = __atomic_load_n(&log->count, __ATOMIC_ACQUIRE);
     uint64_t oldest = number > SPANS_BACK ? number - SPANS_BACK : 0;
     uint64_t newest = number + SPANS_BACK < count ? number + SPANS_BACK : count;
@@ -166,7 +208,8 @@ static uint32_t gaps_around(const struct observer *observer, uint64_t number, co
             known = known || spans[i].from_ns == entry.from_ns;
         }
         if (!known) {
-            spans[found++] = (struct stall_span){entry.from_ns, entry.to_ns, excused_ns};
+            spans[found++] =
+                (struct stall_span){entry.from_ns, entry.to_ns, sleep_ns + OWN_WORK_NS + entry.frames * frame_ns};
         }
     }
     return found;
@@ -181,7 +224,9 @@ static bool is_known(const struct observer *observer, const struct late_entry *l
         const struct thief_event *oldest = &log->event[log->events % OBSERVER_LOG];
         oldest_ns = oldest->from_ns + oldest->ns;
     }
-    return observer->settings != NULL && late->from_ns > oldest_ns && events < OVERLAPPING_MAX &&
+    /* Without a core of its own it is given from one to another, and not all of that can be followed. */
+    return observer->settings != NULL && observer->board->thread[0].tid != 0 &&
+           observer->control->common.core >= 0 && late->from_ns > oldest_ns && events < OVERLAPPING_MAX &&
            (observer->lost_ns == 0 || late->from_ns > observer->lost_ns);
 }
 
@@ -191,9 +236,8 @@ static void judge(struct observer *observer, uint64_t number, struct observer_fi
     const struct thief_event *events[OVERLAPPING_MAX];
     struct stall_span spans[SPANS_MAX];
     const struct late_entry *late = &finding->late;
-    uint64_t excused_ns = board->thread[0].sleep_us * CLOCK_NS_PER_US + OWN_WORK_NS;
     uint32_t count = overlapping(board, late->from_ns, late->to_ns, events);
-    uint32_t gaps = gaps_around(observer, number, late, excused_ns, spans);
+    uint32_t gaps = gaps_around(observer, number, late, spans);
     bool complete = is_known(observer, late, count);
     /* A gap that nobody was there to explain is nobody's. */
     culprits_find(events, count, spans, complete ? gaps : 0, late->from_ns, late->to_ns, &finding->verdict);

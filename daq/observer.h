@@ -96,6 +96,9 @@ void observer_take(void *context, const struct thief_event *event);
 /* What the programs have counted so far. */
 void observer_count(struct observer *observer, const struct thief_counts *counts, uint64_t now_ns);
 
+/* Before all others: goes on with the board of one that has died, whatever it left there. */
+void observer_begin(struct observer *observer, uint64_t now_ns);
+
 /* Looks which threads there are now: those of every process whose board says that it runs. */
 void observer_scan(struct observer *observer, uint64_t now_ns);
 

@@ -91,25 +91,6 @@ static int map_all(int argc, char **argv, struct observer *observer, struct erro
     return map_workers(argc, argv, observer, err);
 }
 
-/* What was watched before a death of ours is not watched by us. */
-static void begin(struct observer *observer, struct thief_bpf *bpf)
-{
-    struct observer_board *board = observer->board;
-    for (uint32_t i = 0; i < THIEF_THREADS_MAX; i++) {
-        board->thread[i].tid = 0;
-        board->thread[i].started_tai_ns = 0;
-    }
-    observer->first_event_ns = clock_monotonic_ns();
-    observer->seen = __atomic_load_n(&observer->control->late.count, __ATOMIC_ACQUIRE);
-    if (board->findings == 0) {
-        observer->seen = 0;
-    }
-    board->state = bpf != NULL ? OBSERVER_WATCHING : OBSERVER_BLIND;
-    if (board->version % 2 != 0) { /* died while it wrote */
-        board->version++;
-    }
-}
-
 static void run(struct observer *observer, struct thief_bpf *bpf)
 {
     const struct timespec pause = {.tv_nsec = (long)ROUND_NS};
@@ -148,7 +129,7 @@ int main(int argc, char **argv)
         observer.settings = thief_bpf_settings(bpf);
         snprintf(observer.board->missing, sizeof(observer.board->missing), "%s", thief_bpf_missing(bpf));
     }
-    begin(&observer, bpf);
+    observer_begin(&observer, clock_monotonic_ns());
     malloc_trim(0); /* the kernel's own types, which libbpf has read, are 5 MB */
     if (getppid() != observer.table->supervisor_pid) {
         return 0; /* it died before the kernel could tell us */

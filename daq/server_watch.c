@@ -390,6 +390,20 @@ void server_look(struct server *server)
     board_beat(&server_board(server)->common, now_ns);
 }
 
+/* One that hangs in the kernel, or is held by a tracer, does not end at once even so: nobody waits for it for ever.
+ */
+static void wait_for_the_killed(pid_t pid)
+{
+    uint64_t deadline_ns = clock_monotonic_ns() + STOP_PATIENCE_NS;
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (clock_monotonic_ns() > deadline_ns) {
+            log_line("pid %d does not end although it was killed", pid);
+            return;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 static void stop_one(struct server *server, struct server_process *process)
 {
     if (process->pid == 0) {
@@ -408,7 +422,7 @@ static void stop_one(struct server *server, struct server_process *process)
         if (clock_monotonic_ns() > deadline_ns) {
             log_line("pid %d does not end; killing it", process->pid);
             kill(process->pid, SIGKILL);
-            waitpid(process->pid, NULL, 0);
+            wait_for_the_killed(process->pid);
             break;
         }
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -420,7 +434,8 @@ static void stop_one(struct server *server, struct server_process *process)
 void server_stop_all(struct server *server)
 {
     for (uint32_t i = server->processes; i-- > 0;) { /* control is the first: it is stopped after the workers */
-        if (server->process[i].role != ROLE_ACTUATOR && server->process[i].role != ROLE_BLACK_BOX) {
+        enum server_role role = server->process[i].role;
+        if (role == ROLE_CONTROL || role == ROLE_WORKER) {
             stop_one(server, &server->process[i]);
         }
     }
@@ -430,7 +445,8 @@ void server_stop_all(struct server *server)
             stop_one(server, &server->process[i]);
         }
     }
-    for (uint32_t i = 0; i < server->processes; i++) { /* last, who writes down what the others did */
+    for (uint32_t i = 0; i < server->processes;
+         i++) { /* last, who writes down, and looks at, what the others did */
         stop_one(server, &server->process[i]);
     }
 }

@@ -60,23 +60,26 @@ static_assert(sizeof(struct worker_board) % WORKER_THREAD_BYTES == 0, "nor does 
 /* Where they lie in a segment of so many bytes; 0: nowhere, or not in it. Any process. */
 static inline size_t worker_thread_hops_at(const struct worker_board *board, size_t bytes, uint32_t thread)
 {
-    size_t at = board->hops_at + (size_t)thread * sizeof(struct worker_thread_hops);
-    return thread < board->hops_threads && thread < PLAN_THREADS_MAX && at >= sizeof(*board) && at % 64 == 0 &&
+    size_t at =
+        __atomic_load_n(&board->hops_at, __ATOMIC_RELAXED) + (size_t)thread * sizeof(struct worker_thread_hops);
+    uint32_t threads = __atomic_load_n(&board->hops_threads, __ATOMIC_RELAXED);
+    return thread < threads && thread < PLAN_THREADS_MAX && at >= sizeof(*board) && at % 64 == 0 &&
                    at + sizeof(struct worker_thread_hops) <= bytes
                ? at
                : 0;
 }
 
-static inline size_t worker_source_hops_at(const struct worker_board *board, size_t bytes, uint32_t source)
+/* is_dated becomes what the board said of it: it is read once, since another process writes it. */
+static inline size_t worker_source_hops_at(const struct worker_board *board, size_t bytes, uint32_t source,
+                                           bool *is_dated)
 {
-    if (source >= board->sources || source >= PLAN_SOURCES_MAX) {
+    *is_dated = false;
+    if (source >= __atomic_load_n(&board->sources, __ATOMIC_RELAXED) || source >= PLAN_SOURCES_MAX) {
         return 0;
     }
-    size_t at = board->source[source].hops_at;
-    return at >= sizeof(*board) && at % 64 == 0 &&
-                   at + ring_hops_bytes(board->source[source].is_dated != 0) <= bytes
-               ? at
-               : 0;
+    size_t at = __atomic_load_n(&board->source[source].hops_at, __ATOMIC_RELAXED);
+    *is_dated = __atomic_load_n(&board->source[source].is_dated, __ATOMIC_RELAXED) != 0;
+    return at >= sizeof(*board) && at % 64 == 0 && at + ring_hops_bytes(*is_dated) <= bytes ? at : 0;
 }
 
 /* A thread's round begins at now_ns, the one before began at from_ns (0: there was none) and was busy until

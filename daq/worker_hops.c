@@ -46,9 +46,10 @@ void worker_board_lay_out(struct worker_board *board, const struct worker_plan *
 void worker_ring_measure(struct worker_ring *ring, const struct source_plan *plan, struct worker_board *board,
                          size_t bytes, uint32_t source)
 {
-    size_t at = worker_source_hops_at(board, bytes, source);
+    bool is_dated;
+    size_t at = worker_source_hops_at(board, bytes, source, &is_dated);
     if (at != 0) {
         ring_writer_measure(&ring->writer, (struct ring_hops *)(void *)((uint8_t *)board + at),
-                            board->source[source].is_dated != 0, is_of_packets(plan));
+                            is_dated, is_of_packets(plan));
     }
 }

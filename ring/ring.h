@@ -88,13 +88,13 @@ static inline uint64_t ring_newest_word(uint64_t published, uint64_t monotonic_n
     return monotonic_ns << RING_NEWEST_BITS | (published & ((UINT64_C(1) << RING_NEWEST_BITS) - 1));
 }
 
-/* When this position was published (monotonic), if it is the newest and its writer has told; else 0. now_ns: about
- * now, at most 39 hours before or after it. */
+/* When this position was published (monotonic), if it is the newest and its writer has told; else 0. A word of 0:
+ * it has not. now_ns: about now, at most 39 hours before or after it. */
 static inline uint64_t ring_newest_ns(const struct ring_header *header, uint64_t position, uint64_t now_ns)
 {
     uint64_t published = ring_published_now(header);
     uint64_t word = __atomic_load_n(&header->progress.newest, __ATOMIC_RELAXED);
-    if (published != position + 1 || ring_newest_word(published, word >> RING_NEWEST_BITS) != word) {
+    if (word == 0 || published != position + 1 || ring_newest_word(published, word >> RING_NEWEST_BITS) != word) {
         return 0;
     }
     int64_t ago = (int64_t)((now_ns << RING_NEWEST_BITS) - (word & ~((UINT64_C(1) << RING_NEWEST_BITS) - 1)));

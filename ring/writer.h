@@ -41,6 +41,7 @@ struct ring_writer {
     struct ring_hops *hops;  /* NULL: nothing */
     bool is_dated;           /* and hops->sent_to_arrival is there */
     bool sent_by_batch;      /* .. for publish_timed to fill from sent_tai_ns; else ring_writer_sent does */
+    uint64_t told;           /* up to here the time of the publish has been told */
     uint64_t hops_delivered; /* frames of the ledger that have been counted there */
     uint64_t sent_tai_ns;    /* stamp of the first frame of this batch that has one; 0: none yet */
 };
@@ -139,6 +140,10 @@ static inline void ring_writer_publish(struct ring_writer *writer)
     if (writer->published != writer->next) {
         writer->visible = writer->next;
         writer->published = writer->next;
+        if (writer->told !=
+            writer->next) { /* else an older word, of the same low bits, could pass for this one's */
+            __atomic_store_n(&writer->view.header->progress.newest, 0, __ATOMIC_RELAXED);
+        }
         __atomic_store_n(&writer->view.header->progress.published, writer->next, __ATOMIC_RELEASE);
         if (__builtin_expect(writer->next >= writer->settle_at, 0)) {
             ring_writer_settle(writer);
@@ -152,6 +157,7 @@ void ring_writer_measure(struct ring_writer *writer, struct ring_hops *hops, boo
 /* Before ring_writer_publish, if nothing that it will publish is visible yet: tells when that was. */
 static inline void ring_writer_tell_time(struct ring_writer *writer, uint64_t monotonic_ns)
 {
+    writer->told = writer->next;
     __atomic_store_n(&writer->view.header->progress.newest, ring_newest_word(writer->next, monotonic_ns),
                      __ATOMIC_RELAXED);
 }

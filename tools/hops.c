@@ -97,14 +97,15 @@ static void add_source(struct list *list, const struct session *s, uint32_t work
 {
     const struct worker_board *board = s->worker[worker];
     const struct worker_source_place *place = &board->source[source];
-    size_t at = worker_source_hops_at(board, s->worker_bytes[worker], source);
+    bool is_dated;
+    size_t at = worker_source_hops_at(board, s->worker_bytes[worker], source, &is_dated);
     char name[RING_NAME_BYTES];
     if (at == 0) {
         return;
     }
     const struct ring_hops *hops = (const struct ring_hops *)(const void *)((const uint8_t *)board + at);
     name_of(place->ring, name);
-    if (place->is_dated != 0) {
+    if (is_dated) {
         struct hop *hop =
             add(list, name, "sent_to_arrival",
                 "from the stamp of a frame's sender or device, or from when its instrument was asked, "

@@ -18,6 +18,7 @@
 #define WORST_DEFAULT 8u
 #define COUNT_MOST    100000u
 #define READ_PAUSES   1000u
+#define SILENT_NS     (5 * CLOCK_NS_PER_S)
 
 struct options {
     const char *instance;
@@ -94,7 +95,8 @@ static int parse(int argc, char **argv, struct options *o)
         }
     }
     o->instance = optind < argc ? argv[optind] : NULL;
-    o->since_ns = seconds > 0 ? clock_monotonic_ns() - seconds * CLOCK_NS_PER_S : 0;
+    uint64_t now_ns = clock_monotonic_ns();
+    o->since_ns = seconds == 0 ? 0 : now_ns > seconds * CLOCK_NS_PER_S ? now_ns - seconds * CLOCK_NS_PER_S : 1;
     return argc - optind <= 1 ? EXIT_DONE : usage(stderr, EXIT_USAGE);
 }
 
@@ -105,9 +107,28 @@ static json_t *json_u64(uint64_t n)
     return json_integer((json_int_t)n);
 }
 
-static json_t *json_culprit(const struct culprit *culprit)
+/* Text of a board, which another process writes: it has an end here, and nothing that a terminal would obey. */
+static json_t *json_plain(const char *from, size_t bytes)
+{
+    char text[512];
+    size_t n = 0;
+    for (; n < bytes && n < sizeof(text) - 1 && from[n] != 0; n++) {
+        text[n] = (char)(from[n] >= 0x20 && from[n] < 0x7f ? from[n] : '?');
+    }
+    text[n] = 0;
+    return json_string(text);
+}
+
+static json_t *json_culprit(const struct culprit *given)
 {
     char who[THIEF_WORDS_BYTES];
+    struct culprit plain = *given;
+    const struct culprit *culprit = &plain;
+    for (size_t i = 0; i < sizeof(plain.name); i++) {
+        plain.name[i] =
+            (char)(plain.name[i] == 0 || (plain.name[i] >= 0x20 && plain.name[i] < 0x7f) ? plain.name[i] : '?');
+    }
+    plain.name[sizeof(plain.name) - 1] = 0;
     thief_who(culprit, who);
     return json_pack("{s:s, s:s, s:s, s:I, s:i, s:o, s:I, s:s}", "kind", thief_key(culprit->kind), "who", who,
                      "name", culprit->name, "pid", (json_int_t)culprit->pid, "what", (int)culprit->what, "ns",
@@ -164,8 +185,9 @@ static json_t *json_threads(const struct observer_board *board)
                                               json_u64(thread->longest_ns[kind])));
             }
         }
-        json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "thread", thread->name, "tid",
-                                              json_u64(thread->tid), "causes", causes));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o, s:o}", "thread", json_plain(thread->name, sizeof(thread->name)),
+                                        "tid", json_u64(thread->tid), "causes", causes));
     }
     return list;
 }
@@ -179,7 +201,7 @@ static json_t *json_event(const struct session *s, const struct thief_event *eve
     json_object_set_new(json, "tai_ns", json_u64(event->from_ns + (uint64_t)s->table->tai_minus_monotonic_ns));
     json_object_set_new(json, "monotonic_ns", json_u64(event->from_ns));
     json_object_set_new(json, "cpu", json_integer((json_int_t)event->cpu));
-    json_object_set_new(json, "thread", json_string(s->observer->thread[event->thread].name));
+    json_object_set_new(json, "thread", json_plain(s->observer->thread[event->thread].name, RING_NAME_BYTES));
     return json;
 }
 
@@ -239,11 +261,43 @@ static int read_findings(const struct session *s, const struct options *o, enum 
     return code;
 }
 
+static int by_length(const void *one, const void *two)
+{
+    const struct observer_finding *a = one;
+    const struct observer_finding *b = two;
+    uint64_t a_ns = a->late.to_ns - a->late.from_ns;
+    uint64_t b_ns = b->late.to_ns - b->late.from_ns;
+    return a_ns > b_ns ? -1 : a_ns < b_ns;
+}
+
+/* The worst that are not older than was asked for may stand among the latest only: what was worse once keeps them
+ * out of the other table. Each once. */
+static int add_latest(const struct session *s, const struct options *o, struct observer_findings *found)
+{
+    static struct observer_findings latest;
+    int code = observer_read_latest(s->observer, &latest);
+    uint32_t worst = found->count;
+    for (uint32_t i = 0; code == 0 && i < latest.count && found->count < OBSERVER_LATEST; i++) {
+        bool known = false;
+        for (uint32_t w = 0; w < worst; w++) {
+            known = known || found->finding[w].number == latest.finding[i].number;
+        }
+        if (!known && latest.finding[i].late.to_ns >= o->since_ns) {
+            found->finding[found->count++] = latest.finding[i];
+        }
+    }
+    qsort(found->finding, found->count, sizeof(found->finding[0]), by_length);
+    return code;
+}
+
 /* Findings of one kind, as many as are wanted. -EAGAIN if the observer kept writing. */
 static int add_findings(const struct session *s, const struct options *o, enum late_kind kind, json_t *list)
 {
     static struct observer_findings found;
     int code = read_findings(s, o, kind, &found);
+    if (code == 0 && o->since_ns > 0 && !o->latest) {
+        code = add_latest(s, o, &found);
+    }
     uint32_t added = 0;
     for (uint32_t i = 0; code == 0 && i < found.count && added < o->count; i++) {
         const struct observer_finding *finding = &found.finding[o->latest ? found.count - 1 - i : i];
@@ -258,7 +312,15 @@ static int add_findings(const struct session *s, const struct options *o, enum l
 static const char *state_key(const struct observer_board *board)
 {
     static const char *const words[] = {"starting", "watching", "blind"};
-    return board == NULL                                     ? "off"
+    if (board == NULL) {
+        return "off";
+    }
+    uint64_t beat_ns = __atomic_load_n(&board->common.heartbeat_ns, __ATOMIC_ACQUIRE);
+    uint64_t now_ns = clock_monotonic_ns();
+    if (beat_ns != 0 && now_ns > beat_ns + SILENT_NS) {
+        return "silent";
+    }
+    return beat_ns == 0                                      ? words[0]
            : board->state < sizeof(words) / sizeof(words[0]) ? words[board->state]
                                                              : "unknown";
 }
@@ -284,15 +346,16 @@ static json_t *make(const struct session *s, const struct options *o, struct err
         return NULL;
     }
     for (uint32_t i = 0; i < board->common.refusals && i < BOARD_REFUSALS_MAX; i++) {
-        json_array_append_new(refusals, json_string(board->common.refusal[i]));
+        json_array_append_new(refusals, json_plain(board->common.refusal[i], BOARD_REFUSAL_BYTES));
     }
     json_object_update_new(
-        report, json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "refusals", refusals,
-                          "missing", board->missing, "threshold_ns", json_u64(board->threshold_ns), "told",
-                          json_u64(board->told), "lost", json_u64(board->lost), "brief", json_u64(board->brief),
-                          "late_decisions", json_u64(board->over[LATE_DECISION]), "late_loops",
-                          json_u64(board->over[LATE_LOOP]), "missed", json_u64(board->missed), "decisions",
-                          decisions, "loops", loops, "causes", json_causes(board), "threads", json_threads(board)));
+        report,
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "refusals", refusals,
+                  "missing", json_plain(board->missing, sizeof(board->missing)), "threshold_ns",
+                  json_u64(board->threshold_ns), "told", json_u64(board->told), "lost", json_u64(board->lost),
+                  "brief", json_u64(board->brief), "late_decisions", json_u64(board->over[LATE_DECISION]),
+                  "late_loops", json_u64(board->over[LATE_LOOP]), "missed", json_u64(board->missed), "decisions",
+                  decisions, "loops", loops, "causes", json_causes(board), "threads", json_threads(board)));
     if (o->log > 0) {
         json_object_set_new(report, "log", json_log(s, o));
     }
@@ -434,6 +497,9 @@ static void draw(const json_t *report, int32_t utc_offset_s)
     if (strcmp(state, "off") == 0) {
         printf("nothing watches who takes the cores: the configuration says observer: {watch: false}\n");
         return;
+    }
+    if (strcmp(state, "silent") == 0) {
+        printf("  ! it has been silent for more than 5 s: what follows is old\n");
     }
     json_array_foreach(json_object_get(report, "refusals"), i, refusal)
     {

@@ -422,7 +422,7 @@ class Bench(Man):
     def test_control_rows(self):
         plan = source("bench/plan_control.c")
         names = re.findall(r'add_row\(\s*&?m, "(\w+)"', plan)
-        for array in ("value_names", "names", "instrument_names"):
+        for array in ("value_names", "names", "instrument_names", "switch_names"):
             found = re.search(rf"char \*const {array}\[\w*\] = \{{(.*?)\}}", plan, re.S).group(1)
             names += re.findall(r'"(\w+)"', found)
         self.assertGreater(len(names), 20)

@@ -194,7 +194,7 @@ Test(table, threads_come_and_go)
         uint32_t index = (uint32_t)(test_random_next(&state) % THIEF_THREADS_MAX);
         uint32_t tid = round % 5 == 0 ? 0 : 2 + (uint32_t)(test_random_next(&state) % 4000000);
         uint32_t epoch = settings.watched[index].epoch;
-        int code = thief_table_set(&settings, index, tid, 5);
+        int code = thief_table_set(&settings, index, tid, 0, 5);
         tids[index] = code == 0 ? tid : 0;
         cr_assert_eq(settings.watched[index].epoch, epoch + 1);
         for (uint32_t i = 0; i < THIEF_THREADS_MAX; i++) {
@@ -213,11 +213,11 @@ Test(table, places_run_out_without_harm)
         }
     }
     for (uint32_t i = 0; i < THIEF_PROBES; i++) {
-        cr_assert_eq(thief_table_set(&settings, i, tids[i], 0), 0);
+        cr_assert_eq(thief_table_set(&settings, i, tids[i], 0, 0), 0);
     }
-    cr_assert_eq(thief_table_set(&settings, 4, tids[4], 0), -ENOSPC);
+    cr_assert_eq(thief_table_set(&settings, 4, tids[4], 0, 0), -ENOSPC);
     cr_assert_eq(find_thread(&settings, tids[4]), -1);
-    cr_assert_eq(thief_table_set(&settings, 0, 0, 0), 0);
-    cr_assert_eq(thief_table_set(&settings, 4, tids[4], 0), 0);
+    cr_assert_eq(thief_table_set(&settings, 0, 0, 0, 0), 0);
+    cr_assert_eq(thief_table_set(&settings, 4, tids[4], 0, 0), 0);
     cr_assert_eq(find_thread(&settings, tids[4]), 4);
 }

@@ -72,16 +72,78 @@ Test(observer, it_watches_control_and_every_thread_of_the_workers)
     cr_assert_eq(board->thread[0].tid, 100);
     cr_assert_str_eq(board->thread[1].name, "sensors");
     cr_assert_eq(board->thread[1].tid, 200);
-    cr_assert_eq(settings.watched[0].sleep_limit_ns, 70 * CLOCK_NS_PER_US);
-    cr_assert_eq(settings.watched[1].sleep_limit_ns, 0, "a worker may wait for as long as it likes");
+    cr_assert_eq(settings.watched[0].sleep_ns, 20 * CLOCK_NS_PER_US);
+    cr_assert_eq(settings.watched[0].limit_ns, 50 * CLOCK_NS_PER_US);
+    cr_assert_eq(settings.watched[1].limit_ns, 0, "a worker may wait for as long as it likes");
     worker.threads = 2;
     worker.thread[0].tid = 200;
     worker.thread[1].tid = 201;
-    snprintf(worker.thread[1].name, sizeof(worker.thread[1].name), "sluice-poll-1");
     observer_scan(&observer, 1);
-    cr_assert_eq(board->threads, 3);
-    cr_assert_str_eq(board->thread[2].name, "sensors/sluice-pol");
-    cr_assert_eq(board->thread[2].tid, 201);
+    cr_assert_eq(board->threads, 4);
+    cr_assert_str_eq(board->thread[3].name, "sensors/poll-1");
+    cr_assert_eq(board->thread[3].tid, 201);
+}
+
+Test(observer, a_thread_keeps_its_place_and_its_sums)
+{
+    tell(1, THIEF_TASK, 10 * MS, MS, 0);
+    worker.threads = 2;
+    worker.thread[0].tid = 300;
+    worker.thread[1].tid = 301;
+    observer_scan(&observer, 1);
+    worker.threads = 0;
+    worker.common.pid = 400;
+    worker.common.started_tai_ns = 2;
+    observer_scan(&observer, 1);
+    cr_assert_str_eq(board->thread[1].name, "sensors");
+    cr_assert_eq(board->thread[1].tid, 400);
+    cr_assert_eq(board->thread[1].count[THIEF_TASK], 1);
+    cr_assert_eq(board->thread[2].count[THIEF_TASK], 0);
+}
+
+Test(observer, names_are_made_plain)
+{
+    struct thief_event event = {
+        .from_ns = MS, .ns = MS, .kind = THIEF_TASK, .epoch = settings.watched[0].epoch, .name = "\x1b]0;x\xfc\a"};
+    memset(event.name + 8, 'y', sizeof(event.name) - 8);
+    observer_take(&observer, &event);
+    cr_assert_str_eq(board->log[0].event[0].name, "?]0;x??\0");
+    event.name[7] = 'z';
+    observer_take(&observer, &event);
+    cr_assert_str_eq(board->log[0].event[1].name, "?]0;x??zyyyyyyy");
+}
+
+Test(observer, what_another_has_left_on_the_board_does_no_harm)
+{
+    memset((char *)board + sizeof(board->common), 0xfe, sizeof(*board) - sizeof(board->common));
+    observer_begin(&observer, 1);
+    observer_scan(&observer, 1);
+    tell(0, THIEF_TASK, 10 * MS, MS, 0);
+    be_late(LATE_LOOP, 9 * MS, 12 * MS);
+    observer_judge(&observer, 1000 * MS);
+    cr_assert_eq(board->version % 2, 0);
+    cr_assert_eq(board->worst_count[LATE_LOOP], 1);
+    cr_assert_eq(board->threads, 2);
+}
+
+Test(observer, what_frames_take_is_the_loops_own_work)
+{
+    for (uint32_t i = 0; i < 100; i++) {
+        hist_record(&control->hop[HOP_BUSY], 5000);
+    }
+    be_late(LATE_LOOP, 100 * MS, 103 * MS);
+    control->late.entry[0].frames = 500;
+    observer_judge(&observer, 1000 * MS);
+    cr_assert_eq(board->latest[0].verdict.host_ns, 3 * MS - 40 * CLOCK_NS_PER_US - 500 * 5000);
+}
+
+Test(observer, of_a_control_process_without_a_core_nobody_is_blamed)
+{
+    control->common.core = -1;
+    be_late(LATE_LOOP, 100 * MS, 103 * MS);
+    observer_judge(&observer, 1000 * MS);
+    cr_assert_eq(board->latest[0].complete, 0);
+    cr_assert_eq(board->latest[0].verdict.host_ns, 0);
 }
 
 Test(observer, another_process_is_another_thread_and_old_events_are_not_its)

@@ -32,6 +32,8 @@ static void lay_out(void)
     worker_board_lay_out(board, &plan);
 }
 
+static bool is_dated;
+
 TestSuite(worker_hops, .init = lay_out);
 
 Test(worker_hops, as_much_memory_as_there_is_to_measure)
@@ -40,7 +42,7 @@ Test(worker_hops, as_much_memory_as_there_is_to_measure)
     cr_assert_eq(worker_thread_hops_at(board, bytes, 0), sizeof(*board));
     size_t end = worker_thread_hops_at(board, bytes, 1) + 2 * HISTOGRAM;
     for (uint32_t i = 0; i < plan.sources; i++) {
-        cr_assert_eq(worker_source_hops_at(board, bytes, i), end, "%u", i);
+        cr_assert_eq(worker_source_hops_at(board, bytes, i, &is_dated), end, "%u", i);
         cr_assert_str_eq(board->source[i].ring, plan.source[i].ring);
         cr_assert_eq(board->source[i].is_dated, i > 0);
         cr_assert_eq(board->source[i].period_ns, i == 3 ? 7 : 0);
@@ -52,19 +54,20 @@ Test(worker_hops, as_much_memory_as_there_is_to_measure)
 Test(worker_hops, nobody_is_led_out_of_the_segment)
 {
     cr_assert_eq(worker_thread_hops_at(board, bytes, 2), 0, "there are two");
-    cr_assert_eq(worker_source_hops_at(board, bytes, 4), 0, "there are four");
-    cr_assert_eq(worker_source_hops_at(board, bytes - 1, 3), 0);
-    cr_assert_eq(worker_source_hops_at(board, sizeof(*board), 0), 0, "a board without anything behind it");
+    cr_assert_eq(worker_source_hops_at(board, bytes, 4, &is_dated), 0, "there are four");
+    cr_assert_eq(worker_source_hops_at(board, bytes - 1, 3, &is_dated), 0);
+    cr_assert_eq(worker_source_hops_at(board, sizeof(*board), 0, &is_dated), 0,
+                 "a board without anything behind it");
     cr_assert_eq(worker_thread_hops_at(board, sizeof(*board), 0), 0);
     board->hops_threads = UINT32_MAX;
     board->sources = UINT32_MAX;
     cr_assert_eq(worker_thread_hops_at(board, bytes, PLAN_THREADS_MAX), 0);
-    cr_assert_eq(worker_source_hops_at(board, bytes, PLAN_SOURCES_MAX), 0);
-    cr_assert_eq(worker_source_hops_at(board, bytes, 5), 0, "whose place is 0");
+    cr_assert_eq(worker_source_hops_at(board, bytes, PLAN_SOURCES_MAX, &is_dated), 0);
+    cr_assert_eq(worker_source_hops_at(board, bytes, 5, &is_dated), 0, "whose place is 0");
     board->source[0].hops_at = UINT32_MAX;
-    cr_assert_eq(worker_source_hops_at(board, bytes, 0), 0);
+    cr_assert_eq(worker_source_hops_at(board, bytes, 0, &is_dated), 0);
     board->source[0].hops_at = sizeof(*board) + 1;
-    cr_assert_eq(worker_source_hops_at(board, bytes, 0), 0, "not on a line of its own");
+    cr_assert_eq(worker_source_hops_at(board, bytes, 0, &is_dated), 0, "not on a line of its own");
 }
 
 Test(worker_hops, a_writer_is_measured_where_its_source_lies)
@@ -76,7 +79,8 @@ Test(worker_hops, a_writer_is_measured_where_its_source_lies)
     for (uint32_t i = 0; i < plan.sources; i++) {
         ring.writer = t.writer;
         worker_ring_measure(&ring, &plan.source[i], board, bytes, i);
-        cr_assert_eq((uint8_t *)ring.writer.hops, (uint8_t *)board + worker_source_hops_at(board, bytes, i));
+        cr_assert_eq((uint8_t *)ring.writer.hops,
+                     (uint8_t *)board + worker_source_hops_at(board, bytes, i, &is_dated));
         cr_assert_eq(ring.writer.is_dated, i > 0);
         cr_assert_eq(ring.writer.sent_by_batch, i < 2, "packets by the batch");
     }

@@ -424,8 +424,9 @@ static const struct field control_checkpoint_fields[] = {
     FIELD(control_checkpoint, inputs), FIELD(control_checkpoint, state)};
 
 static const struct field late_entry_fields[] = {
-    FIELD(late_entry, from_ns), FIELD(late_entry, to_ns), FIELD(late_entry, position), FIELD(late_entry, limit_ns),
-    FIELD(late_entry, ring),    FIELD(late_entry, kind),  FIELD(late_entry, over)};
+    FIELD(late_entry, from_ns),  FIELD(late_entry, to_ns),  FIELD(late_entry, position),
+    FIELD(late_entry, limit_ns), FIELD(late_entry, ring),   FIELD(late_entry, kind),
+    FIELD(late_entry, over),     FIELD(late_entry, frames), FIELD(late_entry, reserved)};
 
 static const struct field late_log_fields[] = {FIELD(late_log, count), FIELD(late_log, reserved),
                                                FIELD(late_log, entry)};
