@@ -49,7 +49,7 @@ void worker_ring_measure(struct worker_ring *ring, const struct source_plan *pla
     bool is_dated;
     size_t at = worker_source_hops_at(board, bytes, source, &is_dated);
     if (at != 0) {
-        ring_writer_measure(&ring->writer, (struct ring_hops *)(void *)((uint8_t *)board + at),
-                            is_dated, is_of_packets(plan));
+        ring_writer_measure(&ring->writer, (struct ring_hops *)(void *)((uint8_t *)board + at), is_dated,
+                            is_of_packets(plan));
     }
 }
