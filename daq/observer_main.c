@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +18,8 @@
 
 #define ROUND_NS      (20 * CLOCK_NS_PER_MS)
 #define SCAN_ROUNDS   5
-#define NICE          (-10) /* what it does is little, and what it comes too late for is lost */
+#define NICE_LOADING  10    /* the kernel checks the programs for 0.1 s and more: nobody is to wait for that .. */
+#define NICE_WATCHING (-10) /* .. but what it comes too late for later is lost */
 #define WORKERS_NAMES "worker0", "worker1", "worker2", "worker3", "worker4", "worker5", "worker6", "worker7"
 
 static volatile sig_atomic_t stop;
@@ -116,7 +118,7 @@ int main(int argc, char **argv)
     struct error err = {{0}};
     struct thief_bpf *bpf = NULL;
     take_signals();
-    (void)!nice(NICE);
+    (void)setpriority(PRIO_PROCESS, 0, NICE_LOADING);
     if (map_all(argc, argv, &observer, &err) != 0) {
         return fail(&err);
     }
@@ -134,6 +136,7 @@ int main(int argc, char **argv)
     if (getppid() != observer.table->supervisor_pid) {
         return 0; /* it died before the kernel could tell us */
     }
+    (void)setpriority(PRIO_PROCESS, 0, NICE_WATCHING);
     fflush(NULL);
     seal_process(SEAL_OBSERVER, observer.table->thread.seal != 0, board);
     run(&observer, bpf);
