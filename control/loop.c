@@ -13,7 +13,8 @@
 #define GATE_FRESH_NS        CLOCK_NS_PER_S
 #define LOOP_LATE_NS         STALL_NS /* beyond its sleep, a gap is worth a line of the log */
 
-#define ARRIVALS_MAX (FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX)
+#define STACK_BESIDE_BYTES 16384u /* of what else the loop calls */
+#define ARRIVALS_MAX       (FRAMES_PER_CYCLE_MAX * CONTROL_RINGS_MAX)
 
 /* The frames whose decisions are timed at the end of the cycle. */
 struct arrivals {
@@ -512,8 +513,18 @@ void loop_safe(struct control_loop *loop)
     }
 }
 
+/* The first burst must not be the first to touch the stack that it needs: no page fault on the way to the valve. */
+__attribute__((noinline)) static void fault_stack_in(void)
+{
+    volatile uint8_t stack[sizeof(struct arrivals) + STACK_BESIDE_BYTES];
+    for (size_t i = 0; i < sizeof(stack); i += 4096) {
+        stack[i] = 0;
+    }
+}
+
 void loop_run(struct control_loop *loop, const volatile sig_atomic_t *stop, const volatile sig_atomic_t *orphaned)
 {
+    fault_stack_in();
     while (*stop == 0) {
         loop_cycle(loop);
         loop_idle(loop);
