@@ -499,6 +499,10 @@ class Server:
 
         return wait_until(armed, lambda: f"arming; log:\n{self.log()[-2000:]}", pause_s=0.1)
 
+    def wait_settled(self):
+        """Every process has what it will have: the observer too, for which nobody else waits."""
+        self.wait_status(lambda s: all(p["sealed"] for p in s["processes"] if p["name"] == "observer"), "a sealed observer")
+
     def tail(self, ring, *options):
         return Tail(self, ring, *options)
 

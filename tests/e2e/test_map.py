@@ -107,6 +107,7 @@ class Map(support.Case):
     def start(self, text, ports):
         """A server that has received, with four readers, at rest: nothing moves while it is looked at."""
         server = self.server(text).start()
+        server.wait_settled()
         tails = [server.tail(name, "--oldest") for name in ("one", "one", "two", "three")]
         server.wait_status(lambda s: [len(r["readers"]) for r in s["rings"]] == [2, 1, 1], "the readers")
         for port in ports:
@@ -364,6 +365,7 @@ class Map(support.Case):
         text, _ = self.config()
         text["instance"] = self.instance[:27] + "-b"
         other = self.server(text).start()
+        other.wait_settled()
         report = self.compare(server, readers)
         pids = {m["pid"] for r in report["regions"] for m in r["mappings"]}
         self.assertEqual(pids & {other.pid, *other.children()}, set())
