@@ -65,7 +65,7 @@ static bool attach_one(struct bpf_object_skeleton *skeleton, const struct bpf_pr
 {
     for (int i = 0; i < skeleton->prog_cnt; i++) {
         struct bpf_prog_skeleton *at =
-            (struct bpf_prog_skeleton *)(void *)((char *)skeleton->progs + i * skeleton->prog_skel_sz);
+            (struct bpf_prog_skeleton *)(void *)((char *)skeleton->progs + (ptrdiff_t)i * skeleton->prog_skel_sz);
         if (*at->prog == program) {
             *at->link = bpf_program__attach(program);
             return *at->link != NULL;

@@ -36,7 +36,7 @@ static void make_plain(char name[THIEF_NAME_BYTES])
 {
     name[THIEF_NAME_BYTES - 1] = 0;
     for (char *c = name; *c != 0; c++) {
-        *c = *c >= 0x20 && *c < 0x7f ? *c : '?';
+        *c = (char)(*c >= 0x20 && *c < 0x7f ? *c : '?');
     }
 }
 

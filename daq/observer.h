@@ -91,7 +91,7 @@ struct observer {
 };
 
 /* Tells of an event: into the log, the thread's sums, the histograms. A struct observer is the context. */
-void observer_take(void *context, const struct thief_event *event);
+void observer_take(void *context, const struct thief_event *told);
 
 /* What the programs have counted so far. */
 void observer_count(struct observer *observer, const struct thief_counts *counts, uint64_t now_ns);

@@ -72,7 +72,7 @@ Test(culprits, the_longest_is_first_and_others_are_counted)
 {
     struct thief_event events[9];
     for (uint32_t i = 0; i < 9; i++) {
-        events[i] = stress(i * 1000, (i + 1) * 10);
+        events[i] = stress(UINT64_C(1000) * i, UINT64_C(10) * (i + 1));
         events[i].pid = 100 + i;
     }
     struct verdict v = find(events, 9, NULL, 0, 0, 10000);

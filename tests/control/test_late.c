@@ -4,7 +4,7 @@
 #include "control/late.h"
 #include "ring/clock.h"
 
-#define LIMIT_NS 500
+#define LIMIT_NS UINT64_C(500)
 
 static struct late_log record;
 static struct late_watch watch;
@@ -82,11 +82,11 @@ Test(late, time_that_goes_back_is_no_entry)
 
 Test(late, it_goes_round)
 {
-    for (uint64_t i = 0; i < 3 * LATE_ENTRIES; i++) {
+    for (uint64_t i = 0; i < UINT64_C(3) * LATE_ENTRIES; i++) {
         late_look(&watch, LATE_DECISION, i, i + LIMIT_NS + 1, 7, 0, i);
     }
-    cr_assert_eq(record.count, 3 * LATE_ENTRIES);
-    cr_assert_eq(entry(record.count - 1)->position, 3 * LATE_ENTRIES - 1);
+    cr_assert_eq(record.count, UINT64_C(3) * LATE_ENTRIES);
+    cr_assert_eq(entry(record.count - 1)->position, UINT64_C(3) * LATE_ENTRIES - 1);
 }
 
 Test(late, without_a_log_nothing_happens)

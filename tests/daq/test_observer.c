@@ -134,7 +134,7 @@ Test(observer, what_frames_take_is_the_loops_own_work)
     be_late(LATE_LOOP, 100 * MS, 103 * MS);
     control->late.entry[0].frames = 500;
     observer_judge(&observer, 1000 * MS);
-    cr_assert_eq(board->latest[0].verdict.host_ns, 3 * MS - 40 * CLOCK_NS_PER_US - 500 * 5000);
+    cr_assert_eq(board->latest[0].verdict.host_ns, 3 * MS - 40 * CLOCK_NS_PER_US - UINT64_C(500) * 5000);
 }
 
 Test(observer, of_a_control_process_without_a_core_nobody_is_blamed)
@@ -280,7 +280,7 @@ Test(observer, what_is_not_known_wholly_is_said)
     observer_judge(&observer, 1000 * MS);
     cr_assert_eq(board->latest[0].complete, 0, "before what was lost");
     cr_assert_eq(board->latest[1].complete, 1);
-    for (uint64_t i = 0; i < 2 * OBSERVER_LOG; i++) {
+    for (uint64_t i = 0; i < UINT64_C(2) * OBSERVER_LOG; i++) {
         tell(0, THIEF_TIMER, 2000 * MS + i * 1000, 10, 0);
     }
     be_late(LATE_LOOP, 1999 * MS, 2001 * MS);
@@ -291,7 +291,7 @@ Test(observer, what_is_not_known_wholly_is_said)
 Test(observer, the_worst_are_kept_in_order)
 {
     struct observer_findings found;
-    for (uint64_t i = 0; i < 3 * OBSERVER_WORST; i++) {
+    for (uint64_t i = 0; i < UINT64_C(3) * OBSERVER_WORST; i++) {
         uint64_t at = (i + 1) * 100 * MS;
         be_late(LATE_DECISION, at, at + 1 + (i * 61) % 97);
     }
@@ -302,14 +302,14 @@ Test(observer, the_worst_are_kept_in_order)
         cr_assert_eq(found.finding[i].late.to_ns - found.finding[i].late.from_ns, 97 - i);
     }
     cr_assert_eq(observer_read_latest(board, &found), 0);
-    cr_assert_eq(found.count, 3 * OBSERVER_WORST);
+    cr_assert_eq(found.count, UINT64_C(3) * OBSERVER_WORST);
     cr_assert_eq(found.finding[0].number, 0);
-    cr_assert_eq(board->over[LATE_DECISION], 3 * OBSERVER_WORST);
+    cr_assert_eq(board->over[LATE_DECISION], UINT64_C(3) * OBSERVER_WORST);
 }
 
 Test(observer, a_log_that_ran_over_is_counted)
 {
-    for (uint64_t i = 0; i < 2 * LATE_ENTRIES; i++) {
+    for (uint64_t i = 0; i < UINT64_C(2) * LATE_ENTRIES; i++) {
         be_late(LATE_LOOP, 100 * MS + i, 100 * MS + i + 1);
     }
     observer_judge(&observer, 1000 * MS);
