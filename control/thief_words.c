@@ -15,6 +15,14 @@ const char *thief_key(uint32_t kind)
     return kind < THIEF_KINDS ? keys[kind] : "unknown";
 }
 
+void thief_make_plain(char *text, size_t bytes)
+{
+    text[bytes - 1] = 0;
+    for (char *c = text; *c != 0; c++) {
+        *c = (char)(*c >= 0x20 && *c < 0x7f ? *c : '?');
+    }
+}
+
 /* As the kernel numbers them: include/linux/interrupt.h. */
 static const char *softirq_name(int32_t vector)
 {

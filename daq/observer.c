@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "control/thief_table.h"
+#include "control/thief_words.h"
 #include "ring/clock.h"
 #include "ring/ledger.h"
 
@@ -31,15 +32,6 @@ static bool trim_sleep(const struct observer *observer, struct thief_event *even
     return true;
 }
 
-/* Anybody may call his program as he likes: it is to be printed, on root's terminal too. */
-static void make_plain(char name[THIEF_NAME_BYTES])
-{
-    name[THIEF_NAME_BYTES - 1] = 0;
-    for (char *c = name; *c != 0; c++) {
-        *c = (char)(*c >= 0x20 && *c < 0x7f ? *c : '?');
-    }
-}
-
 void observer_take(void *context, const struct thief_event *told)
 {
     struct observer *observer = context;
@@ -50,7 +42,7 @@ void observer_take(void *context, const struct thief_event *told)
         return;
     }
     struct observer_thread *thread = &board->thread[event.thread];
-    make_plain(event.name);
+    thief_make_plain(event.name, sizeof(event.name)); /* anybody may call his program as he likes */
     hist_record(&board->lasted[event.kind], event.ns);
     ring_count_add(&thread->count[event.kind], 1);
     ring_count_add(&thread->ns[event.kind], event.ns);
@@ -92,7 +84,7 @@ static uint32_t place_of(struct observer_board *board, const char *name)
     return i;
 }
 
-/* sleep_limit_ns: how much too long it may sleep; 0: it may wait for as long as it likes. */
+/* limit_ns: how much too long it may sleep; 0: it may wait for as long as it likes. */
 static void watch_thread(struct observer *observer, const char *name, uint64_t tid, uint64_t started_tai_ns,
                          uint64_t sleep_us, uint64_t limit_ns)
 {

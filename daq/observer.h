@@ -16,7 +16,9 @@
 #define OBSERVER_LATEST     128u
 #define OBSERVER_WORST      32u                    /* of each kind */
 #define OBSERVER_SETTLED_NS (40 * CLOCK_NS_PER_MS) /* by then what overlaps a decision has been told */
-#define OBSERVER_BOARDS_MAX 8u                     /* of workers */
+/* Arguments by which the workers' boards are handed over. */
+#define OBSERVER_WORKER_NAMES "worker0", "worker1", "worker2", "worker3", "worker4", "worker5", "worker6", "worker7"
+#define OBSERVER_BOARDS_MAX   8u /* of workers */
 
 enum observer_state {
     OBSERVER_STARTING = 0,

@@ -20,7 +20,6 @@
 #define SCAN_ROUNDS   5
 #define NICE_LOADING  10    /* the kernel checks the programs for 0.1 s and more: nobody is to wait for that .. */
 #define NICE_WATCHING (-10) /* .. but what it comes too late for later is lost */
-#define WORKERS_NAMES "worker0", "worker1", "worker2", "worker3", "worker4", "worker5", "worker6", "worker7"
 
 static volatile sig_atomic_t stop;
 
@@ -51,7 +50,7 @@ static void take_signals(void)
 
 static int map_workers(int argc, char **argv, struct observer *observer, struct error *err)
 {
-    static const char *const names[] = {WORKERS_NAMES};
+    static const char *const names[] = {OBSERVER_WORKER_NAMES};
     static_assert(sizeof(names) / sizeof(names[0]) == OBSERVER_BOARDS_MAX, "a name for each worker");
     for (uint32_t i = 0; i < OBSERVER_BOARDS_MAX && handover_fd(argc, argv, names[i]) >= 0; i++) {
         void *base;

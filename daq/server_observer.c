@@ -20,8 +20,7 @@ int server_create_observer(struct server *server, struct error *err)
 
 void server_hand_observer(struct server *server, struct launch *launch)
 {
-    static const char *const names[] = {"worker0", "worker1", "worker2", "worker3",
-                                        "worker4", "worker5", "worker6", "worker7"};
+    static const char *const names[] = {OBSERVER_WORKER_NAMES};
     static_assert(sizeof(names) / sizeof(names[0]) == SERVER_WORKERS_MAX &&
                       SERVER_WORKERS_MAX == OBSERVER_BOARDS_MAX,
                   "a name for each worker");

@@ -111,11 +111,9 @@ static json_t *json_u64(uint64_t n)
 static json_t *json_plain(const char *from, size_t bytes)
 {
     char text[512];
-    size_t n = 0;
-    for (; n < bytes && n < sizeof(text) - 1 && from[n] != 0; n++) {
-        text[n] = (char)(from[n] >= 0x20 && from[n] < 0x7f ? from[n] : '?');
-    }
-    text[n] = 0;
+    size_t most = bytes < sizeof(text) ? bytes : sizeof(text);
+    memcpy(text, from, most);
+    thief_make_plain(text, most);
     return json_string(text);
 }
 
@@ -124,11 +122,7 @@ static json_t *json_culprit(const struct culprit *given)
     char who[THIEF_WORDS_BYTES];
     struct culprit plain = *given;
     const struct culprit *culprit = &plain;
-    for (size_t i = 0; i < sizeof(plain.name); i++) {
-        plain.name[i] =
-            (char)(plain.name[i] == 0 || (plain.name[i] >= 0x20 && plain.name[i] < 0x7f) ? plain.name[i] : '?');
-    }
-    plain.name[sizeof(plain.name) - 1] = 0;
+    thief_make_plain(plain.name, sizeof(plain.name));
     thief_who(culprit, who);
     return json_pack("{s:s, s:s, s:s, s:I, s:i, s:o, s:I, s:s}", "kind", thief_key(culprit->kind), "who", who,
                      "name", culprit->name, "pid", (json_int_t)culprit->pid, "what", (int)culprit->what, "ns",
