@@ -15,10 +15,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import leftovers
 import test_files
 
 BENCH = test_files.BENCH
@@ -60,15 +60,7 @@ class Case(unittest.TestCase):
             return file.read()
 
     def nothing_is_left(self):
-        end = time.monotonic() + PATIENCE_S
-        left = True
-        while left and time.monotonic() < end:
-            try:
-                left = os.waitpid(-1, os.WNOHANG) is not None
-            except ChildProcessError:
-                left = False
-            time.sleep(0.01)
-        self.assertFalse(left, "a process outlived the bench")
+        self.assertFalse(leftovers.child_is_left(PATIENCE_S), "a process outlived the bench")
         self.assertEqual(set(glob.glob("/tmp/sluice-bench-*")) - self.before, set())
 
 

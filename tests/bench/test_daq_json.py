@@ -14,6 +14,8 @@ import sys
 import time
 import unittest
 
+import leftovers
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("SLUICE_BIN", os.path.join(ROOT, "build/release/bin"))
 BENCH = os.path.join(BIN, "sluice-bench")
@@ -45,15 +47,7 @@ class Case(unittest.TestCase):
         self.before = set(glob.glob("/tmp/sluice-bench-*"))
 
     def nothing_is_left(self):
-        end = time.monotonic() + PATIENCE_S
-        left = True
-        while left and time.monotonic() < end:
-            try:
-                left = os.waitpid(-1, os.WNOHANG) is not None
-            except ChildProcessError:
-                left = False
-            time.sleep(0.01)
-        self.assertFalse(left, "a process outlived the bench")
+        self.assertFalse(leftovers.child_is_left(PATIENCE_S), "a process outlived the bench")
         self.assertEqual(set(glob.glob("/tmp/sluice-bench-*")) - self.before, set())
 
 
