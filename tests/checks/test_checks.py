@@ -446,6 +446,14 @@ class Setup(Tree):
         self.assertIn("--no-install-recommends", words)
         self.assertNotIn("gcc", words)
 
+    def test_not_wanted_where_the_command_is_there(self):
+        path = self.fake("gcc\nclang\n")
+        self.write("tools/packages.txt", "gcc\nshell unless sh   # one\nother unless no-such-command   # two\n")
+        run = self.setup("--check", path=path)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertIn("other", run.stdout)
+        self.assertNotIn("shell", run.stdout)
+
     def test_check_only_tells(self):
         run = self.setup("--check", path=self.fake("clang\n"))
         self.assertEqual((run.returncode, run.stdout), (1, "setup: missing: gcc\n"))
