@@ -11,7 +11,7 @@
 /* What stands at the start of a file. */
 struct record_source {
     struct record_file_header header; /* run, segment, stripe, stripes and all of the ring; the rest is filled in */
-    const struct ring_channel *channel;
+    const struct ring_channel *channel; /* these five are the caller's for as long as the file is open */
     const double *number;
     const struct ring_stream *stream;
     const char *json; /* header.json_bytes of it; NULL: none */
@@ -55,9 +55,10 @@ bool record_packing_add(struct record_packing *packing, const struct ring_descri
                         const uint8_t *payload);
 /* Notes a gap. False: gap[] is full, the block is to be ended. A gap that adjoins the last one and has its cause
  * becomes part of it. */
-bool record_packing_gap(struct record_packing *packing, const struct record_gap *gap);
+bool record_lead_gap(struct record_block *lead, const struct record_gap *gap);
 
-/* A lead for `count` whole slots of kind RECORD_SLOTS, which lie at `slots`. */
+/* A lead for `count` (at least 1) whole slots, which lie at `slots`; lead->number is kept. Gaps are noted
+ * afterwards. */
 void record_slots_lead(struct record_block *lead, const struct record_file_header *header, const uint8_t *slots,
                        uint64_t position, uint32_t count);
 
@@ -69,6 +70,8 @@ void record_block_finish(struct record_block *lead, const uint8_t *payload, cons
 /* Takes a finished block into the account: index, totals, offset. False: the index is full, which is never so if it
  * has one entry more than there are blocks in the file. */
 bool record_account_block(struct record_account *account, const struct record_block *lead);
+/* The same of totals alone. */
+void record_totals_add(struct record_totals *totals, const struct record_block *lead);
 
 /* The block that ends a file: bytes of it (a multiple of RECORD_ALIGN), and itself. */
 uint64_t record_end_bytes(const struct record_account *account);

@@ -167,7 +167,7 @@ enum record_close {
 /* Of this ring in this run so far; in the file that is closed. */
 struct record_totals {
     uint64_t frames;                 /* recorded, gap records of the ring among them */
-    uint64_t bytes;                  /* of their payloads */
+    uint64_t bytes;                  /* payload_bytes of their blocks */
     uint64_t missing[RECORD_CAUSES]; /* positions, by cause; sum over gap[].count */
     uint64_t first_position;
     uint64_t next_position; /* behind the last that is recorded or accounted for */

@@ -20,6 +20,14 @@ static inline uint64_t clock_monotonic_ns(void)
     return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* The wall clock, ns since 1970 UTC: for files that people name and order, never for a decision. Any thread. */
+static inline uint64_t clock_realtime_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 /* How much later `to` is than `from`; 0 if it is not later. Any thread. */
 /*@ assigns \nothing;
     ensures \result == (to_ns > from_ns ? to_ns - from_ns : 0); */
