@@ -90,21 +90,24 @@ void record_file_name(char name[RECORD_FILE_NAME_BYTES], const char *ring, uint3
     }
 }
 
-bool record_account_block(struct record_account *account, const struct record_block *lead)
+bool record_account_block(struct record_account *account, uint64_t offset, const struct record_block *lead)
 {
     struct record_totals *totals = &account->totals;
     if (totals->indices >= account->room) {
         return false;
     }
-    account->index[totals->indices++] = (struct record_index){.offset = account->offset,
-                                                              .bytes = lead->bytes,
-                                                              .number = lead->number,
-                                                              .first_position = lead->first_position,
-                                                              .end_position = lead->end_position,
-                                                              .frames = lead->frames,
-                                                              .first_tai_ns = lead->first_tai_ns,
-                                                              .last_tai_ns = lead->last_tai_ns};
-    account->offset += lead->bytes;
+    uint32_t at = totals->indices++;
+    for (; at > 0 && account->index[at - 1].offset > offset; at--) {
+        account->index[at] = account->index[at - 1];
+    }
+    account->index[at] = (struct record_index){.offset = offset,
+                                               .bytes = lead->bytes,
+                                               .number = lead->number,
+                                               .first_position = lead->first_position,
+                                               .end_position = lead->end_position,
+                                               .frames = lead->frames,
+                                               .first_tai_ns = lead->first_tai_ns,
+                                               .last_tai_ns = lead->last_tai_ns};
     record_totals_add(totals, lead);
     return true;
 }

@@ -67,9 +67,9 @@ void record_slots_lead(struct record_block *lead, const struct record_file_heade
 void record_block_finish(struct record_block *lead, const uint8_t *payload, const struct ring_ledger *ledger,
                          uint64_t tai_ns);
 
-/* Takes a finished block into the account: index, totals, offset. False: the index is full, which is never so if it
- * has one entry more than there are blocks in the file. */
-bool record_account_block(struct record_account *account, const struct record_block *lead);
+/* Takes a block that has been written at `offset` into the account: totals, and the index in order of offset.
+ * account->offset is the caller's. False: the index is full. */
+bool record_account_block(struct record_account *account, uint64_t offset, const struct record_block *lead);
 /* The same of totals alone. */
 void record_totals_add(struct record_totals *totals, const struct record_block *lead);
 

@@ -51,10 +51,13 @@ bool record_packing_add(struct record_packing *packing, const struct ring_descri
     return true;
 }
 
-/* One that goes on where the last one ended, for the same reason. */
+/* One that goes on where the last one ended, for the same reason. What is left out on purpose may have frames
+ * between. */
 static bool adjoins(const struct record_gap *last, const struct record_gap *gap)
 {
-    return last->cause == gap->cause && last->to_position == gap->from_position;
+    return last->cause == gap->cause &&
+           (last->to_position == gap->from_position ||
+            (gap->cause == RECORD_CAUSE_DECIMATED && last->to_position < gap->from_position));
 }
 
 bool record_lead_gap(struct record_block *lead, const struct record_gap *gap)

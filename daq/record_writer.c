@@ -140,7 +140,8 @@ int record_writer_flush(struct record_writer *w, struct error *err)
         code = write_all(w, zeros, lead->bytes - RECORD_LEAD_BYTES - lead->payload_bytes, err);
     }
     if (code == 0) {
-        record_account_block(&w->account, lead);
+        record_account_block(&w->account, w->account.offset, lead);
+        w->account.offset += lead->bytes;
         begin_block(w);
     }
     return code;

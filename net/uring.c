@@ -45,7 +45,17 @@ static int restrict_ring(struct io_uring *io)
     return register_call(io, IORING_REGISTER_RESTRICTIONS, allowed, sizeof(allowed) / sizeof(allowed[0]));
 }
 
-int uring_create(struct uring **uring, unsigned entries, struct error *err)
+static int restrict_disk(struct io_uring *io)
+{
+    struct io_uring_restriction allowed[] = {
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC},
+        {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_ENABLE_RINGS}};
+    return register_call(io, IORING_REGISTER_RESTRICTIONS, allowed, sizeof(allowed) / sizeof(allowed[0]));
+}
+
+static int create(struct uring **uring, unsigned entries, int (*restrict_it)(struct io_uring *io),
+                  struct error *err)
 {
     struct uring *u = calloc(1, sizeof(*u));
     if (u == NULL) {
@@ -62,7 +72,7 @@ int uring_create(struct uring **uring, unsigned entries, struct error *err)
                          "/proc/sys/kernel/io_uring_disabled must not forbid it",
                          strerror(-code));
     }
-    code = restrict_ring(&u->io);
+    code = restrict_it(&u->io);
     if (code != 0) {
         io_uring_queue_exit(&u->io);
         free(u);
@@ -71,6 +81,39 @@ int uring_create(struct uring **uring, unsigned entries, struct error *err)
     }
     *uring = u;
     return 0;
+}
+
+int uring_create(struct uring **uring, unsigned entries, struct error *err)
+{
+    return create(uring, entries, restrict_ring, err);
+}
+
+int uring_create_disk(struct uring **uring, unsigned entries, struct error *err)
+{
+    return create(uring, entries, restrict_disk, err);
+}
+
+bool uring_writev(struct uring *uring, int fd, const struct iovec *parts, unsigned count, uint64_t offset,
+                  uint64_t user)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->io);
+    if (sqe == NULL) {
+        return false;
+    }
+    io_uring_prep_writev(sqe, fd, parts, count, offset);
+    sqe->user_data = user;
+    return true;
+}
+
+bool uring_datasync(struct uring *uring, int fd, uint64_t user)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->io);
+    if (sqe == NULL) {
+        return false;
+    }
+    io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+    sqe->user_data = user;
+    return true;
 }
 
 static size_t group_bytes(uint32_t entries)

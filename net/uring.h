@@ -29,6 +29,15 @@ struct uring_event {
 int uring_create(struct uring **uring, unsigned entries, struct error *err);
 void uring_destroy(struct uring *uring);
 
+/* One for files that are written: restricted to the two requests below, and nothing else. */
+int uring_create_disk(struct uring **uring, unsigned entries, struct error *err);
+struct iovec;
+/* Writes at `offset`; the array and what it points at must stay until the completion. */
+bool uring_writev(struct uring *uring, int fd, const struct iovec *parts, unsigned count, uint64_t offset,
+                  uint64_t user);
+/* fdatasync(2): covers what had completed when it was queued. */
+bool uring_datasync(struct uring *uring, int fd, uint64_t user);
+
 /* A provided-buffer ring for requests of this group. entries: a power of two up to 32768. Cold. */
 int uring_buffers_create(struct uring *uring, uint16_t group, uint32_t entries, struct error *err);
 
