@@ -80,7 +80,7 @@ static bool is_named_after(struct record_found *found, const char *ring)
     found->file.segment = 0;
     found->file.stripe = 0;
     return take_number(&at, &found->file.segment) &&
-           (strcmp(at, RECORD_SUFFIX + 1) == 0 || take_number(&at, &found->file.stripe));
+           (strcmp(at, &RECORD_SUFFIX[1]) == 0 || take_number(&at, &found->file.stripe));
 }
 
 /* What stands among a run's files without being one: its blocks are lost, the others are not. */
