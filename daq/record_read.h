@@ -121,6 +121,9 @@ void record_cursor_close(struct record_cursor *cursor); /* NULL is fine */
 int record_cursor_seek_time(struct record_cursor *cursor, uint64_t tai_ns, struct error *err);
 int record_cursor_seek_position(struct record_cursor *cursor, uint64_t position, struct error *err);
 
+/* From here on only gaps are given out, as the blocks' leads tell them; no payload is read. */
+void record_cursor_gaps_only(struct record_cursor *cursor);
+
 /* 1: *item is the next; 0: the end; -EIO. A block that does not pass its checksum is a gap (RECORD_CAUSE_DAMAGED).
  */
 int record_next(struct record_cursor *cursor, struct record_item *item, struct error *err);
