@@ -85,7 +85,7 @@ int record_verify(struct record_set *set, bool (*told)(void *context, uint64_t b
                   struct error *err);
 
 /* The files of a ring in order of segment and stripe: for recover. NULL behind the last. `blocks_end` is the offset
- * behind its last whole block, `closed` whether it has a good end. */
+ * behind its last whole block (0: its header or description is not there), `closed` whether it has a good end. */
 struct record_file {
     const char *path;
     uint32_t segment;
