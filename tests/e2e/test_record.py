@@ -71,8 +71,8 @@ class RecordCase(support.Case):
 
     def feed(self, server, count):
         """Sends so many, in portions that a socket holds, and waits until they are in the ring."""
-        for _ in range(0, count, 200):
-            self.send(min(200, count))
+        for done in range(0, count, 200):
+            self.send(min(200, count - done))
             wait_until(lambda: server.stream("sensors")["delivered"] >= self.sent, "frames in the ring")
 
     def record(self, server, *arguments):
