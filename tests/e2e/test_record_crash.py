@@ -44,11 +44,17 @@ class Crash(RecordCase):
         self.addCleanup(end)
         return end
 
+    def pid_of(self, server):
+        """Never 0, which would be ourselves: while it is started again it has none."""
+        running = wait_until(lambda: [p["pid"] for p in server.status()["processes"] if p["name"] == "main" and p["pid"] > 1],
+                             "a recorder that runs")
+        return running[0]
+
     def crash(self, server):
         """(run's directory, position that it had called synced) of a recorder that is killed while it records."""
         board = self.wait_board(server, lambda b: b["state"] == "recording" and b["rings"][0]["synced_position"] > 0,
                                 "a recorder that has synced something")
-        pid = next(p["pid"] for p in server.status()["processes"] if p["name"] == "main")
+        pid = self.pid_of(server)
         threading.Event().wait(self.random.random() * 0.4)
         board = self.board(server) or board
         os.kill(pid, signal.SIGKILL)
@@ -109,7 +115,7 @@ class Crash(RecordCase):
         again = self.cli("recover", "--json", run)
         self.assertEqual(recordings.Run(run).frames(self.RING), before, "a second time changes nothing")
         self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
-        ring = next(r for r in report["rings"] if r["name"] == self.RING)
+        ring = next(r for r in report["rings"] if r["ring"] == self.RING)
         self.assertEqual(ring["frames"], len(before))
         return done.returncode, ring
 
@@ -127,7 +133,7 @@ class Crash(RecordCase):
             frames, told = self.judge(kept, synced)
             code, ring = self.recover(kept)
             last = max((f[0] for f in frames), default=-1) + 1
-            rows.append((i, kind, synced, len(frames), last, len(told), code, ring.get("missing", 0)))
+            rows.append((i, kind, synced, len(frames), last, len(told), code, sum(g["count"] for g in ring["missing"])))
             shutil.rmtree(kept)
             shutil.rmtree(run)
         end()
@@ -145,7 +151,7 @@ class Crash(RecordCase):
         self.wait_recording(server)
         self.feed(server, 500)
         self.wait_board(server, lambda b: b["rings"][0]["position"] == 500, "all of it read")
-        recorder = next(p["pid"] for p in server.status()["processes"] if p["name"] == "main")
+        recorder = self.pid_of(server)
         server.children()
         os.kill(server.pid, signal.SIGKILL)
         server.process.wait()
