@@ -88,7 +88,7 @@ static void make_good(void)
             recorded_file_block(&made, n, 10 * n, 10 * n + 10, NULL);
         }
         made.account.totals.frames = 60;
-        made.account.totals.bytes = 60 * RECORDED_SLOT_BYTES;
+        made.account.totals.bytes = UINT64_C(60) * RECORDED_SLOT_BYTES;
         made.account.totals.next_position = 60;
         if (i == 0) {
             recorded_file_end(&made, RECORD_CLOSE_STOPPED);
