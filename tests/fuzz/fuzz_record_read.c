@@ -25,6 +25,7 @@ struct file {
 };
 static struct file good[FILES];
 static struct file file[FILES];
+static volatile double seen; /* so that everything is looked at */
 
 static void keep(struct file *to, struct recorded_file *made)
 {
@@ -152,7 +153,7 @@ static void look_at(struct record_set *set, unsigned ring, const struct record_i
     for (uint32_t c = 0; c <= r->header.channels; c++) {
         value += record_value(r, c, &item->frame);
     }
-    must(value > 0 || !(value > 0));
+    seen = value;
 }
 
 /* Everything in order, and no end that does not come. */
