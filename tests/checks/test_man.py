@@ -117,10 +117,15 @@ class Config(Man):
         # One is the function itself; it has a type in front of each argument. Another is in bounded(), which names the
         # keys of rings[].gating; these have a section of their own, and a key that exists twice.
         in_ring = re.findall(r"\bbounded\(\s*c, i, \"\w+\",\s*([\w>.-]+),\s*(\w+),\s*(\w+),\s*(\w+),", gating)
-        self.assertEqual(len(calls), len(re.findall(r"\bcompile_bounded\(", code)) - 2, "a call that is not understood")
+        # And one in the bounded() of recorders.
+        recorders = source("daq/compile_recorders.c")
+        in_recorder = re.findall(r"\bbounded\(\s*c, i, \"\w+\",\s*([\w>.-]+),\s*(\w+),\s*(\w+),\s*(\w+),", recorders)
+        self.assertEqual(len(in_recorder), len(re.findall(r"\bbounded\(", recorders)) - 1, "a call that is not understood")
+        self.assertEqual(len(calls), len(re.findall(r"\bcompile_bounded\(", code)) - 3, "a call that is not understood")
         self.assertEqual(len(in_ring), len(re.findall(r"\bbounded\(", gating)) - 1, "a call that is not understood")
-        rings = section(self.page, "RINGS")
-        for text, given, default, least, most in [(self.page, *c) for c in calls] + [(rings, *c) for c in in_ring]:
+        rings, recording = section(self.page, "RINGS"), section(self.page, "RECORDERS")
+        for text, given, default, least, most in ([(self.page, *c) for c in calls] + [(rings, *c) for c in in_ring] +
+                                                  [(recording, *c) for c in in_recorder]):
             key = re.findall(r"\w+", re.sub(r"\[\w+\]$", "", given))[-1]  # an element has the bounds of its list
             # A key of several kinds of source stands there once for each that has bounds of its own.
             told = re.findall(rf"^\.It Ic {key}\n(.*?)(?=^\.Pp|^\.It|^\.El)", text, re.M | re.S)
@@ -187,7 +192,7 @@ class Command(Man):
 
     def test_options(self):
         code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c", "tools/latency_options.c",
-                      "tools/info.c", "tools/recover.c")
+                      "tools/info.c", "tools/recover.c", "tools/record.c")
         options = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
@@ -207,7 +212,7 @@ class Command(Man):
         """Every key, and every word that can be a value."""
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
                         "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c",
-                        "tools/latency_json.c", "tools/info_json.c", "tools/recover.c",
+                        "tools/latency_json.c", "tools/record_report.c", "tools/info_json.c", "tools/recover.c",
                         "tools/recover_report.c", "tools/recording.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re", "kB", "help"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
