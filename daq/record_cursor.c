@@ -114,8 +114,9 @@ static int open_block(struct record_cursor *c, struct error *err)
                      lead->number == index->number && lead->first_position == index->first_position &&
                      lead->end_position == index->end_position && lead->kind != RECORD_END;
     bool good =
-        lead_good && !torn && n == bytes && lead->bytes == index->bytes &&
-        (c->gaps_only || record_crc(0, c->bytes + RECORD_LEAD_BYTES, lead->payload_bytes) == lead->payload_crc);
+        lead_good && !torn && lead->bytes == index->bytes &&
+        (c->gaps_only || (n >= RECORD_LEAD_BYTES + lead->payload_bytes &&
+                          record_crc(0, c->bytes + RECORD_LEAD_BYTES, lead->payload_bytes) == lead->payload_crc));
     if (!lead_good) {
         lead->gaps = 0;
     }

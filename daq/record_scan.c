@@ -234,7 +234,8 @@ static int take(struct search *search, const struct record_block *lead)
     }
     end_damage(search);
     int code = 0;
-    bool whole = lead->bytes <= found->file.bytes - search->at;
+    /* The zeros behind a payload may be cut off: nothing is lost with them. */
+    bool whole = RECORD_LEAD_BYTES + lead->payload_bytes <= found->file.bytes - search->at;
     if (whole && lead->kind != RECORD_END) {
         code = record_keep_block(found, lead, search->at);
     } else if (lead->kind != RECORD_END) {

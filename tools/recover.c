@@ -114,7 +114,8 @@ static int end_copy(const struct recover *r, unsigned ring, const struct record_
 {
     int fd = -1;
     const char *name = recover_base_name(file->path);
-    int code = recover_copy(from_fd, directory_fd, name, file->blocks_end, &fd, err);
+    uint64_t kept = file->blocks_end < file->bytes ? file->blocks_end : file->bytes; /* zeros may be cut off */
+    int code = recover_copy(from_fd, directory_fd, name, kept, &fd, err);
     if (code != 0) {
         return code;
     }

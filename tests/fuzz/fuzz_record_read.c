@@ -204,7 +204,7 @@ static void read_all(struct record_set *set)
     for (unsigned i = 0; i < record_rings(set); i++) {
         read_ring(set, i, false, 0);
         for (unsigned k = 0; record_file(set, i, k) != NULL; k++) {
-            must(record_file(set, i, k)->blocks_end <= record_file(set, i, k)->bytes);
+            must(record_file(set, i, k)->blocks_end < record_file(set, i, k)->bytes + RECORD_ALIGN);
         }
     }
     const struct record_problem *problem;

@@ -93,14 +93,14 @@ class Recordings(unittest.TestCase):
             self.assertEqual(frame, expected(frame[0]))
 
     def blocks(self, path):
-        """(offset, bytes, first, end) of each block by the index of a closed file."""
+        """(offset, bytes, first, end, payload_bytes) of each block by the index of a closed file."""
         with open(path, "rb") as file:
             data = file.read()
         end_offset = struct.unpack_from("<Q", data, len(data) - 24)[0]
         n = struct.unpack_from("<I", data, end_offset + PAGE + 132)[0]
         at = end_offset + PAGE + 904
-        return [(*struct.unpack_from("<QQ", data, at + 64 * i), *struct.unpack_from("<QQ", data, at + 64 * i + 24))
-                for i in range(n)]
+        found = [struct.unpack_from("<QQQQQ", data, at + 64 * i) for i in range(n)]
+        return [(b[0], b[1], b[3], b[4], struct.unpack_from("<Q", data, b[0] + 40)[0]) for b in found]
 
     def scribble(self, path, offset, data):
         with open(path, "r+b") as file:
@@ -156,7 +156,7 @@ class Recordings(unittest.TestCase):
     def test_a_flipped_bit(self):
         place = self.packed(1000, 0, "closed")
         file = self.path("a", "slow.000000.slr")
-        offset, size, first, end = self.blocks(file)[5]
+        offset, size, first, end, _ = self.blocks(file)[5]
         self.scribble(file, offset + PAGE + 40, b"\xff")
         self.sluice("info", place)  # quick
         found = self.info(place, code=1)
@@ -274,13 +274,14 @@ class Recordings(unittest.TestCase):
         file = self.path("a", "slow.000000.slr")
         blocks = self.blocks(file)
         whole = os.path.getsize(file)
-        for cut in range(whole - 1, blocks[0][0] - 1, -2048):
+        for cut in [*range(whole - 1, blocks[0][0] - 1, -2048), blocks[-1][0] + PAGE + blocks[-1][4]]:
             with self.subTest(cut=cut):
                 cut_off = shutil.copytree(place, self.path("cut"))
                 os.truncate(os.path.join(cut_off, "slow.000000.slr"), cut)
                 before = hash_of(os.path.join(cut_off, "slow.000000.slr"))
-                saved = max([b[3] for b in blocks if b[0] + b[1] <= cut], default=0)
-                torn = [b for b in blocks if b[0] + PAGE <= cut < b[0] + b[1]]
+                # The zeros behind a payload may be cut off, too.
+                saved = max([b[3] for b in blocks if b[0] + PAGE + b[4] <= cut], default=0)
+                torn = [b for b in blocks if b[0] + PAGE <= cut < b[0] + PAGE + b[4]]
                 told = self.json("recover", "--output", self.path("out"), cut_off, code=1)
                 ring = told["rings"][0]
                 self.assertEqual(ring["frames"], saved)
@@ -300,7 +301,7 @@ class Recordings(unittest.TestCase):
     def test_torn_last_block(self):
         place = self.packed(1000, 0, "closed")
         file = self.path("a", "slow.000000.slr")
-        offset, size, first, end = self.blocks(file)[-1]
+        offset, size, first, end, _ = self.blocks(file)[-1]
         os.truncate(file, offset + size)
         self.scribble(file, offset + PAGE + 10, b"torn")
         text = self.sluice("recover", place, code=1)
