@@ -89,8 +89,8 @@ int record_verify_unclosed(struct record_set *set, bool (*told)(void *context, u
                            void *context, struct error *err);
 
 /* The files of a ring in order of segment and stripe: for recover. NULL behind the last. `blocks_end` is the offset
- * behind its last whole block, whose last zeros may be cut off (0: its header or description is not there),
- * `closed` whether it has a good end. */
+ * behind its last whole block, whose last zeros may be cut off (0: its header or description is not there);
+ * `closed`: it has a good end. */
 struct record_file {
     const char *path;
     uint32_t segment;
