@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "ring/sluice.h"
+#include "tools/become.h"
 #include "tools/doctor.h"
 #include "tools/duration.h"
-#include "tools/gen.h"
 #include "tools/replay.h"
 #include "tools/session.h"
 #include "tools/why.h"
@@ -63,6 +63,7 @@ static int usage(FILE *to, int code)
     fprintf(to, "  why [INSTANCE]         the worst decisions, and what took the core; --latest, --log N\n");
     fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
                 "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
+                "  export [OPTION ..] RECORDING .. -o FILE   as HDF5, pcapng, MCAP, CSV, raw or VDIF; --help\n"
                 "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
     fprintf(to, "  status: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
@@ -240,7 +241,10 @@ int main(int argc, char **argv)
         return command_doctor(argc - 1, argv + 1); /* as well */
     }
     if (argc >= 2 && strcmp(argv[1], "gen") == 0) {
-        return command_gen(argc - 1, argv + 1); /* a program of its own */
+        return become_command("gen", argv + 1); /* a program of its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "export") == 0) {
+        return become_command("export", argv + 1);
     }
     for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
