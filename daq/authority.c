@@ -14,7 +14,7 @@
 const char *authority_key(enum authority_act act)
 {
     static const char *const names[AUTHORITY_ACTS] = {"arm",    "reset",      "trip",
-                                                      "bypass", "proof_test", "acknowledge"};
+                                                      "bypass", "proof_test", "acknowledge", "record"};
     return act < AUTHORITY_ACTS ? names[act] : "unknown";
 }
 
@@ -42,6 +42,9 @@ bool authority_act_of(uint32_t op, enum authority_act *act)
     case PROTOCOL_UNSHELVE:
     case PROTOCOL_ACKNOWLEDGE_CONFIG:
         *act = AUTHORITY_ACKNOWLEDGE;
+        return true;
+    case PROTOCOL_RECORD:
+        *act = AUTHORITY_RECORD;
         return true;
     default:
         return false;

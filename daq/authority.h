@@ -21,7 +21,8 @@ enum authority_act {
     AUTHORITY_BYPASS = 3, /* and its end */
     AUTHORITY_PROOF_TEST = 4,
     AUTHORITY_ACKNOWLEDGE = 5, /* alarms (shelving too) and the configuration */
-    AUTHORITY_ACTS = 6
+    AUTHORITY_RECORD = 6,
+    AUTHORITY_ACTS = 7
 };
 
 struct authority_rule {

@@ -8,7 +8,7 @@
 #include "ring/histogram.h"
 #include "ring/protocol.h"
 
-#define SUPERVISOR_PROCESSES_MAX 20u
+#define SUPERVISOR_PROCESSES_MAX 24u
 #define SUPERVISOR_RINGS_MAX     CONTROL_RINGS_MAX /* as many as a server may have */
 #define SUPERVISOR_READERS_MAX   512u
 #define SUPERVISOR_EVENTS_MAX    32u

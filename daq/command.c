@@ -34,6 +34,8 @@ const char *command_name(uint32_t op)
         return "unshelve";
     case PROTOCOL_ACKNOWLEDGE_CONFIG:
         return "acknowledge";
+    case PROTOCOL_RECORD:
+        return "record";
     default:
         return "unknown command";
     }

@@ -183,6 +183,7 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
     compile_black_box(&c);
     compile_observer(&c);
     compile_gating(&c);
+    compile_recorders(&c);
     check_memory(&c);
     set_checksum(plan);
     return errors->count == before ? 0 : -EINVAL;

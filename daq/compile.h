@@ -9,10 +9,12 @@
 #include "daq/authority.h"
 #include "daq/blackbox.h"
 #include "daq/config.h"
+#include "daq/recorder_plan.h"
 #include "net/plan.h"
 #include "ring/segment.h"
 
-#define SERVER_WORKERS_MAX 8u
+#define SERVER_WORKERS_MAX   8u
+#define SERVER_RECORDERS_MAX 4u
 
 struct ring_plan {
     char name[RING_NAME_BYTES];
@@ -44,6 +46,8 @@ struct server_plan {
     uint32_t workers;
     struct ring_plan ring[CONTROL_RINGS_MAX];
     struct worker_plan worker[SERVER_WORKERS_MAX];
+    uint32_t recorders;
+    struct recorder_plan recorder[SERVER_RECORDERS_MAX]; /* without what sluiced fills in when it starts */
     bool has_observer;
     uint64_t observer_threshold_ns; /* what takes a core for less is not told */
     bool has_black_box;
@@ -175,6 +179,9 @@ void compile_authority(struct compile *c);
 void compile_arming(struct compile *c);
 /* compile_observer.c: who looks at what takes the cores. */
 void compile_observer(struct compile *c);
+
+/* compile_recorders.c. After compile_gating: may a reader gate? */
+void compile_recorders(struct compile *c);
 
 /* compile_black_box.c: what is kept of a trip. After compile_control. */
 void compile_black_box(struct compile *c);

@@ -75,4 +75,5 @@ void compile_authority(struct compile *c)
     compile_act(c, AUTHORITY_BYPASS, from->bypass);
     compile_act(c, AUTHORITY_PROOF_TEST, from->proof_test);
     compile_act(c, AUTHORITY_ACKNOWLEDGE, from->acknowledge);
+    compile_act(c, AUTHORITY_RECORD, from->record);
 }

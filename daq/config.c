@@ -15,6 +15,7 @@
 #include "control/table.h"
 #include "daq/config_strict.h"
 #include "daq/config_where.h"
+#include "daq/recorder_plan.h"
 #include "net/igmp.h"
 #include "net/plan.h"
 #include "ring/segment.h"
@@ -113,6 +114,15 @@ static const cyaml_strval_t clock_words[] = {{"free", STAMP_CLOCK_FREE},
 static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
                                               {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
                                               {"memory", DEVICE_MEMORY}, {"modbus", DEVICE_MODBUS}};
+static const cyaml_strval_t reading_words[] = {{"observer", 0}, {"gating", 1}};
+static const cyaml_strval_t layout_words[] = {
+    {"auto", RECORDER_AUTO}, {"packed", RECORDER_PACKED}, {"slots", RECORDER_SLOTS}};
+static const cyaml_strval_t begins_words[] = {{"at_once", RECORDER_AT_ONCE},
+                                              {"on_command", RECORDER_ON_COMMAND},
+                                              {"on_trip", RECORDER_ON_TRIP},
+                                              {"on_condition", RECORDER_ON_CONDITION}};
+static const cyaml_strval_t on_full_words[] = {
+    {"stop", RECORDER_STOPS}, {"drop_oldest", RECORDER_DROPS_OLDEST}, {"decimate", RECORDER_DECIMATES}};
 static const cyaml_strval_t without_words[] = {{"accepted", 1}};
 static const cyaml_strval_t type_words[] = {{"i8", RING_TYPE_I8},   {"u8", RING_TYPE_U8},   {"i16", RING_TYPE_I16},
                                             {"u16", RING_TYPE_U16}, {"i32", RING_TYPE_I32}, {"u32", RING_TYPE_U32},
@@ -170,6 +180,7 @@ static const cyaml_schema_field_t authority_fields[] = {
     CYAML_FIELD_MAPPING_PTR("bypass", OPTIONAL, struct config_authority, bypass, names_fields),
     CYAML_FIELD_MAPPING_PTR("proof_test", OPTIONAL, struct config_authority, proof_test, names_fields),
     CYAML_FIELD_MAPPING_PTR("acknowledge", OPTIONAL, struct config_authority, acknowledge, names_fields),
+    CYAML_FIELD_MAPPING_PTR("record", OPTIONAL, struct config_authority, record, names_fields),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t audit_fields[] = {TEXT_OPTIONAL("file", struct config_audit, file),
@@ -550,6 +561,36 @@ static const cyaml_schema_field_t observer_fields[] = {
     CYAML_FIELD_BOOL_PTR("watch", OPTIONAL, struct config_observer, watch),
     CYAML_FIELD_UINT_PTR("threshold_us", OPTIONAL, struct config_observer, threshold_us), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t condition_fields[] = {
+    TEXT("channel", struct config_condition, channel),
+    CYAML_FIELD_FLOAT_PTR("above", OPTIONAL, struct config_condition, above),
+    CYAML_FIELD_FLOAT_PTR("below", OPTIONAL, struct config_condition, below), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t recorder_fields[] = {
+    TEXT("name", struct config_recorder, name),
+    CYAML_FIELD_SEQUENCE("only_rings", OPTIONAL, struct config_recorder, only_rings, &a_name, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("directories", OPTIONAL, struct config_recorder, directories, &a_name, 1, CYAML_UNLIMITED),
+    WORD_OPTIONAL("reading", struct config_recorder, reading, reading_words),
+    WORD_OPTIONAL("layout", struct config_recorder, layout, layout_words),
+    WORD_OPTIONAL("begins", struct config_recorder, begins, begins_words),
+    CYAML_FIELD_MAPPING_PTR("condition", OPTIONAL, struct config_recorder, condition, condition_fields),
+    WORD_OPTIONAL("on_full", struct config_recorder, on_full, on_full_words),
+    CYAML_FIELD_UINT_PTR("block_kb", OPTIONAL, struct config_recorder, block_kb),
+    CYAML_FIELD_UINT_PTR("sync_ms", OPTIONAL, struct config_recorder, sync_ms),
+    CYAML_FIELD_UINT_PTR("sync_mb", OPTIONAL, struct config_recorder, sync_mb),
+    CYAML_FIELD_UINT_PTR("pre_s", OPTIONAL, struct config_recorder, pre_s),
+    CYAML_FIELD_UINT_PTR("post_s", OPTIONAL, struct config_recorder, post_s),
+    CYAML_FIELD_UINT_PTR("rotate_mb", OPTIONAL, struct config_recorder, rotate_mb),
+    CYAML_FIELD_UINT_PTR("rotate_s", OPTIONAL, struct config_recorder, rotate_s),
+    CYAML_FIELD_UINT_PTR("keep_runs", OPTIONAL, struct config_recorder, keep_runs),
+    CYAML_FIELD_UINT_PTR("keep_mb", OPTIONAL, struct config_recorder, keep_mb),
+    CYAML_FIELD_UINT_PTR("room_mb", OPTIONAL, struct config_recorder, room_mb),
+    CYAML_FIELD_UINT_PTR("decimate", OPTIONAL, struct config_recorder, decimate),
+    TEXT_OPTIONAL("operator", struct config_recorder, operator_name),
+    TEXT_OPTIONAL("test_id", struct config_recorder, test_id),
+    TEXT_OPTIONAL("note", struct config_recorder, note),
+    CYAML_FIELD_END};
+
 #define ITEM(name, type, fields)                                                                                   \
     static const cyaml_schema_value_t name = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, type, fields)}
 ITEM(worker_item, struct config_worker, worker_fields);
@@ -557,6 +598,7 @@ ITEM(ring_item, struct config_ring, ring_fields);
 ITEM(source_item, struct config_source, source_fields);
 ITEM(rule_item, struct config_rule, rule_fields);
 ITEM(output_item, struct config_output, output_fields);
+ITEM(recorder_item, struct config_recorder, recorder_fields);
 
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("instance", struct config, instance),
@@ -577,6 +619,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_SEQUENCE("outputs", OPTIONAL, struct config, outputs, &output_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_MAPPING_PTR("black_box", OPTIONAL, struct config, black_box, black_box_fields),
     CYAML_FIELD_MAPPING_PTR("observer", OPTIONAL, struct config, observer, observer_fields),
+    CYAML_FIELD_SEQUENCE("recorders", OPTIONAL, struct config, recorders, &recorder_item, 0, CYAML_UNLIMITED),
     CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, top_fields)};
 
@@ -586,7 +629,7 @@ static const cyaml_schema_field_t *const tables[] = {
     gating_fields,      sequence_fields, checksum_fields,  channel_fields,   rule_fields,        output_fields,
     watchdog_fields,    register_fields, feedback_fields,  black_box_fields, packet_fields,      stream_fields,
     length_fields,      read_fields,     status_fields,    window_fields,    acknowledge_fields, calibration_fields,
-    logarithmic_fields, rate_fields,     timing_fields,    observer_fields};
+    logarithmic_fields, rate_fields,     timing_fields,    observer_fields,  recorder_fields,    condition_fields};
 
 /* libcyaml tells what is wrong in one log line and where in those that follow: "in mapping field 'x' (line: 3,
  * column: 5)". The first of each is kept. */

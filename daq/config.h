@@ -48,6 +48,7 @@ struct config_authority {
     struct config_names *bypass;
     struct config_names *proof_test;
     struct config_names *acknowledge;
+    struct config_names *record;
 };
 
 struct config_audit {
@@ -388,6 +389,40 @@ struct config_observer {
     uint32_t *threshold_us;
 };
 
+/* What a recorder waits for. */
+struct config_condition {
+    char *channel;
+    double *above;
+    double *below;
+};
+
+struct config_recorder {
+    char *name;
+    char **only_rings;
+    uint32_t only_rings_count;
+    char **directories;
+    uint32_t directories_count;
+    int *reading; /* 1: gating */
+    int *layout;  /* enum recorder_layout */
+    int *begins;  /* enum recorder_begins */
+    struct config_condition *condition;
+    int *on_full; /* enum recorder_full */
+    uint32_t *block_kb;
+    uint32_t *sync_ms;
+    uint32_t *sync_mb;
+    uint32_t *pre_s;
+    uint32_t *post_s;
+    uint32_t *rotate_mb;
+    uint32_t *rotate_s;
+    uint32_t *keep_runs;
+    uint32_t *keep_mb;
+    uint32_t *room_mb;
+    uint32_t *decimate;
+    char *operator_name;
+    char *test_id;
+    char *note;
+};
+
 /* A rule, or a condition, which is a rule that does nothing by itself. */
 struct config_rule {
     char *name;
@@ -485,6 +520,8 @@ struct config {
     uint32_t outputs_count;
     struct config_black_box *black_box;
     struct config_observer *observer;
+    struct config_recorder *recorders;
+    uint32_t recorders_count;
 };
 
 #define CONFIG_ERRORS_BYTES 8192

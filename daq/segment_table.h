@@ -6,7 +6,7 @@
 
 #include "ring/layout.h"
 
-#define SEGMENT_TABLE_MAX 704u
+#define SEGMENT_TABLE_MAX 720u
 
 enum segment_kind {
     SEGMENT_KIND_BOARD = 1, /* sluiced's */
@@ -23,7 +23,10 @@ enum segment_kind {
     SEGMENT_KIND_BLACK_BOX_BOARD = 14,
     SEGMENT_KIND_BLACK_BOX_PLAN = 15,
     SEGMENT_KIND_OBSERVER_BOARD = 17,
-    SEGMENT_KIND_CONFIG = 16 /* the configuration's text */
+    SEGMENT_KIND_CONFIG = 16, /* the configuration's text */
+    SEGMENT_KIND_RECORDER_BOARD = 18,
+    SEGMENT_KIND_RECORDER_PLAN = 19,
+    SEGMENT_KIND_RECORDER_MAILBOX = 20
 };
 
 struct segment_entry {

@@ -188,6 +188,9 @@ static void init(struct server *server, struct server_plan *plan, const char *co
     server->board = server->table = server->control_board = server->mailbox = server->journal = none;
     server->black_box_board = server->black_box_plan = server->config = none;
     server->observer_board = none;
+    for (uint32_t i = 0; i < SERVER_RECORDERS_MAX; i++) {
+        server->recorder[i].board = server->recorder[i].mailbox = server->recorder[i].plan = none;
+    }
     for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
         server->worker_plan[i] = server->worker_board[i] = none;
     }
@@ -216,6 +219,9 @@ static void init(struct server *server, struct server_plan *plan, const char *co
     if (plan->has_observer) {
         server->process[server->processes++] = (struct server_process){.role = ROLE_OBSERVER};
     }
+    for (uint32_t i = 0; i < plan->recorders; i++) {
+        server->process[server->processes++] = (struct server_process){.role = ROLE_RECORDER, .index = i};
+    }
 }
 
 static bool stop_asked(int signal_fd)
@@ -231,7 +237,8 @@ static bool stop_asked(int signal_fd)
 static bool all_running(const struct server *server)
 {
     for (uint32_t i = 0; i < server->processes; i++) {
-        if (!server->process[i].has_run && server->process[i].role != ROLE_OBSERVER) { /* nobody waits for that */
+        enum server_role role = server->process[i].role;
+        if (!server->process[i].has_run && role != ROLE_OBSERVER && role != ROLE_RECORDER) { /* nobody waits */
             return false;
         }
     }

@@ -8,6 +8,7 @@
  *   server_events.c     what control has done, to the log and the audit log
  *   server_blackbox.c   what the black box needs
  *   server_observer.c   what the observer needs
+ *   server_recorder.c   what recorders need, and are told
  *   server_watch.c      processes: start, watch, restart, drive outputs safe
  *   server.c            the order of it all, and the event loop
  */
@@ -36,11 +37,18 @@ static_assert(SERVER_DEVICE_FD + CONTROL_DEVICES_MAX <= SERVER_LEASES_FD &&
                   SERVER_RING_FD + CONTROL_RINGS_MAX <= SERVER_ORDERS_FD,
               "no two of a child's descriptors have the same number");
 
-enum server_role { ROLE_CONTROL = 0, ROLE_WORKER = 1, ROLE_ACTUATOR = 2, ROLE_BLACK_BOX = 3, ROLE_OBSERVER = 4 };
+enum server_role {
+    ROLE_CONTROL = 0,
+    ROLE_WORKER = 1,
+    ROLE_ACTUATOR = 2,
+    ROLE_BLACK_BOX = 3,
+    ROLE_OBSERVER = 4,
+    ROLE_RECORDER = 5
+};
 
 struct server_process {
     enum server_role role;
-    uint32_t index; /* of the worker, or of the actuator's device */
+    uint32_t index; /* of the worker, of the actuator's device, of the recorder */
     pid_t pid;      /* 0: not running */
     uint64_t started_ns;
     uint64_t start_at_ns; /* when to start it (again) */
@@ -59,6 +67,13 @@ struct server_client {
     struct server_command command; /* asked for and not yet answered; op 0: none */
     uint64_t ticket;               /* of the command under way; 0: not given yet */
     uint64_t deadline_ns;
+};
+
+struct server_recorder {
+    struct shared board;
+    struct shared mailbox;
+    struct shared plan;
+    uint64_t free_ns; /* monotonic: an order that is under way is given up then */
 };
 
 /* What was last seen and told of a ring's rate. */
@@ -84,19 +99,20 @@ struct server {
     struct shared black_box_board;
     struct shared black_box_plan;
     struct shared observer_board; /* nothing with `watch: false` */
-    struct shared config;         /* the text, for the black box */
+    struct shared config;         /* the text, for the black box, recorders and clients */
     const char *config_text;      /* the caller's */
     size_t config_bytes;
     struct shared worker_plan[SERVER_WORKERS_MAX];
     struct shared worker_board[SERVER_WORKERS_MAX];
     struct shared ring[CONTROL_RINGS_MAX];
     struct shared orders[CONTROL_RINGS_MAX]; /* of each ring */
+    struct server_recorder recorder[SERVER_RECORDERS_MAX];
     struct usher usher;
     int device_fd[CONTROL_DEVICES_MAX];
     struct shared outbox[CONTROL_DEVICES_MAX]; /* of each Modbus device */
     int watchdog_fd;                           /* -1: none */
     uint32_t safe_number;                      /* datagrams sent by us */
-    struct server_process process[3 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX];
+    struct server_process process[3 + SERVER_WORKERS_MAX + CONTROL_DEVICES_MAX + SERVER_RECORDERS_MAX];
     uint32_t processes;
     struct server_client client[SERVER_CLIENTS_MAX];
     struct audit audit;
@@ -128,11 +144,24 @@ void server_release_shared(struct server *server);
 
 /* Its segments; nothing without `black_box` in the configuration. */
 int server_create_black_box(struct server *server, struct error *err);
+/* A segment with constant content, and a read-only descriptor of it; server_blackbox.c. */
+int shared_create_constant(struct shared *shared, const char *name, const void *content, size_t bytes,
+                           struct error *err);
+int server_create_config(struct server *server, struct error *err);
 void server_release_black_box(struct server *server);
 void server_hand_black_box(struct server *server, struct launch *launch);
 /* The same of the observer. */
 int server_create_observer(struct server *server, struct error *err);
 void server_hand_observer(struct server *server, struct launch *launch);
+/* The same of recorders. */
+int server_create_recorders(struct server *server, struct error *err);
+void server_release_recorders(struct server *server);
+void server_hand_recorder(struct server *server, uint32_t index, struct launch *launch);
+/* Gives client->command to the recorder that it names. 0 or -errno. */
+int server_record(struct server *server, struct server_client *client, struct error *err);
+/* True: it has been carried out, or given up; *code and text are the answer. */
+bool server_record_answered(struct server *server, struct server_client *client, int *code, char *text,
+                            size_t bytes);
 /* It runs, its directory can be written and has room: what GATE_BLACK_BOX asks. True if none is configured. */
 bool server_black_box_ok(const struct server *server);
 

@@ -8,7 +8,8 @@
 
 #define FRESH_NS (5 * CLOCK_NS_PER_S) /* it waits for the disk now and then */
 
-static int constant(struct shared *shared, const char *name, const void *content, size_t bytes, struct error *err)
+int shared_create_constant(struct shared *shared, const char *name, const void *content, size_t bytes,
+                           struct error *err)
 {
     int code = segment_create_constant(&shared->segment, name, content, bytes, err);
     if (code == 0) {
@@ -29,12 +30,14 @@ int server_create_black_box(struct server *server, struct error *err)
     int code = shared_create(&server->black_box_board, "sluice-blackbox-board", sizeof(struct blackbox_board), err);
     if (code == 0) {
         board_init(server->black_box_board.segment.base, BOARD_BLACK_BOX, server->plan->instance, "blackbox");
-        code = constant(&server->black_box_plan, "sluice-blackbox-plan", plan, sizeof(*plan), err);
-    }
-    if (code == 0) {
-        code = constant(&server->config, "sluice-config", server->config_text, server->config_bytes, err);
+        code = shared_create_constant(&server->black_box_plan, "sluice-blackbox-plan", plan, sizeof(*plan), err);
     }
     return code;
+}
+
+int server_create_config(struct server *server, struct error *err)
+{
+    return shared_create_constant(&server->config, "sluice-config", server->config_text, server->config_bytes, err);
 }
 
 void server_release_black_box(struct server *server)

@@ -122,6 +122,9 @@ static void send_boards(struct server *server, struct server_client *client)
     if (server->plan->has_observer) {
         fds[n++] = server->observer_board.read_only_fd;
     }
+    for (uint32_t i = 0; i < server->plan->recorders; i++) {
+        fds[n++] = server->recorder[i].board.read_only_fd;
+    }
     for (uint32_t i = 0; i < server->plan->rings; i++) {
         fds[n++] = server->ring[i].read_only_fd;
     }
@@ -161,6 +164,9 @@ void server_serve(struct server *server, struct server_client *client)
         break;
     case PROTOCOL_BOARDS:
         send_boards(server, client);
+        break;
+    case PROTOCOL_CONFIG:
+        server_reply(client, 0, &server->config.read_only_fd, 1, "%zu", server->config_bytes);
         break;
     default:
         server_reply(client, -EOPNOTSUPP, NULL, 0, "unknown request %u; use the same release on both sides",

@@ -126,7 +126,8 @@ static void give_trip(struct server *server, struct server_client *client)
     server->trip_deadline_ns = client->deadline_ns;
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         struct server_client *other = &server->client[i];
-        if (other->fd >= 0 && other != client && other->command.op != 0 && other->ticket != 0) {
+        bool with_control = other->command.op != 0 && other->command.op != PROTOCOL_RECORD;
+        if (other->fd >= 0 && other != client && with_control && other->ticket != 0) {
             char text[TEXT_BYTES];
             snprintf(text, sizeof(text), "%s: a trip came in between", command_name(other->command.op));
             finish(server, other, -ECANCELED, "refused", false, text);
@@ -203,6 +204,11 @@ static void take(struct server *server, struct server_client *client, const stru
         finish(server, client, code, "refused", false, err.text);
     } else if (request->op == PROTOCOL_ACKNOWLEDGE_CONFIG) {
         acknowledge_config(server, client);
+    } else if (request->op == PROTOCOL_RECORD) {
+        code = server_record(server, client, &err);
+        if (code != 0) {
+            finish(server, client, code, "refused", false, err.text);
+        }
     } else {
         client->deadline_ns = clock_monotonic_ns() + ANSWER_PATIENCE_NS;
     }
@@ -245,11 +251,24 @@ static void time_out(struct server *server, struct server_client *client)
     finish(server, client, -ETIMEDOUT, "refused", false, text);
 }
 
+/* False: the recorder is still at it. */
+static bool answer_record(struct server *server, struct server_client *client)
+{
+    char text[TEXT_BYTES];
+    int code;
+    if (!server_record_answered(server, client, &code, text, sizeof(text))) {
+        return false;
+    }
+    finish(server, client, code, code == 0 ? "answer" : "refused", code == 0, text);
+    return true;
+}
+
 bool server_commands(struct server *server)
 {
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t answered = __atomic_load_n(&server_control_board(server)->answered_ticket, __ATOMIC_ACQUIRE);
     struct server_client *next = NULL;
+    bool under_way_elsewhere = false; /* with a recorder: nobody else's order waits for that */
     bool under_way = answered < server->trip_ticket;
     if (under_way && now_ns > server->trip_deadline_ns) {
         /* Until control has taken it nothing takes its place; anew, for a new control process heeds no old word. */
@@ -259,6 +278,10 @@ bool server_commands(struct server *server)
     for (uint32_t i = 0; i < SERVER_CLIENTS_MAX; i++) {
         struct server_client *client = &server->client[i];
         if (client->fd < 0 || client->command.op == 0) {
+            continue;
+        }
+        if (client->command.op == PROTOCOL_RECORD) {
+            under_way_elsewhere = !answer_record(server, client) || under_way_elsewhere;
             continue;
         }
         if (client->ticket != 0 && client->ticket == answered) {
@@ -276,5 +299,5 @@ bool server_commands(struct server *server)
         tell_given(server, next);
         under_way = true;
     }
-    return under_way;
+    return under_way || under_way_elsewhere;
 }

@@ -6,8 +6,8 @@
 
 #include "daq/server.h"
 
-static_assert(SEGMENT_TABLE_MAX >=
-                  6 + 2 * SERVER_WORKERS_MAX + 2 * CONTROL_RINGS_MAX + CONTROL_DEVICES_MAX + SUPERVISOR_READERS_MAX,
+static_assert(SEGMENT_TABLE_MAX >= 10 + 2 * SERVER_WORKERS_MAX + 3 * SERVER_RECORDERS_MAX + 2 * CONTROL_RINGS_MAX +
+                                       CONTROL_DEVICES_MAX + SUPERVISOR_READERS_MAX,
               "the table has a place for every segment there can be");
 
 static void add(struct segment_table *table, enum segment_kind kind, const struct segment *segment,
@@ -29,14 +29,31 @@ static void add(struct segment_table *table, enum segment_kind kind, const struc
     snprintf(entry->owner, sizeof(entry->owner), "%s", owner);
 }
 
-static pid_t pid_of_worker(const struct server *server, uint32_t index)
+static pid_t pid_of_one(const struct server *server, enum server_role role, uint32_t index)
 {
     for (uint32_t i = 0; i < server->processes; i++) {
-        if (server->process[i].role == ROLE_WORKER && server->process[i].index == index) {
+        if (server->process[i].role == role && server->process[i].index == index) {
             return server->process[i].pid;
         }
     }
     return 0;
+}
+
+static pid_t pid_of_worker(const struct server *server, uint32_t index)
+{
+    return pid_of_one(server, ROLE_WORKER, index);
+}
+
+static void add_recorders(const struct server *server, struct segment_table *table)
+{
+    for (uint32_t i = 0; i < server->plan->recorders; i++) {
+        const char *name = server->plan->recorder[i].name;
+        const struct server_recorder *recorder = &server->recorder[i];
+        add(table, SEGMENT_KIND_RECORDER_BOARD, &recorder->board.segment, name, name,
+            pid_of_one(server, ROLE_RECORDER, i));
+        add(table, SEGMENT_KIND_RECORDER_MAILBOX, &recorder->mailbox.segment, name, "sluiced", getpid());
+        add(table, SEGMENT_KIND_RECORDER_PLAN, &recorder->plan.segment, name, "", 0);
+    }
 }
 
 /* Of the only process in this role. */
@@ -96,6 +113,7 @@ void server_fill_segments(struct server *server)
         pid_of(server, ROLE_OBSERVER));
     add(table, SEGMENT_KIND_BLACK_BOX_PLAN, &server->black_box_plan.segment, "", "", 0);
     add(table, SEGMENT_KIND_CONFIG, &server->config.segment, "", "", 0);
+    add_recorders(server, table);
     for (uint32_t i = 0; i < server->plan->workers; i++) {
         const char *name = server->plan->worker[i].name;
         add(table, SEGMENT_KIND_WORKER_PLAN, &server->worker_plan[i].segment, name, "", 0);

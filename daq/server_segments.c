@@ -301,7 +301,13 @@ int server_create_shared(struct server *server, struct error *err)
         code = create_table(server, err);
     }
     if (code == 0) {
+        code = server_create_config(server, err);
+    }
+    if (code == 0) {
         code = server_create_black_box(server, err);
+    }
+    if (code == 0) {
+        code = server_create_recorders(server, err);
     }
     if (code == 0) {
         code = server_create_observer(server, err);
@@ -317,6 +323,7 @@ void server_release_shared(struct server *server)
     shared_destroy(&server->mailbox);
     shared_destroy(&server->journal);
     server_release_black_box(server);
+    server_release_recorders(server);
     shared_destroy(&server->observer_board);
     for (uint32_t i = 0; i < SERVER_WORKERS_MAX; i++) {
         shared_destroy(&server->worker_plan[i]);

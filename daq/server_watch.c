@@ -71,6 +71,8 @@ static struct board *board_of(struct server *server, const struct server_process
         return server->black_box_board.segment.base;
     case ROLE_OBSERVER:
         return server->observer_board.segment.base;
+    case ROLE_RECORDER:
+        return server->recorder[process->index].board.segment.base;
     default:
         return server->worker_board[process->index].segment.base;
     }
@@ -171,6 +173,8 @@ static void start(struct server *server, struct server_process *process)
         server_hand_black_box(server, &launch);
     } else if (process->role == ROLE_OBSERVER) {
         server_hand_observer(server, &launch);
+    } else if (process->role == ROLE_RECORDER) {
+        server_hand_recorder(server, process->index, &launch);
     } else {
         hand_worker(server, process->index, &launch, leases_fd);
     }
@@ -182,9 +186,12 @@ static void start(struct server *server, struct server_process *process)
     }
     process->started_ns = clock_monotonic_ns();
     if (pid < 0) {
-        bool needed = process->role != ROLE_OBSERVER;
-        log_line("%s%s", err.text, needed ? "" : "; who takes the cores is not watched");
-        process->start_at_ns = needed ? process->started_ns + BACKOFF_MAX_NS : UINT64_MAX;
+        bool needed = process->role != ROLE_OBSERVER && process->role != ROLE_RECORDER;
+        log_line("%s%s", err.text,
+                 needed                           ? ""
+                 : process->role == ROLE_OBSERVER ? "; who takes the cores is not watched"
+                                                  : "; NOTHING IS RECORDED BY IT");
+        process->start_at_ns = process->role != ROLE_OBSERVER ? process->started_ns + BACKOFF_MAX_NS : UINT64_MAX;
         server->failed = server->failed || (process->restarts == 0 && needed);
         return;
     }
@@ -280,7 +287,7 @@ static void bury(struct server *server, struct server_process *process, int stat
         (WEXITSTATUS(status) == EXIT_CANNOT_START || WEXITSTATUS(status) == EXIT_NOT_EXECUTED)) {
         log_line("%.31s could not start; see above", board->name);
         given_up = process->role == ROLE_OBSERVER; /* nothing depends on it */
-        server->failed = server->failed || !given_up;
+        server->failed = server->failed || (!given_up && process->role != ROLE_RECORDER);
     }
     process->backoff_ns = next_backoff_ns(process, now_ns);
     log_line("%.31s (pid %d) %s%s%s", board->name, process->pid, text,
@@ -327,14 +334,20 @@ static uint64_t first_beat_limit_ns(const struct server *server, const struct se
     return FIRST_BEAT_NS + bytes / FIRST_BEAT_BYTES * CLOCK_NS_PER_S + cards_limit_ns(server, process);
 }
 
+/* It waits for a disk, or for the kernel, and nobody for it. */
+static bool may_take_its_time(const struct server_process *process)
+{
+    return process->role == ROLE_BLACK_BOX || process->role == ROLE_OBSERVER || process->role == ROLE_RECORDER;
+}
+
 /* A silent process is killed, which makes it a dead one: the outputs are driven safe only when it can no longer
  * drive them itself. */
 static void look_at(struct server *server, struct server_process *process, uint64_t now_ns)
 {
     const struct board *board = board_of(server, process);
     uint64_t limit_ns = process->role == ROLE_CONTROL ? server->plan->silence_ns
-                        : process->role == ROLE_BLACK_BOX || process->role == ROLE_OBSERVER ? BLACK_BOX_SILENCE_NS
-                                                                                            : WORKER_SILENCE_NS;
+                        : may_take_its_time(process)  ? BLACK_BOX_SILENCE_NS
+                                                      : WORKER_SILENCE_NS;
     uint64_t beat = __atomic_load_n(&board->heartbeat, __ATOMIC_ACQUIRE);
     if (beat != process->last_beat) {
         process->has_run = true;
@@ -409,7 +422,8 @@ static void stop_one(struct server *server, struct server_process *process)
     if (process->pid == 0) {
         return;
     }
-    uint64_t patience_ns = process->role == ROLE_BLACK_BOX ? BLACK_BOX_PATIENCE_NS : STOP_PATIENCE_NS;
+    bool writes = process->role == ROLE_BLACK_BOX || process->role == ROLE_RECORDER;
+    uint64_t patience_ns = writes ? BLACK_BOX_PATIENCE_NS : STOP_PATIENCE_NS;
     uint64_t deadline_ns = clock_monotonic_ns() + patience_ns;
     kill(process->pid, SIGTERM);
     kill(process->pid, SIGCONT);

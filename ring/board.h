@@ -24,7 +24,8 @@ enum board_role {
     BOARD_WORKER = 3,
     BOARD_ACTUATOR = 4,
     BOARD_BLACK_BOX = 5,
-    BOARD_OBSERVER = 6
+    BOARD_OBSERVER = 6,
+    BOARD_RECORDER = 7
 };
 
 struct board {

@@ -33,10 +33,12 @@ enum protocol_op {
     PROTOCOL_BYPASS = 8,      /* name = rule, argument = ns, person, reason */
     PROTOCOL_UNBYPASS = 9,    /* name = rule */
     PROTOCOL_PROOF_TEST = 10, /* name = output; answered when it has begun: the result is on control's board */
-    PROTOCOL_ACKNOWLEDGE_ALARM = 11, /* name = rule; empty: every alarm */
-    PROTOCOL_SHELVE = 12,            /* name = rule, argument = ns */
-    PROTOCOL_UNSHELVE = 13,          /* name = rule */
-    PROTOCOL_ACKNOWLEDGE_CONFIG = 14 /* argument = the configuration's checksum */
+    PROTOCOL_ACKNOWLEDGE_ALARM = 11,  /* name = rule; empty: every alarm */
+    PROTOCOL_SHELVE = 12,             /* name = rule, argument = ns */
+    PROTOCOL_UNSHELVE = 13,           /* name = rule */
+    PROTOCOL_ACKNOWLEDGE_CONFIG = 14, /* argument = the configuration's checksum */
+    PROTOCOL_RECORD = 15,             /* name = recorder, argument = enum recorder_verb, reason = its text */
+    PROTOCOL_CONFIG = 16              /* reply: the configuration's text, read-only; value = its bytes */
 };
 
 struct protocol_request {

@@ -14,6 +14,7 @@
 #include "ring/channel.h"
 #include "ring/channel_check.h"
 #include "ring/clock.h"
+#include "ring/inside.h"
 #include "ring/protocol.h"
 #include "ring/reader.h"
 #include "ring/segment.h"
@@ -487,6 +488,16 @@ double sluice_value(const struct sluice_reader *reader, uint32_t index, const st
                                    &value);
     }
     return value;
+}
+
+struct sluice_inside ring_inside(struct sluice_reader *reader)
+{
+    return (struct sluice_inside){.reader = &reader->ring,
+                                  .identity = &reader->identity,
+                                  .channel = reader->channel,
+                                  .number = reader->number,
+                                  .stream = reader->stream,
+                                  .ledger = &reader->ring.view.header->ledger};
 }
 
 const char *sluice_loss_name(uint32_t cause)

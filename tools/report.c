@@ -6,6 +6,7 @@
 #include "ring/channel.h"
 #include "ring/clock.h"
 #include "tools/hops.h"
+#include "tools/record.h"
 
 static json_t *integer(uint64_t n)
 {
@@ -17,7 +18,7 @@ json_t *report_real(double value)
     return ring_is_not_finite(value) ? json_null() : json_real(value);
 }
 
-/* In the order of sluiced's processes: itself, control, workers, actuators, black box, observer. */
+/* In the order of sluiced's processes: itself, control, workers, actuators, black box, observer, recorders. */
 static const struct board *board_of(const struct session *s, uint32_t process)
 {
     if (process < 2) {
@@ -35,7 +36,10 @@ static const struct board *board_of(const struct session *s, uint32_t process)
     if (s->black_box != NULL && i-- == 0) {
         return &s->black_box->common;
     }
-    return i == 0 && s->observer != NULL ? &s->observer->common : NULL;
+    if (s->observer != NULL && i-- == 0) {
+        return &s->observer->common;
+    }
+    return i < s->recorders ? &s->recorder[i]->common : NULL;
 }
 
 /* null: none is configured. */
@@ -345,16 +349,16 @@ json_t *report_status(struct session *session, struct error *err)
         return NULL;
     }
     uint64_t now_ns = clock_tai_ns(session->table->tai_minus_monotonic_ns);
-    json_t *status = json_pack("{s:s, s:s, s:o, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                               "instance", session->supervisor->common.instance, "version", SLUICE_VERSION,
-                               "configuration", report_configuration(session), "uptime_s",
-                               (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9, "clock_step_s",
-                               (double)session->supervisor->clock_step_ns / 1e9, "processes",
-                               report_processes(session), "rings", report_rings(session), "streams",
-                               report_streams(session), "channels", report_channels(session, &board), "interlock",
-                               report_interlock(session, &board), "outputs", report_outputs(session, &board),
-                               "rules", report_rules(session, &board), "audit", report_audit(session), "latency_ns",
-                               report_latency(session), "black_box", report_black_box(session));
+    json_t *status = json_pack(
+        "{s:s, s:s, s:o, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "instance",
+        session->supervisor->common.instance, "version", SLUICE_VERSION, "configuration",
+        report_configuration(session), "uptime_s",
+        (double)(now_ns - session->supervisor->common.started_tai_ns) / 1e9, "clock_step_s",
+        (double)session->supervisor->clock_step_ns / 1e9, "processes", report_processes(session), "rings",
+        report_rings(session), "streams", report_streams(session), "channels", report_channels(session, &board),
+        "interlock", report_interlock(session, &board), "outputs", report_outputs(session, &board), "rules",
+        report_rules(session, &board), "audit", report_audit(session), "latency_ns", report_latency(session),
+        "black_box", report_black_box(session), "recorders", record_report_all(session));
     if (status == NULL) {
         error_set(err, -1, "no memory for the report");
     }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ring/segment.h"
+#include "tools/record.h"
 #include "tools/report.h"
 #include "tools/screens.h"
 #include "tools/sluice.h"
@@ -225,6 +226,17 @@ static void draw_black_box(const json_t *status)
            text_of(box, "last"));
 }
 
+static void draw_recorders(const json_t *status)
+{
+    size_t i;
+    json_t *recorder;
+    json_array_foreach(json_object_get(status, "recorders"), i, recorder)
+    {
+        printf("%s", i == 0 ? "\n" : "");
+        record_draw(recorder);
+    }
+}
+
 static void draw_latency(json_t *report)
 {
     const char *key;
@@ -252,6 +264,7 @@ static void draw_status(json_t *status)
     draw_channels(status);
     draw_interlock(status);
     draw_black_box(status);
+    draw_recorders(status);
     draw_latency(status);
 }
 

@@ -89,6 +89,9 @@ static int take_segment(struct session *s, int fd, struct error *err)
         s->black_box = base;
     } else if (magic == BOARD_MAGIC && board->role == BOARD_OBSERVER && bytes >= sizeof(*s->observer)) {
         s->observer = base;
+    } else if (magic == BOARD_MAGIC && board->role == BOARD_RECORDER && bytes >= sizeof(*s->recorder[0]) &&
+               s->recorders < SESSION_RECORDERS_MAX) {
+        s->recorder[s->recorders++] = base;
     } else if (magic == BOARD_MAGIC && board->role == BOARD_WORKER && bytes >= sizeof(*s->worker[0]) &&
                s->workers < SESSION_WORKERS_MAX) {
         s->worker_bytes[s->workers] = bytes;

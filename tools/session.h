@@ -7,11 +7,13 @@
 #include "daq/blackbox.h"
 #include "daq/board.h"
 #include "daq/observer.h"
+#include "daq/recorder_plan.h"
 #include "daq/worker_board.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
 
-#define SESSION_WORKERS_MAX 8u
+#define SESSION_WORKERS_MAX   8u
+#define SESSION_RECORDERS_MAX 4u
 
 /* Exit codes of every command. */
 enum { EXIT_DONE = 0, EXIT_NOT_SO = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
@@ -24,6 +26,8 @@ struct session {
     const struct control_board *control;
     const struct blackbox_board *black_box; /* NULL: there is none */
     const struct observer_board *observer;  /* NULL: there is none */
+    const struct recorder_board *recorder[SESSION_RECORDERS_MAX];
+    uint32_t recorders;
     const struct worker_board *worker[SESSION_WORKERS_MAX];
     size_t worker_bytes[SESSION_WORKERS_MAX];         /* of its segment: its histograms lie behind the struct */
     const struct outbox *outbox[CONTROL_DEVICES_MAX]; /* of each actuator */

@@ -12,6 +12,7 @@
 #include "tools/become.h"
 #include "tools/doctor.h"
 #include "tools/duration.h"
+#include "tools/record.h"
 #include "tools/replay.h"
 #include "tools/session.h"
 #include "tools/why.h"
@@ -61,6 +62,7 @@ static int usage(FILE *to, int code)
         "  latency [INSTANCE]     where the time goes, sample to valve; --watch, --curve, --plot FILE, --help\n");
     fprintf(to, "  top [INSTANCE]         a full screen that follows the server; --interval SECONDS, --once\n");
     fprintf(to, "  why [INSTANCE]         the worst decisions, and what took the core; --latest, --log N\n");
+    fprintf(to, "  record [INSTANCE]      rings into files, until Ctrl-C; start, stop, next, note ..: --help\n");
     fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
                 "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
                 "  export [OPTION ..] RECORDING .. -o FILE   as HDF5, pcapng, MCAP, CSV, raw or VDIF; --help\n"
@@ -227,6 +229,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
         return command_replay(argc - 1, argv + 1); /* its options are its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "record") == 0) {
+        return command_record(argc - 1, argv + 1);
     }
     if (argc >= 2 && strcmp(argv[1], "why") == 0) {
         return command_why(argc - 1, argv + 1); /* the same */

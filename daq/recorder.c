@@ -1,0 +1,398 @@
+#include "daq/recorder.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "ring/clock.h"
+#include "ring/segment.h"
+
+#define RETRY_NS   CLOCK_NS_PER_S          /* after a failure */
+#define LOOK_NS    (200 * CLOCK_NS_PER_MS) /* between looks at the disk's room and at the server */
+#define LIMITS_NS  (5 * CLOCK_NS_PER_S)
+#define RATE_NS    CLOCK_NS_PER_S
+#define SHORT_NS   CLOCK_NS_PER_MS       /* pauses: while much comes, .. */
+#define LONG_NS    (5 * CLOCK_NS_PER_MS) /* .. while little does */
+#define DRAIN_NS   (5 * CLOCK_NS_PER_S)  /* for what is still in the rings at the end */
+#define BUSY_PARTS 16u                   /* a ring that is so far behind is read on without a pause */
+
+static void show_state(struct recorder *r, enum recorder_state state)
+{
+    __atomic_store_n(&r->board->state, (uint32_t)state, __ATOMIC_RELEASE);
+}
+
+static bool on_trigger(const struct recorder *r)
+{
+    return r->plan->begins == RECORDER_ON_TRIP || r->plan->begins == RECORDER_ON_CONDITION;
+}
+
+static enum recorder_state state_at_rest(const struct recorder *r)
+{
+    return on_trigger(r) ? RECORDER_READY : RECORDER_IDLE;
+}
+
+int recorder_init(struct recorder *r, struct error *err)
+{
+    r->rings = r->plan->rings;
+    r->board->rings = r->rings;
+    for (uint32_t i = 0; i < r->rings; i++) {
+        r->ring[i].shown = &r->board->ring[i];
+        memcpy(r->ring[i].shown->name, r->plan->ring[i], RING_NAME_BYTES);
+    }
+    memcpy(r->operator_name, r->plan->operator_name, sizeof(r->operator_name));
+    memcpy(r->test_id, r->plan->test_id, sizeof(r->test_id));
+    for (uint32_t s = 0; s < RECORDER_DIRECTORIES_MAX; s++) {
+        r->run.directory_fd[s] = -1;
+    }
+    r->began_ns = clock_monotonic_ns();
+    r->wanted = r->plan->begins == RECORDER_AT_ONCE;
+    r->ticket = __atomic_load_n(&r->mailbox->ticket, __ATOMIC_ACQUIRE);
+    show_state(r, state_at_rest(r));
+    return recorder_disk_init(r, err);
+}
+
+void recorder_fini(struct recorder *r)
+{
+    recorder_run_end(r, RECORD_CLOSE_STOPPED);
+    recorder_trigger_detach(r);
+    for (uint32_t i = 0; i < r->rings; i++) {
+        recorder_ring_detach(&r->ring[i]);
+    }
+    recorder_disk_fini(r);
+    free(r->scratch);
+    r->scratch = NULL;
+}
+
+static void set_error(struct recorder *r, const char *text)
+{
+    if (strcmp(r->board->error, text) != 0) {
+        snprintf(r->board->error, sizeof(r->board->error), "%s", text);
+        if (text[0] != 0) {
+            fprintf(stderr, "%.31s: %s\n", r->plan->name, text);
+        }
+    }
+}
+
+void recorder_fail(struct recorder *r, uint32_t cause, const char *text)
+{
+    enum record_close why = cause == RECORD_CAUSE_DISK_FULL ? RECORD_CLOSE_DISK_FULL : RECORD_CLOSE_DISK_ERROR;
+    r->cause = cause;
+    r->board->failures++;
+    recorder_run_end(r, why);
+    r->failure = 0;
+    r->goes_on = true;
+    r->retry_ns = clock_monotonic_ns() + RETRY_NS;
+    set_error(r, text);
+    show_state(r, RECORDER_FAILED);
+}
+
+static void begin(struct recorder *r, const char *reason, uint64_t pre_ns, uint64_t now_ns)
+{
+    struct error err = {{0}};
+    uint64_t from_tai_ns = 0;
+    if (pre_ns > 0 && !r->goes_on) {
+        int64_t offset_ns = r->control != NULL || r->watched == NULL
+                                ? clock_measure_tai_offset_ns()
+                                : ring_inside(r->watched).identity->tai_minus_monotonic_ns;
+        from_tai_ns = now_ns + (uint64_t)offset_ns - pre_ns;
+    }
+    recorder_keep_limits(r);
+    if (!recorder_keep_room(r) && r->plan->full != RECORDER_DECIMATES) {
+        char text[RECORDER_TEXT_BYTES];
+        snprintf(text, sizeof(text),
+                 "the disk of %.120s has %llu MiB free, room_mb asks for %llu: not recording; remove something",
+                 r->plan->directory[0], (unsigned long long)(r->board->free_bytes >> 20),
+                 (unsigned long long)(r->plan->room_bytes >> 20));
+        r->cause = RECORD_CAUSE_DISK_FULL;
+        r->goes_on = r->goes_on || r->ring[0].expected != 0;
+        set_error(r, text);
+        r->retry_ns = now_ns + RETRY_NS;
+        show_state(r, RECORDER_FAILED);
+        return;
+    }
+    int code = recorder_run_begin(r, reason, from_tai_ns, &err);
+    if (code != 0) {
+        r->cause = code == -ENOSPC || code == -EDQUOT ? RECORD_CAUSE_DISK_FULL : RECORD_CAUSE_DISK_ERROR;
+        r->board->failures++;
+        set_error(r, err.text);
+        r->retry_ns = now_ns + RETRY_NS;
+        show_state(r, RECORDER_FAILED);
+        return;
+    }
+    r->cause = RECORD_CAUSE_NONE;
+    r->failure = 0;
+    r->sync_due_ns = now_ns;
+    set_error(r, "");
+    show_state(r, r->post_until_ns != 0 ? RECORDER_POST : RECORDER_RECORDING);
+}
+
+static void answer(struct recorder *r, uint64_t ticket, int code, const char *text)
+{
+    r->board->code = code;
+    snprintf(r->board->text, sizeof(r->board->text), "%s", text);
+    __atomic_store_n(&r->board->ticket, ticket, __ATOMIC_RELEASE);
+}
+
+static void stop_run(struct recorder *r, enum record_close why)
+{
+    r->wanted = false;
+    r->post_until_ns = 0;
+    recorder_run_end(r, why);
+    r->goes_on = false;
+    r->cause = RECORD_CAUSE_NONE;
+    set_error(r, "");
+    show_state(r, state_at_rest(r));
+}
+
+static void trigger(struct recorder *r, const char *reason, uint64_t now_ns)
+{
+    r->board->triggers++;
+    r->wanted = true;
+    r->post_until_ns = r->plan->post_ns != 0 ? now_ns + r->plan->post_ns : 0;
+    if (!r->run.open) {
+        begin(r, reason, r->plan->pre_ns, now_ns);
+    } else {
+        show_state(r, r->post_until_ns != 0 ? RECORDER_POST : RECORDER_RECORDING);
+    }
+}
+
+/* The verbs that say something of a run. */
+static const char *describe(struct recorder *r, const struct recorder_mailbox *mail)
+{
+    struct error err = {{0}};
+    if (mail->verb == RECORDER_OPERATOR) {
+        snprintf(r->operator_name, sizeof(r->operator_name), "%.31s", mail->text);
+    } else if (mail->verb == RECORDER_TEST) {
+        snprintf(r->test_id, sizeof(r->test_id), "%.63s", mail->text);
+    } else if (!r->run.open) {
+        return NULL;
+    } else {
+        recorder_run_note(r, mail->person, mail->text);
+    }
+    if (r->run.open && recorder_run_describe(r, false, &err) != 0) {
+        set_error(r, err.text);
+    }
+    return "noted";
+}
+
+static void carry_out(struct recorder *r, uint64_t ticket, const struct recorder_mailbox *mail, uint64_t now_ns)
+{
+    char text[RECORDER_TEXT_BYTES];
+    const char *said;
+    switch (mail->verb) {
+    case RECORDER_START:
+        if (!r->wanted) {
+            r->wanted = true;
+            begin(r, "command", r->plan->pre_ns, now_ns);
+        }
+        break;
+    case RECORDER_STOP:
+        stop_run(r, RECORD_CLOSE_STOPPED);
+        answer(r, ticket, 0, "it does not record");
+        return;
+    case RECORDER_NEXT:
+        if (r->run.open) {
+            recorder_run_end(r, RECORD_CLOSE_STOPPED);
+            r->goes_on = true;
+        }
+        r->wanted = true;
+        begin(r, "command", 0, now_ns);
+        break;
+    case RECORDER_TRIGGER:
+        trigger(r, "command", now_ns);
+        break;
+    default:
+        said = describe(r, mail);
+        answer(r, ticket, said != NULL ? 0 : -ENODATA, said != NULL ? said : "there is no run to note it in");
+        return;
+    }
+    snprintf(text, sizeof(text), "%s%s%.140s",
+             r->run.open ? "it records into " : "it cannot record: ", r->run.open ? r->run.name : "",
+             r->run.open ? "" : r->board->error);
+    answer(r, ticket, r->run.open ? 0 : -EIO, text);
+}
+
+static void take_command(struct recorder *r, uint64_t now_ns)
+{
+    uint64_t ticket = __atomic_load_n(&r->mailbox->ticket, __ATOMIC_ACQUIRE);
+    if (ticket == r->ticket) {
+        return;
+    }
+    struct recorder_mailbox mail = *r->mailbox;
+    mail.person[sizeof(mail.person) - 1] = 0;
+    mail.text[sizeof(mail.text) - 1] = 0;
+    r->ticket = ticket;
+    carry_out(r, ticket, &mail, now_ns);
+}
+
+static bool server_is_gone(const struct recorder *r)
+{
+    struct pollfd end = {.events = POLLRDHUP};
+    if (r->rings == 0 || r->ring[0].reader == NULL) {
+        return false;
+    }
+    end.fd = sluice_reader_fd(r->ring[0].reader);
+    return poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+/* What is due whether anything comes or not. */
+static void look(struct recorder *r, uint64_t now_ns)
+{
+    if (now_ns - r->looked_ns < LOOK_NS) {
+        return;
+    }
+    r->looked_ns = now_ns;
+    r->server_gone = r->server_gone || server_is_gone(r);
+    if (r->run.open) {
+        bool room = recorder_keep_room(r);
+        r->decimates = !room && r->plan->full == RECORDER_DECIMATES;
+        r->board->decimating = r->decimates;
+        if (!room && !r->decimates) {
+            recorder_fail(r, RECORD_CAUSE_DISK_FULL, "the disk has less free than room_mb asks for: not recording");
+        }
+    }
+    if (now_ns - r->rated_ns >= RATE_NS) {
+        double s = (double)(now_ns - r->rated_ns) / (double)CLOCK_NS_PER_S;
+        r->board->bytes_per_s = (uint64_t)((double)(r->bytes - r->rated_bytes) / s);
+        r->board->frames_per_s = (uint64_t)((double)(r->frames - r->rated_frames) / s);
+        r->rated_ns = now_ns;
+        r->rated_bytes = r->bytes;
+        r->rated_frames = r->frames;
+    }
+}
+
+static void rotate_if_due(struct recorder *r, uint32_t index, uint64_t now_ns)
+{
+    struct error err = {{0}};
+    const struct recorder_plan *plan = r->plan;
+    struct recorder_ring *ring = &r->ring[index];
+    bool large = plan->rotate_bytes != 0 && ring->segment_bytes >= plan->rotate_bytes;
+    bool old =
+        plan->rotate_ns != 0 && now_ns - ring->segment_began_ns >= plan->rotate_ns && ring->segment_bytes > 0;
+    if (!(large || old || recorder_files_are_full(r, index))) {
+        return;
+    }
+    if (!recorder_ring_flush(r, index) || !recorder_disk_drain(r)) {
+        return;
+    }
+    if (recorder_files_rotate(r, index, &err) != 0) {
+        recorder_fail(r, r->cause != 0 ? r->cause : (uint32_t)RECORD_CAUSE_DISK_ERROR, err.text);
+        return;
+    }
+    recorder_keep_limits(r);
+}
+
+/* How many frames; *behind: a ring holds so much that there is no time for a pause. */
+static uint64_t take_all(struct recorder *r, uint64_t now_ns, bool *behind)
+{
+    uint64_t taken = 0;
+    for (uint32_t i = 0; i < r->rings && r->failure == 0; i++) {
+        struct recorder_ring *ring = &r->ring[i];
+        taken += recorder_ring_take(r, i, now_ns);
+        *behind = *behind || ring->shown->lag_frames > ring->inside->view.slot_count / BUSY_PARTS;
+        if (ring->filling != NULL && now_ns - ring->filling->since_ns >= r->plan->sync_ns / 3) {
+            (void)recorder_ring_flush(r, i);
+        }
+    }
+    return taken;
+}
+
+static void tell_totals(struct recorder *r)
+{
+    uint64_t frames = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < r->rings; i++) {
+        frames += r->ring[i].shown->run_frames;
+        bytes += r->ring[i].shown->run_bytes;
+    }
+    r->board->run_frames = frames;
+    r->board->run_bytes = bytes;
+}
+
+/* One turn while a run is open. */
+static void record(struct recorder *r, uint64_t now_ns)
+{
+    bool behind = false;
+    uint64_t taken = take_all(r, now_ns, &behind);
+    for (uint32_t i = 0; i < r->rings && r->failure == 0 && r->run.open; i++) {
+        rotate_if_due(r, i, now_ns);
+    }
+    if (r->run.open && r->failure == 0) {
+        recorder_disk_sync(r, now_ns, false);
+    }
+    recorder_disk_turn(r, behind && taken > 0 ? 0 : taken > 0 ? SHORT_NS : LONG_NS);
+    if (r->failure != 0 && r->run.open) {
+        char text[RECORDER_TEXT_BYTES];
+        snprintf(text, sizeof(text), "cannot write to %.100s/%.60s: %s", r->plan->directory[0], r->run.name,
+                 strerror(-r->failure));
+        recorder_fail(r, r->cause != 0 ? r->cause : (uint32_t)RECORD_CAUSE_DISK_ERROR, text);
+    }
+    tell_totals(r);
+}
+
+/* All that the rings hold at the end, unless it keeps coming faster than it is taken. */
+static void take_the_rest(struct recorder *r)
+{
+    uint64_t until_ns = clock_monotonic_ns() + DRAIN_NS;
+    uint64_t end[RECORDER_RINGS_MAX];
+    for (uint32_t i = 0; i < r->rings && r->run.open; i++) {
+        end[i] = ring_published_now(r->ring[i].inside->view.header);
+    }
+    while (r->run.open && clock_monotonic_ns() < until_ns) {
+        bool done = true;
+        record(r, clock_monotonic_ns());
+        for (uint32_t i = 0; i < r->rings && r->run.open; i++) {
+            done = done && r->ring[i].inside->position >= end[i];
+        }
+        if (done) {
+            return;
+        }
+    }
+}
+
+static void rest(struct recorder *r, uint64_t now_ns)
+{
+    if (r->wanted && now_ns >= r->retry_ns && !r->server_gone) {
+        begin(r, r->plan->begins == RECORDER_AT_ONCE ? "at once" : "again", 0, now_ns);
+    }
+    recorder_disk_turn(r, r->run.open ? 0 : LONG_NS);
+}
+
+static void turn(struct recorder *r)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    board_beat(&r->board->common, now_ns);
+    take_command(r, now_ns);
+    if (on_trigger(r)) {
+        recorder_trigger_attach(r);
+        if (recorder_trigger_look(r)) {
+            trigger(r, r->plan->begins == RECORDER_ON_TRIP ? "trip" : "condition", now_ns);
+        }
+    }
+    if (r->post_until_ns != 0 && now_ns >= r->post_until_ns) {
+        take_the_rest(r);
+        stop_run(r, RECORD_CLOSE_POST);
+    }
+    look(r, now_ns);
+    if (r->run.open) {
+        record(r, now_ns);
+    } else {
+        rest(r, now_ns);
+    }
+}
+
+int recorder_loop(struct recorder *r, volatile sig_atomic_t *stop)
+{
+    uint64_t end_ns = r->plan->for_ns != 0 ? r->began_ns + r->plan->for_ns : UINT64_MAX;
+    while (*stop == 0 && !r->server_gone && clock_monotonic_ns() < end_ns) {
+        turn(r);
+    }
+    take_the_rest(r);
+    bool failed = r->wanted && !r->run.open && r->board->error[0] != 0;
+    recorder_run_end(r, r->server_gone ? RECORD_CLOSE_SERVER : RECORD_CLOSE_STOPPED);
+    tell_totals(r);
+    show_state(r, RECORDER_ENDED);
+    return failed ? 1 : 0;
+}
