@@ -54,7 +54,8 @@ struct ring_made {
 };
 
 static const char run_json[] =
-    "{\"test_id\": \"T-17\", \"operator\": \"Ada Lovelace\", \"notes\": \"leak \\u00b5 test\", \"attempt\": 3}\n";
+    "{\"test_id\": \"T-17\", \"operator\": \"Ada Lovelace\", \"notes\": [{\"by\": \"Ada\", \"text\": \"leak "
+    "\\u00b5\"}, {\"by\": null, \"text\": \"tight\"}], \"attempt\": 3}\n";
 
 static const char config_yaml[] = "instance: stand\n"
                                   "rings:\n"

@@ -169,6 +169,8 @@ class Hdf5(Both):
         entry = file["entry"]
         self.assertEqual(entry.attrs["NX_class"], b"NXentry")
         self.assertEqual(entry["title"][()], b"T-17")
+        self.assertEqual(entry["experiment_identifier"][()], b"T-17")
+        self.assertEqual(entry["experiment_description"][()].decode(), "leak µ\ntight")
         self.assertEqual(entry["user"].attrs["NX_class"], b"NXuser")
         self.assertEqual(entry["user/name"][()], b"Ada Lovelace")
         self.assertEqual(entry["start_time"][()], b"2026-11-26T14:30:00.000000000Z")

@@ -48,9 +48,9 @@ static void put_metadata(struct hdf5 *h, const char *name, const char *const *ke
 
 void hdf5_tree_begin(struct hdf5 *h)
 {
-    static const char *const title[] = {"title", "name", "test_id", "test", NULL};
-    static const char *const id[] = {"test_id", "test", NULL};
-    static const char *const notes[] = {"notes", "note", NULL};
+    static const char *const title[] = {"title", "test_id", "name", NULL};
+    static const char *const id[] = {"test_id", NULL};
+    static const char *const notes[] = {"notes", NULL};
     struct hdf5_file *f = &h->file;
     size_t bytes;
     hdf5_attribute_text(f, f->file, "NX_class", "NXroot");

@@ -31,14 +31,38 @@ void export_text(char to[EXPORT_TEXT_BYTES], const char *from, size_t bytes)
     to[used] = 0;
 }
 
+/* A text that was cut may end within a character. */
+static void cut_whole(char *text)
+{
+    size_t last = strlen(text);
+    while (last > 0 && ((unsigned char)text[last - 1] & 0xc0) == 0x80) {
+        last--;
+    }
+    if (last > 0 && utf8_character(text + last - 1) == 0) {
+        text[last - 1] = 0;
+    }
+}
+
+/* A text, or the texts of a list such as the run's notes, a line each. */
+static void add_text(const json_t *value, char *to, size_t bytes)
+{
+    size_t used = strlen(to);
+    const json_t *text = json_is_object(value) ? json_object_get(value, "text") : value;
+    if (json_is_string(text)) {
+        snprintf(to + used, bytes - used, "%s%s", used > 0 ? "\n" : "", json_string_value(text));
+        cut_whole(to);
+    }
+}
+
 void export_metadata(const struct record_set *set, const char *const *keys, char *to, size_t bytes)
 {
     json_t *all = json_loads(record_json(set), 0, NULL);
     to[0] = 0;
     for (; *keys != NULL && to[0] == 0; keys++) {
-        const char *text = json_string_value(json_object_get(all, *keys));
-        if (text != NULL) {
-            snprintf(to, bytes, "%s", text);
+        const json_t *value = json_object_get(all, *keys);
+        add_text(value, to, bytes);
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            add_text(json_array_get(value, i), to, bytes);
         }
     }
     json_decref(all);
