@@ -63,7 +63,7 @@ Test(export_output, is_there_once_it_is_whole, .init = begin, .fini = end)
     cr_assert_eq(size_of(path), UINT64_MAX);
     cr_assert_eq(output_commit(&output, &err), 0, "%s", err.text);
     cr_assert_eq(entries(), 1);
-    cr_assert_eq(size_of(path), 300 * 10007);
+    cr_assert_eq(size_of(path), UINT64_C(300) * 10007);
     output_abandon(&output); /* is fine, and takes nothing away */
     cr_assert_eq(entries(), 1);
 }

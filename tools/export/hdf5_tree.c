@@ -15,7 +15,9 @@ static void link_name(char to[NAME_BYTES], const char *name, const char *const *
 {
     snprintf(to, NAME_BYTES, "%s", name[0] != 0 && strcmp(name, ".") != 0 ? name : "_");
     for (char *at = to; *at != 0; at++) {
-        *at = *at == '/' ? '_' : *at;
+        if (*at == '/') {
+            *at = '_';
+        }
     }
     for (; *own != NULL; own++) {
         if (strcmp(*own, to) == 0) {

@@ -186,23 +186,17 @@ static int mcap_ring_begin(struct export_sink *sink, const struct export_ring *r
 static uint32_t values_text(struct mcap *m, const struct sluice_frame *frame)
 {
     char *text = m->text;
-    size_t used =
-        (size_t)snprintf(text, sizeof(m->text),
-                         "{\"tai_ns\":%" PRIu64 ",\"position\":%" PRIu64 ",\"sequence\":%" PRIu64 ",\"values\":{",
-                         frame->tai_ns, frame->position, frame->source_sequence);
+    int used = snprintf(text, sizeof(m->text),
+                        "{\"tai_ns\":%" PRIu64 ",\"position\":%" PRIu64 ",\"sequence\":%" PRIu64 ",\"values\":{",
+                        frame->tai_ns, frame->position, frame->source_sequence);
+    char *at = text + used; /* JSON_BYTES has room for the longest of everything */
     for (uint32_t i = 0; i < m->ring->channels; i++) {
-        size_t n = strlen(m->key[i]);
-        memcpy(text + used, m->key[i], n);
-        used += n;
-        n = number_text(record_value(m->ring->is, m->ring->channel[i].index, frame), text + used);
-        if (n == 0) {
-            memcpy(text + used, "null", 4);
-            n = 4;
-        }
-        used += n;
+        at = stpcpy(at, m->key[i]);
+        size_t n = number_text(record_value(m->ring->is, m->ring->channel[i].index, frame), at);
+        at = n > 0 ? at + n : stpcpy(at, "null");
     }
-    memcpy(text + used, "}}", 2);
-    return (uint32_t)used + 2;
+    at = stpcpy(at, "}}");
+    return (uint32_t)(at - text);
 }
 
 static int mcap_frame(struct export_sink *sink, const struct sluice_frame *frame, struct error *err)

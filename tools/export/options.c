@@ -42,8 +42,12 @@ static int take_deflate(struct export_options *o, const char *text, struct error
 
 static int take_delimiter(struct export_options *o, const char *text, struct error *err)
 {
-    o->delimiter = strcmp(text, "\\t") == 0 ? '\t' : text[0];
-    bool one = strcmp(text, "\\t") == 0 || (text[0] != 0 && text[1] == 0);
+    bool tab = strcmp(text, "\\t") == 0;
+    bool one = tab || (text[0] != 0 && text[1] == 0);
+    o->delimiter = text[0];
+    if (tab) {
+        o->delimiter = '\t';
+    }
     if (!one || strchr("\"\r\n.+-#0123456789eE", o->delimiter) != NULL) {
         return error_set(err, -EINVAL,
                          "--delimiter: expected one character that no number has, such as ; or \\t, found '%s'",

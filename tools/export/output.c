@@ -188,5 +188,8 @@ int output_aside(const struct output *output, struct error *err)
             unlink(name);
         }
     }
-    return fd >= 0 ? fd : output_failed(output, errno, err);
+    if (fd < 0) {
+        return output_failed(output, errno, err);
+    }
+    return fd;
 }
