@@ -7,6 +7,7 @@
  *       blocks    frames of --bytes each and no channels, as of a dpdk source
  *       wide      --channels f64 channels and nothing else
  *       vdif      the frames of --file, one each
+ *       two       as blocks, of two streams in turn
  *       both      sensors and packets
  * Without --quiet every frame and gap is printed as a line of JSON, numbers of channels as C99 hexadecimal floats.
  */
@@ -45,7 +46,7 @@ struct ring_made {
     struct record_source source;
     struct ring_channel channel[RING_CHANNELS_MAX];
     double number[16];
-    struct ring_stream stream;
+    struct ring_stream stream[2];
     struct record_writer *writer;
     struct ring_ledger ledger;
     uint64_t position;
@@ -160,7 +161,7 @@ static void begin(struct ring_made *ring, const struct make *make, const uint8_t
     ring->name = name;
     memcpy(header->run, run, RECORD_RUN_BYTES);
     header->stripes = 1;
-    header->streams = 1;
+    header->streams = strcmp(name, "two") == 0 ? 2 : 1;
     header->stamp = RING_STAMP_TAKEN;
     header->utc_offset_s = 37;
     header->slot_bytes = PAYLOAD_MAX + 64;
@@ -171,14 +172,17 @@ static void begin(struct ring_made *ring, const struct make *make, const uint8_t
     snprintf(header->instance, sizeof(header->instance), "stand");
     snprintf(header->ring, sizeof(header->ring), "%s", name);
     snprintf(header->recorder, sizeof(header->recorder), "test");
-    snprintf(ring->stream.name, sizeof(ring->stream.name), "%s", name);
-    snprintf(ring->stream.source, sizeof(ring->stream.source), "%s", source);
-    ring->stream.stamp = RING_STAMP_TAKEN;
+    for (uint32_t i = 0; i < header->streams; i++) {
+        struct ring_stream *stream = &ring->stream[i];
+        snprintf(stream->name, sizeof(stream->name), i == 0 ? "%s" : "%s_b", name);
+        snprintf(stream->source, sizeof(stream->source), "%s", source);
+        stream->stamp = RING_STAMP_TAKEN;
+    }
     header->json_bytes = (uint32_t)strlen(run_json);
     header->config_bytes = (uint32_t)strlen(config_yaml);
     ring->source.channel = ring->channel;
     ring->source.number = ring->number;
-    ring->source.stream = &ring->stream;
+    ring->source.stream = ring->stream;
     ring->source.json = run_json;
     ring->source.config = config_yaml;
     check_channels(ring);
@@ -195,8 +199,8 @@ static uint64_t stamp_of(const struct ring_made *ring)
 static void tell_frame(const struct ring_made *ring, const struct ring_descriptor *d)
 {
     printf("{\"ring\":\"%s\",\"position\":%" PRIu64 ",\"tai_ns\":%" PRIu64 ",\"sequence\":%" PRIu64
-           ",\"lost_before\":%u,\"payload\":\"",
-           ring->name, d->sequence - 1, d->tai_ns, d->source_sequence,
+           ",\"stream\":%u,\"lost_before\":%u,\"payload\":\"",
+           ring->name, d->sequence - 1, d->tai_ns, d->source_sequence, d->stream,
            (d->flags & RING_FLAG_LOST_BEFORE) != 0 ? d->lost_before : 0u);
     for (uint32_t i = 0; i < d->length_bytes; i++) {
         printf("%02x", ring->payload[i]);
@@ -213,10 +217,11 @@ static void tell_frame(const struct ring_made *ring, const struct ring_descripto
 static void put(struct ring_made *ring, const struct make *make, uint32_t length, uint32_t flags, uint64_t lost)
 {
     struct error err;
+    uint32_t stream = (uint32_t)(ring->position % ring->source.header.streams);
     struct ring_descriptor d = {.sequence = ring->position + 1,
                                 .tai_ns = stamp_of(ring),
                                 .source_sequence = ring->sequence,
-                                .rest = ring_pack_rest(length, flags, 0, lost)};
+                                .rest = ring_pack_rest(length, flags, stream, lost)};
     if (record_writer_frame(ring->writer, &d, ring->payload, &err) != 0) {
         die(&err);
     }
@@ -409,7 +414,7 @@ static void make_ring(struct ring_made *ring, const struct make *make, const uin
         snprintf(channel, sizeof(channel), "c%u", i);
         add_channel(ring, channel, RING_TYPE_F64, 8 * i, false, 1, 0);
     }
-    ring->stream.frame_bytes = strcmp(name, "blocks") == 0 ? make->bytes : 0;
+    ring->stream[0].frame_bytes = strcmp(name, "blocks") == 0 ? make->bytes : 0;
     begin(ring, make, run, name,
           strcmp(name, "blocks") == 0    ? "dpdk"
           : strcmp(name, "packets") == 0 ? "udp"
@@ -476,7 +481,7 @@ int main(int argc, char **argv)
         }
     }
     if (!good) {
-        fprintf(stderr, "usage: record-make DIR sensors|packets|blocks|wide|vdif|both [--frames N] [--seed N] "
+        fprintf(stderr, "usage: record-make DIR sensors|packets|blocks|two|wide|vdif|both [--frames N] [--seed N] "
                         "[--bytes N] [--channels N] [--file FILE] [--abandon] [--quiet]\n");
         return 2;
     }

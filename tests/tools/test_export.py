@@ -492,6 +492,54 @@ class Raw(Both):
         self.assertIn("expected a VDIF frame", said)
 
 
+class Streams(Case):
+    """Two in one ring, their frames in turn."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.two = Recording(os.path.join(cls.dir, "run"), "two", "--frames", "100", "--bytes", "64")
+
+    def of(self, stream):
+        return [frame for frame in self.two.frames("two") if frame["stream"] == stream]
+
+    def test_one_must_be_chosen(self):
+        said = self.refused(2, self.two.path, "-o", self.path("out.raw"))
+        self.assertIn("ring two has 2: choose by --stream", said)
+
+    def test_one(self):
+        for stream, name in ((0, "two"), (1, "two_b")):
+            out = self.path(name + ".raw")
+            self.good(self.two.path, "-o", out, "--stream", name)
+            with open(out, "rb") as file:
+                self.assertEqual(file.read().hex(), "".join(frame["payload"] for frame in self.of(stream)))
+
+    def test_hdf5(self):
+        try:
+            import h5py
+        except ImportError:
+            skip_loudly(self, "h5py is not there (Debian: python3-h5py): NO HDF5 FILE WAS READ BACK")
+        out = self.path("out.h5")
+        self.good(self.two.path, "-o", out)
+        with h5py.File(out, "r") as file:
+            self.assertEqual(file["entry/two/stream"][:].tolist(), [0, 1] * 50)
+            self.assertEqual(file["entry/two"].attrs["stream_1"], b"two_b")
+            self.assertEqual(file["entry/two/frames/data"][:].tobytes().hex(),
+                             "".join(frame["payload"] for frame in self.two.frames("two")))
+        self.good(self.two.path, "-o", out, "--force", "--stream", "two_b")
+        with h5py.File(out, "r") as file:
+            self.assertEqual(file["entry/two/position"][:].tolist(), [frame["position"] for frame in self.of(1)])
+
+    def test_packets_and_messages(self):
+        for suffix, words in (("mcap", (b"/two/two/raw", b"/two/two_b/raw")), ("pcapng", (b"two/two", b"two/two_b"))):
+            out = self.path("out." + suffix)
+            self.good(self.two.path, "-o", out)
+            with open(out, "rb") as file:
+                text = file.read()
+            for word in words:
+                self.assertIn(word, text)
+
+
 class Asking(Both):
     """What is asked for and is not there, or must not be."""
 
@@ -528,7 +576,9 @@ class Asking(Both):
             self.assertEqual(file.read(), "precious")
         self.good(self.both.path, "--ring", "packets", "-o", out, "--force")
         self.assertGreater(os.path.getsize(out), 1000)
-        self.assertIn("is there", self.refused(1, self.both.path, "-o", self.both.files()[0], "--format", "hdf5"))
+        for force in ([], ["--force"]):
+            self.assertIn("of the recording itself", self.refused(1, self.both.path, "-o", self.both.files()[0], "--format",
+                                                                  "hdf5", *force))
         os.mkdir(self.path("dir.h5"))
         self.assertIn("something else", self.refused(1, self.both.path, "-o", self.path("dir.h5"), "--force"))
         self.assertIn("cannot write beside", self.refused(1, self.both.path, "-o", self.path("none/out.h5")))
@@ -546,6 +596,7 @@ class Asking(Both):
         out = self.path("out.h5")
         said = json.loads(self.good(self.both.path, "-o", out, "--json").stdout)
         self.assertEqual((said["output"], said["format"], said["complete"], said["frames"]), (out, "hdf5", True, 2000))
+        self.assertEqual(said["file_bytes"], os.path.getsize(out))
         self.assertEqual([ring["ring"] for ring in said["rings"]], ["packets", "sensors"])
         self.assertEqual(said["rings"][1]["first_tai_ns"], BEGIN_NS)
         self.assertEqual(said["rings"][1]["gaps"], len(self.both.gaps("sensors")))
@@ -697,6 +748,8 @@ class Ends(Case):
             time.sleep(0.005)
 
     def test_memory(self):
+        if os.environ.get("SLUICE_SANITIZE", "none") != "none":
+            skip_loudly(self, "the memory of a sanitizer is not that of the product")
         for source, suffix in [(self.blocks, suffix) for suffix in self.FORMATS if suffix != "csv"] + [
                 (self.wide, "h5"), (self.wide, "csv"), (self.wide, "mcap")]:
             with self.subTest(source=os.path.basename(source.path), suffix=suffix):

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/export/export.h"
 
@@ -87,6 +88,22 @@ static uint64_t tell_missing(const struct export_plan *plan, const struct export
     return told;
 }
 
+/* --force must not replace what is being read. */
+static bool is_of_recording(const struct record_set *set, const char *path)
+{
+    struct stat output;
+    struct stat file;
+    for (unsigned ring = 0; stat(path, &output) == 0 && ring < record_rings(set); ring++) {
+        const struct record_file *of;
+        for (unsigned i = 0; (of = record_file(set, ring, i)) != NULL; i++) {
+            if (stat(of->path, &file) == 0 && file.st_dev == output.st_dev && file.st_ino == output.st_ino) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static json_t *report_ring(const struct export_ring *ring, const struct export_counts *counts)
 {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ring", ring->name, "frames",
@@ -101,13 +118,15 @@ static void report(const struct export_plan *plan, const struct export_ops *ops,
 {
     json_t *rings = json_array();
     uint64_t frames = 0;
+    struct stat file = {.st_size = 0};
+    (void)stat(plan->options->output, &file);
     for (uint32_t i = 0; i < plan->rings; i++) {
         json_array_append_new(rings, report_ring(&plan->ring[i], &counts[i]));
         frames += counts[i].frames;
     }
-    json_t *all =
-        json_pack("{s:s, s:s, s:b, s:I, s:o, s:O}", "output", plan->options->output, "format", ops->name,
-                  "complete", missing == 0, "frames", (json_int_t)frames, "rings", rings, "problems", problems);
+    json_t *all = json_pack("{s:s, s:s, s:I, s:b, s:I, s:o, s:O}", "output", plan->options->output, "format",
+                            ops->name, "file_bytes", (json_int_t)file.st_size, "complete", missing == 0, "frames",
+                            (json_int_t)frames, "rings", rings, "problems", problems);
     if (all != NULL) {
         json_dumpf(all, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -183,7 +202,12 @@ int main(int argc, char **argv)
     if (record_open(&set, options.recording, options.recordings, &err) != 0) {
         return fail(&err, EXIT_NOT_SO);
     }
-    struct export_plan plan;
+    struct export_plan plan = {.rings = 0};
+    if (is_of_recording(set, options.output)) {
+        error_set(&err, 0, "%s is a file of the recording itself; name another", options.output);
+        record_close(set);
+        return fail(&err, EXIT_NOT_SO);
+    }
     int status = export_plan_make(&plan, set, ops, &options, &err) == 0 ? export_plan(&plan, ops, &err)
                                                                         : fail(&err, EXIT_USAGE);
     export_plan_free(&plan);

@@ -88,16 +88,6 @@ static void list_add(char list[LIST_BYTES], const char *name)
     }
 }
 
-static void list_rings(const struct record_set *set, char list[LIST_BYTES])
-{
-    list[0] = 0;
-    for (unsigned i = 0; i < record_rings(set); i++) {
-        char name[EXPORT_TEXT_BYTES];
-        export_text(name, record_ring(set, i)->header.ring, RING_NAME_BYTES);
-        list_add(list, name);
-    }
-}
-
 /* Where the kernel did not know, the wall clock of the time when the file was begun says it: two clocks are not
  * read at one instant, so that a millisecond beside a whole second is that second. */
 static int64_t utc_offset_of(const struct record_file_header *header)
@@ -161,10 +151,16 @@ static bool take_ring(struct export_ring *to, const struct record_set *set, uint
 /* Names that nothing has. */
 static int check_rings(const struct record_set *set, const struct export_options *o, struct error *err)
 {
-    char list[LIST_BYTES];
-    list_rings(set, list);
     for (unsigned i = 0; i < o->rings; i++) {
-        if (record_find_ring(set, o->ring[i]) < 0) {
+        char list[LIST_BYTES] = "";
+        bool found = false;
+        for (unsigned r = 0; r < record_rings(set); r++) {
+            char name[EXPORT_TEXT_BYTES];
+            export_text(name, record_ring(set, r)->header.ring, RING_NAME_BYTES);
+            found = found || strcmp(name, o->ring[i]) == 0;
+            list_add(list, name);
+        }
+        if (!found) {
             return error_set(err, -EINVAL, "--ring: there is no ring '%s' in the recording; there are %s",
                              o->ring[i], list);
         }
