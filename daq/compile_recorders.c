@@ -178,6 +178,9 @@ static void take_promises(struct compile *c, uint32_t i, const struct config_rec
     to->block_bytes = bounded(c, i, "block_kb", from->block_kb, 1024, 64, 16384, "KiB") << 10;
     to->sync_ns = CLOCK_NS_PER_MS * bounded(c, i, "sync_ms", from->sync_ms, 1000, 30, 60000, "ms");
     to->sync_bytes = bounded(c, i, "sync_mb", from->sync_mb, 256, 1, 65536, "MiB") << 20;
+    if (to->sync_bytes < 8 * to->block_bytes) {
+        complain(c, i, "sync_mb", "expected 8 blocks at least (block_kb), else the disk waits for every sync");
+    }
     to->pre_ns = CLOCK_NS_PER_S * bounded(c, i, "pre_s", from->pre_s, 0, 0, 3600, "s");
     to->post_ns = CLOCK_NS_PER_S * bounded(c, i, "post_s", from->post_s, 0, 0, 86400, "s");
     to->rotate_bytes = bounded(c, i, "rotate_mb", from->rotate_mb, 4096, 0, 1048576, "MiB") << 20;

@@ -17,6 +17,7 @@ struct record_cursor {
     uint64_t from_ns; /* sought: no frame that is older */
     uint8_t *bytes;   /* lead and payload of the open block */
     uint64_t room;
+    bool gaps_only;
     bool open;
     bool damaged;   /* from here on the block is not to be believed */
     uint64_t first; /* of the open block's positions .. */
@@ -99,7 +100,7 @@ static int open_block(struct record_cursor *c, struct error *err)
     const struct record_place *place = &c->lane->place[c->place];
     const struct record_index *index = record_place_index(c->set, place);
     bool torn = (place->block & RECORD_TORN_BIT) != 0;
-    uint64_t bytes = torn ? RECORD_LEAD_BYTES : index->bytes;
+    uint64_t bytes = torn || c->gaps_only ? RECORD_LEAD_BYTES : index->bytes;
     int code = open_file(c, place->file, err);
     if (code == 0) {
         code = make_room(c, bytes, err);
@@ -112,8 +113,9 @@ static int open_block(struct record_cursor *c, struct error *err)
     bool lead_good = n >= RECORD_LEAD_BYTES && record_lead_check(header_of(c), lead) &&
                      lead->number == index->number && lead->first_position == index->first_position &&
                      lead->end_position == index->end_position && lead->kind != RECORD_END;
-    bool good = lead_good && !torn && n == bytes && lead->bytes == bytes &&
-                record_crc(0, c->bytes + RECORD_LEAD_BYTES, lead->payload_bytes) == lead->payload_crc;
+    bool good =
+        lead_good && !torn && n == bytes && lead->bytes == index->bytes &&
+        (c->gaps_only || record_crc(0, c->bytes + RECORD_LEAD_BYTES, lead->payload_bytes) == lead->payload_crc);
     if (!lead_good) {
         lead->gaps = 0;
     }
@@ -180,7 +182,7 @@ static int peek_slot(struct record_cursor *c, struct sluice_frame *frame, uint64
 static int peek_frame(struct record_cursor *c, struct sluice_frame *frame, uint64_t *bytes)
 {
     const struct record_block *lead = lead_of(c);
-    while (!c->damaged && c->frame < lead->frames) {
+    while (!c->damaged && !c->gaps_only && c->frame < lead->frames) {
         bool slots = lead->kind == RECORD_SLOTS;
         int found = slots ? peek_slot(c, frame, bytes) : peek_packed(c, frame, bytes);
         if (found > 0) {
@@ -235,13 +237,15 @@ static bool give_missing(struct record_cursor *c, uint64_t to, uint32_t cause, s
 /* From the open block. 1, or 0: it has no more. */
 static int next_of_block(struct record_cursor *c, struct record_item *item)
 {
+    bool frames_unseen = c->gaps_only && !c->damaged;
     struct sluice_frame frame;
     struct record_gap gap;
     uint64_t bytes = 0;
     bool has_frame = peek_frame(c, &frame, &bytes) > 0;
     bool has_gap = peek_gap(c, &gap);
     if (has_gap && (!has_frame || gap.from_position <= frame.position)) {
-        if (give_missing(c, gap.from_position, c->cause, item)) {
+        uint64_t to = frames_unseen && gap.from_position > c->first ? c->first : gap.from_position;
+        if (give_missing(c, to, c->cause, item)) {
             return 1;
         }
         *item = (struct record_item){.kind = RECORD_ITEM_GAP, .gap = gap};
@@ -264,7 +268,7 @@ static int next_of_block(struct record_cursor *c, struct record_item *item)
         c->next = frame.position + 1;
         return 1;
     }
-    if (give_missing(c, c->end, c->cause, item)) {
+    if (give_missing(c, frames_unseen ? c->first : c->end, c->cause, item)) {
         return 1; /* and perhaps once more */
     }
     c->next = c->end > c->next ? c->end : c->next;
@@ -289,6 +293,12 @@ static int next_of_all(struct record_cursor *c, struct record_item *item, struct
         c->open = false;
         c->place++;
     }
+}
+
+void record_cursor_gaps_only(struct record_cursor *cursor)
+{
+    cursor->gaps_only = true;
+    cursor->open = false; /* what is read of a block is read again */
 }
 
 /* Whether it lies before what was sought. */

@@ -85,7 +85,7 @@ int record_verify(struct record_set *set, bool (*told)(void *context, uint64_t b
                   struct error *err);
 
 /* The files of a ring in order of segment and stripe: for recover. NULL behind the last. `blocks_end` is the offset
- * behind its last whole block, `closed` whether it has a good end. */
+ * behind its last whole block (0: its header or description is not there), `closed` whether it has a good end. */
 struct record_file {
     const char *path;
     uint32_t segment;
@@ -120,6 +120,9 @@ void record_cursor_close(struct record_cursor *cursor); /* NULL is fine */
  * whose position is not lower. 0 or -EIO. */
 int record_cursor_seek_time(struct record_cursor *cursor, uint64_t tai_ns, struct error *err);
 int record_cursor_seek_position(struct record_cursor *cursor, uint64_t position, struct error *err);
+
+/* From here on only gaps are given out, as the blocks' leads tell them; no payload is read. */
+void record_cursor_gaps_only(struct record_cursor *cursor);
 
 /* 1: *item is the next; 0: the end; -EIO. A block that does not pass its checksum is a gap (RECORD_CAUSE_DAMAGED).
  */

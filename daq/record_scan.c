@@ -141,8 +141,8 @@ void record_compact(struct record_found *found)
     }
     found->file.indices = kept;
     found->file.index = found->index;
-    found->file.blocks_end =
-        kept > 0 ? found->index[kept - 1].offset + found->index[kept - 1].bytes : found->blocks_begin;
+    uint64_t begin = found->blocks_begin <= found->file.bytes ? found->blocks_begin : 0; /* cut off before them */
+    found->file.blocks_end = kept > 0 ? found->index[kept - 1].offset + found->index[kept - 1].bytes : begin;
 }
 
 /* A search through a file without an end. */

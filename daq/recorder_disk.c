@@ -75,6 +75,10 @@ void recorder_disk_fini(struct recorder *r)
 
 struct recorder_write *recorder_disk_take(struct recorder *r, uint32_t ring, bool payload)
 {
+    if (r->unsynced_bytes + RECORD_LEAD_BYTES + r->block_bytes > r->plan->sync_bytes) {
+        r->ring[ring].shown->waits_for_disk++; /* that much is promised: not more may be lost by a crash */
+        return NULL;
+    }
     for (uint32_t i = 0; i < r->writes; i++) {
         struct recorder_write *write = &r->write[i];
         if (!write->busy && (write->payload != NULL) == payload) {

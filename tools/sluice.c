@@ -13,6 +13,7 @@
 #include "tools/doctor.h"
 #include "tools/duration.h"
 #include "tools/record.h"
+#include "tools/recording.h"
 #include "tools/replay.h"
 #include "tools/session.h"
 #include "tools/why.h"
@@ -63,10 +64,13 @@ static int usage(FILE *to, int code)
     fprintf(to, "  top [INSTANCE]         a full screen that follows the server; --interval SECONDS, --once\n");
     fprintf(to, "  why [INSTANCE]         the worst decisions, and what took the core; --latest, --log N\n");
     fprintf(to, "  record [INSTANCE]      rings into files, until Ctrl-C; start, stop, next, note ..: --help\n");
-    fprintf(to, "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
-                "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
-                "  export [OPTION ..] RECORDING .. -o FILE   as HDF5, pcapng, MCAP, CSV, raw or VDIF; --help\n"
-                "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
+    fprintf(to,
+            "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
+            "  info RECORDING ..       what is in a recording, is it whole, what is missing; --check, --gaps N\n"
+            "  recover RECORDING ..    closes what a crash left open, says what was saved; --output, --dry-run\n"
+            "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
+            "  export [OPTION ..] RECORDING .. -o FILE   as HDF5, pcapng, MCAP, CSV, raw or VDIF; --help\n"
+            "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
     fprintf(to, "  status: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
                 "Exit: 0 done, 1 it is not so, 2 bad usage or configuration, 3 cannot reach the server.\n");
@@ -244,6 +248,12 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "doctor") == 0) {
         return command_doctor(argc - 1, argv + 1); /* as well */
+    }
+    if (argc >= 2 && strcmp(argv[1], "info") == 0) {
+        return command_info(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "recover") == 0) {
+        return command_recover(argc - 1, argv + 1);
     }
     if (argc >= 2 && strcmp(argv[1], "gen") == 0) {
         return become_command("gen", argv + 1); /* a program of its own */
