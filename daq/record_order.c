@@ -345,8 +345,8 @@ static void account(struct walk *walk)
     }
     lane->places = kept;
     walk->something_missing |= doubled;
-    pass_ends(walk, true);
     account_tail(walk);
+    pass_ends(walk, true);
     lane->ring.end_position = walk->next;
 }
 

@@ -208,6 +208,8 @@ static void look_further(struct search *search)
         }
         uint64_t n = record_file_read(search->fd, search->set->piece, RECORD_PIECE_BYTES, search->at);
         if (n == 0) { /* a bad place of the disk, or the file was cut meanwhile */
+            search->dirty_from = search->at < search->dirty_from ? search->at : search->dirty_from;
+            search->dirty_to = end - search->at > RECORD_ALIGN ? search->at + RECORD_ALIGN : end;
             search->at = end - search->at > RECORD_ALIGN ? search->at + RECORD_ALIGN : end;
             continue;
         }

@@ -91,6 +91,7 @@ struct recorder_ring {
     uint64_t unsynced_ns;   /* when the oldest of what is written and not synced was read; 0: nothing */
     uint64_t syncing_ns;    /* the same of what the sync under way covers */
     uint64_t sync_position; /* all below it is covered by that */
+    uint64_t regain_ns;     /* monotonic: not before that it asks to be waited for again */
     uint64_t frames_seen;   /* for how full slots are */
     uint64_t bytes_seen;
     uint64_t decimator;

@@ -4,8 +4,10 @@
 #include "daq/recorder.h"
 #include "ring/clock.h"
 
-#define BATCH       64u /* frames copied before it is looked whether they were overwritten meanwhile */
-#define TAKE_FRAMES 65536u
+#define BATCH           64u /* frames copied before it is looked whether they were overwritten meanwhile */
+#define TAKE_FRAMES     65536u
+#define REGAIN_NS       (500 * CLOCK_NS_PER_MS)
+#define CAUGHT_UP_PARTS 8u /* of the ring */
 
 /* What of a block changes while frames are added to it: taken back if they turn out to have been overwritten. */
 struct mark {
@@ -333,6 +335,59 @@ static uint64_t take_copied(struct recorder *r, uint32_t index, uint64_t now_ns)
     return taken;
 }
 
+static bool writes_in_place(const struct recorder *r, uint32_t index)
+{
+    for (uint32_t i = r->writes - RECORDER_LEADS; i < r->writes; i++) {
+        if (r->write[i].busy && r->write[i].ring == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int attach(struct recorder *r, uint32_t index, struct sluice_options *options, struct sluice_reader **reader,
+                  struct error *err)
+{
+    char text[ERROR_TEXT_BYTES];
+    options->bytes = sizeof(*options);
+    options->mode = r->plan->gating != 0 ? SLUICE_GATING : SLUICE_OBSERVER;
+    int code =
+        sluice_attach_with(reader, r->plan->instance, r->ring[index].shown->name, options, text, sizeof(text));
+    return code == 0 ? 0 : error_set(err, code, "cannot read ring %s: %s", r->ring[index].shown->name, text);
+}
+
+static void point_at_tables(struct recorder_ring *ring)
+{
+    struct sluice_inside inside = ring_inside(ring->reader);
+    ring->inside = inside.reader;
+    ring->source.channel = inside.channel;
+    ring->source.number = inside.number;
+    ring->source.stream = inside.stream;
+}
+
+/* It was demoted, or shown out: once it has caught up it asks to be waited for again. What lies in the old reader's
+ * mapping must not be under way. */
+static void regain(struct recorder *r, uint32_t index, uint64_t now_ns)
+{
+    struct recorder_ring *ring = &r->ring[index];
+    struct sluice_reader *reader = NULL;
+    struct error err = {{0}};
+    bool caught_up = ring->shown->lag_frames <= ring->inside->view.slot_count / CAUGHT_UP_PARTS;
+    if (r->plan->gating == 0 || ring->shown->gating != 0 || !caught_up || now_ns < ring->regain_ns ||
+        writes_in_place(r, index)) {
+        return;
+    }
+    ring->regain_ns = now_ns + REGAIN_NS;
+    struct sluice_options options = {.start = SLUICE_AT_POSITION, .at = ring->inside->position};
+    if (attach(r, index, &options, &reader, &err) != 0) {
+        return; /* as an observer it goes on */
+    }
+    sluice_detach(ring->reader);
+    ring->reader = reader;
+    point_at_tables(ring);
+    recorder_ring_reach(r, index, ring->inside->position);
+}
+
 uint64_t recorder_ring_take(struct recorder *r, uint32_t index, uint64_t now_ns)
 {
     struct recorder_ring *ring = &r->ring[index];
@@ -345,13 +400,13 @@ uint64_t recorder_ring_take(struct recorder *r, uint32_t index, uint64_t now_ns)
     shown->lag_frames_max = shown->lag_frames > shown->lag_frames_max ? shown->lag_frames : shown->lag_frames_max;
     shown->gating = ring->inside->generation != 0 && ring_reader_gate(ring->inside) == RING_GATE_GATING;
     recorder_ring_release(r, index);
+    regain(r, index, now_ns);
     return taken;
 }
 
 static void describe(struct recorder *r, struct recorder_ring *ring)
 {
-    struct sluice_inside inside = ring_inside(ring->reader);
-    const struct ring_identity *id = inside.identity;
+    const struct ring_identity *id = ring_inside(ring->reader).identity;
     struct record_file_header *header = &ring->source.header;
     *header = (struct record_file_header){.stripes = r->plan->directories,
                                           .channels = id->channels,
@@ -370,9 +425,6 @@ static void describe(struct recorder *r, struct recorder_ring *ring)
     memcpy(header->instance, id->instance, sizeof(header->instance));
     memcpy(header->ring, id->name, sizeof(header->ring));
     memcpy(header->recorder, r->plan->name, sizeof(header->recorder));
-    ring->source.channel = inside.channel;
-    ring->source.number = inside.number;
-    ring->source.stream = inside.stream;
     ring->source.config = r->config;
 }
 
@@ -380,22 +432,18 @@ int recorder_ring_attach(struct recorder *r, uint32_t index, uint64_t from_tai_n
                          struct error *err)
 {
     struct recorder_ring *ring = &r->ring[index];
-    char text[ERROR_TEXT_BYTES];
     bool by_position = from_position != UINT64_MAX;
-    struct sluice_options options = {.bytes = sizeof(options),
-                                     .mode = r->plan->gating != 0 ? SLUICE_GATING : SLUICE_OBSERVER,
-                                     .start = by_position        ? SLUICE_AT_POSITION
+    struct sluice_options options = {.start = by_position        ? SLUICE_AT_POSITION
                                               : from_tai_ns != 0 ? SLUICE_AT_TIME
                                                                  : SLUICE_NEWEST,
                                      .at = by_position ? from_position : from_tai_ns};
-    int code =
-        sluice_attach_with(&ring->reader, r->plan->instance, ring->shown->name, &options, text, sizeof(text));
+    ring->reader = NULL;
+    ring->inside = NULL;
+    int code = attach(r, index, &options, &ring->reader, err);
     if (code != 0) {
-        ring->reader = NULL;
-        ring->inside = NULL;
-        return error_set(err, code, "cannot read ring %s: %s", ring->shown->name, text);
+        return code;
     }
-    ring->inside = ring_inside(ring->reader).reader;
+    point_at_tables(ring);
     ring->expected = by_position ? from_position : ring->inside->position;
     if (by_position) { /* what is no longer there is missing */
         (void)ring_reader_jumped(ring->inside);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ring/clock.h"
 
@@ -40,6 +41,27 @@ void recording_size(uint64_t bytes, char text[RECORDING_SIZE_BYTES])
         unit++;
     }
     snprintf(text, RECORDING_SIZE_BYTES, unit == 0 ? "%.0f %s" : "%.3g %s", value, units[unit]);
+}
+
+void recording_progress_begin(struct recording_progress *progress)
+{
+    *progress = (struct recording_progress){.shown = isatty(STDERR_FILENO) == 1};
+}
+
+bool recording_progress(void *context, uint64_t bytes, uint64_t of)
+{
+    struct recording_progress *progress = context;
+    uint64_t now_ns = clock_monotonic_ns();
+    if (progress->shown && (now_ns - progress->last_ns > 200 * CLOCK_NS_PER_MS || bytes == of)) {
+        char done[RECORDING_SIZE_BYTES];
+        char all[RECORDING_SIZE_BYTES];
+        recording_size(bytes, done);
+        recording_size(of, all);
+        fprintf(stderr, "\rchecked %s of %s (%.0f %%)   %s", done, all,
+                of > 0 ? 100.0 * (double)bytes / (double)of : 100.0, bytes == of ? "\n" : "");
+        progress->last_ns = now_ns;
+    }
+    return true;
 }
 
 uint64_t recording_unaccounted(const struct record_ring *ring)

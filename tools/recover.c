@@ -111,6 +111,11 @@ static int open_locked(struct recover *r, struct error *err)
         code =
             error_set(err, -EBUSY, "the recording changed meanwhile: its recorder is still at it; stop it first");
     }
+    if (code == 0) {
+        struct recording_progress progress;
+        recording_progress_begin(&progress);
+        code = record_verify_unclosed(r->set, recording_progress, &progress, err);
+    }
     return code;
 }
 
