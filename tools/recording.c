@@ -119,7 +119,7 @@ const char *recording_plain(const char *text)
     static unsigned turn;
     char *to = room[turn++ % 4];
     size_t n = 0;
-    for (; text[n] != 0 && n < ERROR_TEXT_BYTES - 1; n++) {
+    for (; n < ERROR_TEXT_BYTES - 1 && text[n] != 0; n++) {
         to[n] = (char)(iscntrl((unsigned char)text[n]) ? '?' : text[n]);
     }
     to[n] = 0;
@@ -134,7 +134,7 @@ json_t *recording_json_text(const char *text)
     }
     char plain[ERROR_TEXT_BYTES];
     size_t n = 0;
-    for (; text[n] != 0 && n < sizeof(plain) - 1; n++) {
+    for (; n < sizeof(plain) - 1 && text[n] != 0; n++) {
         plain[n] = (char)((unsigned char)text[n] < 0x80 ? text[n] : '?');
     }
     return json_stringn(plain, n);

@@ -220,7 +220,8 @@ class Command(Man):
         """Every key, and every word that can be a value."""
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
                         "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c",
-                        "tools/latency_json.c", "tools/record_report.c", "tools/info_json.c", "tools/recover.c", "tools/recording.c")
+                        "tools/latency_json.c", "tools/record_report.c", "tools/info_json.c", "tools/recover.c",
+                        "tools/recover_report.c", "tools/recording.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re", "kB", "help"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         words |= {f"{name}_ns" for name in re.findall(r'\{0\.\d+, "(\w+)"\}', source("tools/latency_view.c"))}
