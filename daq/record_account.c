@@ -1,6 +1,7 @@
 /* What becomes of every position of a ring: recorded, told as missing, or neither. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,41 +32,61 @@ static void trouble(struct walk *walk, enum record_problem_kind kind, const stru
     record_trouble(walk->set, &what, "%s", text);
 }
 
-/* Whether an end tells it: sluice recover found it. */
-static bool was_told(const struct walk *walk, uint64_t from, uint64_t to, uint32_t *cause)
+struct record_gap record_late(const struct record_lane *lane, uint64_t from, uint64_t to)
 {
-    const struct record_lane *lane = walk->lane;
-    for (uint32_t i = lane->first_file; i < lane->first_file + lane->files; i++) {
-        const struct record_found *found = &walk->set->file[i];
-        for (uint32_t k = 0; k < found->tolds; k++) {
-            if (found->told[k].from_position <= from && to <= found->told[k].to_position &&
-                found->told[k].cause < RECORD_CAUSES) {
-                *cause = found->told[k].cause;
-                return true;
-            }
+    struct record_gap found = {.count = 0};
+    for (uint64_t i = 0; i < lane->lates && lane->late[i].from_position < to; i++) {
+        const struct record_gap *gap = &lane->late[i];
+        if (gap->to_position > from) {
+            found = *gap;
+            found.from_position = gap->from_position > from ? gap->from_position : from;
+            found.to_position = gap->to_position < to ? gap->to_position : to;
+            found.count = found.to_position - found.from_position;
+            return found;
         }
     }
-    return false;
+    return found;
 }
 
-/* `count` positions of [from, to) are in no block and in no block's gaps. */
-static void unaccounted(struct walk *walk, uint64_t from, uint64_t to, uint64_t count)
+static void tell_unaccounted(struct walk *walk, uint64_t from, uint64_t to, uint64_t count)
 {
     char text[ERROR_TEXT_BYTES];
     struct record_ring *ring = &walk->lane->ring;
-    uint32_t cause = RECORD_CAUSE_UNKNOWN;
-    walk->something_missing = true;
-    if (was_told(walk, from, to, &cause)) {
-        ring->missing[cause] += count;
-        ring->gaps++;
-        return;
-    }
     ring->missing[RECORD_CAUSE_UNKNOWN] += count;
     snprintf(text, sizeof(text),
              "ring %s: %" PRIu64 " of the positions from %" PRIu64 " to %" PRIu64
              " are neither recorded nor told as missing",
              ring->header.ring, count, from, to);
     trouble(walk, RECORD_PROBLEM_UNACCOUNTED, NULL, from, to, text);
+}
+
+/* `count` positions of [from, to) are in no block and in no gap that stands in its place. */
+static void unaccounted(struct walk *walk, uint64_t from, uint64_t to, uint64_t count)
+{
+    struct record_ring *ring = &walk->lane->ring;
+    walk->something_missing = true;
+    if (count < to - from) { /* some of them: which is not known */
+        struct record_gap late = record_late(walk->lane, from, to);
+        if (late.count == to - from && late.cause < RECORD_CAUSES) {
+            ring->missing[late.cause] += count;
+            ring->gaps++;
+        } else {
+            tell_unaccounted(walk, from, to, count);
+        }
+        return;
+    }
+    while (from < to) {
+        struct record_gap late = record_late(walk->lane, from, to);
+        uint64_t until = late.count != 0 ? late.from_position : to;
+        if (from < until) {
+            tell_unaccounted(walk, from, until, until - from);
+        }
+        if (late.count != 0) {
+            ring->missing[late.cause < RECORD_CAUSES ? late.cause : RECORD_CAUSE_UNKNOWN] += late.count;
+            ring->gaps++;
+        }
+        from = late.count != 0 ? late.to_position : to;
+    }
 }
 
 /* The lead of a block whose gaps are to be seen. False: it cannot be read. */
@@ -91,6 +112,61 @@ static bool read_lead(struct walk *walk, const struct record_place *place, struc
         return false;
     }
     return true;
+}
+
+static int keep_late(struct record_lane *lane, const struct record_gap *gap)
+{
+    if (gap->from_position >= gap->to_position || gap->to_position >= INT64_MAX || gap->cause >= RECORD_CAUSES) {
+        return 0; /* says nothing */
+    }
+    if (lane->lates == lane->late_room) {
+        uint64_t room = lane->late_room != 0 ? lane->late_room * 2 : 64;
+        struct record_gap *more = realloc(lane->late, room * sizeof(*more));
+        if (more == NULL) {
+            return -ENOMEM;
+        }
+        lane->late = more;
+        lane->late_room = room;
+    }
+    lane->late[lane->lates++] = *gap;
+    return 0;
+}
+
+static int by_position(const void *a, const void *b)
+{
+    const struct record_gap *x = a;
+    const struct record_gap *y = b;
+    return x->from_position < y->from_position ? -1 : x->from_position > y->from_position;
+}
+
+/* What ends tell, and what blocks tell of positions before the block in front of them. What is left out on purpose
+ * stands with the frames that were not. */
+static int find_late(struct walk *walk)
+{
+    struct record_block lead;
+    struct record_lane *lane = walk->lane;
+    uint64_t before = 0;
+    int code = 0;
+    lane->lates = 0;
+    for (uint32_t i = lane->first_file; code == 0 && i < lane->first_file + lane->files; i++) {
+        const struct record_found *found = &walk->set->file[i];
+        for (uint32_t k = 0; code == 0 && k < found->tolds; k++) {
+            code = keep_late(lane, &found->told[k]);
+        }
+    }
+    for (uint64_t i = 0; code == 0 && i < lane->places; i++) {
+        (void)read_lead(walk, &lane->place[i], &lead);
+        for (uint32_t k = 0; code == 0 && k < lead.gaps; k++) {
+            if (lead.gap[k].from_position < before && lead.gap[k].cause != RECORD_CAUSE_DECIMATED) {
+                code = keep_late(lane, &lead.gap[k]);
+            }
+        }
+        before = record_place_index(walk->set, &lane->place[i])->end_position;
+    }
+    if (lane->lates > 0) {
+        qsort(lane->late, lane->lates, sizeof(lane->late[0]), by_position);
+    }
+    return code;
 }
 
 static uint64_t gap_count(const struct record_gap *gap, uint64_t from, uint64_t to)
@@ -296,12 +372,16 @@ static void account(struct walk *walk)
     lane->ring.end_position = walk->next;
 }
 
-void record_account(struct record_set *set, uint32_t lane)
+int record_account(struct record_set *set, uint32_t lane)
 {
     struct walk walk = {
         .set = set, .lane = &set->lane[lane], .ring = lane, .end_file = set->lane[lane].first_file, .fd = -1};
-    account(&walk);
+    int code = find_late(&walk);
+    if (code == 0) {
+        account(&walk);
+    }
     if (walk.fd >= 0) {
         close(walk.fd);
     }
+    return code;
 }

@@ -176,7 +176,9 @@ int record_order(struct record_set *set, struct error *err)
         if (set->whole) {
             account_files(set, lane);
         }
-        record_account(set, i);
+        if (record_account(set, i) != 0) {
+            return error_set(err, -ENOMEM, "no memory for the gaps of ring %s", lane->ring.header.ring);
+        }
         account_ends(set, lane);
     }
     record_trouble_sort(set);

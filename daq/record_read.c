@@ -120,6 +120,7 @@ void record_close(struct record_set *set)
     }
     for (uint32_t i = 0; i < set->lanes; i++) {
         free(set->lane[i].place);
+        free(set->lane[i].late);
     }
     free(set->file);
     free(set->lane);

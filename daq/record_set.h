@@ -64,7 +64,15 @@ struct record_lane {
     struct record_place *place; /* in order of number */
     uint64_t places;
     uint64_t begin_position; /* everything from here on was asked for */
+    /* Gaps that no block tells in their place: a block further on does, because the one there was lost on its way
+     * to the disk, or an end. In order of position; may overlap. */
+    struct record_gap *late;
+    uint64_t lates;
+    uint64_t late_room;
 };
+
+/* record_account.c: the first of them that says something of [from, to), cut to that; NULL-like (count 0): none. */
+struct record_gap record_late(const struct record_lane *lane, uint64_t from, uint64_t to);
 
 struct record_trouble {
     struct record_problem problem;
@@ -141,8 +149,8 @@ void record_found_free(struct record_found *found);
 int record_end_read(struct record_set *set, struct record_found *found, int fd, struct error *err);
 
 /* record_account.c: of lane->place drops the blocks that were there before, and tells of every position that
- * nothing accounts for, and of ends that do not agree with their blocks. */
-void record_account(struct record_set *set, uint32_t lane);
+ * nothing accounts for, and of ends that do not agree with their blocks. 0 or -ENOMEM. */
+int record_account(struct record_set *set, uint32_t lane);
 
 /* record_order.c: 0 or -ENOMEM. May be done again. */
 int record_order(struct record_set *set, struct error *err);

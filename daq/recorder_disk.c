@@ -178,8 +178,10 @@ static void take_written(struct recorder *r, struct recorder_write *write)
     struct recorder_ring *ring = &r->ring[write->ring];
     struct record_block *lead = write->lead;
     struct recorder_file *file = write->file;
-    if (!record_account_block(&file->account, write->offset, lead)) {
-        recorder_fail(r, RECORD_CAUSE_DISK_ERROR, "the index of a file is full");
+    if (!record_account_block(&file->account, write->offset, lead)) { /* never: recorder_files_next made room */
+        lose_block(r, write, RECORD_CAUSE_DISK_ERROR);
+        r->failure = -EOVERFLOW;
+        r->cause = RECORD_CAUSE_DISK_ERROR;
         return;
     }
     record_totals_add(&ring->totals, lead);
