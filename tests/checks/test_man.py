@@ -191,8 +191,8 @@ class Command(Man):
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
 
     def test_options(self):
-        code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c", "tools/latency_options.c",
-                      "tools/info.c", "tools/recover.c", "tools/record.c")
+        code = source("tools/sluice.c", "tools/replay.c", "tools/import.c", "tools/doctor.c", "tools/top.c",
+                      "tools/latency_options.c", "tools/info.c", "tools/recover.c", "tools/record.c")
         options = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
@@ -219,7 +219,8 @@ class Command(Man):
     def test_json(self):
         """Every key, and every word that can be a value."""
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
-                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c",
+                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/replay_summary.c",
+                        "tools/doctor_report.c",
                         "tools/latency_json.c", "tools/record_report.c", "tools/info_json.c", "tools/recover.c",
                         "tools/recover_report.c", "tools/recording.c")
         words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re", "kB", "help"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))

@@ -129,8 +129,8 @@ class Trip(RecordCase):
         self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
         mine = json.loads(again.stdout)["recordings"][0]
         self.assertEqual(mine["trips"], 1, mine)
-        one, two = report["trip"][-1]["causes"][0], mine["trip"][-1]["causes"][0]
-        for key in ("rule", "channel", "value", "limit", "sequence"):
+        one, two = report["trip"][-1]["first_out"][0], mine["trip"][-1]["first_out"][0]
+        for key in ("rule", "channel", "value", "limit", "source_sequence"):
             self.assertEqual(one.get(key), two.get(key), key)
         self.assertEqual(first_out[0]["rule"] if isinstance(first_out, list) else first_out["rule"], one["rule"])
         self.assertTrue(math.isclose(two["value"], 180.0))

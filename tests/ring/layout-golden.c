@@ -568,6 +568,11 @@ static const struct field iio_plan_fields[] = {FIELD(iio_plan, device),  FIELD(i
                                                FIELD(iio_plan, rate_hz), FIELD(iio_plan, length),
                                                FIELD(iio_plan, scans),   FIELD(iio_plan, scan)};
 
+static const struct field recording_plan_fields[] = {
+    FIELD(recording_plan, ring),  FIELD(recording_plan, speed),        FIELD(recording_plan, from_ns),
+    FIELD(recording_plan, to_ns), FIELD(recording_plan, stamps),       FIELD(recording_plan, loop),
+    FIELD(recording_plan, paths), FIELD(recording_plan, wait_readers), FIELD(recording_plan, path)};
+
 static const struct field gpio_plan_fields[] = {FIELD(gpio_plan, device),      FIELD(gpio_plan, lines),
                                                 FIELD(gpio_plan, line),        FIELD(gpio_plan, edges),
                                                 FIELD(gpio_plan, bias),        FIELD(gpio_plan, active_low),
@@ -627,7 +632,7 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, sysfs),       FIELD(source_plan, iio),          FIELD(source_plan, gpio),
     FIELD(source_plan, bus),         FIELD(source_plan, modbus),       FIELD(source_plan, scpi),
     FIELD(source_plan, registers),   FIELD(source_plan, packet),       FIELD(source_plan, dpdk),
-    FIELD(source_plan, afxdp)};
+    FIELD(source_plan, afxdp),       FIELD(source_plan, recording)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, version),
@@ -954,6 +959,7 @@ static const struct shared all[] = {SHARED(record_file_header),
                                     SHARED(sysfs_plan),
                                     SHARED(iio_scan),
                                     SHARED(iio_plan),
+                                    SHARED(recording_plan),
                                     SHARED(gpio_plan),
                                     SHARED(bus_read),
                                     SHARED(bus_plan),
