@@ -37,7 +37,8 @@ static const struct {
     [SEGMENT_KIND_CONFIG] = {"config", "text of the configuration", "for recordings; sealed"},
     [SEGMENT_KIND_RECORDER_BOARD] = {"recorder_board", "board of recorder %s", "what it records, and what it lost"},
     [SEGMENT_KIND_RECORDER_PLAN] = {"recorder_plan", "plan of recorder %s", "what, where and when; sealed"},
-    [SEGMENT_KIND_RECORDER_MAILBOX] = {"recorder_mailbox", "mailbox of recorder %s", "the operator's orders to it"}};
+    [SEGMENT_KIND_RECORDER_MAILBOX] = {"recorder_mailbox", "mailbox of recorder %s",
+                                       "the operator's orders to it"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
