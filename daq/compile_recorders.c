@@ -88,6 +88,7 @@ static void take_directories(struct compile *c, uint32_t i, const struct config_
     }
     if (from->directories_count == 0) {
         to->directories = 1;
+        to->makes_directory = 1; /* as the black box does with its own */
         if (state_path(to->directory[0], sizeof(to->directory[0]), c->plan->instance, "recordings", &err) != 0 ||
             to->directory[0][0] != '/') {
             complain(c, i, "directories", "%s; say where",
@@ -103,13 +104,18 @@ static void take_directories(struct compile *c, uint32_t i, const struct config_
                             RECORDER_PATH_BYTES - 1, given);
             continue;
         }
+        char *path_to = to->directory[to->directories];
+        snprintf(path_to, RECORDER_PATH_BYTES, "%s", given);
+        for (size_t n = strlen(path_to); n > 1 && path_to[n - 1] == '/'; n--) {
+            path_to[n - 1] = 0;
+        }
         for (uint32_t k = 0; k < to->directories; k++) {
-            if (strcmp(to->directory[k], given) == 0) {
+            if (strcmp(to->directory[k], path_to) == 0) {
                 config_complain(c->file, c->errors, path, "%s is named twice; stripes are for several disks",
                                 given);
             }
         }
-        snprintf(to->directory[to->directories++], RECORDER_PATH_BYTES, "%s", given);
+        to->directories++;
     }
 }
 
@@ -165,7 +171,13 @@ static void check_gating(struct compile *c, uint32_t i, const struct recorder_pl
     }
     for (uint32_t r = 0; r < to->rings; r++) {
         const struct ring_plan *ring = find_ring(c, to->ring[r]);
-        if (ring != NULL && ring->gates == 0) {
+        if (ring != NULL && ring->watched_as != 0) {
+            complain(
+                c, i, "reading",
+                "the interlock watches ring %s: its writer would drop frames while a recorder stands still, and "
+                "its channels turn stale; read it as an observer",
+                ring->name);
+        } else if (ring != NULL && ring->gates == 0) {
             complain(c, i, "reading", "ring %s takes no gating readers; give it `gating`, or read as an observer",
                      ring->name);
         }

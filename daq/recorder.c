@@ -4,19 +4,21 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "ring/clock.h"
-#include "ring/segment.h"
+#include "ring/protocol.h"
 
 #define RETRY_NS   CLOCK_NS_PER_S          /* after a failure */
 #define LOOK_NS    (200 * CLOCK_NS_PER_MS) /* between looks at the disk's room and at the server */
-#define LIMITS_NS  (5 * CLOCK_NS_PER_S)
 #define RATE_NS    CLOCK_NS_PER_S
 #define SHORT_NS   CLOCK_NS_PER_MS       /* pauses: while much comes, .. */
 #define LONG_NS    (5 * CLOCK_NS_PER_MS) /* .. while little does */
 #define DRAIN_NS   (5 * CLOCK_NS_PER_S)  /* for what is still in the rings at the end */
 #define BUSY_PARTS 16u                   /* a ring that is so far behind is read on without a pause */
+
+static void take_the_rest(struct recorder *r);
 
 static void show_state(struct recorder *r, enum recorder_state state)
 {
@@ -53,6 +55,7 @@ int recorder_init(struct recorder *r, struct error *err)
     for (uint32_t s = 0; s < RECORDER_DIRECTORIES_MAX; s++) {
         r->run.directory_fd[s] = -1;
     }
+    r->server_fd = -1;
     r->began_ns = clock_monotonic_ns();
     r->wanted = r->plan->begins == RECORDER_AT_ONCE;
     r->ticket = __atomic_load_n(&r->mailbox->ticket, __ATOMIC_ACQUIRE);
@@ -62,8 +65,11 @@ int recorder_init(struct recorder *r, struct error *err)
 
 void recorder_fini(struct recorder *r)
 {
-    recorder_run_end(r, RECORD_CLOSE_STOPPED);
+    (void)recorder_run_end(r, RECORD_CLOSE_STOPPED);
     recorder_trigger_detach(r);
+    if (r->server_fd >= 0) {
+        close(r->server_fd);
+    }
     for (uint32_t i = 0; i < r->rings; i++) {
         recorder_ring_detach(&r->ring[i]);
     }
@@ -72,13 +78,24 @@ void recorder_fini(struct recorder *r)
     r->scratch = NULL;
 }
 
-static void set_error(struct recorder *r, const char *text)
+/* Numbers apart: the name of a run that is tried again and again has a new time each time. */
+static bool says_the_same(const char *one, const char *two)
 {
-    if (strcmp(r->board->error, text) != 0) {
-        snprintf(r->board->error, sizeof(r->board->error), "%s", text);
-        if (text[0] != 0) {
-            fprintf(stderr, "%.31s: %s\n", r->plan->name, text);
+    for (;; one++, two++) {
+        one += strspn(one, "0123456789");
+        two += strspn(two, "0123456789");
+        if (*one != *two || *one == 0) {
+            return *one == *two;
         }
+    }
+}
+
+void recorder_say(struct recorder *r, const char *text)
+{
+    bool again = says_the_same(r->board->error, text);
+    snprintf(r->board->error, sizeof(r->board->error), "%s", text);
+    if (text[0] != 0 && !again) {
+        fprintf(stderr, "%.31s: %s\n", r->plan->name, text);
     }
 }
 
@@ -87,52 +104,69 @@ void recorder_fail(struct recorder *r, uint32_t cause, const char *text)
     enum record_close why = cause == RECORD_CAUSE_DISK_FULL ? RECORD_CLOSE_DISK_FULL : RECORD_CLOSE_DISK_ERROR;
     r->cause = cause;
     r->board->failures++;
-    recorder_run_end(r, why);
+    (void)recorder_run_end(r, why);
     r->failure = 0;
+    r->failed[0] = 0;
     r->goes_on = true;
     r->retry_ns = clock_monotonic_ns() + RETRY_NS;
-    set_error(r, text);
+    recorder_say(r, text);
     show_state(r, RECORDER_FAILED);
 }
 
-static void begin(struct recorder *r, const char *reason, uint64_t pre_ns, uint64_t now_ns)
+static void cannot_begin(struct recorder *r, uint32_t cause, const char *text, uint64_t now_ns)
+{
+    if (r->goes_on) {
+        r->cause = cause;
+    }
+    r->board->failures++;
+    recorder_say(r, text);
+    r->retry_ns = now_ns + RETRY_NS;
+    show_state(r, RECORDER_FAILED);
+}
+
+/* What r->begin_reason and begin_from_ns say, which stay until it has succeeded. */
+static void begin(struct recorder *r, uint64_t now_ns)
 {
     struct error err = {{0}};
-    uint64_t from_tai_ns = 0;
-    if (pre_ns > 0 && !r->goes_on) {
-        int64_t offset_ns = r->control != NULL || r->watched == NULL
-                                ? clock_measure_tai_offset_ns()
-                                : ring_inside(r->watched).identity->tai_minus_monotonic_ns;
-        from_tai_ns = now_ns + (uint64_t)offset_ns - pre_ns;
+    if (now_ns < r->retry_ns) {
+        return;
     }
-    recorder_keep_limits(r);
     if (!recorder_keep_room(r) && r->plan->full != RECORDER_DECIMATES) {
         char text[RECORDER_TEXT_BYTES];
         snprintf(text, sizeof(text),
                  "the disk of %.120s has %llu MiB free, room_mb asks for %llu: not recording; remove something",
                  r->plan->directory[0], (unsigned long long)(r->board->free_bytes >> 20),
                  (unsigned long long)(r->plan->room_bytes >> 20));
-        r->cause = RECORD_CAUSE_DISK_FULL;
-        r->goes_on = r->goes_on || r->ring[0].expected != 0;
-        set_error(r, text);
-        r->retry_ns = now_ns + RETRY_NS;
-        show_state(r, RECORDER_FAILED);
+        cannot_begin(r, RECORD_CAUSE_DISK_FULL, text, now_ns);
         return;
     }
-    int code = recorder_run_begin(r, reason, from_tai_ns, &err);
+    int code = recorder_run_begin(r, r->begin_reason, r->goes_on ? 0 : r->begin_from_ns, &err);
     if (code != 0) {
-        r->cause = code == -ENOSPC || code == -EDQUOT ? RECORD_CAUSE_DISK_FULL : RECORD_CAUSE_DISK_ERROR;
-        r->board->failures++;
-        set_error(r, err.text);
-        r->retry_ns = now_ns + RETRY_NS;
-        show_state(r, RECORDER_FAILED);
+        bool full = code == -ENOSPC || code == -EDQUOT;
+        cannot_begin(r, full ? RECORD_CAUSE_DISK_FULL : RECORD_CAUSE_DISK_ERROR, err.text, now_ns);
         return;
     }
     r->cause = RECORD_CAUSE_NONE;
     r->failure = 0;
+    r->failed[0] = 0;
+    r->begin_from_ns = 0;
     r->sync_due_ns = now_ns;
-    set_error(r, "");
+    recorder_say(r, "");
     show_state(r, r->post_until_ns != 0 ? RECORDER_POST : RECORDER_RECORDING);
+    recorder_keep_limits(r); /* now that there is a new one */
+}
+
+/* A run is wanted, from so long before now. */
+static void want(struct recorder *r, const char *reason, uint64_t pre_ns, uint64_t now_ns)
+{
+    if (!r->wanted || r->begin_reason == NULL) {
+        r->begin_from_ns = pre_ns != 0 ? now_ns - pre_ns : 0;
+        r->begin_reason = reason;
+    }
+    r->wanted = true;
+    if (!r->run.open) {
+        begin(r, now_ns);
+    }
 }
 
 static void answer(struct recorder *r, uint64_t ticket, int code, const char *text)
@@ -142,44 +176,60 @@ static void answer(struct recorder *r, uint64_t ticket, int code, const char *te
     __atomic_store_n(&r->board->ticket, ticket, __ATOMIC_RELEASE);
 }
 
-static void stop_run(struct recorder *r, enum record_close why)
+/* 0, or -errno: something is not on the disk. */
+static int stop_run(struct recorder *r, enum record_close why)
 {
+    take_the_rest(r);
     r->wanted = false;
+    r->begin_reason = NULL;
+    r->begin_from_ns = 0;
+    r->retry_ns = 0;
     r->post_until_ns = 0;
-    recorder_run_end(r, why);
+    int code = recorder_run_end(r, why);
+    char text[RECORDER_TEXT_BYTES];
+    snprintf(text, sizeof(text), "the run could not be ended: %s; see sluice recover", strerror(-code));
+    r->board->failures += code != 0;
+    r->failure = 0;
     r->goes_on = false;
     r->cause = RECORD_CAUSE_NONE;
-    set_error(r, "");
+    recorder_say(r, code != 0 ? text : "");
     show_state(r, state_at_rest(r));
+    return code;
 }
 
 static void trigger(struct recorder *r, const char *reason, uint64_t now_ns)
 {
-    r->board->triggers++;
-    r->wanted = true;
+    bool goes_on = r->run.open;
+    r->board->triggers += !r->wanted || goes_on; /* one that cannot begin is one, however often it is tried */
     r->post_until_ns = r->plan->post_ns != 0 ? now_ns + r->plan->post_ns : 0;
-    if (!r->run.open) {
-        begin(r, reason, r->plan->pre_ns, now_ns);
-    } else {
+    want(r, reason, r->plan->pre_ns, now_ns);
+    if (goes_on) {
         show_state(r, r->post_until_ns != 0 ? RECORDER_POST : RECORDER_RECORDING);
     }
 }
 
 /* The verbs that say something of a run. */
-static const char *describe(struct recorder *r, const struct recorder_mailbox *mail)
+static const char *describe(struct recorder *r, const struct recorder_mailbox *mail, int *code)
 {
     struct error err = {{0}};
+    bool too_long = (mail->verb == RECORDER_OPERATOR && strlen(mail->text) >= sizeof(r->operator_name)) ||
+                    (mail->verb == RECORDER_TEST && strlen(mail->text) >= sizeof(r->test_id));
+    if (too_long) {
+        return "too long: an operator's name has at most 31 bytes, a test's id 63";
+    }
+    *code = 0;
     if (mail->verb == RECORDER_OPERATOR) {
         snprintf(r->operator_name, sizeof(r->operator_name), "%.31s", mail->text);
     } else if (mail->verb == RECORDER_TEST) {
         snprintf(r->test_id, sizeof(r->test_id), "%.63s", mail->text);
     } else if (!r->run.open) {
-        return NULL;
+        *code = -ENODATA;
+        return "there is no run to note it in";
     } else {
         recorder_run_note(r, mail->person, mail->text);
     }
     if (r->run.open && recorder_run_describe(r, false, &err) != 0) {
-        set_error(r, err.text);
+        recorder_say(r, err.text);
     }
     return "noted";
 }
@@ -188,31 +238,33 @@ static void carry_out(struct recorder *r, uint64_t ticket, const struct recorder
 {
     char text[RECORDER_TEXT_BYTES];
     const char *said;
+    int code = -EINVAL;
     switch (mail->verb) {
     case RECORDER_START:
-        if (!r->wanted) {
-            r->wanted = true;
-            begin(r, "command", r->plan->pre_ns, now_ns);
-        }
+        r->retry_ns = r->run.open ? r->retry_ns : 0;
+        want(r, "command", r->plan->pre_ns, now_ns);
         break;
     case RECORDER_STOP:
-        stop_run(r, RECORD_CLOSE_STOPPED);
-        answer(r, ticket, 0, "it does not record");
+        code = stop_run(r, RECORD_CLOSE_STOPPED);
+        answer(r, ticket, code, code == 0 ? "it does not record" : r->board->error);
         return;
     case RECORDER_NEXT:
         if (r->run.open) {
-            recorder_run_end(r, RECORD_CLOSE_STOPPED);
+            code = recorder_run_end(r, RECORD_CLOSE_STOPPED);
+            r->board->failures += code != 0;
             r->goes_on = true;
         }
-        r->wanted = true;
-        begin(r, "command", 0, now_ns);
+        r->begin_reason = NULL;
+        r->retry_ns = 0;
+        want(r, "command", 0, clock_monotonic_ns());
         break;
     case RECORDER_TRIGGER:
+        r->retry_ns = r->run.open ? r->retry_ns : 0;
         trigger(r, "command", now_ns);
         break;
     default:
-        said = describe(r, mail);
-        answer(r, ticket, said != NULL ? 0 : -ENODATA, said != NULL ? said : "there is no run to note it in");
+        said = describe(r, mail, &code);
+        answer(r, ticket, code, said);
         return;
     }
     snprintf(text, sizeof(text), "%s%s%.140s",
@@ -234,14 +286,27 @@ static void take_command(struct recorder *r, uint64_t now_ns)
     carry_out(r, ticket, &mail, now_ns);
 }
 
-static bool server_is_gone(const struct recorder *r)
+/* Of a connection of our own: also while it cannot record, and so reads nothing. */
+static bool server_is_gone(struct recorder *r)
 {
     struct pollfd end = {.events = POLLRDHUP};
-    if (r->rings == 0 || r->ring[0].reader == NULL) {
-        return false;
+    struct error err = {{0}};
+    if (r->server_fd < 0) {
+        r->server_fd = protocol_connect(r->plan->instance, &err);
     }
-    end.fd = sluice_reader_fd(r->ring[0].reader);
-    return poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    end.fd = r->server_fd;
+    return end.fd >= 0 && poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+static bool run_is_removed(const struct recorder *r)
+{
+    struct stat at;
+    for (uint32_t i = 0; i < r->files; i++) {
+        if (r->file[i].fd >= 0 && fstat(r->file[i].fd, &at) == 0 && at.st_nlink == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What is due whether anything comes or not. */
@@ -252,6 +317,10 @@ static void look(struct recorder *r, uint64_t now_ns)
     }
     r->looked_ns = now_ns;
     r->server_gone = r->server_gone || server_is_gone(r);
+    if (r->run.open && run_is_removed(r)) {
+        recorder_fail(r, RECORD_CAUSE_DISK_ERROR,
+                      "somebody has removed the run that is being written: it begins another");
+    }
     if (r->run.open) {
         bool room = recorder_keep_room(r);
         r->decimates = !room && r->plan->full == RECORDER_DECIMATES;
@@ -281,9 +350,16 @@ static void rotate_if_due(struct recorder *r, uint32_t index, uint64_t now_ns)
     if (!(large || old || recorder_files_are_full(r, index))) {
         return;
     }
-    if (!recorder_ring_flush(r, index) || !recorder_disk_drain(r)) {
+    /* What it has under way must be in its index, and its files need places: meanwhile it waits in its ring. */
+    ring->rotating = true;
+    if (!recorder_ring_flush(r, index) || recorder_disk_is_writing(r, index)) {
         return;
     }
+    if (!recorder_files_have_places(r)) {
+        recorder_disk_sync(r, now_ns, true);
+        return;
+    }
+    ring->rotating = false;
     if (recorder_files_rotate(r, index, &err) != 0) {
         recorder_fail(r, r->cause != 0 ? r->cause : (uint32_t)RECORD_CAUSE_DISK_ERROR, err.text);
         return;
@@ -297,7 +373,7 @@ static uint64_t take_all(struct recorder *r, uint64_t now_ns, bool *behind)
     uint64_t taken = 0;
     for (uint32_t i = 0; i < r->rings && r->failure == 0; i++) {
         struct recorder_ring *ring = &r->ring[i];
-        taken += recorder_ring_take(r, i, now_ns);
+        taken += ring->rotating ? 0 : recorder_ring_take(r, i, now_ns);
         *behind = *behind || ring->shown->lag_frames > ring->inside->view.slot_count / BUSY_PARTS;
         if (ring->filling != NULL && now_ns - ring->filling->since_ns >= r->plan->sync_ns / 3) {
             (void)recorder_ring_flush(r, i);
@@ -332,29 +408,39 @@ static void record(struct recorder *r, uint64_t now_ns)
     recorder_disk_turn(r, behind && taken > 0 ? 0 : taken > 0 ? SHORT_NS : LONG_NS);
     if (r->failure != 0 && r->run.open) {
         char text[RECORDER_TEXT_BYTES];
-        snprintf(text, sizeof(text), "cannot write to %.100s/%.60s: %s", r->plan->directory[0], r->run.name,
-                 strerror(-r->failure));
+        if (r->failed[0] != 0) {
+            snprintf(text, sizeof(text), "%s", r->failed);
+        } else {
+            snprintf(text, sizeof(text), "cannot write to %.100s/%.60s: %s", r->plan->directory[0], r->run.name,
+                     strerror(-r->failure));
+        }
         recorder_fail(r, r->cause != 0 ? r->cause : (uint32_t)RECORD_CAUSE_DISK_ERROR, text);
     }
     tell_totals(r);
 }
 
-/* All that the rings hold at the end, unless it keeps coming faster than it is taken. */
+/* All that the rings hold at the end, unless it comes faster than it is taken: what is left then is told. */
 static void take_the_rest(struct recorder *r)
 {
     uint64_t until_ns = clock_monotonic_ns() + DRAIN_NS;
     uint64_t end[RECORDER_RINGS_MAX];
+    bool done = !r->run.open;
     for (uint32_t i = 0; i < r->rings && r->run.open; i++) {
         end[i] = ring_published_now(r->ring[i].inside->view.header);
     }
-    while (r->run.open && clock_monotonic_ns() < until_ns) {
-        bool done = true;
+    r->ending = true;
+    while (r->run.open && !done && clock_monotonic_ns() < until_ns) {
+        done = true;
         record(r, clock_monotonic_ns());
         for (uint32_t i = 0; i < r->rings && r->run.open; i++) {
             done = done && r->ring[i].inside->position >= end[i];
         }
-        if (done) {
-            return;
+    }
+    r->ending = false;
+    for (uint32_t i = 0; i < r->rings && r->run.open && !done; i++) {
+        if (r->ring[i].expected < end[i]) {
+            recorder_ring_lose(r, i, r->ring[i].expected, end[i], RECORD_CAUSE_DISK_SLOW);
+            r->ring[i].expected = end[i];
         }
     }
 }
@@ -362,7 +448,8 @@ static void take_the_rest(struct recorder *r)
 static void rest(struct recorder *r, uint64_t now_ns)
 {
     if (r->wanted && now_ns >= r->retry_ns && !r->server_gone) {
-        begin(r, r->plan->begins == RECORDER_AT_ONCE ? "at once" : "again", 0, now_ns);
+        r->begin_reason = r->begin_reason != NULL ? r->begin_reason : "at once";
+        begin(r, now_ns);
     }
     recorder_disk_turn(r, r->run.open ? 0 : LONG_NS);
 }
@@ -379,8 +466,7 @@ static void turn(struct recorder *r)
         }
     }
     if (r->post_until_ns != 0 && now_ns >= r->post_until_ns) {
-        take_the_rest(r);
-        stop_run(r, RECORD_CLOSE_POST);
+        (void)stop_run(r, RECORD_CLOSE_POST);
     }
     look(r, now_ns);
     if (r->run.open) {
@@ -398,8 +484,14 @@ int recorder_loop(struct recorder *r, volatile sig_atomic_t *stop)
     }
     take_the_rest(r);
     bool failed = r->wanted && !r->run.open && r->board->error[0] != 0;
-    recorder_run_end(r, r->server_gone ? RECORD_CLOSE_SERVER : RECORD_CLOSE_STOPPED);
+    int code = recorder_run_end(r, r->server_gone ? RECORD_CLOSE_SERVER : RECORD_CLOSE_STOPPED);
+    if (code != 0) {
+        char text[RECORDER_TEXT_BYTES];
+        snprintf(text, sizeof(text), "the run could not be ended: %s; see sluice recover", strerror(-code));
+        recorder_say(r, text);
+        r->board->failures++;
+    }
     tell_totals(r);
     show_state(r, RECORDER_ENDED);
-    return failed ? 1 : 0;
+    return failed || code != 0 ? 1 : 0;
 }

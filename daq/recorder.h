@@ -91,6 +91,7 @@ struct recorder_ring {
     uint64_t unsynced_ns;   /* when the oldest of what is written and not synced was read; 0: nothing */
     uint64_t syncing_ns;    /* the same of what the sync under way covers */
     uint64_t sync_position; /* all below it is covered by that */
+    bool rotating;          /* its next segment begins as soon as nothing of it is under way */
     uint64_t regain_ns;     /* monotonic: not before that it asks to be waited for again */
     uint64_t frames_seen;   /* for how full slots are */
     uint64_t bytes_seen;
@@ -147,8 +148,14 @@ struct recorder {
     bool wanted;    /* to record, whenever that is possible */
     bool decimates; /* for want of room */
     bool server_gone;
-    bool goes_on;   /* the next run begins where the last one ended */
-    int failure;    /* -errno of a write; 0: none */
+    bool goes_on;           /* the next run begins where the last one ended */
+    bool ending;            /* what is left in the rings is taken, however little it is */
+    uint64_t begin_from_ns; /* monotonic: the run that is wanted begins with what came then; 0: now */
+    const char *begin_reason;
+    uint64_t kept_ns;                 /* monotonic: room has been made; the file system takes its time */
+    int server_fd;                    /* its end is the server's; -1: not connected */
+    char failed[RECORDER_TEXT_BYTES]; /* why the last block found no place; empty: strerror tells */
+    int failure;                      /* -errno of a write; 0: none */
     uint32_t cause; /* enum record_cause that what is lost now is put down to; 0: the reader's own */
     uint64_t retry_ns;
     uint64_t post_until_ns; /* monotonic; 0: no trigger */
@@ -176,12 +183,15 @@ void recorder_fini(struct recorder *r);
 /* Until *stop, or its time is over, or the server has gone. Exit code: 0, or 1 if something could not be recorded.
  */
 int recorder_loop(struct recorder *r, volatile sig_atomic_t *stop);
+/* Why it cannot record, or is slow to: said once, and shown. "": it can. */
+void recorder_say(struct recorder *r, const char *text);
 /* The run cannot go on: ends it as well as can be, tries again later. */
 void recorder_fail(struct recorder *r, uint32_t cause, const char *text);
 
 /* recorder_ring.c */
-/* From this stamp on, or from this position (UINT64_MAX: not by position); 0 and UINT64_MAX: from now on. */
-int recorder_ring_attach(struct recorder *r, uint32_t index, uint64_t from_tai_ns, uint64_t from_position,
+/* From what came at this time (monotonic), or from this position (UINT64_MAX: not by position); 0 and UINT64_MAX:
+ * from now on. */
+int recorder_ring_attach(struct recorder *r, uint32_t index, uint64_t from_ns, uint64_t from_position,
                          struct error *err);
 void recorder_ring_detach(struct recorder_ring *ring);
 /* Takes some of what is new. How many frames. */
@@ -218,26 +228,34 @@ bool recorder_disk_write(struct recorder *r, struct recorder_write *write, const
 void recorder_disk_turn(struct recorder *r, uint64_t timeout_ns);
 /* Begins a sync of all that has been written, if it is time or `now`; one at a time. */
 void recorder_disk_sync(struct recorder *r, uint64_t now_ns, bool now);
-/* Until nothing is under way, for some seconds at most. False: something still is. */
-bool recorder_disk_drain(struct recorder *r);
+/* Until nothing is under way, however long that takes: what is lies in rings and files that must stay. */
+void recorder_disk_drain(struct recorder *r);
+/* A write of this ring's is under way. */
+bool recorder_disk_is_writing(const struct recorder *r, uint32_t ring);
 
 /* recorder_files.c */
 int recorder_files_open(struct recorder *r, uint32_t index, struct error *err);
 /* The file that the next block of this ring goes to, with room for so many bytes; NULL with err. */
 struct recorder_file *recorder_files_next(struct recorder *r, uint32_t index, uint64_t bytes, struct error *err);
-/* Writes the ends of a ring's files; nothing of them is under way. They are closed when they are synced. */
-void recorder_files_end(struct recorder *r, uint32_t index, enum record_close why);
+/* Writes the ends of a ring's files; nothing of them is under way. They are closed when they are synced. 0, or
+ * -errno of one that has none. */
+int recorder_files_end(struct recorder *r, uint32_t index, enum record_close why);
+/* Removes what was begun. */
+void recorder_files_abandon(struct recorder *r, uint32_t index);
+/* A ring's next segment finds places: those of the one before are freed by a sync. */
+bool recorder_files_have_places(const struct recorder *r);
 /* Ends a segment and begins the next. 0 or -errno. */
 int recorder_files_rotate(struct recorder *r, uint32_t index, struct error *err);
-void recorder_files_close(struct recorder_file *file);
+void recorder_files_close(struct recorder *r, struct recorder_file *file);
 /* No more blocks are to go to this segment: its index is as long as it may be. */
 bool recorder_files_are_full(const struct recorder *r, uint32_t index);
 /* New names are on the disk, too. */
 void recorder_files_sync_directories(struct recorder *r);
 
 /* recorder_run.c */
-int recorder_run_begin(struct recorder *r, const char *reason, uint64_t from_tai_ns, struct error *err);
-void recorder_run_end(struct recorder *r, enum record_close why);
+int recorder_run_begin(struct recorder *r, const char *reason, uint64_t from_ns, struct error *err);
+/* 0, or -errno: something of it is not on the disk. */
+int recorder_run_end(struct recorder *r, enum record_close why);
 void recorder_run_note(struct recorder *r, const char *person, const char *text);
 /* Replaces run.json. 0 or -errno. */
 int recorder_run_describe(struct recorder *r, bool sync, struct error *err);
@@ -250,6 +268,8 @@ int recorder_keep_free(const struct recorder *r, uint64_t *free_bytes, struct er
 /* Removes what is beyond the limits; then looks whether there is room. True: there is. */
 bool recorder_keep_room(struct recorder *r);
 void recorder_keep_limits(struct recorder *r);
+/* Name of the newest run of this recorder's in its first directory; empty: none. */
+void recorder_keep_newest(const struct recorder *r, char name[RECORDER_RUN_BYTES]);
 /* Is this the name of a run of this recorder? Pure. */
 bool recorder_keep_is_run(const char *name, const char *recorder);
 

@@ -7,11 +7,11 @@
 #include "daq/recorder.h"
 #include "ring/clock.h"
 
-#define ENTRIES    256u /* of the io_uring: every write and every file's sync find a place */
-#define USER_SYNC  (UINT64_C(1) << 32)
-#define DRAIN_NS   (10 * CLOCK_NS_PER_S)
-#define DRAIN_LOOK (20 * CLOCK_NS_PER_MS)
-#define SYNC_PARTS 3 /* of sync_ns: to flush, to write, to sync */
+#define ENTRIES_LEAST  64u
+#define USER_SYNC      (UINT64_C(1) << 32)
+#define DRAIN_LOOK     (20 * CLOCK_NS_PER_MS)
+#define DISK_SILENT_NS (10 * CLOCK_NS_PER_S)
+#define SYNC_PARTS     3 /* of sync_ns: to flush, to write, to sync */
 
 static struct record_block *lead_at(uint8_t *memory)
 {
@@ -50,7 +50,11 @@ int recorder_disk_init(struct recorder *r, struct error *err)
         r->write[i].payload = has_payload ? at + RECORD_LEAD_BYTES : NULL;
         at += RECORD_LEAD_BYTES + (has_payload ? r->block_bytes : 0);
     }
-    return uring_create_disk(&r->uring, ENTRIES, err);
+    unsigned entries = ENTRIES_LEAST; /* every write and every file's sync find a place */
+    while (entries < r->files + r->writes) {
+        entries *= 2;
+    }
+    return uring_create_disk(&r->uring, entries, err);
 }
 
 void recorder_disk_fini(struct recorder *r)
@@ -58,7 +62,7 @@ void recorder_disk_fini(struct recorder *r)
     uring_destroy(r->uring);
     for (uint32_t i = 0; r->file != NULL && i < r->files; i++) {
         if (r->file[i].fd >= 0) {
-            recorder_files_close(&r->file[i]);
+            recorder_files_close(r, &r->file[i]);
         }
         free(r->file[i].account.index);
     }
@@ -75,7 +79,12 @@ void recorder_disk_fini(struct recorder *r)
 
 struct recorder_write *recorder_disk_take(struct recorder *r, uint32_t ring, bool payload)
 {
-    if (r->unsynced_bytes + RECORD_LEAD_BYTES + r->block_bytes > r->plan->sync_bytes) {
+    uint64_t filling = 0; /* will be written, too */
+    for (uint32_t i = 0; i < r->rings; i++) {
+        filling += r->ring[i].filling != NULL;
+    }
+    uint64_t block_bytes = RECORD_LEAD_BYTES + r->block_bytes;
+    if (r->unsynced_bytes + (filling + 1) * block_bytes > r->plan->sync_bytes) {
         r->ring[ring].shown->waits_for_disk++; /* that much is promised: not more may be lost by a crash */
         return NULL;
     }
@@ -134,6 +143,7 @@ bool recorder_disk_write(struct recorder *r, struct recorder_write *write, const
                         clock_tai_ns(ring->source.header.tai_minus_monotonic_ns));
     write->file = recorder_files_next(r, write->ring, lead->bytes, &r->err);
     if (write->file == NULL) {
+        snprintf(r->failed, sizeof(r->failed), "%.250s", r->err.text);
         return false;
     }
     uint64_t padded = lead->bytes - RECORD_LEAD_BYTES;
@@ -259,7 +269,7 @@ static void sync_done(struct recorder *r, struct recorder_file *file, int32_t re
         r->cause = RECORD_CAUSE_DISK_ERROR;
     }
     if (file->ended && file->dirty == 0) {
-        recorder_files_close(file);
+        recorder_files_close(r, file);
     }
     if (--r->syncs_under_way == 0) {
         sync_over(r, clock_monotonic_ns());
@@ -334,20 +344,32 @@ void recorder_disk_sync(struct recorder *r, uint64_t now_ns, bool now)
     }
 }
 
-bool recorder_disk_drain(struct recorder *r)
+void recorder_disk_drain(struct recorder *r)
 {
-    uint64_t until_ns = clock_monotonic_ns() + DRAIN_NS;
+    uint64_t began_ns = clock_monotonic_ns();
     for (;;) {
+        uint64_t now_ns = clock_monotonic_ns();
         uint32_t under_way = r->syncs_under_way;
         for (uint32_t i = 0; i < r->writes; i++) {
             under_way += r->write[i].submitted;
         }
         if (under_way == 0) {
-            return true;
+            return;
         }
-        if (clock_monotonic_ns() > until_ns) {
-            return false;
+        if (now_ns - began_ns > DISK_SILENT_NS) {
+            recorder_say(r, "the disk does not answer: waiting for it");
         }
+        board_beat(&r->board->common, now_ns); /* we live; it is the disk that does not */
         recorder_disk_turn(r, DRAIN_LOOK);
     }
+}
+
+bool recorder_disk_is_writing(const struct recorder *r, uint32_t ring)
+{
+    for (uint32_t i = 0; i < r->writes; i++) {
+        if (r->write[i].submitted && r->write[i].ring == ring) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -59,8 +59,10 @@ static struct recorder_file *free_file(struct recorder *r)
     return NULL;
 }
 
-void recorder_files_close(struct recorder_file *file)
+void recorder_files_close(struct recorder *r, struct recorder_file *file)
 {
+    r->unsynced_bytes -=
+        file->dirty < r->unsynced_bytes ? file->dirty : r->unsynced_bytes; /* nobody will sync it */
     if (file->fd >= 0) {
         close(file->fd); /* and its lock */
     }
@@ -87,7 +89,7 @@ static int open_new(struct recorder *r, struct recorder_file *file, const char *
     }
     if (flock(file->fd, LOCK_EX | LOCK_NB) != 0) {
         int code = -errno;
-        recorder_files_close(file);
+        recorder_files_close(r, file);
         return error_set(err, code, "cannot lock %s/%s/%s: %s", directory, r->run.name, name, strerror(-code));
     }
     return 0;
@@ -146,7 +148,10 @@ static int open_file(struct recorder *r, uint32_t index, uint32_t stripe, struct
         code = code == 0 ? 0 : error_set(err, code, "cannot write to %s: %s", name, strerror(-code));
     }
     if (code != 0) {
-        recorder_files_close(file);
+        if (file->fd >= 0) {
+            (void)unlinkat(r->run.directory_fd[stripe], name, 0);
+        }
+        recorder_files_close(r, file);
         return code;
     }
     file->offset = bytes;
@@ -166,13 +171,34 @@ int recorder_files_open(struct recorder *r, uint32_t index, struct error *err)
     for (uint32_t s = 0; code == 0 && s < r->plan->directories; s++) {
         code = open_file(r, index, s, err);
     }
-    for (uint32_t s = 0; code != 0 && s < r->plan->directories; s++) {
+    if (code != 0) {
+        recorder_files_abandon(r, index);
+    }
+    return code;
+}
+
+void recorder_files_abandon(struct recorder *r, uint32_t index)
+{
+    struct recorder_ring *ring = &r->ring[index];
+    const struct record_file_header *header = &ring->source.header;
+    for (uint32_t s = 0; s < r->plan->directories; s++) {
+        char name[RECORD_FILE_NAME_BYTES];
         if (ring->file[s] != NULL) {
-            recorder_files_close(ring->file[s]);
+            record_file_name(name, header->ring, header->segment, s, header->stripes);
+            (void)unlinkat(r->run.directory_fd[s], name, 0);
+            recorder_files_close(r, ring->file[s]);
             ring->file[s] = NULL;
         }
     }
-    return code;
+}
+
+bool recorder_files_have_places(const struct recorder *r)
+{
+    uint32_t free_places = 0;
+    for (uint32_t i = 0; i < r->files; i++) {
+        free_places += r->file[i].fd < 0;
+    }
+    return free_places >= r->plan->directories;
 }
 
 static int grow_index(struct recorder_file *file, struct error *err)
@@ -243,10 +269,11 @@ static int end_file(struct recorder *r, struct recorder_ring *ring, struct recor
     return code;
 }
 
-void recorder_files_end(struct recorder *r, uint32_t index, enum record_close why)
+int recorder_files_end(struct recorder *r, uint32_t index, enum record_close why)
 {
     struct recorder_ring *ring = &r->ring[index];
     bool told = false;
+    int failed = 0;
     for (uint32_t s = 0; s < r->plan->directories; s++) {
         struct recorder_file *file = ring->file[s];
         ring->file[s] = NULL;
@@ -258,7 +285,8 @@ void recorder_files_end(struct recorder *r, uint32_t index, enum record_close wh
             fprintf(stderr,
                     "%.31s: cannot end a file of ring %.31s: %s; what is in it is found by sluice recover\n",
                     r->plan->name, ring->shown->name, strerror(-code));
-            recorder_files_close(file);
+            recorder_files_close(r, file);
+            failed = code;
             continue;
         }
         file->ended = true;
@@ -272,6 +300,7 @@ void recorder_files_end(struct recorder *r, uint32_t index, enum record_close wh
         record_totals_add_gaps(&ring->totals, &lead);
         ring->owed_count = 0;
     }
+    return failed;
 }
 
 bool recorder_files_are_full(const struct recorder *r, uint32_t index)
@@ -301,7 +330,7 @@ void recorder_files_sync_directories(struct recorder *r)
 int recorder_files_rotate(struct recorder *r, uint32_t index, struct error *err)
 {
     struct recorder_ring *ring = &r->ring[index];
-    recorder_files_end(r, index, RECORD_CLOSE_ROTATED);
+    (void)recorder_files_end(r, index, RECORD_CLOSE_ROTATED); /* said; what is in it can be recovered */
     ring->source.header.segment++;
     ring->source.header.first_position = ring->totals.next_position;
     int code = recorder_files_open(r, index, err);

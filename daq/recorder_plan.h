@@ -65,6 +65,8 @@ struct recorder_plan {
     uint32_t decimate;
     uint32_t has_above;
     uint32_t has_below;
+    uint32_t makes_directory; /* 1: directory[0] is made if it is not there, the server's default */
+    uint32_t reserved;
     double above; /* of `channel`, in its unit */
     double below;
     char channel[RING_NAME_BYTES];

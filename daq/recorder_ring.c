@@ -237,11 +237,13 @@ static bool add_frame(struct recorder *r, uint32_t index, const struct ring_desc
                       const uint8_t *payload, uint64_t now_ns)
 {
     struct recorder_ring *ring = &r->ring[index];
+    bool left_out = is_left_out(r, ring, descriptor);
     for (int attempt = 0; attempt < 2; attempt++) {
         if (ring->filling == NULL && !begin_filling(r, index, now_ns)) {
+            ring->decimator -= r->decimates && (descriptor->flags & RING_FLAG_GAP) == 0; /* it is asked again */
             return false;
         }
-        if (is_left_out(r, ring, descriptor)) {
+        if (left_out) {
             if (leave_out(ring, descriptor->sequence - 1, descriptor->tai_ns)) {
                 ring->shown->missing[RECORD_CAUSE_DECIMATED]++;
                 return true;
@@ -428,15 +430,20 @@ static void describe(struct recorder *r, struct recorder_ring *ring)
     ring->source.config = r->config;
 }
 
-int recorder_ring_attach(struct recorder *r, uint32_t index, uint64_t from_tai_ns, uint64_t from_position,
+/* Whether it is the ring that the run before was of: after a restart of the server positions begin anew. */
+static bool is_same_ring(const struct recorder_ring *ring)
+{
+    const struct ring_identity *id = ring_inside(ring->reader).identity;
+    return id->created_tai_ns == ring->source.header.created_tai_ns;
+}
+
+int recorder_ring_attach(struct recorder *r, uint32_t index, uint64_t from_ns, uint64_t from_position,
                          struct error *err)
 {
     struct recorder_ring *ring = &r->ring[index];
     bool by_position = from_position != UINT64_MAX;
-    struct sluice_options options = {.start = by_position        ? SLUICE_AT_POSITION
-                                              : from_tai_ns != 0 ? SLUICE_AT_TIME
-                                                                 : SLUICE_NEWEST,
-                                     .at = by_position ? from_position : from_tai_ns};
+    struct sluice_options options = {.start = by_position ? SLUICE_AT_POSITION : SLUICE_NEWEST,
+                                     .at = from_position};
     ring->reader = NULL;
     ring->inside = NULL;
     int code = attach(r, index, &options, &ring->reader, err);
@@ -444,6 +451,16 @@ int recorder_ring_attach(struct recorder *r, uint32_t index, uint64_t from_tai_n
         return code;
     }
     point_at_tables(ring);
+    if (by_position && !is_same_ring(ring)) {
+        by_position = false;
+        ring->owed_count = 0;
+        (void)sluice_reader_seek(ring->reader, SLUICE_NEWEST, 0);
+    }
+    if (!by_position && from_ns != 0 && r->plan->gating == 0) {
+        uint64_t tai_ns = from_ns + (uint64_t)ring_inside(ring->reader).identity->tai_minus_monotonic_ns;
+        (void)sluice_reader_seek(ring->reader, SLUICE_AT_TIME, tai_ns);
+        r->run.from_tai_ns = tai_ns;
+    }
     ring->expected = by_position ? from_position : ring->inside->position;
     if (by_position) { /* what is no longer there is missing */
         (void)ring_reader_jumped(ring->inside);

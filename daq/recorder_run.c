@@ -17,6 +17,7 @@
 #define TRIES       100u /* names of a run: the clock may have been set back */
 #define TIME_BYTES  64u
 #define VALUE_BYTES 1024u
+#define STAMP_BYTES 20u /* "20261126T143000.123Z" */
 
 struct text {
     char *at;
@@ -227,6 +228,19 @@ static void close_directories(struct recorder *r)
     }
 }
 
+/* All of a path that is not there. What fails shows when the run's own directory is made. */
+static void make_path(const char *path)
+{
+    char part[RECORDER_PATH_BYTES];
+    snprintf(part, sizeof(part), "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        (void)mkdir(part, 0755);
+        *slash = '/';
+    }
+    (void)mkdir(part, 0750);
+}
+
 /* One of the stripes' directories of this name. */
 static int make_directory(struct recorder *r, uint32_t stripe, struct error *err)
 {
@@ -247,17 +261,28 @@ static int make_directory(struct recorder *r, uint32_t stripe, struct error *err
     return 0;
 }
 
-/* "20261126T143000.123Z-NAME", or with a number behind it where there is one of this name already. */
+/* "20261126T143000.123Z-NAME", or with a number behind the time. Names never go back, also if the clock is set
+ * back: the oldest run is the one whose name comes first. run.json has the time as it was. */
 static int make_directories(struct recorder *r, struct error *err)
 {
     char when[TIME_BYTES];
+    char newest[RECORDER_RUN_BYTES];
+    unsigned number = 0;
     int code = -EEXIST;
+    if (r->plan->makes_directory != 0) {
+        make_path(r->plan->directory[0]);
+    }
     utc_text(r->run.began_utc_ns, when, sizeof(when), true);
-    for (uint32_t i = 0; i < TRIES && code == -EEXIST; i++) {
-        if (i == 0) {
+    recorder_keep_newest(r, newest);
+    if (strncmp(newest, when, STAMP_BYTES) >= 0) {
+        memcpy(when, newest, STAMP_BYTES);
+        number = newest[STAMP_BYTES] == '.' ? (unsigned)strtoul(newest + STAMP_BYTES + 1, NULL, 10) + 1 : 1;
+    }
+    for (unsigned i = 0; i < TRIES && code == -EEXIST; i++, number++) {
+        if (number == 0) {
             snprintf(r->run.name, sizeof(r->run.name), "%.24s-%.31s", when, r->plan->name);
         } else {
-            snprintf(r->run.name, sizeof(r->run.name), "%.24s.%u-%.31s", when, i, r->plan->name);
+            snprintf(r->run.name, sizeof(r->run.name), "%.24s.%04u-%.31s", when, number, r->plan->name);
         }
         code = make_directory(r, 0, err);
     }
@@ -275,12 +300,12 @@ static void remove_directories(struct recorder *r)
         if (r->run.directory_fd[s] >= 0) {
             (void)unlinkat(r->run.directory_fd[s], RECORD_RUN_FILE, 0);
             (void)unlinkat(r->run.directory_fd[s], RECORD_CONFIG_FILE, 0);
-            (void)rmdir(path); /* not if a file was made in it: that one tells how far it came */
+            (void)rmdir(path);
         }
     }
 }
 
-static int open_rings(struct recorder *r, uint64_t from_tai_ns, struct error *err)
+static int open_rings(struct recorder *r, uint64_t from_ns, struct error *err)
 {
     static char json[JSON_BYTES];
     int code = 0;
@@ -292,7 +317,7 @@ static int open_rings(struct recorder *r, uint64_t from_tai_ns, struct error *er
         ring->shown->run_bytes = 0;
         ring->shown->synced_position = 0;
         ring->owed_count = r->goes_on ? ring->owed_count : 0;
-        code = recorder_ring_attach(r, i, from_tai_ns, r->goes_on ? ring->expected : UINT64_MAX, err);
+        code = recorder_ring_attach(r, i, from_ns, r->goes_on ? ring->expected : UINT64_MAX, err);
         ring->totals.first_position = ring->owed_count > 0 ? ring->owed[0].from_position : ring->expected;
         ring->totals.next_position = ring->totals.first_position;
     }
@@ -308,7 +333,7 @@ static int open_rings(struct recorder *r, uint64_t from_tai_ns, struct error *er
     return code;
 }
 
-int recorder_run_begin(struct recorder *r, const char *reason, uint64_t from_tai_ns, struct error *err)
+int recorder_run_begin(struct recorder *r, const char *reason, uint64_t from_ns, struct error *err)
 {
     struct recorder_run *run = &r->run;
     memset(run, 0, sizeof(*run));
@@ -317,7 +342,6 @@ int recorder_run_begin(struct recorder *r, const char *reason, uint64_t from_tai
     }
     run->began_utc_ns = clock_realtime_ns();
     run->began_ns = clock_monotonic_ns();
-    run->from_tai_ns = from_tai_ns;
     snprintf(run->reason, sizeof(run->reason), "%s", reason);
     if (r->plan->note[0] != 0) {
         recorder_run_note(r, r->operator_name, r->plan->note);
@@ -335,11 +359,11 @@ int recorder_run_begin(struct recorder *r, const char *reason, uint64_t from_tai
                   RECORD_CONFIG_FILE, strerror(-code));
     }
     if (code == 0) {
-        code = open_rings(r, from_tai_ns, err);
+        code = open_rings(r, from_ns, err);
     }
     if (code != 0) {
         for (uint32_t i = 0; i < r->rings; i++) {
-            recorder_files_end(r, i, RECORD_CLOSE_DISK_ERROR);
+            recorder_files_abandon(r, i);
             recorder_ring_detach(&r->ring[i]);
         }
         remove_directories(r);
@@ -356,12 +380,13 @@ int recorder_run_begin(struct recorder *r, const char *reason, uint64_t from_tai
     return 0;
 }
 
-void recorder_run_end(struct recorder *r, enum record_close why)
+int recorder_run_end(struct recorder *r, enum record_close why)
 {
     struct error err = {{0}};
     struct recorder_run *run = &r->run;
+    int failed = 0;
     if (!run->open) {
-        return;
+        return 0;
     }
     run->open = false;
     run->why = (uint32_t)why;
@@ -374,23 +399,28 @@ void recorder_run_end(struct recorder *r, enum record_close why)
             recorder_ring_drop_filling(r, i, r->cause);
         }
     }
-    bool drained = recorder_disk_drain(r);
+    recorder_disk_drain(r);
     for (uint32_t i = 0; i < r->rings; i++) {
-        if (drained) {
-            recorder_files_end(r, i, why);
-        }
+        int code = recorder_files_end(r, i, why);
+        failed = code != 0 ? code : failed;
     }
     recorder_disk_sync(r, clock_monotonic_ns(), true);
-    (void)recorder_disk_drain(r);
+    recorder_disk_drain(r);
+    failed = good && r->failure != 0 ? r->failure : failed;
     for (uint32_t i = 0; i < r->files; i++) {
-        recorder_files_close(&r->file[i]);
+        recorder_files_close(r, &r->file[i]);
     }
     for (uint32_t i = 0; i < r->rings; i++) {
         memset(r->ring[i].file, 0, sizeof(r->ring[i].file));
+        r->ring[i].rotating = false;
         recorder_ring_detach(&r->ring[i]);
     }
-    if (recorder_run_describe(r, good, &err) != 0) {
-        fprintf(stderr, "%.31s: %s\n", r->plan->name, err.text);
+    r->unsynced_bytes = 0; /* nothing is under way */
+    r->covered_bytes = 0;
+    int code = recorder_run_describe(r, good, &err);
+    if (code != 0) {
+        recorder_say(r, err.text);
     }
     close_directories(r);
+    return failed != 0 ? failed : code;
 }

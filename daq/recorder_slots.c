@@ -11,9 +11,17 @@
 #define FULL_OF_4   3u /* a slot that is so many quarters full is written as it is */
 #define SEEN_ENOUGH 256u
 #define MOST_WRITES 8u /* in one turn */
+#define PIECES      4u /* of the ring: a piece is written once it is so large, that the others are free meanwhile */
+
+static uint32_t slots_of_unit(uint32_t slot_bytes);
 
 bool recorder_slots_wanted(const struct recorder *r, const struct recorder_ring *ring)
 {
+    uint32_t slot_bytes = ring->inside->view.slot_bytes;
+    uint32_t unit = slots_of_unit(slot_bytes);
+    if ((uint64_t)unit * slot_bytes > r->block_bytes || unit > ring->inside->view.slot_count / PIECES) {
+        return false; /* no block, or not the ring, holds what would align */
+    }
     if (r->plan->gating == 0 || ring->inside->generation == 0 || r->decimates ||
         r->plan->layout == RECORDER_PACKED || ring_reader_gate(ring->inside) != RING_GATE_GATING) {
         return false;
@@ -62,7 +70,7 @@ static bool write_in_place(struct recorder *r, uint32_t index, uint64_t position
     recorder_ring_owed(ring, write->lead);
     if (!recorder_disk_write(r, write, slots)) {
         uint32_t cause = r->cause != RECORD_CAUSE_NONE ? r->cause : RECORD_CAUSE_DISK_ERROR;
-        recorder_ring_lose(r, index, position, position + count, cause);
+        recorder_ring_lose_block(r, index, write->lead, cause);
         recorder_disk_give_back(write);
         r->failure = r->failure != 0 ? r->failure : -EIO;
         r->cause = cause;
@@ -95,6 +103,8 @@ uint64_t recorder_slots_take(struct recorder *r, uint32_t index, uint64_t now_ns
     struct ring_reader *inside = ring->inside;
     uint32_t unit = slots_of_unit(inside->view.slot_bytes);
     uint64_t most = r->block_bytes / inside->view.slot_bytes / unit * unit;
+    uint64_t piece = inside->view.slot_count / PIECES / unit * unit;
+    uint64_t least = most / 2 < piece ? most / 2 : piece;
     uint64_t flush_ns = r->plan->sync_ns / 3;
     uint64_t taken = 0;
     for (uint32_t i = 0; i < MOST_WRITES && r->failure == 0 && most > 0; i++) {
@@ -108,7 +118,7 @@ uint64_t recorder_slots_take(struct recorder *r, uint32_t index, uint64_t now_ns
         uint32_t off = (uint32_t)((position & inside->view.mask) % unit);
         uint32_t aligned = there / unit * unit;
         bool to_end = there > 0 && ((position + there) & inside->view.mask) == 0;
-        bool old = ring->waiting_ns != 0 && now_ns - ring->waiting_ns > flush_ns;
+        bool old = r->ending || (ring->waiting_ns != 0 && now_ns - ring->waiting_ns > flush_ns);
         if (there == 0) {
             break;
         }
@@ -120,7 +130,7 @@ uint64_t recorder_slots_take(struct recorder *r, uint32_t index, uint64_t now_ns
             continue;
         }
         aligned = aligned > most ? (uint32_t)most : aligned;
-        if (aligned == 0 || (aligned < most / 2 && !to_end)) { /* small ones are wasteful: wait for more */
+        if (aligned == 0 || (aligned < least && !to_end)) { /* small ones are wasteful: wait for more */
             if (!old) {
                 ring->waiting_ns = ring->waiting_ns != 0 ? ring->waiting_ns : now_ns;
                 break;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define ANSWER_TIMEOUT_S 5
+#define RECORD_TIMEOUT_S 35   /* a run is ended and synced first; the server gives up before that */
 #define ERRNO_MAX        4095 /* the kernel's own bound, linux/err.h */
 
 static int format_dir(char *path, size_t bytes, const char *instance, struct error *err)
@@ -197,6 +198,9 @@ int protocol_ask(int socket_fd, struct protocol_request *request, struct protoco
     request->magic = PROTOCOL_MAGIC;
     request->version = PROTOCOL_VERSION;
     *fd_count = 0;
+    int patience_s = request->op == PROTOCOL_RECORD ? RECORD_TIMEOUT_S : ANSWER_TIMEOUT_S;
+    struct timeval timeout = {.tv_sec = patience_s};
+    setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     if (send(socket_fd, request, sizeof(*request), MSG_NOSIGNAL) != (ssize_t)sizeof(*request)) {
         return error_set(err, -EPIPE, "the server has closed the connection; is it still running?");
     }
@@ -208,7 +212,7 @@ int protocol_ask(int socket_fd, struct protocol_request *request, struct protoco
     }
     if (n < 0 && n != -EPROTO) {
         return error_set(err, n == -EAGAIN ? -ETIMEDOUT : (int)n, "no answer from the server within %d s (%s)",
-                         ANSWER_TIMEOUT_S, strerror((int)-n));
+                         patience_s, strerror((int)-n));
     }
     int code = 0;
     reply->text[sizeof(reply->text) - 1] = 0;

@@ -120,7 +120,11 @@ const char *recording_plain(const char *text)
     char *to = room[turn++ % 4];
     size_t n = 0;
     for (; n < ERROR_TEXT_BYTES - 1 && text[n] != 0; n++) {
-        to[n] = (char)(iscntrl((unsigned char)text[n]) ? '?' : text[n]);
+        bool second_of_c1 = n > 0 && (unsigned char)text[n - 1] == 0xc2 && ((unsigned char)text[n] & 0xe0) == 0x80;
+        to[n] = (char)(iscntrl((unsigned char)text[n]) || second_of_c1 ? '?' : text[n]);
+        if (second_of_c1) {
+            to[n - 1] = '?'; /* U+0080 to U+009F: a terminal may heed them */
+        }
     }
     to[n] = 0;
     return to;

@@ -16,7 +16,7 @@
 
 int recover_lock(struct recover_lock *lock, const char *path, bool exclusive, struct error *err)
 {
-    lock->fd = open(path, (exclusive ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+    lock->fd = open(path, (exclusive ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     if (lock->fd < 0) {
         int code = -errno;
         return error_set(err, code, "cannot open %s: %s", path, strerror(-code));

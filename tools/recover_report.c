@@ -1,11 +1,15 @@
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "ring/clock.h"
 #include "tools/recover.h"
 #include "tools/whole_file.h"
 
-#define SHOWN_MAX 20u /* gaps in words; the report has all */
+#define REPORT_BYTES_MAX (16 << 20)
+#define SHOWN_MAX        20u /* gaps in words; the report has all */
 
 const char *recover_base_name(const char *path)
 {
@@ -89,6 +93,21 @@ void recover_begin_report(struct recover *r, json_t *rings)
                           "problems", recording_problems(r->set));
 }
 
+/* What an earlier recovery left: a file, and not too large a one; anything else is as none. */
+static json_t *load_report(const char *path)
+{
+    struct stat at;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    json_t *all = NULL;
+    if (fd >= 0 && fstat(fd, &at) == 0 && S_ISREG(at.st_mode) && at.st_size <= REPORT_BYTES_MAX) {
+        all = json_loadfd(fd, 0, NULL);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return all;
+}
+
 /* The report lies beside what it is about; one that is there already goes on. */
 int recover_write_report(const struct recover *r, struct error *err)
 {
@@ -100,7 +119,7 @@ int recover_write_report(const struct recover *r, struct error *err)
     } else {
         snprintf(path, sizeof(path), "%.*s" RECOVER_REPORT_FILE, (int)(recover_base_name(first) - first), first);
     }
-    json_t *all = json_load_file(path, 0, NULL);
+    json_t *all = load_report(path);
     json_t *list = json_object_get(all, "recoveries");
     if (!json_is_array(list)) {
         json_decref(all);

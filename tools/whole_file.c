@@ -1,6 +1,7 @@
 #include "tools/whole_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,9 +15,15 @@ int whole_file_begin(struct whole_file *file, const char *path, struct error *er
     }
     snprintf(file->path, sizeof(file->path), "%s", path);
     snprintf(file->made, sizeof(file->made), "%s.new", path);
-    file->to = fopen(file->made, "we");
+    (void)unlink(file->made); /* of one that was killed; what a link leads to is not touched */
+    int fd = open(file->made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    file->to = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (file->to == NULL) {
-        return error_set(err, -errno, "cannot write %s: %s", file->made, strerror(errno));
+        int code = -errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return error_set(err, code, "cannot write %s: %s", file->made, strerror(-code));
     }
     errno = 0; /* whatever it is at the end came from writing */
     return 0;

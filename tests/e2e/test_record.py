@@ -26,6 +26,8 @@ class RecordCase(support.Case):
                   "channels": [{"name": "chamber_pressure", "at_byte": 4, "type": "f32", "byte_order": "little", "unit": "kPa", "range": [0, 500],
                                 "stale_ms": 250}]}
         text = support.config(self.instance, [source], support.outputs_to(support.Actuator(self).target), slots=8192)
+        if any(r.get("reading") == "gating" for r in recorders):  # the interlock must not watch such a ring
+            del source["channels"], text["rules"], text["outputs"]
         text["recorders"] = recorders
         text["observer"] = {"watch": False}
         text.update(more)
@@ -178,6 +180,74 @@ class Record(RecordCase):
         self.assertIn(recordings.KIND_SLOTS, kinds)
         self.assertEqual(self.cli("info", "--check", self.latest()).returncode, 0)
 
+    def test_slots_that_do_not_align_with_a_block_are_copied(self):
+        """65472 bytes align after 64 of them: more than a block, more than a quarter of the ring."""
+        ring = {"name": self.RING, "slots": 256, "slot_bytes": 65472,
+                "gating": {"readers_max": 2, "when_full": "drop", "deadline_ms": 5000}}
+        server = self.begin([self.recorder(reading="gating", layout="slots", block_kb=256)], rings=[ring])
+        self.wait_recording(server)
+        self.feed(server, 600)
+        self.record(server, "stop")
+        self.check(recordings.Run(self.latest()), count=600)
+        server.end()
+
+    def test_slots_and_a_small_ring(self):
+        """What waits for a large piece must not fill the ring meanwhile; and nothing is left in it at the end."""
+        ring = {"name": self.RING, "slots": 256, "slot_bytes": 192,
+                "gating": {"readers_max": 2, "when_full": "drop", "deadline_ms": 5000}}
+        server = self.begin([self.recorder(reading="gating", layout="slots", sync_ms=60000)], rings=[ring])
+        self.wait_recording(server)
+        for _ in range(40):
+            self.feed(server, 50)
+        self.assertEqual(server.stream("sensors")["lost"]["ring_full"], 0)
+        done = self.record(server, "stop")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check(recordings.Run(self.latest()), count=2000)
+        server.end()
+
+    def test_many_segments_within_one_sync(self):
+        server = self.begin([self.recorder(rotate_mb=1, block_kb=64, sync_ms=60000)])
+        self.wait_recording(server)
+        self.feed(server, 60000)
+        self.wait_board(server, lambda b: b["rings"][0]["position"] == 60000, "all of it read")
+        board = self.board(server)
+        self.assertEqual((board["failures"], board["missing"]), (0, 0))
+        self.assertGreater(board["rings"][0]["segment"], 3)
+        server.end()
+        self.check(recordings.Run(self.latest()), count=60000)
+
+    def test_retention_touches_nothing_else(self):
+        """Not what a link leads to, not another instance's run, nor one that is being written, nor a stranger's directory."""
+        data, elsewhere = self.folder("data"), self.folder("archive")
+        for name in ("run.json", "config.yaml", "tvac.000000.slr"):
+            with open(os.path.join(elsewhere, name), "w", encoding="ascii") as file:
+                file.write("precious")
+        os.symlink(elsewhere, os.path.join(data, "20200101T000000.000Z-main"))
+        strange = os.path.join(data, "20200102T000000.000Z-main")
+        os.mkdir(strange)
+        with open(os.path.join(strange, "thesis.txt"), "w", encoding="ascii") as file:
+            file.write("precious")
+        server = self.begin([self.recorder(keep_runs=1)])
+        self.wait_recording(server)
+        self.feed(server, 100)
+        other = self.config(free_udp_port(), [self.recorder(keep_runs=1)])
+        other["instance"] = self.instance[:27] + "-b"
+        second = self.server(other)
+        second.start()
+        self.wait_recording(second)
+        for _ in range(3):
+            self.assertEqual(self.record(server, "next").returncode, 0)
+            self.assertEqual(second.cli("record", "next", second.instance).returncode, 0)
+        self.assertEqual(sorted(os.listdir(elsewhere)), ["config.yaml", "run.json", "tvac.000000.slr"])
+        self.assertTrue(os.path.exists(os.path.join(strange, "thesis.txt")))
+        for each in (server, second):
+            board = self.board(each)
+            self.assertEqual(board["state"], "recording")
+            self.assertTrue(os.path.exists(os.path.join(data, board["run"], "tvac.000000.slr")), board["run"])
+            self.assertGreater(board["removed_runs"], 0)
+        server.end()
+        second.end()
+
     def test_gap_records_of_the_ring_are_recorded(self):
         server = self.begin([self.recorder()])
         self.wait_recording(server)
@@ -219,6 +289,9 @@ class Record(RecordCase):
         self.assertEqual((told["operator"], told["test_id"]), ("bob", "T-2"))
         self.assertEqual([(n["by"], n["text"]) for n in told["notes"]], [("carol", 'valve "4" was stiff')])
         self.assertEqual(told["began_because"], "command")
+        long = self.record(server, "operator", "x" * 32)
+        self.assertEqual(long.returncode, 1)
+        self.assertIn("too long", long.stderr)
         unknown = server.cli("record", "stop", "--recorder", "none", self.instance)
         self.assertEqual(unknown.returncode, 1)
         self.assertIn("expected one of: main", unknown.stderr)
@@ -317,7 +390,7 @@ class Record(RecordCase):
     def test_configurations_that_cannot_be(self):
         port = free_udp_port()
         bad = [({"only_rings": ["none"]}, "there is no ring 'none'"), ({"directories": ["relative"]}, "absolute path"),
-               ({"directories": ["/a", "/a"]}, "named twice"), ({"reading": "gating"}, "takes no gating readers"),
+               ({"directories": ["/a", "/a"]}, "named twice"), ({"reading": "gating"}, "takes no gating readers"), ({"directories": ["/a", "/a/"]}, "named twice"),
                ({"layout": "slots"}, "reading: gating"), ({"begins": "on_trip"}, "post_s"),
                ({"begins": "on_condition", "post_s": 1}, "condition"), ({"pre_s": 5}, "begins: at_once"),
                ({"begins": "on_condition", "post_s": 1, "condition": {"channel": "none", "above": 1}}, "carries a channel"),

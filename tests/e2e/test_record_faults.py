@@ -174,6 +174,23 @@ class Full(FaultCase):
         self.assertEqual(len(found[0].frames(self.RING)) + causes["decimated"], self.sent)
         self.assertAlmostEqual(causes["decimated"], 4500, delta=1000)
 
+    def test_beginnings_that_fail_leave_nothing(self):
+        folder = self.small_disk(16)
+        server = self.begin([self.recorder(block_kb=64, room_mb=8, on_full="decimate", decimate=10, keep_runs=2)])
+        self.wait_recording(server)
+        self.feed(server, 1000)
+        self.assertEqual(self.record(server, "next").returncode, 0)
+        self.assertEqual(self.record(server, "stop").returncode, 0)
+        before = recordings.runs(folder, "main")
+        self.assertEqual(len(before), 2)
+        with open(os.path.join(folder, "hog"), "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 12))
+        self.record(server, "start")
+        self.wait_board(server, lambda b: b["failures"] > 2, "that it tries again and again")
+        self.assertEqual(recordings.runs(folder, "main"), before, "good runs are kept, failed ones leave nothing")
+        server.end()
+
     def test_the_disk_is_pulled_out(self):
         folder = self.small_disk(64)
         server = self.begin([self.recorder(block_kb=64)])
@@ -204,12 +221,45 @@ class Gone(FaultCase):
         frames = recordings.Run(self.latest(folder="later")).frames(self.RING)
         self.assertEqual([f[2] for f in frames], list(range(frames[0][2], 1000)))
 
+    def test_what_came_before_a_trigger_that_failed_at_first(self):
+        """The disk is not there when the trigger comes; what the ring held then is in the run that begins later."""
+        condition = {"channel": "chamber_pressure", "above": 120}
+        server = self.begin([self.recorder(directories=[self.path("later")], begins="on_condition", condition=condition, pre_s=60,
+                                           post_s=60)])
+        self.wait_board(server, lambda b: b["state"] == "ready", "a recorder that waits")
+        self.feed(server, 300)
+        self.sender.put(support.struct.pack("<If", self.sent, 130.0) + bytes(56))
+        self.sent += 1
+        self.wait_board(server, lambda b: b["state"] == "failed", "that it cannot record")
+        self.feed(server, 100)
+        self.assertLess(server.log().count("No such file"), 3, "said once, not again and again")
+        os.mkdir(self.path("later"))
+        self.wait_board(server, lambda b: b["state"] == "post", "that it records")
+        self.feed(server, 100)
+        self.record(server, "stop")
+        frames = recordings.Run(self.latest(folder="later")).frames(self.RING)
+        self.assertEqual([f[2] for f in frames], list(range(self.sent)))
+        server.end()
+
+    def test_a_start_that_was_refused_counts_nothing_as_lost(self):
+        server = self.begin([self.recorder(directories=[self.path("later")], begins="on_command")])
+        self.assertEqual(self.record(server, "start").returncode, 1)
+        self.feed(server, 300)
+        os.mkdir(self.path("later"))
+        self.wait_recording(server)
+        self.feed(server, 100)
+        self.record(server, "stop")
+        run = recordings.Run(self.latest(folder="later"))
+        self.assertEqual(run.missing(self.RING), {})
+        self.check(run, first=run.frames(self.RING)[0][2])
+        server.end()
+
     def test_the_run_is_removed_under_it(self):
         server = self.begin([self.recorder(rotate_mb=1, block_kb=64)])
         self.wait_recording(server)
         self.feed(server, 1000)
         support.shutil.rmtree(self.latest())
-        self.feed(server, 14000)  # the next segment cannot be begun
+        self.feed(server, 1000)
         self.wait_board(server, lambda b: b["failures"] > 0, "that it is noticed")
         self.wait_recording(server)
         self.feed(server, 1000)
