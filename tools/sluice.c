@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "ring/sluice.h"
+#include "tools/become.h"
 #include "tools/doctor.h"
 #include "tools/duration.h"
-#include "tools/gen.h"
 #include "tools/record.h"
 #include "tools/recording.h"
 #include "tools/replay.h"
@@ -69,6 +69,7 @@ static int usage(FILE *to, int code)
             "  info RECORDING ..       what is in a recording, is it whole, what is missing; --check, --gaps N\n"
             "  recover RECORDING ..    closes what a crash left open, says what was saved; --output, --dry-run\n"
             "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
+            "  export [OPTION ..] RECORDING .. -o FILE   as HDF5, pcapng, MCAP, CSV, raw or VDIF; --help\n"
             "  gen TRANSPORT TARGET ..  sends packets at a chosen pace: sluice-gen(1)\n");
     fprintf(to, "  status: --watch SECONDS repeats; commands: --by NAME says who answers for one\n"
                 "INSTANCE may be left out when one server runs. --version, --help.\n"
@@ -255,7 +256,10 @@ int main(int argc, char **argv)
         return command_recover(argc - 1, argv + 1);
     }
     if (argc >= 2 && strcmp(argv[1], "gen") == 0) {
-        return command_gen(argc - 1, argv + 1); /* a program of its own */
+        return become_command("gen", argv + 1); /* a program of its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "export") == 0) {
+        return become_command("export", argv + 1);
     }
     for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {

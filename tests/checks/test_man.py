@@ -180,7 +180,7 @@ class Command(Man):
 
     def test_commands(self):
         commands = re.findall(r'^\s*\{"([\w-]+)", command_\w+, "', source("tools/sluice.c"), re.M)
-        commands += re.findall(r'strcmp\(argv\[1\], "(\w+)"\) == 0\) \{\s*return command_', source("tools/sluice.c"))
+        commands += re.findall(r'strcmp\(argv\[1\], "(\w+)"\) == 0\) \{\s*return (?:become_)?command', source("tools/sluice.c"))
         self.same(tags(section(self.page, "DESCRIPTION"), "Cm"), commands, "commands")
         for command in commands:
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
@@ -190,6 +190,14 @@ class Command(Man):
         options = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
+
+    def test_export(self):
+        options = re.findall(r'\{"([\w-]+)", (?:no|required)_argument', source("tools/export/options.c"))
+        told = re.findall(r"^\.It Fl -([\w-]+)(?: Ar \w+ , Fl -([\w-]+))?", section(self.page, "EXPORT"), re.M)
+        self.same([name for pair in told for name in pair if name], options, "options")
+        formats = re.findall(r'\.name = "(\w+)"', source(*("tools/export/" + name for name in os.listdir(
+            os.path.join(ROOT, "tools/export")) if name.endswith(".c"))))
+        self.same(re.findall(r"^\.It Cm (\w+) Ta", section(self.page, "EXPORT"), re.M), formats, "formats")
 
     def test_findings(self):
         """Of the doctor."""
