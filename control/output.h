@@ -1,4 +1,5 @@
-/* Output devices. A datagram device gets one packet for all its lines; a file device one short write; GPIO lines
+/* Output devices. A shadow goes nowhere: it has no descriptor, and what is sent to it is forgotten (a replay has no
+ * others). A datagram device gets one packet for all its lines; a file device one short write; GPIO lines
  * one ioctl (control/gpio.h); a register one store (control/register.h); Modbus coils are left in an outbox for
  * sluice-actuator (control/outbox.h).
  *

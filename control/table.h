@@ -31,7 +31,8 @@ enum device_kind {
     DEVICE_FILE = 3,
     DEVICE_GPIO = 4,   /* lines of a GPIO character device, uAPI v2 */
     DEVICE_MEMORY = 5, /* bits of a register: UIO or a file, mapped */
-    DEVICE_MODBUS = 6  /* coils over Modbus TCP, by sluice-actuator */
+    DEVICE_MODBUS = 6, /* coils over Modbus TCP, by sluice-actuator */
+    DEVICE_SHADOW = 7  /* goes nowhere: of a replay; no descriptor, and no word for it in a configuration */
 };
 
 struct control_ring {

@@ -13,8 +13,8 @@
 
 const char *authority_key(enum authority_act act)
 {
-    static const char *const names[AUTHORITY_ACTS] = {"arm",    "reset",      "trip",
-                                                      "bypass", "proof_test", "acknowledge", "record"};
+    static const char *const names[AUTHORITY_ACTS] = {"arm",        "reset",       "trip",  "bypass",
+                                                      "proof_test", "acknowledge", "record"};
     return act < AUTHORITY_ACTS ? names[act] : "unknown";
 }
 

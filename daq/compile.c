@@ -149,7 +149,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *from, size_t bytes)
 
 /* What an operator acknowledges: rules and outputs, where each sample comes from, and who may command. Nothing in
  * the plan is of this start yet, and none of these structs has padding: equal meaning, equal number. */
-static void set_checksum(struct server_plan *plan)
+void compile_set_checksum(struct server_plan *plan)
 {
     uint64_t hash = control_table_hash_part(&plan->table, CONTROL_TABLE_HASH_START,
                                             offsetof(struct control_table, instance), sizeof(plan->table));
@@ -185,6 +185,6 @@ int compile_config(const struct config_file *file, struct server_plan *plan, str
     compile_gating(&c);
     compile_recorders(&c);
     check_memory(&c);
-    set_checksum(plan);
+    compile_set_checksum(plan);
     return errors->count == before ? 0 : -EINVAL;
 }

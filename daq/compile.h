@@ -58,6 +58,9 @@ struct server_plan {
 /* Fills *plan. 0, or -EINVAL with every error found. */
 int compile_config(const struct config_file *file, struct server_plan *plan, struct config_errors *errors);
 
+/* The number that tells this plan's meaning from another's: for who changes a compiled one (compile_replay.c). */
+void compile_set_checksum(struct server_plan *plan);
+
 /* Shared by the compile_*.c files. */
 struct compile {
     const struct config_file *file;
@@ -131,6 +134,11 @@ void compile_scpi(struct compile *c, uint32_t i, const struct config_source *fro
 
 /* compile_registers.c: where they lie in memory, and what each of them means. */
 void compile_registers(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+
+/* compile_recording.c: which recording, what of it, and how fast. */
+void compile_recording(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to);
+/* Its paths; false: they are too many, or too long. */
+bool recording_plan_paths(struct recording_plan *plan, const char *const *paths, uint32_t count);
 
 /* compile_keys.c: complains of keys that belong to other kinds of sources. */
 void compile_refuse_foreign_keys(struct compile *c, uint32_t i, const struct config_source *from);

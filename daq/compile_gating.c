@@ -22,14 +22,23 @@ static uint32_t bounded(struct compile *c, uint32_t ring, const char *key, const
 }
 
 /* The sources of this ring's worker must know. */
-static void tell_source(struct compile *c, const struct ring_plan *ring, uint32_t when_full)
+static void tell_source(struct compile *c, uint32_t i, const struct ring_plan *ring, uint32_t when_full)
 {
+    char path[PATH_BYTES];
     for (uint32_t w = 0; w < c->plan->workers; w++) {
         struct worker_plan *worker = &c->plan->worker[w];
         for (uint32_t s = 0; s < worker->sources; s++) {
-            if (strcmp(worker->source[s].ring, ring->name) == 0) {
-                worker->source[s].gates = ring->gates;
-                worker->source[s].when_full = when_full;
+            struct source_plan *source = &worker->source[s];
+            if (strcmp(source->ring, ring->name) != 0) {
+                continue;
+            }
+            source->gates = ring->gates;
+            source->when_full = when_full;
+            if (source->kind == SOURCE_RECORDING && source->recording.wait_readers > ring->gates) {
+                snprintf(path, sizeof(path), "rings[%u].gating.readers_max", i);
+                config_complain(c->file, c->errors, path,
+                                "source '%s' waits for %u gating readers, which its ring must take; found %u",
+                                source->name, source->recording.wait_readers, ring->gates);
             }
         }
     }
@@ -59,7 +68,7 @@ static void compile_ring(struct compile *c, uint32_t i)
             "frames are dropped and recorded, which the interlock sees), or observers only",
             ring->name);
     }
-    tell_source(c, ring, when_full);
+    tell_source(c, i, ring, when_full);
 }
 
 void compile_gating(struct compile *c)

@@ -475,6 +475,8 @@ static void compile_source(struct compile *c, uint32_t i)
         compile_dpdk_port(c, i, from, to);
     } else if (to->kind == SOURCE_AFXDP) {
         compile_afxdp(c, i, from, to);
+    } else if (to->kind == SOURCE_RECORDING) {
+        compile_recording(c, i, from, to);
     } else if (poller_way_of(to->kind) != NULL) {
         compile_poll(c, i, from, to);
     } else {

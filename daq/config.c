@@ -64,7 +64,8 @@ static const cyaml_strval_t source_words[] = {{"udp", SOURCE_UDP},
                                               {"i2c", SOURCE_I2C},
                                               {"spi", SOURCE_SPI},
                                               {"comedi", SOURCE_COMEDI},
-                                              {"comedi_polled", SOURCE_COMEDI_POLLED}};
+                                              {"comedi_polled", SOURCE_COMEDI_POLLED},
+                                              {"recording", SOURCE_RECORDING}};
 static const cyaml_strval_t reference_words[] = {
     {"ground", AREF_GROUND}, {"common", AREF_COMMON}, {"diff", AREF_DIFF}, {"other", AREF_OTHER}};
 static const cyaml_strval_t edges_words[] = {
@@ -114,6 +115,8 @@ static const cyaml_strval_t clock_words[] = {{"free", STAMP_CLOCK_FREE},
 static const cyaml_strval_t device_words[] = {{"udp", DEVICE_UDP},       {"unix", DEVICE_UNIX},
                                               {"file", DEVICE_FILE},     {"gpio", DEVICE_GPIO},
                                               {"memory", DEVICE_MEMORY}, {"modbus", DEVICE_MODBUS}};
+static const cyaml_strval_t played_words[] = {{"moved", RECORDING_STAMPS_MOVED},
+                                              {"original", RECORDING_STAMPS_ORIGINAL}};
 static const cyaml_strval_t reading_words[] = {{"observer", 0}, {"gating", 1}};
 static const cyaml_strval_t layout_words[] = {
     {"auto", RECORDER_AUTO}, {"packed", RECORDER_PACKED}, {"slots", RECORDER_SLOTS}};
@@ -431,6 +434,13 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_FLOAT_PTR("frames_hz", OPTIONAL, struct config_source, frames_hz),
     CYAML_FIELD_MAPPING_PTR("timing", OPTIONAL, struct config_source, timing, timing_fields),
     CYAML_FIELD_FLOAT_PTR("speed", OPTIONAL, struct config_source, speed),
+    CYAML_FIELD_SEQUENCE("paths", OPTIONAL, struct config_source, paths, &command_word, 1, CYAML_UNLIMITED),
+    TEXT_OPTIONAL("recorded_ring", struct config_source, recorded_ring),
+    CYAML_FIELD_FLOAT_PTR("from_s", OPTIONAL, struct config_source, from_s),
+    CYAML_FIELD_FLOAT_PTR("to_s", OPTIONAL, struct config_source, to_s),
+    CYAML_FIELD_BOOL_PTR("loop", OPTIONAL, struct config_source, loop),
+    CYAML_FIELD_UINT_PTR("wait_readers", OPTIONAL, struct config_source, wait_readers),
+    WORD_OPTIONAL("played_stamps", struct config_source, played_stamps, played_words),
     CYAML_FIELD_SEQUENCE("ids", OPTIONAL, struct config_source, ids, &can_id, 1, PLAN_CAN_IDS_MAX),
     CYAML_FIELD_BOOL_PTR("fd", OPTIONAL, struct config_source, fd),
     TEXT_OPTIONAL("trigger", struct config_source, trigger),

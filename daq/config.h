@@ -316,7 +316,15 @@ struct config_source {
     double *frames_hz;
     struct config_timing *timing;
     double *speed;
-    uint32_t *ids; /* can */
+    char **paths; /* recording: beside `path` */
+    uint32_t paths_count;
+    char *recorded_ring;
+    double *from_s;
+    double *to_s;
+    bool *loop;
+    uint32_t *wait_readers;
+    int *played_stamps; /* enum recording_stamps */
+    uint32_t *ids;      /* can */
     uint32_t ids_count;
     bool *fd;        /* can */
     char *trigger;   /* iio */

@@ -112,15 +112,20 @@ bool record_account_block(struct record_account *account, uint64_t offset, const
     return true;
 }
 
-void record_totals_add(struct record_totals *totals, const struct record_block *lead)
+void record_totals_add_gaps(struct record_totals *totals, const struct record_block *lead)
 {
-    totals->blocks++;
-    totals->frames += lead->frames;
     for (uint32_t i = 0; i < lead->gaps && i < RECORD_GAPS_MAX; i++) {
         if (lead->gap[i].cause < RECORD_CAUSES) {
             totals->missing[lead->gap[i].cause] += lead->gap[i].count;
         }
     }
+}
+
+void record_totals_add(struct record_totals *totals, const struct record_block *lead)
+{
+    totals->blocks++;
+    totals->frames += lead->frames;
+    record_totals_add_gaps(totals, lead);
     totals->bytes += lead->payload_bytes;
     if (lead->end_position > totals->next_position) {
         totals->next_position = lead->end_position;
@@ -151,6 +156,11 @@ void record_end_build(const struct record_account *account, const struct record_
                                 .number = totals.blocks,
                                 .first_position = totals.next_position,
                                 .end_position = totals.next_position};
+    for (uint32_t i = 0; i < account->gaps && record_lead_gap(&lead, &account->gap[i]); i++) {
+    }
+    record_totals_add_gaps(&totals, &lead);
+    lead.first_position = lead.end_position;
+    totals.next_position = lead.end_position;
     totals.closed_tai_ns = tai_ns;
     totals.why = (uint32_t)why;
     totals.ended = ledger != NULL ? *ledger : totals.ended;

@@ -32,6 +32,8 @@ struct record_account {
     struct record_index *index; /* room for `room` */
     uint32_t room;
     uint64_t offset; /* in the file, where the next block begins */
+    uint32_t gaps;   /* that no block has told: the end does */
+    struct record_gap gap[RECORD_GAPS_MAX];
 };
 
 /* A block under way. */
@@ -70,7 +72,8 @@ void record_block_finish(struct record_block *lead, const uint8_t *payload, cons
 /* Takes a block that has been written at `offset` into the account: totals, and the index in order of offset.
  * account->offset is the caller's. False: the index is full. */
 bool record_account_block(struct record_account *account, uint64_t offset, const struct record_block *lead);
-/* The same of totals alone. */
+/* The same of totals alone; and only of what the lead tells as missing. */
+void record_totals_add_gaps(struct record_totals *totals, const struct record_block *lead);
 void record_totals_add(struct record_totals *totals, const struct record_block *lead);
 
 /* The block that ends a file: bytes of it (a multiple of RECORD_ALIGN), and itself. */

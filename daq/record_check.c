@@ -119,7 +119,8 @@ static bool bytes_ok(const struct record_block *lead)
     bool ok = lead->lead_bytes == RECORD_LEAD_BYTES && lead->bytes >= RECORD_LEAD_BYTES &&
               lead->bytes % RECORD_ALIGN == 0 && lead->bytes <= INT64_MAX &&
               lead->payload_bytes <= lead->bytes - RECORD_LEAD_BYTES;
-    return ok && (lead->kind == RECORD_END || lead->bytes <= BLOCK_BYTES_MAX);
+    uint64_t padded = RECORD_LEAD_BYTES + record_round_up(lead->payload_bytes, RECORD_ALIGN);
+    return ok && (lead->kind == RECORD_END || (lead->bytes <= BLOCK_BYTES_MAX && lead->bytes == padded));
 }
 
 static bool positions_ok(const struct record_block *lead)

@@ -114,8 +114,9 @@ static int open_block(struct record_cursor *c, struct error *err)
                      lead->number == index->number && lead->first_position == index->first_position &&
                      lead->end_position == index->end_position && lead->kind != RECORD_END;
     bool good =
-        lead_good && !torn && n == bytes && lead->bytes == index->bytes &&
-        (c->gaps_only || record_crc(0, c->bytes + RECORD_LEAD_BYTES, lead->payload_bytes) == lead->payload_crc);
+        lead_good && !torn && lead->bytes == index->bytes &&
+        (c->gaps_only || (n >= RECORD_LEAD_BYTES + lead->payload_bytes &&
+                          record_crc(0, c->bytes + RECORD_LEAD_BYTES, lead->payload_bytes) == lead->payload_crc));
     if (!lead_good) {
         lead->gaps = 0;
     }
@@ -223,9 +224,18 @@ static bool give_missing(struct record_cursor *c, uint64_t to, uint32_t cause, s
     if (from >= to) {
         return false;
     }
-    if (from < c->first) {
-        to = to < c->first ? to : c->first;
+    bool at_end = c->place == c->lane->places;
+    if (from < c->first || at_end) {
+        to = to < c->first || at_end ? to : c->first;
         cause = RECORD_CAUSE_UNKNOWN;
+        struct record_gap late = record_late(c->lane, from, to); /* what is told elsewhere */
+        if (late.count != 0 && late.from_position > from) {
+            to = late.from_position;
+        } else if (late.count != 0) {
+            *item = (struct record_item){.kind = RECORD_ITEM_GAP, .gap = late};
+            c->next = late.to_position;
+            return true;
+        }
     }
     *item =
         (struct record_item){.kind = RECORD_ITEM_GAP,

@@ -23,6 +23,15 @@ static bool read_trailer(const struct record_found *found, int fd, struct record
            trailer->end_offset >= found->blocks_begin && trailer->end_offset <= bytes - least;
 }
 
+/* No longer than what it can have to say of the blocks before it: a file may be large, and nothing but a hole. */
+static bool length_ok(const struct record_block *lead, uint64_t end_offset)
+{
+    uint64_t most = sizeof(struct record_totals) + end_offset / RECORD_LEAD_BYTES * sizeof(struct record_index) +
+                    sizeof(struct record_trailer);
+    return lead->payload_bytes >= sizeof(struct record_totals) &&
+           lead->payload_bytes <= record_round_up(most, RECORD_ALIGN);
+}
+
 /* The block of kind RECORD_END, checksum and all. */
 static bool read_end(struct record_set *set, struct record_found *found, int fd, struct record_block *lead)
 {
@@ -30,7 +39,7 @@ static bool read_end(struct record_set *set, struct record_found *found, int fd,
     if (!read_trailer(found, fd, &trailer) ||
         record_file_read(fd, lead, sizeof(*lead), trailer.end_offset) != sizeof(*lead) ||
         !record_lead_check(&found->header, lead) || lead->kind != RECORD_END ||
-        lead->bytes != found->file.bytes - trailer.end_offset || lead->payload_bytes < sizeof(found->totals)) {
+        lead->bytes != found->file.bytes - trailer.end_offset || !length_ok(lead, trailer.end_offset)) {
         return false;
     }
     struct record_index whole;

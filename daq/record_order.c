@@ -1,4 +1,4 @@
-/* The blocks of a ring in order of their numbers, over all its files, and what becomes of every position. */
+/* The blocks of a ring in order of their numbers, over all its files; and files that are not there. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -60,310 +60,20 @@ static int collect(struct record_set *set, struct record_lane *lane)
     return 0;
 }
 
-/* Going through a ring's blocks. */
-struct walk {
-    struct record_set *set;
-    struct record_lane *lane;
-    uint32_t ring;
-    uint64_t next;          /* every position before it is accounted for */
-    uint32_t end_file;      /* the next of the lane's files whose end is to be compared */
-    bool something_missing; /* so the totals cannot agree */
-    uint32_t open_file;
-    int fd; /* of that; -1: none */
-};
-
-static void trouble(struct walk *walk, enum record_problem_kind kind, const struct record_place *place,
-                    uint64_t from, uint64_t to, const char *text)
-{
-    struct record_trouble what = {
-        .problem = {.kind = kind, .ring = walk->ring, .from_position = from, .to_position = to}, .of_order = true};
-    if (place != NULL) {
-        what.problem.path = walk->set->file[place->file].path;
-        what.problem.offset = record_place_index(walk->set, place)->offset;
-        what.problem.bytes = record_place_index(walk->set, place)->bytes;
-    }
-    record_trouble(walk->set, &what, "%s", text);
-}
-
-/* Whether an end tells it: sluice recover found it. */
-static bool was_told(const struct walk *walk, uint64_t from, uint64_t to, uint32_t *cause)
-{
-    const struct record_lane *lane = walk->lane;
-    for (uint32_t i = lane->first_file; i < lane->first_file + lane->files; i++) {
-        const struct record_found *found = &walk->set->file[i];
-        for (uint32_t k = 0; k < found->tolds; k++) {
-            if (found->told[k].from_position <= from && to <= found->told[k].to_position &&
-                found->told[k].cause < RECORD_CAUSES) {
-                *cause = found->told[k].cause;
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* `count` positions of [from, to) are in no block and in no block's gaps. */
-static void unaccounted(struct walk *walk, uint64_t from, uint64_t to, uint64_t count)
-{
-    char text[ERROR_TEXT_BYTES];
-    struct record_ring *ring = &walk->lane->ring;
-    uint32_t cause = RECORD_CAUSE_UNKNOWN;
-    walk->something_missing = true;
-    if (was_told(walk, from, to, &cause)) {
-        ring->missing[cause] += count;
-        ring->gaps++;
-        return;
-    }
-    ring->missing[RECORD_CAUSE_UNKNOWN] += count;
-    snprintf(text, sizeof(text),
-             "ring %s: %" PRIu64 " of the positions from %" PRIu64 " to %" PRIu64
-             " are neither recorded nor told as missing",
-             ring->header.ring, count, from, to);
-    trouble(walk, RECORD_PROBLEM_UNACCOUNTED, NULL, from, to, text);
-}
-
-/* The lead of a block whose gaps are to be seen. False: it cannot be read. */
-static bool read_lead(struct walk *walk, const struct record_place *place, struct record_block *lead)
-{
-    const struct record_found *found = &walk->set->file[place->file];
-    bool torn = (place->block & RECORD_TORN_BIT) != 0;
-    lead->gaps = 0;
-    if (!torn && found->note[place->block].gaps == 0) {
-        return false;
-    }
-    if (walk->fd < 0 || walk->open_file != place->file) {
-        if (walk->fd >= 0) {
-            close(walk->fd);
-        }
-        walk->fd = record_file_open(found->path, NULL);
-        walk->open_file = place->file;
-    }
-    const struct record_index *index = record_place_index(walk->set, place);
-    if (walk->fd < 0 || record_file_read(walk->fd, lead, sizeof(*lead), index->offset) != sizeof(*lead) ||
-        !record_lead_check(&found->header, lead) || lead->number != index->number) {
-        lead->gaps = 0;
-        return false;
-    }
-    return true;
-}
-
-static uint64_t gap_count(const struct record_gap *gap, uint64_t from, uint64_t to)
-{
-    return gap->cause == RECORD_CAUSE_DECIMATED && gap->count < to - from ? gap->count : to - from;
-}
-
-/* The gaps of a block. Returns how many positions of those between its first and its last are told by them. */
-static uint64_t take_gaps(struct walk *walk, const struct record_index *index, const struct record_block *lead)
-{
-    struct record_ring *ring = &walk->lane->ring;
-    uint64_t inside = 0;
-    for (uint32_t i = 0; i < lead->gaps; i++) {
-        const struct record_gap *gap = &lead->gap[i];
-        uint64_t from = gap->from_position > walk->next ? gap->from_position : walk->next;
-        uint64_t to = gap->to_position < index->end_position ? gap->to_position : index->end_position;
-        if (from >= to) {
-            continue;
-        }
-        uint64_t count = gap_count(gap, from, to);
-        ring->missing[gap->cause < RECORD_CAUSES ? gap->cause : RECORD_CAUSE_UNKNOWN] += count;
-        ring->gaps++;
-        if (from < index->first_position) {
-            uint64_t until = to < index->first_position ? to : index->first_position;
-            if (from > walk->next) {
-                unaccounted(walk, walk->next, from, from - walk->next);
-            }
-            walk->next = until;
-            count -= count < until - from ? count : until - from;
-        }
-        inside += count;
-    }
-    return inside;
-}
-
-static void take_frames(struct walk *walk, const struct record_place *place, const struct record_index *index)
-{
-    struct record_ring *ring = &walk->lane->ring;
-    const struct record_found *found = &walk->set->file[place->file];
-    ring->blocks++;
-    ring->payload_bytes += index->bytes - RECORD_LEAD_BYTES - found->note[place->block].pad;
-    if (index->frames == 0) {
-        return;
-    }
-    if (ring->frames == 0) {
-        ring->first_position = index->first_position;
-    }
-    ring->frames += index->frames;
-    uint64_t low = index->first_tai_ns < index->last_tai_ns ? index->first_tai_ns : index->last_tai_ns;
-    uint64_t high = index->first_tai_ns < index->last_tai_ns ? index->last_tai_ns : index->first_tai_ns;
-    if (ring->first_tai_ns == 0 || low < ring->first_tai_ns) {
-        ring->first_tai_ns = low;
-    }
-    if (high > ring->last_tai_ns) {
-        ring->last_tai_ns = high;
-    }
-}
-
-/* A block that follows in number. False: its positions were there before. */
-static bool take_block(struct walk *walk, const struct record_place *place)
-{
-    struct record_block lead;
-    const struct record_index *index = record_place_index(walk->set, place);
-    bool torn = (place->block & RECORD_TORN_BIT) != 0;
-    if (index->first_position < walk->next && index->end_position > index->first_position) {
-        return false;
-    }
-    (void)read_lead(walk, place, &lead);
-    uint64_t inside = take_gaps(walk, index, &lead);
-    if (walk->next < index->first_position) {
-        unaccounted(walk, walk->next, index->first_position, index->first_position - walk->next);
-    }
-    uint64_t all = index->end_position - index->first_position;
-    if (torn) {
-        walk->lane->ring.missing[RECORD_CAUSE_DAMAGED] += inside < all ? all - inside : 0;
-        walk->something_missing = true;
-    } else {
-        take_frames(walk, place, index);
-        uint64_t known = index->frames + inside;
-        if (known < all) {
-            unaccounted(walk, index->first_position, index->end_position, all - known);
-        }
-    }
-    walk->next = index->end_position > walk->next ? index->end_position : walk->next;
-    return true;
-}
-
-static void compare_totals(struct walk *walk, const struct record_found *found)
-{
-    char text[ERROR_TEXT_BYTES];
-    const struct record_ring *ring = &walk->lane->ring;
-    const struct record_totals *totals = &found->totals;
-    uint64_t told = 0;
-    uint64_t counted = 0;
-    for (uint32_t i = 0; i < RECORD_CAUSES; i++) {
-        told += totals->missing[i];
-        counted += ring->missing[i];
-    }
-    if (totals->frames == ring->frames && totals->bytes == ring->payload_bytes && told == counted &&
-        totals->next_position == walk->next) {
-        return;
-    }
-    struct record_trouble what = {.problem = {.kind = RECORD_PROBLEM_TOTALS,
-                                              .ring = walk->ring,
-                                              .path = found->path,
-                                              .offset = found->end_offset,
-                                              .from_position = walk->next,
-                                              .to_position = walk->next},
-                                  .of_order = true};
-    snprintf(text, sizeof(text),
-             "its end tells %" PRIu64 " frames in %" PRIu64 " bytes and %" PRIu64 " missing up to position %" PRIu64
-             ", its blocks %" PRIu64 " in %" PRIu64 " and %" PRIu64 " up to %" PRIu64,
-             totals->frames, totals->bytes, told, totals->next_position, ring->frames, ring->payload_bytes, counted,
-             walk->next);
-    record_trouble(walk->set, &what, "%.200s: %s", found->path, text);
-}
-
-/* The ends that were written at this point, or would have been before it. */
-static void pass_ends(struct walk *walk, bool last)
-{
-    const struct record_lane *lane = walk->lane;
-    for (; walk->end_file < lane->first_file + lane->files; walk->end_file++) {
-        const struct record_found *found = &walk->set->file[walk->end_file];
-        if (!found->file.closed) {
-            continue;
-        }
-        if (!last && found->totals.next_position > walk->next) {
-            return;
-        }
-        if (!walk->something_missing) {
-            compare_totals(walk, found);
-        }
-    }
-}
-
-/* Behind the last block: what recover told of blocks that it cut off, and what the last end tells of. */
-static void account_tail(struct walk *walk)
-{
-    const struct record_lane *lane = walk->lane;
-    uint64_t end = walk->next;
-    for (uint32_t i = lane->first_file; i < lane->first_file + lane->files; i++) {
-        const struct record_found *found = &walk->set->file[i];
-        for (uint32_t k = 0; k < found->tolds; k++) {
-            uint64_t to = found->told[k].to_position;
-            end = to > end && to < INT64_MAX ? to : end;
-        }
-        uint64_t to = found->totals.next_position;
-        end = found->file.closed && to > end && to < INT64_MAX ? to : end;
-    }
-    if (end > walk->next) {
-        uint64_t from = walk->next;
-        unaccounted(walk, from, end, end - from);
-        walk->next = end;
-    }
-}
-
-/* Where the recording begins: where it was asked to, or, where files are missing, with what is there. */
-static uint64_t begin_position(struct walk *walk)
-{
-    struct record_block lead;
-    const struct record_lane *lane = walk->lane;
-    const struct record_found *first = &walk->set->file[lane->first_file];
-    uint64_t begin = lane->ring.header.first_position;
-    if (first->file.segment == 0 || lane->places == 0) {
-        return begin;
-    }
-    begin = record_place_index(walk->set, &lane->place[0])->first_position;
-    if (read_lead(walk, &lane->place[0], &lead) && lead.gaps > 0 && lead.gap[0].from_position < begin) {
-        begin = lead.gap[0].from_position;
-    }
-    return begin;
-}
-
-static void account(struct walk *walk)
-{
-    struct record_lane *lane = walk->lane;
-    uint64_t kept = 0;
-    uint64_t before = UINT64_MAX;
-    bool doubled = false;
-    lane->begin_position = begin_position(walk);
-    walk->next = lane->begin_position;
-    walk->something_missing = walk->set->file[lane->first_file].file.segment != 0;
-    pass_ends(walk, false);
-    for (uint64_t i = 0; i < lane->places; i++) {
-        const struct record_place place = lane->place[i];
-        const struct record_index *index = record_place_index(walk->set, &place);
-        bool again = index->number == before;
-        if (!again && take_block(walk, &place)) {
-            lane->place[kept++] = place;
-            pass_ends(walk, false);
-        } else if (!again || !walk->set->file[place.file].doubled) {
-            trouble(walk, RECORD_PROBLEM_DAMAGED, &place, index->first_position, index->end_position,
-                    again ? "a block of this number was there before: it is left out"
-                          : "positions of this block were there before: it is left out");
-            doubled = true;
-        }
-        before = index->number;
-    }
-    lane->places = kept;
-    walk->something_missing |= doubled;
-    pass_ends(walk, true);
-    account_tail(walk);
-    lane->ring.end_position = walk->next;
-}
-
-static void tell_missing(struct walk *walk, const struct record_found *near, const char *what, const char *why)
+static void tell_missing(struct record_set *set, const struct record_found *near, const char *what, const char *why)
 {
     char text[ERROR_TEXT_BYTES];
     struct record_trouble told = {
-        .problem = {.kind = RECORD_PROBLEM_FILE_MISSING, .ring = walk->ring, .path = near->path}, .of_order = true};
-    snprintf(text, sizeof(text), "ring %s: %s not here%s", walk->lane->ring.header.ring, what, why);
-    record_trouble(walk->set, &told, "%s", text);
+        .problem = {.kind = RECORD_PROBLEM_FILE_MISSING, .ring = near->ring, .path = near->path}, .of_order = true};
+    snprintf(text, sizeof(text), "ring %s: %s not here%s", set->lane[near->ring].ring.header.ring, what, why);
+    record_trouble(set, &told, "%s", text);
 }
 
 /* Between two neighbours in the order of segments and stripes. */
-static void tell_between(struct walk *walk, const struct record_found *next, uint64_t from, uint64_t to)
+static void tell_between(struct record_set *set, const struct record_found *next, uint64_t from, uint64_t to)
 {
     char text[128];
-    uint32_t stripes = walk->lane->ring.header.stripes;
+    uint32_t stripes = set->lane[next->ring].ring.header.stripes;
     if (stripes == 1 && from + 1 == to) {
         snprintf(text, sizeof(text), "segment %" PRIu64 " is", from);
     } else if (stripes == 1) {
@@ -373,45 +83,43 @@ static void tell_between(struct walk *walk, const struct record_found *next, uin
                  "segment %" PRIu64 " stripe %" PRIu64 " to segment %" PRIu64 " stripe %" PRIu64 " are",
                  from / stripes, from % stripes, (to - 1) / stripes, (to - 1) % stripes);
     }
-    tell_missing(walk, next, text, from == 0 ? ": removed by the recorder to make room, or lost" : "");
+    tell_missing(set, next, text, from == 0 ? ": removed by the recorder to make room, or lost" : "");
 }
 
 /* Files that others tell of: those before and between what is here, and what follows a rotation. */
-static void account_files(struct walk *walk)
+static void account_files(struct record_set *set, const struct record_lane *lane)
 {
     char text[64];
-    const struct record_lane *lane = walk->lane;
     uint32_t stripes = lane->ring.header.stripes;
-    const struct record_found *last = &walk->set->file[lane->first_file + lane->files - 1];
+    const struct record_found *last = &set->file[lane->first_file + lane->files - 1];
     uint64_t expected = 0;
     for (uint32_t i = lane->first_file; i < lane->first_file + lane->files; i++) {
-        const struct record_found *found = &walk->set->file[i];
+        const struct record_found *found = &set->file[i];
         uint64_t at = (uint64_t)found->file.segment * stripes + found->file.stripe;
         if (at > expected) {
-            tell_between(walk, found, expected, at);
+            tell_between(set, found, expected, at);
         }
         expected = at >= expected ? at + 1 : expected;
     }
     if (expected % stripes != 0) {
         snprintf(text, sizeof(text), "the last %" PRIu64 " stripes of segment %u are", stripes - expected % stripes,
                  last->file.segment);
-        tell_missing(walk, last, text, "");
+        tell_missing(set, last, text, "");
     }
     if (last->file.closed && last->totals.why == RECORD_CLOSE_ROTATED) {
         snprintf(text, sizeof(text), "segment %u is", last->file.segment + 1);
-        tell_missing(walk, last, text, ", and its recorder said that it follows");
+        tell_missing(set, last, text, ", and its recorder said that it follows");
     }
 }
 
-static void account_ends(struct walk *walk)
+static void account_ends(struct record_set *set, struct record_lane *lane)
 {
     struct record_block lead;
-    struct record_lane *lane = walk->lane;
     struct record_ring *ring = &lane->ring;
     const struct record_found *last = NULL;
     ring->closed = true;
     for (uint32_t i = lane->first_file; i < lane->first_file + lane->files; i++) {
-        const struct record_found *found = &walk->set->file[i];
+        const struct record_found *found = &set->file[i];
         ring->closed = ring->closed && found->file.closed;
         last = found->file.closed ? found : last;
     }
@@ -425,12 +133,12 @@ static void account_ends(struct walk *walk)
     }
     for (uint64_t i = lane->places; i > 0; i--) { /* the last that can be read */
         const struct record_place *place = &lane->place[i - 1];
-        const struct record_found *found = &walk->set->file[place->file];
+        const struct record_found *found = &set->file[place->file];
         int fd = record_file_open(found->path, NULL);
-        bool good = fd >= 0 &&
-                    record_file_read(fd, &lead, sizeof(lead), record_place_index(walk->set, place)->offset) ==
-                        sizeof(lead) &&
-                    record_lead_check(&found->header, &lead);
+        bool good =
+            fd >= 0 &&
+            record_file_read(fd, &lead, sizeof(lead), record_place_index(set, place)->offset) == sizeof(lead) &&
+            record_lead_check(&found->header, &lead);
         if (fd >= 0) {
             close(fd);
         }
@@ -461,19 +169,17 @@ int record_order(struct record_set *set, struct error *err)
     record_trouble_forget_order(set);
     for (uint32_t i = 0; i < set->lanes; i++) {
         struct record_lane *lane = &set->lane[i];
-        struct walk walk = {.set = set, .lane = lane, .ring = i, .end_file = lane->first_file, .fd = -1};
         if (collect(set, lane) != 0) {
             return error_set(err, -ENOMEM, "no memory for the index of ring %s", lane->ring.header.ring);
         }
         forget(&lane->ring);
         if (set->whole) {
-            account_files(&walk);
+            account_files(set, lane);
         }
-        account(&walk);
-        account_ends(&walk);
-        if (walk.fd >= 0) {
-            close(walk.fd);
+        if (record_account(set, i) != 0) {
+            return error_set(err, -ENOMEM, "no memory for the gaps of ring %s", lane->ring.header.ring);
         }
+        account_ends(set, lane);
     }
     record_trouble_sort(set);
     return 0;

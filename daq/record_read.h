@@ -84,8 +84,13 @@ const struct record_problem *record_problem(const struct record_set *set, uint64
 int record_verify(struct record_set *set, bool (*told)(void *context, uint64_t bytes, uint64_t of), void *context,
                   struct error *err);
 
+/* The same of the files alone that have no end: after a power cut any block since the last sync may be torn. */
+int record_verify_unclosed(struct record_set *set, bool (*told)(void *context, uint64_t bytes, uint64_t of),
+                           void *context, struct error *err);
+
 /* The files of a ring in order of segment and stripe: for recover. NULL behind the last. `blocks_end` is the offset
- * behind its last whole block (0: its header or description is not there), `closed` whether it has a good end. */
+ * behind its last whole block, whose last zeros may be cut off (0: its header or description is not there);
+ * `closed`: it has a good end. */
 struct record_file {
     const char *path;
     uint32_t segment;

@@ -208,6 +208,8 @@ static void look_further(struct search *search)
         }
         uint64_t n = record_file_read(search->fd, search->set->piece, RECORD_PIECE_BYTES, search->at);
         if (n == 0) { /* a bad place of the disk, or the file was cut meanwhile */
+            search->dirty_from = search->at < search->dirty_from ? search->at : search->dirty_from;
+            search->dirty_to = end - search->at > RECORD_ALIGN ? search->at + RECORD_ALIGN : end;
             search->at = end - search->at > RECORD_ALIGN ? search->at + RECORD_ALIGN : end;
             continue;
         }
@@ -232,7 +234,8 @@ static int take(struct search *search, const struct record_block *lead)
     }
     end_damage(search);
     int code = 0;
-    bool whole = lead->bytes <= found->file.bytes - search->at;
+    /* The zeros behind a payload may be cut off: nothing is lost with them. */
+    bool whole = RECORD_LEAD_BYTES + lead->payload_bytes <= found->file.bytes - search->at;
     if (whole && lead->kind != RECORD_END) {
         code = record_keep_block(found, lead, search->at);
     } else if (lead->kind != RECORD_END) {

@@ -2,7 +2,9 @@
  * Of daq/record_*.c only. Cold.
  *
  *   record_scan.c    one file: its header, its description, its blocks, its end
- *   record_order.c   the blocks of a ring in order of number, and the positions that nothing accounts for
+ *   record_heads.c   what each file is, and in which order they belong
+ *   record_order.c   the blocks of a ring in order of number
+ *   record_account.c the positions that nothing accounts for
  *   record_cursor.c  frame by frame
  *
  * A block takes about 80 bytes here, whatever is in it; no file stays open.
@@ -62,7 +64,15 @@ struct record_lane {
     struct record_place *place; /* in order of number */
     uint64_t places;
     uint64_t begin_position; /* everything from here on was asked for */
+    /* Gaps that no block tells in their place: a block further on does, because the one there was lost on its way
+     * to the disk, or an end. In order of position; may overlap. */
+    struct record_gap *late;
+    uint64_t lates;
+    uint64_t late_room;
 };
+
+/* record_account.c: the first of them that says something of [from, to), cut to that; NULL-like (count 0): none. */
+struct record_gap record_late(const struct record_lane *lane, uint64_t from, uint64_t to);
 
 struct record_trouble {
     struct record_problem problem;
@@ -130,9 +140,17 @@ void record_compact(struct record_found *found);
 int record_keep_block(struct record_found *found, const struct record_block *lead, uint64_t offset);
 int record_keep_torn(struct record_found *found, const struct record_index *index);
 
+/* record_heads.c: what each file is, and which ring's: set->file in order, set->lane. 0 or -errno. */
+int record_heads_read(struct record_set *set, struct error *err);
+void record_found_free(struct record_found *found);
+
 /* record_end.c: if the file has a good end, takes index, totals and told gaps from it: 1; 0: it has none; -errno.
  */
 int record_end_read(struct record_set *set, struct record_found *found, int fd, struct error *err);
+
+/* record_account.c: of lane->place drops the blocks that were there before, and tells of every position that
+ * nothing accounts for, and of ends that do not agree with their blocks. 0 or -ENOMEM. */
+int record_account(struct record_set *set, uint32_t lane);
 
 /* record_order.c: 0 or -ENOMEM. May be done again. */
 int record_order(struct record_set *set, struct error *err);

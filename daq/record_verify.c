@@ -34,21 +34,34 @@ static int verify_file(struct record_set *set, struct record_found *found, struc
     return code;
 }
 
-int record_verify(struct record_set *set, bool (*told)(void *context, uint64_t bytes, uint64_t of), void *context,
-                  struct error *err)
+/* Of all files, or of those without an end. */
+static int verify(struct record_set *set, bool unclosed, struct progress *progress, struct error *err)
 {
-    struct progress progress = {.told = told, .context = context};
     int code = 0;
     for (uint32_t i = 0; i < set->files; i++) {
-        for (uint64_t k = 0; k < set->file[i].file.indices; k++) {
-            progress.all += set->file[i].index[k].bytes;
+        for (uint64_t k = 0; k < set->file[i].file.indices && !(unclosed && set->file[i].file.closed); k++) {
+            progress->all += set->file[i].index[k].bytes;
         }
     }
     for (uint32_t i = 0; code == 0 && i < set->files; i++) {
-        if (set->file[i].file.indices > 0) {
-            code = verify_file(set, &set->file[i], &progress, err);
+        if (set->file[i].file.indices > 0 && !(unclosed && set->file[i].file.closed)) {
+            code = verify_file(set, &set->file[i], progress, err);
         }
     }
     int order = record_order(set, err);
     return code != 0 ? code : order;
+}
+
+int record_verify(struct record_set *set, bool (*told)(void *context, uint64_t bytes, uint64_t of), void *context,
+                  struct error *err)
+{
+    struct progress progress = {.told = told, .context = context};
+    return verify(set, false, &progress, err);
+}
+
+int record_verify_unclosed(struct record_set *set, bool (*told)(void *context, uint64_t bytes, uint64_t of),
+                           void *context, struct error *err)
+{
+    struct progress progress = {.told = told, .context = context};
+    return verify(set, true, &progress, err);
 }

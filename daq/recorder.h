@@ -222,16 +222,16 @@ void recorder_disk_sync(struct recorder *r, uint64_t now_ns, bool now);
 bool recorder_disk_drain(struct recorder *r);
 
 /* recorder_files.c */
-int recorder_files_open(struct recorder *r, uint32_t ring, struct error *err);
+int recorder_files_open(struct recorder *r, uint32_t index, struct error *err);
 /* The file that the next block of this ring goes to, with room for so many bytes; NULL with err. */
-struct recorder_file *recorder_files_next(struct recorder *r, uint32_t ring, uint64_t bytes, struct error *err);
+struct recorder_file *recorder_files_next(struct recorder *r, uint32_t index, uint64_t bytes, struct error *err);
 /* Writes the ends of a ring's files; nothing of them is under way. They are closed when they are synced. */
-void recorder_files_end(struct recorder *r, uint32_t ring, enum record_close why);
+void recorder_files_end(struct recorder *r, uint32_t index, enum record_close why);
 /* Ends a segment and begins the next. 0 or -errno. */
-int recorder_files_rotate(struct recorder *r, uint32_t ring, struct error *err);
+int recorder_files_rotate(struct recorder *r, uint32_t index, struct error *err);
 void recorder_files_close(struct recorder_file *file);
 /* No more blocks are to go to this segment: its index is as long as it may be. */
-bool recorder_files_are_full(const struct recorder *r, uint32_t ring);
+bool recorder_files_are_full(const struct recorder *r, uint32_t index);
 /* New names are on the disk, too. */
 void recorder_files_sync_directories(struct recorder *r);
 
@@ -242,7 +242,7 @@ void recorder_run_note(struct recorder *r, const char *person, const char *text)
 /* Replaces run.json. 0 or -errno. */
 int recorder_run_describe(struct recorder *r, bool sync, struct error *err);
 /* The same as text, into the caller's memory. Bytes, without the 0. */
-size_t recorder_run_json(const struct recorder *r, char *text, size_t bytes);
+size_t recorder_run_json(const struct recorder *r, char *room, size_t bytes);
 
 /* recorder_keep.c */
 /* Free bytes on the fullest of the disks; 0 or -errno. */

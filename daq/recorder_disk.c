@@ -26,7 +26,7 @@ static void divide(struct recorder *r)
     r->block_bytes = record_round_up(r->plan->block_bytes, RECORD_ALIGN);
     r->block_bytes = r->block_bytes < most ? r->block_bytes : most;
     r->writes = blocks + RECORDER_LEADS;
-    r->memory_bytes = blocks * (RECORD_LEAD_BYTES + r->block_bytes) + RECORDER_LEADS * RECORD_LEAD_BYTES;
+    r->memory_bytes = blocks * (RECORD_LEAD_BYTES + r->block_bytes) + (uint64_t)RECORDER_LEADS * RECORD_LEAD_BYTES;
 }
 
 int recorder_disk_init(struct recorder *r, struct error *err)
@@ -141,6 +141,7 @@ bool recorder_disk_write(struct recorder *r, struct recorder_write *write, const
         (struct iovec){.iov_base = lead, .iov_len = RECORD_LEAD_BYTES + (write->in_place ? 0 : padded)};
     write->parts = 1;
     if (write->in_place) {
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): an iovec has no const; it is only read from */
         write->part[1] = (struct iovec){.iov_base = (void *)(uintptr_t)payload, .iov_len = padded};
         write->parts = 2;
     } else {
@@ -178,8 +179,10 @@ static void take_written(struct recorder *r, struct recorder_write *write)
     struct recorder_ring *ring = &r->ring[write->ring];
     struct record_block *lead = write->lead;
     struct recorder_file *file = write->file;
-    if (!record_account_block(&file->account, write->offset, lead)) {
-        recorder_fail(r, RECORD_CAUSE_DISK_ERROR, "the index of a file is full");
+    if (!record_account_block(&file->account, write->offset, lead)) { /* never: recorder_files_next made room */
+        lose_block(r, write, RECORD_CAUSE_DISK_ERROR);
+        r->failure = -EOVERFLOW;
+        r->cause = RECORD_CAUSE_DISK_ERROR;
         return;
     }
     record_totals_add(&ring->totals, lead);

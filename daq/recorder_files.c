@@ -228,6 +228,8 @@ static int end_file(struct recorder *r, struct recorder_ring *ring, struct recor
     file->account.totals = ring->totals;
     file->account.totals.indices = indices;
     file->account.offset = file->offset;
+    file->account.gaps = ring->owed_count; /* every stripe tells it, as it does the totals */
+    memcpy(file->account.gap, ring->owed, ring->owed_count * sizeof(ring->owed[0]));
     uint64_t bytes = record_end_bytes(&file->account);
     int code = scratch(r, bytes);
     if (code == 0) {
@@ -244,6 +246,7 @@ static int end_file(struct recorder *r, struct recorder_ring *ring, struct recor
 void recorder_files_end(struct recorder *r, uint32_t index, enum record_close why)
 {
     struct recorder_ring *ring = &r->ring[index];
+    bool told = false;
     for (uint32_t s = 0; s < r->plan->directories; s++) {
         struct recorder_file *file = ring->file[s];
         ring->file[s] = NULL;
@@ -261,6 +264,13 @@ void recorder_files_end(struct recorder *r, uint32_t index, enum record_close wh
         file->ended = true;
         file->dirty += record_end_bytes(&file->account); /* a sync that is under way does not cover it */
         r->unsynced_bytes += record_end_bytes(&file->account);
+        told = true;
+    }
+    if (told) { /* else the next run has to */
+        struct record_block lead = {.gaps = ring->owed_count};
+        memcpy(lead.gap, ring->owed, ring->owed_count * sizeof(ring->owed[0]));
+        record_totals_add_gaps(&ring->totals, &lead);
+        ring->owed_count = 0;
     }
 }
 

@@ -249,6 +249,9 @@ static int open_devices(struct server *server, struct error *err)
 {
     const struct control_table *table = &server->plan->table;
     for (uint32_t i = 0; i < table->devices; i++) {
+        if (table->device[i].kind == DEVICE_SHADOW) {
+            continue;
+        }
         server->device_fd[i] =
             table->device[i].kind == DEVICE_MODBUS ? create_outbox(server, i, err) : output_open(table, i, err);
         if (server->device_fd[i] < 0) {

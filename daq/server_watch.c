@@ -94,7 +94,9 @@ static void hand_control(struct server *server, struct launch *launch)
         }
     }
     for (uint32_t i = 0; i < server->plan->table.devices; i++) {
-        launch_add(launch, server->device_fd[i], SERVER_DEVICE_FD + (int)i, NULL);
+        if (server->device_fd[i] >= 0) { /* a shadow has none */
+            launch_add(launch, server->device_fd[i], SERVER_DEVICE_FD + (int)i, NULL);
+        }
     }
     if (server->watchdog_fd >= 0) {
         launch_add(launch, server->watchdog_fd, SERVER_WATCHDOG_FD, NULL);

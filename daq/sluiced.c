@@ -4,25 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daq/replay_options.h"
 #include "daq/server.h"
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "usage: sluiced FILE.yaml          run the server in the foreground\n"
-                "       sluiced --check FILE.yaml  check the configuration, start nothing\n"
-                "       sluiced --version | --help\n"
-                "Exit: 0 done, 2 bad usage, configuration or a system that refuses to start it.\n");
+    fprintf(to,
+            "usage: sluiced FILE.yaml          run the server in the foreground\n"
+            "       sluiced --check FILE.yaml  check the configuration, start nothing\n"
+            "       sluiced --replay RECORDING [--replay ..] [--as INSTANCE] [--speed X|fastest] [--loop] [--from "
+            "S] [--to S]\n"
+            "               [--ring NAME ..] [--wait-reader RING ..] [--original-stamps] FILE.yaml\n"
+            "                                  play a recording into rings, touching no output (sluice replay)\n"
+            "       sluiced --version | --help\n"
+            "Exit: 0 done, 2 bad usage, configuration or a system that refuses to start it.\n");
     return code;
 }
 
 /* *text is the caller's: the black box hands it on. */
-static int compile_file(const char *path, struct server_plan *plan, char **text, size_t *text_bytes)
+static int compile_file(const char *path, const struct replay_options *replay, struct server_plan *plan,
+                        char **text, size_t *text_bytes)
 {
     static struct config_errors errors;
     struct config_file file;
     int code = config_load(&file, path, &errors);
     if (code == 0) {
-        code = compile_config(&file, plan, &errors);
+        code = replay != NULL ? compile_replay(&file, replay, plan, &errors) : compile_config(&file, plan, &errors);
     }
     *text = config_take_text(&file, text_bytes);
     config_unload(&file);
@@ -30,6 +37,33 @@ static int compile_file(const char *path, struct server_plan *plan, char **text,
         fputs(errors.text, stderr);
         fprintf(stderr, "%s: %u error%s, nothing started\n", path, errors.count, errors.count == 1 ? "" : "s");
     }
+    return code;
+}
+
+/* Whatever went wrong on the way here: a replay that could touch something is not started. */
+static bool is_harmless(const struct server_plan *plan)
+{
+    const char *touched = compile_replay_touches(plan);
+    if (touched != NULL) {
+        fprintf(stderr, "sluiced: this replay could touch %s, which must not be; nothing started\n", touched);
+    }
+    return touched == NULL;
+}
+
+static int replay(int argc, char **argv, struct server_plan *plan)
+{
+    struct replay_options options;
+    const char *path;
+    char *text = NULL;
+    size_t text_bytes = 0;
+    if (!replay_options_parse(argc, argv, &options, &path)) {
+        return usage(stderr, 2);
+    }
+    int code = 2;
+    if (compile_file(path, &options, plan, &text, &text_bytes) == 0 && is_harmless(plan)) {
+        code = server_run(plan, text, text_bytes);
+    }
+    free(text);
     return code;
 }
 
@@ -45,11 +79,14 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         return usage(stdout, 0);
     }
+    if (argc > 1 && strcmp(argv[1], "--replay") == 0) {
+        return replay(argc, argv, &plan);
+    }
     bool check = argc == 3 && strcmp(argv[1], "--check") == 0;
     if (!check && (argc != 2 || argv[1][0] == '-')) {
         return usage(stderr, 2);
     }
-    if (compile_file(argv[argc - 1], &plan, &text, &text_bytes) != 0) {
+    if (compile_file(argv[argc - 1], NULL, &plan, &text, &text_bytes) != 0) {
         free(text);
         return 2;
     }

@@ -50,6 +50,9 @@ static int open_source(struct worker *worker, uint32_t i, struct error *err)
     case SOURCE_AFXDP:
         worker->may_gather = false;
         return open_afxdp(worker, i, err);
+    case SOURCE_RECORDING:
+        worker->may_gather = false;
+        return recording_init(&source->u.recording, plan, writer, worker->uring, &worker->start, i, err);
     default:
         break;
     }
@@ -104,6 +107,9 @@ void worker_fini(struct worker *worker)
         case SOURCE_AFXDP:
             afxdp_fini(&source->u.afxdp);
             break;
+        case SOURCE_RECORDING:
+            recording_fini(&source->u.recording);
+            break;
         default:
             stream_fini(&source->u.stream);
             break;
@@ -127,7 +133,7 @@ void worker_measure(struct worker *worker, struct worker_board *board, size_t by
 
 static bool is_stream(uint32_t kind)
 {
-    return kind != SOURCE_UDP && kind != SOURCE_AFXDP;
+    return kind != SOURCE_UDP && kind != SOURCE_AFXDP && kind != SOURCE_RECORDING;
 }
 
 static void arm(struct worker *worker)
@@ -144,6 +150,9 @@ static void arm(struct worker *worker)
             break;
         case SOURCE_AFXDP:
             afxdp_arm(&source->u.afxdp, monotonic_ns, tai_ns);
+            break;
+        case SOURCE_RECORDING:
+            recording_arm(&source->u.recording);
             break;
         default:
             stream_arm(&source->u.stream, monotonic_ns, tai_ns);
@@ -167,6 +176,9 @@ static uint32_t complete_one(struct worker *worker, const struct uring_event *ev
     case SOURCE_AFXDP:
         afxdp_complete(&source->u.afxdp, event, tai_ns);
         return 0;
+    case SOURCE_RECORDING:
+        recording_complete(&source->u.recording);
+        return 0;
     default:
         return stream_complete(&source->u.stream, event, monotonic_ns, tai_ns);
     }
@@ -177,6 +189,30 @@ static void begin_round(struct worker *worker, uint64_t monotonic_ns)
 {
     worker_thread_round(worker->hops, worker->woke_ns, worker->found ? worker->armed_ns : 0, monotonic_ns);
     worker->woke_ns = monotonic_ns;
+}
+
+/* What no completion brings: of datagrams and packets all that have come, of a recording what is due. */
+static uint32_t take(struct worker *worker, uint32_t i, uint64_t monotonic_ns, uint64_t tai_ns)
+{
+    struct worker_source *source = &worker->source[i];
+    uint32_t frames = 0;
+    bool more = false;
+    switch (worker->plan->source[i].kind) {
+    case SOURCE_UDP:
+        frames = udp_flush(&source->u.udp, tai_ns);
+        rate_meter_take_batch(&source->meter, frames, tai_ns);
+        break;
+    case SOURCE_AFXDP:
+        frames = afxdp_take(&source->u.afxdp, tai_ns, &more);
+        break;
+    case SOURCE_RECORDING:
+        frames = recording_take(&source->u.recording, monotonic_ns, tai_ns, &more);
+        break;
+    default:
+        break;
+    }
+    worker->more = worker->more || more;
+    return frames;
 }
 
 static uint32_t complete(struct worker *worker)
@@ -192,31 +228,26 @@ static uint32_t complete(struct worker *worker)
     }
     worker->more = false;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
-        if (worker->plan->source[i].kind == SOURCE_UDP) {
-            uint32_t taken = udp_flush(&worker->source[i].u.udp, tai_ns);
-            rate_meter_take_batch(&worker->source[i].meter, taken, tai_ns);
-            frames += taken;
-        } else if (worker->plan->source[i].kind == SOURCE_AFXDP) {
-            bool more;
-            frames += afxdp_take(&worker->source[i].u.afxdp, tai_ns, &more);
-            worker->more = worker->more || more;
-        }
+        frames += take(worker, i, monotonic_ns, tai_ns);
     }
     worker->found = events > 0 || frames > 0;
     return frames;
 }
 
-/* Up to when something is to be done that no completion tells: a frame to be replayed, a file to be looked at
- * again. */
+/* Up to when something is to be done that no completion tells: a frame to be replayed or played, a file to be
+ * looked at again. */
 static uint64_t until_due(const struct worker *worker, uint64_t now_ns)
 {
     uint64_t due_ns = now_ns + WAIT_NS;
     for (uint32_t i = 0; i < worker->plan->sources; i++) {
+        uint64_t wakes_ns = UINT64_MAX;
         if (is_stream(worker->plan->source[i].kind)) {
-            uint64_t wakes_ns = stream_wakes_at(&worker->source[i].u.stream);
-            due_ns =
-                wakes_ns > worker->armed_ns && wakes_ns < due_ns ? wakes_ns : due_ns; /* else it waits for a slot */
+            wakes_ns = stream_wakes_at(&worker->source[i].u.stream);
+            wakes_ns = wakes_ns > worker->armed_ns ? wakes_ns : UINT64_MAX; /* else it waits for a slot */
+        } else if (worker->plan->source[i].kind == SOURCE_RECORDING) {
+            wakes_ns = recording_wakes_at(&worker->source[i].u.recording);
         }
+        due_ns = wakes_ns < due_ns ? wakes_ns : due_ns;
     }
     return due_ns > now_ns ? due_ns - now_ns : 1;
 }

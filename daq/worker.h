@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "daq/recording_source.h"
 #include "daq/stream.h"
 #include "daq/worker_hops.h"
 #include "daq/worker_ring.h"
@@ -18,6 +19,7 @@ struct worker_source {
         struct udp_source udp;
         struct afxdp_source afxdp;
         struct stream_source stream;
+        struct recording_source recording;
     } u;
 };
 
@@ -40,6 +42,7 @@ struct worker {
     struct worker_source source[PLAN_SOURCES_MAX];
     struct worker_ring *ring[PLAN_SOURCES_MAX]; /* those of the sources */
     struct opener opener;
+    struct recording_start start; /* of those that are recordings */
 };
 
 /* Attaches to the rings (descriptors as in the plan), takes over the gating readers that stand, notes a restart in

@@ -14,7 +14,7 @@
 #include "ring/thread.h"
 
 #define PLAN_MAGIC           UINT64_C(0x314e414c504c4c53) /* "SLLPLAN1" */
-#define PLAN_VERSION         9u
+#define PLAN_VERSION         10u
 #define PLAN_SOURCES_MAX     64u
 #define PLAN_THREADS_MAX     16u /* polling threads of a worker: each has a source at least */
 #define PLAN_PATH_BYTES      128u
@@ -30,6 +30,8 @@
 #define PLAN_MODBUS_READS    16u
 #define PLAN_QUERIES_MAX     16u
 #define PLAN_SETUP_BYTES     512u
+#define PLAN_RECORDING_BYTES 1024u
+#define PLAN_RECORDINGS_MAX  32u
 #define PLAN_EAL_MAX         8u
 #define PLAN_EAL_BYTES       128u
 
@@ -63,7 +65,8 @@ enum source_kind {
     SOURCE_GPIO_LEVELS = 22, /* polled */
     SOURCE_COMEDI = 23,      /* scans of a card of the kernel's comedi, by its own clock */
     SOURCE_COMEDI_POLLED = 24,
-    SOURCE_LAST = SOURCE_COMEDI_POLLED
+    SOURCE_RECORDING = 25, /* one ring of a recording, played as if it came now */
+    SOURCE_LAST = SOURCE_RECORDING
 };
 /* What a source does when gating readers leave it no slot. */
 enum when_full {
@@ -357,6 +360,23 @@ struct afxdp_plan {
     uint32_t descriptors; /* places of the kernel's rings; a power of two */
 };
 
+enum recording_stamps {
+    RECORDING_STAMPS_MOVED = 1,   /* the first frame is "now", the others follow as they did, times the speed */
+    RECORDING_STAMPS_ORIGINAL = 2 /* as recorded: whoever asks how old a frame is finds it very old */
+};
+/* Of a recording, all of whose rings share one time. */
+struct recording_plan {
+    char ring[RING_NAME_BYTES];      /* its name there; empty: it is not there, and this ring stays silent */
+    double speed;                    /* times as fast; 0: as fast as gating readers allow */
+    uint64_t from_ns;                /* since the recording's first frame: what is played .. */
+    uint64_t to_ns;                  /* .. without this; 0: to its end */
+    uint32_t stamps;                 /* enum recording_stamps */
+    uint32_t loop;                   /* 1: over and over */
+    uint32_t paths;                  /* directories or files */
+    uint32_t wait_readers;           /* it begins once so many gating readers are there */
+    char path[PLAN_RECORDING_BYTES]; /* one after the other, each with its NUL */
+};
+
 struct source_plan {
     char name[RING_NAME_BYTES];
     char ring[RING_NAME_BYTES];
@@ -394,6 +414,7 @@ struct source_plan {
         struct registers_plan registers;
         struct dpdk_plan dpdk;
         struct afxdp_plan afxdp;
+        struct recording_plan recording;
     };
 };
 

@@ -16,7 +16,7 @@
 #define BOARD_BYTES          2048u
 #define BOARD_REFUSALS_MAX   6u
 #define BOARD_REFUSAL_BYTES  256u
-#define BOARD_LAYOUT_VERSION 6u
+#define BOARD_LAYOUT_VERSION 7u
 
 enum board_role {
     BOARD_SUPERVISOR = 1,

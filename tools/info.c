@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ring/calibration.h"
 #include "ring/channel.h"
@@ -15,23 +14,6 @@
 #include "tools/sluice.h"
 
 #define GAPS_DEFAULT 20u
-
-static bool report_progress(void *context, uint64_t bytes, uint64_t of)
-{
-    static uint64_t last_ns;
-    struct info *info = context;
-    uint64_t now_ns = clock_monotonic_ns();
-    if (info->progress && (now_ns - last_ns > 200 * CLOCK_NS_PER_MS || bytes == of)) {
-        char done[RECORDING_SIZE_BYTES];
-        char all[RECORDING_SIZE_BYTES];
-        recording_size(bytes, done);
-        recording_size(of, all);
-        fprintf(stderr, "\rchecked %s of %s (%.0f %%)   ", done, all,
-                of > 0 ? 100.0 * (double)bytes / (double)of : 100.0);
-        last_ns = now_ns;
-    }
-    return true;
-}
 
 /* The gaps of one ring, both kinds, in order of position: as many as were asked for are kept, all are counted. */
 static int find_gaps(struct info *info, unsigned ring, struct info_ring *found, struct error *err)
@@ -261,10 +243,9 @@ static int gather(struct info *info, struct error *err)
 {
     int code = 0;
     if (info->check) {
-        code = record_verify(info->set, report_progress, info, err);
-        if (info->progress) {
-            fprintf(stderr, "\n");
-        }
+        struct recording_progress progress;
+        recording_progress_begin(&progress);
+        code = record_verify(info->set, recording_progress, &progress, err);
     }
     uint64_t bytes = 0;
     for (unsigned i = 0; i < record_rings(info->set); i++) {
@@ -338,7 +319,7 @@ static int parse(struct info *info, int argc, char **argv)
 
 int command_info(int argc, char **argv)
 {
-    struct info info = {.gaps_max = GAPS_DEFAULT, .progress = isatty(STDERR_FILENO) == 1};
+    struct info info = {.gaps_max = GAPS_DEFAULT};
     struct error err = {{0}};
     int exit = parse(&info, argc, argv);
     if (exit >= 0) {

@@ -27,7 +27,6 @@ struct info {
     bool check;
     bool frames; /* every frame was looked at: the ring's own gap records are known */
     bool json;
-    bool progress;
 };
 
 /* Hexadecimal. */

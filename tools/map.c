@@ -12,7 +12,7 @@
 
 static const struct {
     const char *word;
-    const char *label; /* %s: ring or worker */
+    const char *label; /* %s: ring, worker or recorder */
     const char *purpose;
 } kinds[] = {
     [0] = {"unknown", "unknown", "not in the server's segment table"},
@@ -34,7 +34,11 @@ static const struct {
                                      "where and how much it writes; sealed"},
     [SEGMENT_KIND_OBSERVER_BOARD] = {"observer_board", "board of the observer",
                                      "who took cores, and what was late because of it"},
-    [SEGMENT_KIND_CONFIG] = {"config", "text of the configuration", "for the black box; sealed"}};
+    [SEGMENT_KIND_CONFIG] = {"config", "text of the configuration", "for recordings; sealed"},
+    [SEGMENT_KIND_RECORDER_BOARD] = {"recorder_board", "board of recorder %s", "what it records, and what it lost"},
+    [SEGMENT_KIND_RECORDER_PLAN] = {"recorder_plan", "plan of recorder %s", "what, where and when; sealed"},
+    [SEGMENT_KIND_RECORDER_MAILBOX] = {"recorder_mailbox", "mailbox of recorder %s",
+                                       "the operator's orders to it"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -110,10 +114,11 @@ static json_t *make_region(const struct map *map, uint32_t i)
     uint32_t kind = kind_of(segment);
     bool of_ring = kind == SEGMENT_KIND_RING || kind == SEGMENT_KIND_LEASE || kind == SEGMENT_KIND_ORDERS;
     bool of_worker = kind == SEGMENT_KIND_WORKER_PLAN || kind == SEGMENT_KIND_WORKER_BOARD;
+    bool of_recorder = kind >= SEGMENT_KIND_RECORDER_BOARD && kind <= SEGMENT_KIND_RECORDER_MAILBOX;
     char label[RING_NAME_BYTES + 32];
     char purpose[128];
     snprintf(label, sizeof(label), "%.*s%s", (int)strcspn(kinds[kind].label, "%"), kinds[kind].label,
-             of_ring || of_worker ? segment->name : "");
+             of_ring || of_worker || of_recorder ? segment->name : "");
     describe(map, segment, purpose, sizeof(purpose));
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:s, s:o, s:o, s:o}", "region", label,
                      "kind", kinds[kind].word, "ring", text_or_null(of_ring ? segment->name : ""), "worker",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ring/clock.h"
 
@@ -40,6 +41,27 @@ void recording_size(uint64_t bytes, char text[RECORDING_SIZE_BYTES])
         unit++;
     }
     snprintf(text, RECORDING_SIZE_BYTES, unit == 0 ? "%.0f %s" : "%.3g %s", value, units[unit]);
+}
+
+void recording_progress_begin(struct recording_progress *progress)
+{
+    *progress = (struct recording_progress){.shown = isatty(STDERR_FILENO) == 1};
+}
+
+bool recording_progress(void *context, uint64_t bytes, uint64_t of)
+{
+    struct recording_progress *progress = context;
+    uint64_t now_ns = clock_monotonic_ns();
+    if (progress->shown && (now_ns - progress->last_ns > 200 * CLOCK_NS_PER_MS || bytes == of)) {
+        char done[RECORDING_SIZE_BYTES];
+        char all[RECORDING_SIZE_BYTES];
+        recording_size(bytes, done);
+        recording_size(of, all);
+        fprintf(stderr, "\rchecked %s of %s (%.0f %%)   %s", done, all,
+                of > 0 ? 100.0 * (double)bytes / (double)of : 100.0, bytes == of ? "\n" : "");
+        progress->last_ns = now_ns;
+    }
+    return true;
 }
 
 uint64_t recording_unaccounted(const struct record_ring *ring)
@@ -97,7 +119,7 @@ const char *recording_plain(const char *text)
     static unsigned turn;
     char *to = room[turn++ % 4];
     size_t n = 0;
-    for (; text[n] != 0 && n < ERROR_TEXT_BYTES - 1; n++) {
+    for (; n < ERROR_TEXT_BYTES - 1 && text[n] != 0; n++) {
         to[n] = (char)(iscntrl((unsigned char)text[n]) ? '?' : text[n]);
     }
     to[n] = 0;
@@ -112,7 +134,7 @@ json_t *recording_json_text(const char *text)
     }
     char plain[ERROR_TEXT_BYTES];
     size_t n = 0;
-    for (; text[n] != 0 && n < sizeof(plain) - 1; n++) {
+    for (; n < sizeof(plain) - 1 && text[n] != 0; n++) {
         plain[n] = (char)((unsigned char)text[n] < 0x80 ? text[n] : '?');
     }
     return json_stringn(plain, n);

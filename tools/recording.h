@@ -17,6 +17,14 @@ int64_t recording_utc_offset_ns(const struct record_file_header *header);
 #define RECORDING_SIZE_BYTES 24u
 void recording_size(uint64_t bytes, char text[RECORDING_SIZE_BYTES]);
 
+/* For record_verify: how far it is, on standard error if that is a terminal. */
+struct recording_progress {
+    bool shown;
+    uint64_t last_ns;
+};
+void recording_progress_begin(struct recording_progress *progress);
+bool recording_progress(void *progress, uint64_t bytes, uint64_t of);
+
 /* Positions that no block has and no gap tells, of all rings. */
 uint64_t recording_unaccounted(const struct record_ring *ring);
 /* All that are missing, but what was left out on purpose. */

@@ -11,33 +11,9 @@
 #include <unistd.h>
 
 #include "ring/clock.h"
-#include "tools/recover_file.h"
+#include "tools/recover.h"
 #include "tools/session.h"
 #include "tools/sluice.h"
-#include "tools/whole_file.h"
-
-#define REPORT_FILE "recovered.json"
-#define SHOWN_MAX   20u /* gaps in words; the report has all */
-
-struct recover {
-    const char *output; /* NULL: in place */
-    bool dry_run;
-    bool json;
-    const char *const *paths;
-    unsigned count;
-    struct record_set *set;
-    struct recover_lock *lock; /* of each file in the order of rings and files; -1: it is closed */
-    uint32_t locks;
-    uint32_t open_files; /* without an end */
-    bool missing;        /* something is */
-    json_t *report;
-};
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
 
 /* A file of ours without blocks and without a header has no begin of blocks. */
 static bool has_header(const struct record_file *file)
@@ -111,20 +87,12 @@ static int open_locked(struct recover *r, struct error *err)
         code =
             error_set(err, -EBUSY, "the recording changed meanwhile: its recorder is still at it; stop it first");
     }
-    return code;
-}
-
-static json_t *gaps_json(const struct recording_gaps *gaps)
-{
-    json_t *list = json_array();
-    for (uint64_t i = 0; i < gaps->count; i++) {
-        const struct record_gap *gap = &gaps->gap[i];
-        json_array_append_new(list,
-                              json_pack("{s:I, s:I, s:I, s:s}", "from_position", (json_int_t)gap->from_position,
-                                        "to_position", (json_int_t)gap->to_position, "count",
-                                        (json_int_t)gap->count, "cause", record_cause_name(gap->cause)));
+    if (code == 0) {
+        struct recording_progress progress;
+        recording_progress_begin(&progress);
+        code = record_verify_unclosed(r->set, recording_progress, &progress, err);
     }
-    return list;
+    return code;
 }
 
 static int end_in_place(const struct recover *r, unsigned ring, const struct record_file *file, int fd,
@@ -132,7 +100,7 @@ static int end_in_place(const struct recover *r, unsigned ring, const struct rec
 {
     char directory[4096];
     int code = recover_end(fd, record_ring(r->set, ring), file, gaps, err);
-    snprintf(directory, sizeof(directory), "%.*s", (int)(base_name(file->path) - file->path), file->path);
+    snprintf(directory, sizeof(directory), "%.*s", (int)(recover_base_name(file->path) - file->path), file->path);
     int directory_fd = open(directory[0] != 0 ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory_fd >= 0) {
         (void)fsync(directory_fd);
@@ -145,8 +113,9 @@ static int end_copy(const struct recover *r, unsigned ring, const struct record_
                     int directory_fd, const struct recording_gaps *gaps, struct error *err)
 {
     int fd = -1;
-    const char *name = base_name(file->path);
-    int code = recover_copy(from_fd, directory_fd, name, file->blocks_end, &fd, err);
+    const char *name = recover_base_name(file->path);
+    uint64_t kept = file->blocks_end < file->bytes ? file->blocks_end : file->bytes; /* zeros may be cut off */
+    int code = recover_copy(from_fd, directory_fd, name, kept, &fd, err);
     if (code != 0) {
         return code;
     }
@@ -190,33 +159,10 @@ static int do_file(const struct recover *r, unsigned ring, const struct record_f
     struct recover_lock from;
     int code = recover_lock(&from, file->path, false, err);
     if (code == 0) {
-        code = recover_copy(from.fd, directory_fd, base_name(file->path), file->bytes, NULL, err);
+        code = recover_copy(from.fd, directory_fd, recover_base_name(file->path), file->bytes, NULL, err);
         recover_unlock(&from);
     }
     return code;
-}
-
-static void say_file(struct recover *r, const struct record_file *file, const char *action, uint64_t behind)
-{
-    char size[RECORDING_SIZE_BYTES];
-    if (r->json || file->closed) {
-        return;
-    }
-    printf("  %s: ", recording_plain(file->path));
-    if (strcmp(action, "left") == 0) {
-        printf("%s; left as it is\n",
-               behind > 0 ? "it has no header that can be read" : "it has no header, and nothing is in it");
-    } else if (strcmp(action, "removed") == 0) {
-        printf("%s: nothing had been written to it\n", r->dry_run ? "would be removed" : "removed");
-    } else {
-        recording_size(file->blocks_end, size);
-        printf("%s behind %" PRIu64 " whole blocks, %s", r->dry_run ? "would be closed" : "closed", file->indices,
-               size);
-        if (behind > 0) {
-            printf("; %" PRIu64 " bytes behind them are no whole block: dropped", behind);
-        }
-        printf("\n");
-    }
 }
 
 /* The ring's last file without an end tells what is missing. */
@@ -251,40 +197,10 @@ static int do_files(struct recover *r, unsigned ring, uint32_t *lock, int direct
                                               (json_int_t)(file->closed ? file->bytes : file->blocks_end),
                                               "dropped_bytes", (json_int_t)behind));
         if (code == 0) {
-            say_file(r, file, action, behind);
+            recover_say_file(r, file, action, behind);
         }
     }
     return code;
-}
-
-static void say_ring(const struct recover *r, const struct record_ring *ring, const struct recording_gaps *gaps)
-{
-    char from[RECORDING_TIME_BYTES];
-    char to[RECORDING_TIME_BYTES];
-    recording_time(&ring->header, ring->first_tai_ns, from);
-    recording_time(&ring->header, ring->last_tai_ns, to);
-    if (r->json) {
-        return;
-    }
-    printf("ring %s: %" PRIu64 " frames saved", recording_plain(ring->header.ring), ring->frames);
-    if (ring->frames > 0) {
-        printf(", positions %" PRIu64 " to %" PRIu64 ", %s to %s", ring->first_position, ring->end_position - 1,
-               from, to);
-    }
-    printf("\n");
-    for (uint64_t i = 0; i < gaps->count && i < SHOWN_MAX; i++) {
-        const struct record_gap *gap = &gaps->gap[i];
-        printf("  missing: %" PRIu64 " frames, positions %" PRIu64 " to %" PRIu64 ", %s\n", gap->count,
-               gap->from_position, gap->to_position - 1,
-               gap->cause == RECORD_CAUSE_DAMAGED ? "in a block that is not whole" : "in no block");
-    }
-    if (gaps->count > SHOWN_MAX) {
-        printf("  missing: %" PRIu64 " more gaps; --json has them all\n", gaps->count - SHOWN_MAX);
-    }
-    if (!ring->closed) {
-        printf("  what came behind position %" PRIu64 " had not reached the disk\n",
-               ring->end_position > 0 ? ring->end_position - 1 : 0);
-    }
 }
 
 static int do_ring(struct recover *r, unsigned index, uint32_t *lock, int directory_fd, json_t *rings,
@@ -296,7 +212,7 @@ static int do_ring(struct recover *r, unsigned index, uint32_t *lock, int direct
     int code = recording_find_missing(r->set, index, &gaps, err);
     r->missing |= gaps.count > 0;
     if (code == 0) {
-        say_ring(r, ring, &gaps);
+        recover_say_ring(r, ring, &gaps);
         code = do_files(r, index, lock, directory_fd, &gaps, files, err);
     }
     json_array_append_new(rings,
@@ -305,37 +221,8 @@ static int do_ring(struct recover *r, unsigned index, uint32_t *lock, int direct
                                     "from_position", (json_int_t)ring->first_position, "to_position",
                                     (json_int_t)ring->end_position, "first_tai_ns", (json_int_t)ring->first_tai_ns,
                                     "last_tai_ns", (json_int_t)ring->last_tai_ns, "was_closed", (int)ring->closed,
-                                    "missing", gaps_json(&gaps), "files", files));
+                                    "missing", recover_gaps_json(&gaps), "files", files));
     recording_gaps_free(&gaps);
-    return code;
-}
-
-/* The report lies beside what it is about; one that is there already goes on. */
-static int write_report(const struct recover *r, struct error *err)
-{
-    char path[4096];
-    struct whole_file whole;
-    const char *first = record_file(r->set, 0, 0)->path;
-    if (r->output != NULL) {
-        snprintf(path, sizeof(path), "%s/" REPORT_FILE, r->output);
-    } else {
-        snprintf(path, sizeof(path), "%.*s" REPORT_FILE, (int)(base_name(first) - first), first);
-    }
-    json_t *all = json_load_file(path, 0, NULL);
-    json_t *list = json_object_get(all, "recoveries");
-    if (!json_is_array(list)) {
-        json_decref(all);
-        list = json_array();
-        all = json_pack("{s:o}", "recoveries", list);
-    }
-    json_array_append(list, r->report);
-    int code = whole_file_begin(&whole, path, err);
-    if (code == 0) {
-        json_dumpf(all, whole.to, JSON_PRESERVE_ORDER | JSON_INDENT(1));
-        fprintf(whole.to, "\n");
-        code = whole_file_end(&whole, err);
-    }
-    json_decref(all);
     return code;
 }
 
@@ -373,22 +260,12 @@ static int copy_texts(const struct recover *r, int directory_fd, struct error *e
     return code;
 }
 
-static void begin_report(struct recover *r, json_t *rings)
-{
-    char when[RECORDING_TIME_BYTES];
-    const struct record_file_header utc = {.utc_offset_s = 37};
-    recording_time(&utc, clock_realtime_ns() + 37 * CLOCK_NS_PER_S, when);
-    r->report = json_pack("{s:s, s:b, s:o, s:o, s:o}", "time", when, "dry_run", (int)r->dry_run, "output",
-                          r->output != NULL ? recording_json_text(r->output) : json_null(), "rings", rings,
-                          "problems", recording_problems(r->set));
-}
-
 static int recover_all(struct recover *r, struct error *err)
 {
     int directory_fd = -1;
     uint32_t lock = 0;
     json_t *rings = json_array();
-    begin_report(r, rings);
+    recover_begin_report(r, rings);
     int code = r->output != NULL && !r->dry_run ? make_output(r, &directory_fd, err) : 0;
     /* Foreign files, lost segments: nothing that an end could mend. */
     for (uint64_t i = 0; record_problem(r->set, i) != NULL; i++) {
@@ -404,22 +281,12 @@ static int recover_all(struct recover *r, struct error *err)
     json_object_set_new(r->report, "whole", json_boolean(whole));
     json_object_set_new(r->report, "problems_total", json_integer((json_int_t)record_problems(r->set)));
     if (code == 0 && !r->dry_run && (r->open_files > 0 || r->output != NULL)) {
-        code = write_report(r, err);
+        code = recover_write_report(r, err);
     }
     if (directory_fd >= 0) {
         close(directory_fd);
     }
     return code;
-}
-
-static void say_problems(const struct recover *r)
-{
-    const struct record_problem *problem;
-    for (uint64_t i = 0; !r->json && (problem = record_problem(r->set, i)) != NULL; i++) {
-        if (problem->kind == RECORD_PROBLEM_FILE_MISSING || problem->kind == RECORD_PROBLEM_DAMAGED) {
-            printf("%s\n", recording_plain(problem->text));
-        }
-    }
 }
 
 static int usage(FILE *to, int code)
@@ -477,7 +344,7 @@ int command_recover(int argc, char **argv)
     bool opened = code == 0;
     if (opened) {
         code = recover_all(&r, &err);
-        say_problems(&r);
+        recover_say_problems(&r);
     }
     if (code == 0 && r.json) {
         json_dumpf(r.report, stdout, JSON_PRESERVE_ORDER);
@@ -487,7 +354,7 @@ int command_recover(int argc, char **argv)
         printf("%s\n", r.open_files == 0 && !r.missing ? "everything had been closed: there is nothing to recover"
                        : r.open_files == 0 ? "everything had been closed; what is missing cannot be brought back"
                        : r.dry_run         ? "nothing was changed"
-                                           : "recovered; " REPORT_FILE " says the same");
+                                           : "recovered; " RECOVER_REPORT_FILE " says the same");
     }
     exit = code == 0 ? (r.open_files == 0 && !r.missing ? EXIT_DONE : EXIT_NOT_SO)
                      : command_fail("recover", err.text, opened || code == -EBUSY ? EXIT_NOT_SO : EXIT_USAGE);

@@ -121,11 +121,15 @@ int recover_end(int fd, const struct record_ring *ring, const struct record_file
     struct record_account account = {.room = (uint32_t)file->indices, .offset = file->blocks_end};
     totals_of(ring, file, &account.totals);
     uint64_t bytes = record_end_bytes(&account);
-    /* record_end_build only reads the index. */
-    account.index = (struct record_index *)(uintptr_t)file->index;
+    account.index = calloc(file->indices + 1, sizeof(account.index[0]));
     uint8_t *end = aligned_alloc(RECORD_ALIGN, bytes);
-    if (end == NULL) {
+    if (end == NULL || account.index == NULL) {
+        free(end);
+        free(account.index);
         return error_set(err, -ENOMEM, "no memory for the end of %s", file->path);
+    }
+    if (file->indices > 0) {
+        memcpy(account.index, file->index, file->indices * sizeof(account.index[0]));
     }
     uint64_t tai_ns = clock_realtime_ns() + (uint64_t)recording_utc_offset_ns(&ring->header);
     record_end_build(&account, &ring->header, RECORD_CLOSE_RECOVERED, &ring->ledger, tai_ns, end);
@@ -138,6 +142,7 @@ int recover_end(int fd, const struct record_ring *ring, const struct record_file
         code = -errno;
     }
     free(end);
+    free(account.index);
     return code == 0 ? 0 : error_set(err, code, "cannot write the end of %s: %s", file->path, strerror(-code));
 }
 

@@ -1,268 +1,234 @@
-/* replay: what the interlock decided, or would have decided, on what was recorded. */
-#include "tools/replay.h"
-
-#include <errno.h>
+/* replay: a recording into rings, or through the interlock's engine. */
 #include <getopt.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "daq/compile.h"
+#include "daq/replay_options.h"
 #include "ring/clock.h"
+#include "tools/import.h"
+#include "tools/replay_command.h"
 #include "tools/session.h"
-
-#define CSV_BYTES_MAX ((size_t)1 << 30)
-
-struct request {
-    const char *rules; /* file; NULL: none */
-    bool arm;
-    bool no_arm;
-    bool json;
-    bool has_csv_options;
-    struct replay_csv_options csv;
-    struct control_table table; /* of the rules */
-};
 
 static int usage(FILE *to, int code)
 {
     fprintf(
         to,
-        "usage: sluice replay [--json] TRIP_DIRECTORY ..                       what the live interlock decided\n"
+        "usage: sluice replay [--as INSTANCE] [--speed X|fastest] [--loop] [--from TIME] [--to TIME] [--ring NAME "
+        "..]\n"
+        "                     [--stream NAME] [--wait-reader RING ..] [--config FILE] [--original-stamps] [--json] "
+        "RECORDING ..\n"
+        "                                               plays it into rings, as if live; no output is touched\n"
+        "       sluice replay --config FILE --ring RING [--column COLUMN=CHANNEL ..] [--delimiter C]\n"
+        "                     [--time COLUMN | --period-ms N] [--utc-offset S] [--keep DIRECTORY]\n"
+        "                     [the same] FILE.csv|.pcap|.pcapng|.vdif\n"
+        "       sluice replay [--json] TRIP_DIRECTORY ..                       what the live interlock decided\n"
         "       sluice replay --rules FILE [--arm] [--json] TRIP_DIRECTORY ..  what other rules would have\n"
+        "       sluice replay (--rules FILE | --own-rules) [--no-arm] [--json] RECORDING|DIRECTORY ..\n"
         "       sluice replay --rules FILE [--no-arm] [--json] [--column COLUMN=CHANNEL ..]\n"
         "                     [--delimiter C] (--time COLUMN | --period-ms N) FILE.csv ..\n"
-        "Exit: 0 done (and bit-identical), 1 it is not so, 2 bad usage, rules or recording.\n");
+        "Exit: 0 done (and bit-identical), 1 it is not so, 2 bad usage, rules, configuration or recording.\n");
     return code;
 }
 
-static int fail(const char *text, int code)
+int replay_fail(const char *text, int code)
 {
     fprintf(stderr, "sluice replay: %s\n", text);
     return code;
 }
 
-static bool take_mapping(struct replay_csv_options *csv, char *text)
+/* What each option is, and to which ways of replaying it belongs. */
+static const struct known {
+    const char *name;
+    int has_argument;
+    uint32_t kinds; /* 0: all */
+    char letter;
+    const char *expected;
+} known[] = {
+    {"rules", required_argument, REPLAY_OPTION_BACK, 'r', "a file"},
+    {"own-rules", no_argument, REPLAY_OPTION_BACK, 'w', ""},
+    {"arm", no_argument, REPLAY_OPTION_BACK, 'a', ""},
+    {"no-arm", no_argument, REPLAY_OPTION_BACK, 'n', ""},
+    {"json", no_argument, 0, 'j', ""},
+    {"column", required_argument, REPLAY_OPTION_CSV, 'c', "COLUMN=CHANNEL, at most 64 times"},
+    {"delimiter", required_argument, REPLAY_OPTION_CSV, 'd', "one character, or \\t"},
+    {"time", required_argument, REPLAY_OPTION_CSV, 't', "the name of a column"},
+    {"period-ms", required_argument, REPLAY_OPTION_CSV, 'p', "a number from 0.001 to 1e9"},
+    {"as", required_argument, REPLAY_OPTION_PLAY, 'A', "a name"},
+    {"speed", required_argument, REPLAY_OPTION_PLAY, 'S', "0.001 to 100000 times as fast as recorded, or fastest"},
+    {"loop", no_argument, REPLAY_OPTION_PLAY, 'L', ""},
+    {"from", required_argument, REPLAY_OPTION_PLAY, 'F', "a time"},
+    {"to", required_argument, REPLAY_OPTION_PLAY, 'T', "a time"},
+    {"ring", required_argument, REPLAY_OPTION_PLAY, 'R', "a ring's name, at most 64 times"},
+    {"stream", required_argument, REPLAY_OPTION_PLAY, 'M', "a stream's name"},
+    {"config", required_argument, REPLAY_OPTION_PLAY, 'C', "a file"},
+    {"keep", required_argument, REPLAY_OPTION_PLAY, 'K', "a directory"},
+    {"utc-offset", required_argument, REPLAY_OPTION_PLAY, 'U',
+     "whole seconds from 0 to 1000 that TAI is ahead of UTC"},
+    {"wait-reader", required_argument, REPLAY_OPTION_PLAY, 'W', "a ring's name, at most 64 times"},
+    {"original-stamps", no_argument, REPLAY_OPTION_PLAY, 'O', ""},
+    {"help", no_argument, 0, 'h', ""},
+};
+#define KNOWN (sizeof(known) / sizeof(known[0]))
+
+static bool take_ring(const char **list, uint32_t *count)
 {
-    char *equals = strrchr(text, '=');
-    if (equals == NULL || equals == text || equals[1] == 0 || csv->mappings == CONTROL_CHANNELS_MAX) {
+    if (*count == CONTROL_RINGS_MAX) {
         return false;
     }
-    *equals = 0;
-    csv->mapping[csv->mappings].column = text;
-    csv->mapping[csv->mappings++].channel = equals + 1;
+    list[(*count)++] = optarg;
     return true;
 }
 
-static bool take_period(struct replay_csv_options *csv, const char *text)
+/* The ones that are nothing but noted. */
+static bool take_text(struct replay_request *request, char letter)
 {
-    char *end;
-    double ms = strtod(text, &end);
-    if (end == text || *end != 0 || !(ms >= 0.001) || ms > 1e9) {
-        return false;
+    const struct {
+        char letter;
+        const char **to;
+    } texts[] = {{'r', &request->rules},  {'t', &request->csv.time}, {'A', &request->play.as},
+                 {'F', &request->from},   {'T', &request->to},       {'M', &request->stream},
+                 {'C', &request->config}, {'K', &request->keep}};
+    const struct {
+        char letter;
+        bool *to;
+    } flags[] = {{'w', &request->own_rules}, {'a', &request->arm},       {'n', &request->no_arm},
+                 {'j', &request->json},      {'L', &request->play.loop}, {'O', &request->play.original_stamps}};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].letter == letter) {
+            *texts[i].to = optarg;
+            return true;
+        }
     }
-    csv->period_ns = (uint64_t)(ms * 1e6);
-    return true;
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (flags[i].letter == letter) {
+            *flags[i].to = true;
+            return true;
+        }
+    }
+    return false;
 }
 
-static bool take_delimiter(struct replay_csv_options *csv, const char *text)
+static bool take_value(struct replay_request *request, char letter)
 {
-    bool tab = strcmp(text, "\\t") == 0;
-    csv->delimiter = text[0];
-    if (tab) {
-        csv->delimiter = '\t';
-    }
-    return tab || (text[0] != 0 && text[1] == 0 && text[0] != '\n');
-}
-
-/* False: it does not make sense; says so. */
-static bool take_option(struct request *request, int option)
-{
-    static const char *const expected[] = {['c'] = "--column wants COLUMN=CHANNEL, at most 64 times",
-                                           ['d'] = "--delimiter wants one character, or \\t",
-                                           ['p'] = "--period-ms wants a number from 0.001 to 1e9"};
-    bool ok = true;
-    request->has_csv_options = request->has_csv_options || strchr("cdtpn", option) != NULL;
-    switch (option) {
-    case 'r':
-        request->rules = optarg;
-        break;
-    case 'a':
-        request->arm = true;
-        break;
-    case 'n':
-        request->no_arm = true;
-        break;
-    case 'j':
-        request->json = true;
-        break;
-    case 't':
-        request->csv.time = optarg;
-        break;
+    switch (letter) {
     case 'c':
-        ok = take_mapping(&request->csv, optarg);
-        break;
+        return import_take_mapping(&request->csv, optarg);
     case 'd':
-        ok = take_delimiter(&request->csv, optarg);
-        break;
+        return import_take_delimiter(&request->csv, optarg);
+    case 'p':
+        return import_take_period(&request->csv, optarg);
+    case 'S':
+        return replay_options_speed(optarg, &request->play.speed);
+    case 'R':
+        return take_ring(request->play.ring, &request->play.rings);
+    case 'W':
+        return take_ring(request->play.wait, &request->play.waits);
+    case 'U':
+        return import_take_utc_offset(optarg, &request->utc_offset_s);
     default:
-        ok = take_period(&request->csv, optarg);
+        return take_text(request, letter);
     }
-    if (!ok) {
-        fprintf(stderr, "sluice replay: %s, found '%s'\n", expected[option], optarg);
-    }
-    return ok;
 }
 
-static int load_rules(struct request *request)
+/* False: said why. */
+static bool take_option(struct replay_request *request, int letter)
 {
-    static struct config_errors errors;
-    static struct server_plan plan;
-    struct config_file file;
-    int code = config_load(&file, request->rules, &errors);
-    if (code == 0) {
-        code = compile_config(&file, &plan, &errors);
-    }
-    config_unload(&file);
-    if (code != 0) {
-        fputs(errors.text, stderr);
-        fprintf(stderr, "sluice replay: %s: %u error%s, nothing replayed\n", request->rules, errors.count,
-                errors.count == 1 ? "" : "s");
-        return EXIT_USAGE;
-    }
-    request->table = plan.table;
-    return EXIT_DONE;
-}
-
-static int replay_directory(const struct request *request, struct replay_result *result, struct error *err)
-{
-    static struct replay_directory directory;
-    static struct control_table recorded; /* outlives the directory: the result is printed later */
-    if (request->has_csv_options) {
-        return error_set(
-            err, -EINVAL,
-            "%s is a trip directory: --column, --delimiter, --time, --period-ms and --no-arm are for CSV "
-            "files",
-            result->path);
-    }
-    int code = replay_load(&directory, result->path, err);
-    if (code != 0) {
-        return code;
-    }
-    result->kind = REPLAY_TRIP;
-    for (uint32_t i = 0; i < directory.missing; i++) {
-        replay_note(result, "not recorded: %.200s", directory.note[i]);
-    }
-    if (request->rules != NULL) {
-        result->run.arms = request->arm;
-        code = replay_rules(&directory.recording, &request->table, result, err);
-    } else {
-        recorded = *directory.recording.table;
-        code = replay_exact(&directory.recording, result, err);
-        result->run.table = &recorded;
-    }
-    result->live_trips = directory.live_trips;
-    replay_unload(&directory);
-    return code;
-}
-
-static int replay_table(const struct request *request, struct replay_result *result, struct error *err)
-{
-    char *text = NULL;
-    size_t bytes = 0;
-    if (request->rules == NULL) {
-        return error_set(err, -EINVAL, "%s is no trip directory; a CSV file needs --rules FILE", result->path);
-    }
-    if ((request->csv.time == NULL) == (request->csv.period_ns == 0)) {
-        return error_set(err, -EINVAL, "a CSV file needs either --time COLUMN or --period-ms N");
-    }
-    int code = replay_read_file(result->path, CSV_BYTES_MAX, &text, &bytes, err);
-    if (code != 0) {
-        return code;
-    }
-    result->kind = REPLAY_CSV;
-    result->run.arms = !request->no_arm;
-    code = replay_csv(text, bytes, &request->csv, &request->table, result, err);
-    free(text);
-    return code;
-}
-
-static int replay_one(const struct request *request, const char *path, struct replay_result *result)
-{
-    struct error err = {{0}};
-    struct stat st;
-    memset(result, 0, sizeof(*result));
-    result->path = path;
-    bool is_directory = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    int code = is_directory ? replay_directory(request, result, &err) : replay_table(request, result, &err);
-    if (code != 0) {
-        return fail(err.text, EXIT_USAGE);
-    }
-    return result->exact && (!result->identical || result->compared == 0) ? EXIT_NOT_SO : EXIT_DONE;
-}
-
-/* One in full, several in a table: in the order given, and the worst of their exit codes. */
-static int replay_all(const struct request *request, int count, char **paths)
-{
-    static struct replay_result result;
-    json_t *list = json_array();
-    int worst = EXIT_DONE;
-    bool header = true;
-    for (int i = 0; i < count; i++) {
-        int code = replay_one(request, paths[i], &result);
-        worst = code > worst ? code : worst;
-        if (code == EXIT_USAGE) {
+    for (size_t i = 0; i < KNOWN; i++) {
+        if (known[i].letter != letter) {
             continue;
         }
-        if (request->json) {
-            json_array_append_new(list, replay_json(&result));
-        } else if (count == 1) {
-            replay_print(&result);
-        } else {
-            replay_print_row(&result, header);
-            header = false;
+        request->seen |= known[i].kinds;
+        if (!take_value(request, (char)letter)) {
+            fprintf(stderr, "sluice replay: --%s wants %s, found '%s'\n", known[i].name, known[i].expected, optarg);
+            return false;
+        }
+        return true;
+    }
+    return false;
+}
+
+static int refuse_mix(const struct replay_groups *groups)
+{
+    fprintf(stderr,
+            "sluice replay: expected one run to be played, found %s and %u more; a back-test of several wants "
+            "--rules FILE or --own-rules\n",
+            groups->group[0].path[0], groups->count - 1);
+    return EXIT_USAGE;
+}
+
+static int dispatch(const struct replay_request *request, struct replay_groups *groups)
+{
+    bool back = request->rules != NULL || request->own_rules;
+    bool trips = groups->count > 0;
+    for (uint32_t i = 0; i < groups->count; i++) {
+        trips = trips && groups->group[i].kind == REPLAY_PATH_TRIP;
+    }
+    if (groups->count == 0) {
+        return replay_fail("there is nothing in it", EXIT_USAGE);
+    }
+    if (back || trips || (request->seen & REPLAY_OPTION_BACK) != 0) {
+        if ((request->seen & REPLAY_OPTION_PLAY) != 0 || (!back && !trips)) {
+            return replay_fail("--rules, --own-rules, --arm and --no-arm are for a back-test, which --as, --speed, "
+                               "--loop, --from, --to, --ring, --stream, --config, --keep, --utc-offset and "
+                               "--original-stamps have no part in",
+                               EXIT_USAGE);
+        }
+        return replay_back(request, groups);
+    }
+    const struct replay_group *first = &groups->group[0];
+    if (groups->count > 1) {
+        return refuse_mix(groups);
+    }
+    if (first->kind == REPLAY_PATH_FILE) {
+        return replay_play_foreign(request, first->path[0]);
+    }
+    if ((request->seen & REPLAY_OPTION_CSV) != 0 || request->keep != NULL) {
+        return replay_fail("--column, --delimiter, --time, --period-ms and --keep are for foreign files, not for "
+                           "recordings",
+                           EXIT_USAGE);
+    }
+    return replay_play(request, first);
+}
+
+static bool read_options(struct replay_request *request, int argc, char **argv, int *code)
+{
+    struct option options[KNOWN + 1];
+    int option;
+    memset(options, 0, sizeof(options));
+    for (size_t i = 0; i < KNOWN; i++) {
+        options[i] = (struct option){known[i].name, known[i].has_argument, NULL, known[i].letter};
+    }
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'h' || option == '?') {
+            *code = usage(option == 'h' ? stdout : stderr, option == 'h' ? EXIT_DONE : EXIT_USAGE);
+            return false;
+        }
+        if (!take_option(request, option)) {
+            *code = EXIT_USAGE;
+            return false;
         }
     }
-    if (request->json) {
-        json_t *all =
-            json_pack("{s:o, s:o}", "rules", request->rules != NULL ? json_string(request->rules) : json_null(),
-                      "recordings", list);
-        json_dumpf(all, stdout, JSON_INDENT(1));
-        putchar('\n');
-        json_decref(all);
-    } else {
-        json_decref(list);
-    }
-    return worst;
+    return true;
 }
 
 int command_replay(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"rules", required_argument, NULL, 'r'},  {"arm", no_argument, NULL, 'a'},
-        {"no-arm", no_argument, NULL, 'n'},       {"json", no_argument, NULL, 'j'},
-        {"column", required_argument, NULL, 'c'}, {"delimiter", required_argument, NULL, 'd'},
-        {"time", required_argument, NULL, 't'},   {"period-ms", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    static struct request request = {.csv = {.delimiter = ','}};
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            return usage(stdout, EXIT_DONE);
-        }
-        if (option == '?') {
-            return usage(stderr, EXIT_USAGE);
-        }
-        if (!take_option(&request, option)) {
-            return EXIT_USAGE;
-        }
+    static struct replay_request request = {
+        .csv = {.delimiter = ','}, .play = {.speed = 1.0}, .utc_offset_s = IMPORT_TAI_MINUS_UTC_S};
+    struct replay_groups groups;
+    struct error err = {{0}};
+    int code;
+    if (!read_options(&request, argc, argv, &code)) {
+        return code;
     }
-    if (optind == argc || (request.arm && request.rules == NULL)) {
+    bool both = request.rules != NULL && request.own_rules;
+    bool arms = request.arm && ((request.rules == NULL && !request.own_rules) || request.no_arm);
+    if (optind == argc || both || arms) {
         return usage(stderr, EXIT_USAGE);
     }
-    if (request.rules != NULL && load_rules(&request) != EXIT_DONE) {
-        return EXIT_USAGE;
-    }
-    return replay_all(&request, argc - optind, argv + optind);
+    code = replay_groups_find(&groups, argv + optind, argc - optind, &err) == 0 ? dispatch(&request, &groups)
+                                                                                : replay_fail(err.text, EXIT_USAGE);
+    replay_groups_free(&groups);
+    return code;
 }

@@ -4,7 +4,11 @@
  *   replay_run.c     one engine under way, and what is kept of it: trips, alarms, margins; the virtual operator
  *   replay_exact.c   a trip directory as the live interlock saw it, decision by decision
  *   replay_rules.c   the same frames under another table
+ *   replay_record.c  a recorder's recording under a table
  *   replay_csv.c     a table of numbers
+ *   replay_paths.c   what each path is: directories of many runs are expanded
+ *   replay_play.c    a recording into rings, as if live: starts sluiced
+ *   replay_summary.c the rules over all recordings
  *   replay_load.c    a trip directory from the disk
  *   replay_print.c   the result, for people and as JSON
  */
@@ -13,6 +17,7 @@
 
 #include "control/watch.h"
 #include "daq/blackbox_read.h"
+#include "daq/record_read.h"
 
 #define REPLAY_TRIPS_MAX  1000u /* told one by one; the others are counted */
 #define REPLAY_TEXT_BYTES 256u
@@ -61,7 +66,10 @@ void replay_run_note(struct replay_run *run, bool first_out_open);
 /* "kPa", "kPa/s", "s", "votes", "": of a rule's measure. */
 void replay_rule_unit(const struct control_table *table, uint32_t rule, char unit[RING_UNIT_BYTES + 4]);
 
-enum replay_kind { REPLAY_TRIP = 1, REPLAY_CSV = 2 };
+/* Whether a rule looks at this channel. */
+bool replay_rule_uses(const struct control_table *table, uint32_t channel);
+
+enum replay_kind { REPLAY_TRIP = 1, REPLAY_CSV = 2, REPLAY_RECORDING = 3 };
 
 #define REPLAY_NOTES_MAX 16u
 
@@ -95,6 +103,11 @@ int replay_exact(const struct blackbox_recording *recording, struct replay_resul
  * does not match. result->run.arms is the caller's wish. */
 int replay_rules(const struct blackbox_recording *recording, const struct control_table *rules,
                  struct replay_result *result, struct error *err);
+
+/* The frames of a recorder's recording under a table of rules, its own or another. 0, -EINVAL with what does not
+ * match, -EIO. result->run.arms is the caller's wish. */
+int replay_recording(struct record_set *set, const struct control_table *rules, struct replay_result *result,
+                     struct error *err);
 
 #define REPLAY_COLUMNS_MAX 256u
 
@@ -130,6 +143,10 @@ void replay_unload(struct replay_directory *directory);
 
 /* A whole file in memory, with a 0 behind it. 0 or -errno; free(*data). */
 int replay_read_file(const char *path, size_t bytes_max, char **data, size_t *bytes, struct error *err);
+
+/* The wall clock's time of a stamp, to the us, taken as it stands (TAI). */
+#define REPLAY_CLOCK_BYTES 40u
+void replay_clock_text(uint64_t tai_ns, char text[REPLAY_CLOCK_BYTES]);
 
 /* A result as text; or a new reference to a JSON object (json_t, kept out of this header). */
 void replay_print(const struct replay_result *result);

@@ -6,15 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ring/clock.h"
+#include "tools/csv_line.h"
 #include "tools/replay.h"
 
-#define FIELD_BYTES  128u
 #define EPOCH_NS     (UINT64_C(1000000000) * CLOCK_NS_PER_S) /* row 0 without a time of its own */
-#define SECONDS_MAX  1e10
-#define IDLE_PER_ROW 16u /* looks at the clock between two rows */
+#define IDLE_PER_ROW 16u                                     /* looks at the clock between two rows */
 
 struct csv {
     const struct replay_csv_options *options;
@@ -28,28 +26,6 @@ struct csv {
 
 #define NO_COLUMN   (-1)
 #define TIME_COLUMN (-2)
-
-/* The next field of the line at *at, without quotes and blanks; moves behind the delimiter. False: the line is
- * over.
- */
-static bool next_field(const char **at, const char *end, char delimiter, char field[FIELD_BYTES])
-{
-    size_t n = 0;
-    if (*at > end) {
-        return false;
-    }
-    for (; *at < end && **at != delimiter; ++*at) {
-        if (n < FIELD_BYTES - 1 && **at != '"' && **at != '\r' && !(n == 0 && **at == ' ')) {
-            field[n++] = **at;
-        }
-    }
-    while (n > 0 && field[n - 1] == ' ') {
-        n--;
-    }
-    field[n] = 0;
-    ++*at;
-    return true;
-}
 
 static const char *line_end(const char *at, const char *end)
 {
@@ -128,11 +104,11 @@ static int check_mappings(const struct csv *csv, const char *header, struct erro
 
 static int read_header(struct csv *csv, const char *at, const char *end, struct error *err)
 {
-    char field[FIELD_BYTES];
+    char field[CSV_FIELD_BYTES];
     char header[256];
     snprintf(header, sizeof(header), "%.*s", (int)(end - at < 250 ? end - at : 250), at);
     header[strcspn(header, "\r")] = 0;
-    while (next_field(&at, end, csv->options->delimiter, field)) {
+    while (csv_next_field(&at, end, csv->options->delimiter, field)) {
         if (csv->columns == REPLAY_COLUMNS_MAX) {
             return error_set(err, -EINVAL, "expected at most %u columns in the header line", REPLAY_COLUMNS_MAX);
         }
@@ -144,31 +120,6 @@ static int read_header(struct csv *csv, const char *at, const char *end, struct 
         csv->of_column[csv->columns++] = channel;
     }
     return check_mappings(csv, header, err);
-}
-
-/* Seconds since 1970, with a fraction, or "2020-03-09 10:14:33.5" (or with a T). */
-static bool parse_time(const char *text, uint64_t *tai_ns)
-{
-    struct tm tm = {.tm_isdst = 0};
-    char *rest = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
-    char *end;
-    if (rest == NULL) {
-        memset(&tm, 0, sizeof(tm));
-        rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    }
-    if (rest != NULL) {
-        time_t seconds = timegm(&tm);
-        double fraction = *rest == '.' ? strtod(rest, &end) : 0.0;
-        *tai_ns = (uint64_t)seconds * CLOCK_NS_PER_S + (uint64_t)(fraction * 1e9);
-        return seconds > 0 && (double)seconds < SECONDS_MAX && fraction >= 0.0 && fraction < 1.0;
-    }
-    double seconds = strtod(text, &end);
-    if (end == text || *end != 0 || !(seconds >= 0.0) || seconds > SECONDS_MAX) {
-        return false;
-    }
-    double whole = floor(seconds);
-    *tai_ns = (uint64_t)whole * CLOCK_NS_PER_S + (uint64_t)((seconds - whole) * 1e9);
-    return true;
 }
 
 static double parse_value(struct csv *csv, const char *text)
@@ -196,13 +147,13 @@ static void take_value(struct csv *csv, int channel, double value, uint64_t tai_
 
 static int row_time(const struct csv *csv, const char *at, const char *end, uint64_t *tai_ns, struct error *err)
 {
-    char field[FIELD_BYTES];
+    char field[CSV_FIELD_BYTES];
     *tai_ns = EPOCH_NS + csv->rows * csv->options->period_ns;
     for (uint32_t i = 0; csv->options->time != NULL && i < csv->columns; i++) {
-        if (!next_field(&at, end, csv->options->delimiter, field)) {
+        if (!csv_next_field(&at, end, csv->options->delimiter, field)) {
             field[0] = 0;
         }
-        if (csv->of_column[i] == TIME_COLUMN && !parse_time(field, tai_ns)) {
+        if (csv->of_column[i] == TIME_COLUMN && !csv_parse_time(field, tai_ns)) {
             return error_set(err, -EINVAL,
                              "line %" PRIu64 ": expected a time in column '%s' (seconds since 1970, or "
                              "2020-03-09 10:14:33), found '%.60s'",
@@ -215,7 +166,7 @@ static int row_time(const struct csv *csv, const char *at, const char *end, uint
 static int read_row(struct csv *csv, const char *at, const char *end, struct error *err)
 {
     struct replay_run *run = &csv->result->run;
-    char field[FIELD_BYTES];
+    char field[CSV_FIELD_BYTES];
     uint64_t tai_ns;
     int code = row_time(csv, at, end, &tai_ns, err);
     if (code != 0) {
@@ -229,7 +180,7 @@ static int read_row(struct csv *csv, const char *at, const char *end, struct err
         run->inputs.now_ns = tai_ns;
     }
     for (uint32_t i = 0; i < csv->columns; i++) {
-        if (!next_field(&at, end, csv->options->delimiter, field)) {
+        if (!csv_next_field(&at, end, csv->options->delimiter, field)) {
             field[0] = 0; /* a short line: what is not there is no number */
         }
         if (csv->of_column[i] >= 0) {

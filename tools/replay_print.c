@@ -10,7 +10,7 @@
 #include "tools/replay.h"
 
 /* The wall clock's time, taken as it stands: what TAI - UTC was then is in trip.json. */
-static void clock_text(uint64_t tai_ns, char text[40])
+void replay_clock_text(uint64_t tai_ns, char text[REPLAY_CLOCK_BYTES])
 {
     struct tm tm;
     char date[24] = "?";
@@ -18,7 +18,7 @@ static void clock_text(uint64_t tai_ns, char text[40])
     if (gmtime_r(&seconds, &tm) != NULL) {
         strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
     }
-    snprintf(text, 40, "%s.%06u", date, (unsigned)(tai_ns % CLOCK_NS_PER_S / 1000));
+    snprintf(text, REPLAY_CLOCK_BYTES, "%s.%06u", date, (unsigned)(tai_ns % CLOCK_NS_PER_S / 1000));
 }
 
 static double percent_of(const struct replay_margin *margin)
@@ -69,10 +69,10 @@ static void print_verdict(const struct replay_result *result)
 static void print_trips(const struct replay_run *run)
 {
     char text[REPLAY_TEXT_BYTES];
-    char when[40];
+    char when[REPLAY_CLOCK_BYTES];
     for (uint32_t i = 0; i < run->trips_told; i++) {
         const struct replay_trip *trip = &run->trip[i];
-        clock_text(trip->tai_ns, when);
+        replay_clock_text(trip->tai_ns, when);
         for (uint32_t c = 0; c < trip->causes; c++) {
             control_explain(run->table, &trip->cause[c], text, sizeof(text));
             printf("  %s %s  %s\n", c == 0 ? "trip" : "    ", c == 0 ? when : "                    and   ", text);
@@ -94,6 +94,7 @@ static void print_trips(const struct replay_run *run)
 static void print_margins(const struct replay_run *run)
 {
     char unit[RING_UNIT_BYTES + 4];
+    char when[REPLAY_CLOCK_BYTES];
     for (uint32_t i = 0; i < run->table->rules && i < CONTROL_RULES_MAX; i++) {
         const struct replay_margin *margin = &run->margin[i];
         if (!margin->known) {
@@ -106,7 +107,8 @@ static void print_margins(const struct replay_run *run)
         } else {
             printf(" %9s", "");
         }
-        printf("  nearest %.6g to %.6g\n", margin->measure, margin->limit);
+        replay_clock_text(margin->tai_ns, when);
+        printf("  nearest %.6g to %.6g at %s\n", margin->measure, margin->limit, when);
     }
 }
 
@@ -121,18 +123,29 @@ void replay_print(const struct replay_result *result)
     }
 }
 
+/* What the first trip was put down to: the rule, else the kind of cause; "-": there was none. */
+static const char *first_out(const struct replay_run *run)
+{
+    if (run->trips_told == 0 || run->trip[0].causes == 0) {
+        return "-";
+    }
+    const struct engine_cause *cause = &run->trip[0].cause[0];
+    return cause->rule < run->table->rules ? run->table->rule[cause->rule].name : engine_cause_name(cause->kind);
+}
+
 void replay_print_row(const struct replay_result *result, bool header)
 {
     const struct replay_run *run = &result->run;
     char unit[RING_UNIT_BYTES + 4] = "";
     if (header) {
-        printf("%-40s %10s %6s %6s  %-24s %s\n", "recording", "frames", "trips", "alarms", "nearest rule",
-               "margin");
+        printf("%-40s %10s %6s %6s  %-24s %-24s %s\n", "recording", "frames", "trips", "alarms", "first out",
+               "nearest rule", "margin");
     }
     const char *name = result->path;
     size_t n = strlen(name);
     printf("%-40s %10" PRIu64 " %6" PRIu64 " %6" PRIu64 "  ", n > 40 ? name + n - 40 : name, result->frames,
            run->trips, alarms_of(run));
+    printf("%-24s ", first_out(run));
     int rule = nearest(run);
     if (rule < 0) {
         printf("%-24s", "-");
@@ -222,6 +235,11 @@ static json_t *make_notes(const struct replay_result *result)
     return list;
 }
 
+static const char *kind_name(enum replay_kind kind)
+{
+    return kind == REPLAY_CSV ? "csv" : kind == REPLAY_RECORDING ? "recording" : "trip";
+}
+
 void *replay_json(const struct replay_result *result)
 {
     const struct replay_run *run = &result->run;
@@ -234,7 +252,7 @@ void *replay_json(const struct replay_result *result)
                             "first_difference", name_or_null(result->identical ? NULL : result->different));
     }
     return json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:o}", "recording", result->path,
-                     "kind", result->kind == REPLAY_CSV ? "csv" : "trip", "live", verdict,
+                     "kind", kind_name(result->kind), "live", verdict,
                      result->kind == REPLAY_CSV ? "rows" : "frames", (json_int_t)result->frames, "steps",
                      (json_int_t)run->steps, "live_trips", (json_int_t)result->live_trips, "trips",
                      (json_int_t)run->trips, "trip", make_trips(run), "alarms", (json_int_t)alarms_of(run), "alarm",

@@ -23,18 +23,6 @@ struct rules_replay {
     uint64_t missing;
 };
 
-static bool is_used(const struct control_table *table, uint32_t channel)
-{
-    for (uint32_t i = 0; i < table->rules; i++) {
-        const struct control_rule *rule = &table->rule[i];
-        bool leaf = rule->form != FORM_VOTE && rule->form != FORM_NOT;
-        if (leaf && (rule->channel == channel || (rule->form == FORM_DEVIATION && rule->other == channel))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static uint32_t find_channel(const struct control_table *table, const char *name)
 {
     for (uint32_t i = 0; i < table->channels; i++) {
@@ -62,7 +50,7 @@ static int match_channels(struct rules_replay *r, struct error *err)
         const struct ring_channel *wanted = &r->table.channel[i].decode;
         r->from[i] = find_channel(recorded, wanted->name);
         if (r->from[i] == NOT_THERE) {
-            if (is_used(&r->table, i)) {
+            if (replay_rule_uses(&r->table, i)) {
                 return error_set(
                     err, -EINVAL,
                     "a rule looks at channel %s, which this recording does not have; it has been made of "

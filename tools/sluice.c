@@ -12,6 +12,7 @@
 #include "tools/become.h"
 #include "tools/doctor.h"
 #include "tools/duration.h"
+#include "tools/import.h"
 #include "tools/record.h"
 #include "tools/recording.h"
 #include "tools/replay.h"
@@ -65,7 +66,8 @@ static int usage(FILE *to, int code)
     fprintf(to, "  why [INSTANCE]         the worst decisions, and what took the core; --latest, --log N\n");
     fprintf(to, "  record [INSTANCE]      rings into files, until Ctrl-C; start, stop, next, note ..: --help\n");
     fprintf(to,
-            "  replay [--rules FILE] RECORDING ..  what was decided, or would have been, on what was recorded\n"
+            "  replay RECORDING ..     plays it into rings, as if live; or what was decided on it: --help\n"
+            "  import --config FILE FILE -o DIR    a CSV, pcap or VDIF file as a recording\n"
             "  info RECORDING ..       what is in a recording, is it whole, what is missing; --check, --gaps N\n"
             "  recover RECORDING ..    closes what a crash left open, says what was saved; --output, --dry-run\n"
             "  doctor [--config FILE]  is this host fit for it, and what to do; --fix, --undo\n"
@@ -233,6 +235,9 @@ int main(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
         return command_replay(argc - 1, argv + 1); /* its options are its own */
+    }
+    if (argc >= 2 && strcmp(argv[1], "import") == 0) {
+        return command_import(argc - 1, argv + 1); /* the same */
     }
     if (argc >= 2 && strcmp(argv[1], "record") == 0) {
         return command_record(argc - 1, argv + 1);

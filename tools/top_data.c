@@ -59,6 +59,9 @@ static const struct board *board_at(const struct session *s, int64_t pid)
     if (s->observer != NULL && (int64_t)s->observer->common.pid == pid) {
         found = &s->observer->common;
     }
+    for (uint32_t i = 0; i < s->recorders; i++) {
+        found = (int64_t)s->recorder[i]->common.pid == pid ? &s->recorder[i]->common : found;
+    }
     found = (int64_t)s->supervisor->common.pid == pid ? &s->supervisor->common : found;
     return (int64_t)s->control->common.pid == pid ? &s->control->common : found;
 }

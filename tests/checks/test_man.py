@@ -117,10 +117,15 @@ class Config(Man):
         # One is the function itself; it has a type in front of each argument. Another is in bounded(), which names the
         # keys of rings[].gating; these have a section of their own, and a key that exists twice.
         in_ring = re.findall(r"\bbounded\(\s*c, i, \"\w+\",\s*([\w>.-]+),\s*(\w+),\s*(\w+),\s*(\w+),", gating)
-        self.assertEqual(len(calls), len(re.findall(r"\bcompile_bounded\(", code)) - 2, "a call that is not understood")
+        # And one in the bounded() of recorders.
+        recorders = source("daq/compile_recorders.c")
+        in_recorder = re.findall(r"\bbounded\(\s*c, i, \"\w+\",\s*([\w>.-]+),\s*(\w+),\s*(\w+),\s*(\w+),", recorders)
+        self.assertEqual(len(in_recorder), len(re.findall(r"\bbounded\(", recorders)) - 1, "a call that is not understood")
+        self.assertEqual(len(calls), len(re.findall(r"\bcompile_bounded\(", code)) - 3, "a call that is not understood")
         self.assertEqual(len(in_ring), len(re.findall(r"\bbounded\(", gating)) - 1, "a call that is not understood")
-        rings = section(self.page, "RINGS")
-        for text, given, default, least, most in [(self.page, *c) for c in calls] + [(rings, *c) for c in in_ring]:
+        rings, recording = section(self.page, "RINGS"), section(self.page, "RECORDERS")
+        for text, given, default, least, most in ([(self.page, *c) for c in calls] + [(rings, *c) for c in in_ring] +
+                                                  [(recording, *c) for c in in_recorder]):
             key = re.findall(r"\w+", re.sub(r"\[\w+\]$", "", given))[-1]  # an element has the bounds of its list
             # A key of several kinds of source stands there once for each that has bounds of its own.
             told = re.findall(rf"^\.It Ic {key}\n(.*?)(?=^\.Pp|^\.It|^\.El)", text, re.M | re.S)
@@ -186,7 +191,8 @@ class Command(Man):
             self.assertRegex(section(self.page, "SYNOPSIS"), rf"(?m)^\.Cm (?:.* )?{command}\b")
 
     def test_options(self):
-        code = source("tools/sluice.c", "tools/replay.c", "tools/doctor.c", "tools/top.c", "tools/latency_options.c")
+        code = source("tools/sluice.c", "tools/replay.c", "tools/import.c", "tools/doctor.c", "tools/top.c",
+                      "tools/latency_options.c", "tools/info.c", "tools/recover.c", "tools/record.c")
         options = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument', code) + re.findall(r'argv\[1\], "--(\w+)"', code)
         told = re.findall(r"^\.It Fl -([\w-]+)(?: , Fl -([\w-]+))?", section(self.page, "DESCRIPTION"), re.M)
         self.same([name for pair in told for name in pair if name], options, "options")
@@ -213,9 +219,11 @@ class Command(Man):
     def test_json(self):
         """Every key, and every word that can be a value."""
         report = source("tools/report.c", "tools/report_interlock.c", "tools/report_rules.c", "tools/proof_test.c",
-                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/doctor_report.c",
-                        "tools/latency_json.c")
-        words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
+                        "tools/map.c", "tools/audit.c", "tools/replay_print.c", "tools/replay_summary.c",
+                        "tools/doctor_report.c",
+                        "tools/latency_json.c", "tools/record_report.c", "tools/info_json.c", "tools/recover.c",
+                        "tools/recover_report.c", "tools/recording.c")
+        words = set(re.findall(r'"([a-z]\w*)"', report)) - {"re", "kB", "help"} | set(re.findall(r'\\"(\w+)\\":', source("tools/tail.c")))
         words |= set(re.findall(r'"(\w+)", (?:\(int\)done|text)\b', source("tools/commands.c")))
         words |= {f"{name}_ns" for name in re.findall(r'\{0\.\d+, "(\w+)"\}', source("tools/latency_view.c"))}
         tables = source("control/board.h", "ring/ledger.c")
@@ -258,6 +266,61 @@ class Trip(Man):
         self.assertGreater(len(keys), 30)
         text = section(self.page, "TRIP.JSON")
         self.assertEqual(sorted(k for k in keys if not re.search(rf"\b{k}\b", text)), [], "left out")
+
+
+class Recording(Man):
+    """sluice-recording(5) against daq/record_format.h and what of ring/ lies in files; and its reader."""
+
+    page = page("sluice-recording.5")
+    header = source("daq/record_format.h", "ring/layout.h", "ring/ledger.h")
+    structs = {"record_file_header": 4096, "ring_channel": 128, "ring_stream": 128, "record_block": 4096,
+               "ring_descriptor": 32, "ring_gap": 32, "ring_ledger": 384, "record_totals": 904, "record_index": 64,
+               "record_trailer": 48, "record_gap": 40}
+
+    def fields(self, name):
+        """(offset, type, name) of each, and the size of all."""
+        widths = {"uint64_t": ("u64", 8), "int64_t": ("i64", 8), "uint32_t": ("u32", 4), "int32_t": ("i32", 4),
+                  "uint16_t": ("u16", 2), "uint8_t": ("u8", 1), "char": ("text", 1), "double": ("f64", 8)}
+        macros = {"RECORD_ALIGN": 4096, "RECORD_LEAD_BYTES": 4096, "RECORD_CAUSES": 10, "RING_LOSSES": 8,
+                  "RING_REFUSALS": 8, "RING_NAME_BYTES": 32, "RING_UNIT_BYTES": 16, "RECORD_RUN_BYTES": 16,
+                  "RECORD_GAPS_MAX": 64}
+        body = re.search(rf"^struct {name} \{{(.*?)^\}};", self.header, re.M | re.S).group(1)
+        at = 0
+        found = []
+        for kind, struct, field, count in re.findall(
+                r"^ {4}(?: {8})?(?:(\w+)|struct (\w+)) (\w+)(?:\[([^\]]*)\])?;", body, re.M):
+            n = eval(count, {}, macros) if count else 1
+            label, width = widths[kind] if kind else (f"struct {struct}", self.structs[struct])
+            label = "bytes" if kind == "uint8_t" and count else label
+            found.append((str(at), label if label in ("text", "bytes") or n == 1 else f"{label}[{n}]", field))
+            at += n * width
+        return found, at
+
+    def test_tables(self):
+        tables = re.findall(r"^\.Bl -column \"0000\"(.*?)^\.El", self.page, re.M | re.S)
+        self.assertEqual(len(tables), len(self.structs))
+        for name, text in zip(self.structs, tables, strict=True):
+            fields, size = self.fields(name)
+            self.assertEqual(size, self.structs[name], name)
+            self.assertEqual(re.findall(r"^\.It (\d+) Ta (\S+|struct \S+) Ta (\w+) Ta", text, re.M), fields, name)
+
+    def test_causes(self):
+        numbered = [(int(n), word) for n, word in re.findall(r"^\.It (\d+) Ta (\w+)(?: Ta.*)?$", self.page, re.M)
+                    if not re.fullmatch(r"[uif]\d+|text|bytes|struct", word)]
+        names = re.search(r"record_cause_name.*?names\[\] = \{(.*?)\}", source("daq/record_build.c"), re.S).group(1)
+        losses = re.search(r"names\[RING_LOSSES\] = \{(.*?)\}", source("ring/ledger.c"), re.S).group(1)
+        expected = list(enumerate(re.findall(r'"(\w+)"', losses))) + list(enumerate(re.findall(r'"(\w+)"', names)))[1:]
+        self.same([name for pair in numbered for name in [pair]], expected, "causes")
+
+    def test_endings(self):
+        names = re.findall(r'\[RECORD_CLOSE_(\w+)\] = "(\w+)"', source("daq/record_build.c"))
+        numbers = dict(re.findall(r"RECORD_CLOSE_(\w+) = (\d+)", self.header))
+        told = re.search(r" Ta why Ta (.*)$", self.page, re.M).group(1)
+        self.assertEqual(told, ", ".join(f"{numbers[key]} {word}" for key, word in names))
+
+    def test_example_is_the_file(self):
+        self.assertIn(source("docs/examples/read_recording.py"),
+                      [re.sub(r"(?m)^\\&", "", body) for body in displays(self.page)])
 
 
 class Library(Man):
@@ -307,7 +370,8 @@ class Library(Man):
     def test_examples_are_the_files(self):
         """What the page shows, and what README shows, is what lies in docs/examples, byte for byte."""
         shown = displays(section(self.page, "EXAMPLES"))
-        self.assertEqual(len(shown), len(os.listdir(os.path.join(ROOT, "docs/examples"))))
+        in_c = [name for name in os.listdir(os.path.join(ROOT, "docs/examples")) if name.endswith(".c")]
+        self.assertEqual(len(shown), len(in_c))
         for name, text in zip(EXAMPLES, shown):
             self.assertEqual(text, source(f"docs/examples/{name}.c"), f"{name}.c: quote it anew in libsluice.3")
         quoted = "".join("    " * (line != "\n") + line for line in source("docs/examples/observer.c").splitlines(True))

@@ -16,7 +16,7 @@ static struct config_errors errors;
 
 /* What compile_config says. The plan is full of something else before: whatever a test reads there was put there.
  */
-__attribute__((format(printf, 1, 2))) static int compile_format(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline int compile_format(const char *format, ...)
 {
     char path[] = "/tmp/sluice-config-XXXXXX";
     struct config_file file;

@@ -468,8 +468,9 @@ Test(compile_streams, every_kind_has_its_own_way)
 {
     for (uint32_t kind = SOURCE_UDP; kind <= SOURCE_LAST; kind++) {
         const char *name = config_source_kind(kind);
-        bool is_packets = kind == SOURCE_UDP || kind == SOURCE_DPDK || kind == SOURCE_AFXDP;
-        if (strcmp(name, "unknown") != 0 && !is_packets) {
+        bool is_no_stream =
+            kind == SOURCE_UDP || kind == SOURCE_DPDK || kind == SOURCE_AFXDP || kind == SOURCE_RECORDING;
+        if (strcmp(name, "unknown") != 0 && !is_no_stream) {
             cr_assert_not_null(way_of(kind), "%s", name);
         }
     }

@@ -93,7 +93,7 @@ Test(record_build, a_block_is_packed_until_it_is_full)
     }
     struct ring_ledger ledger = {.sent = 9};
     record_block_finish(&packing.lead, payload, &ledger, 77);
-    cr_assert_eq(packing.lead.bytes, 2 * RECORD_ALIGN);
+    cr_assert_eq(packing.lead.bytes, (uint64_t)2 * RECORD_ALIGN);
     cr_assert_eq(packing.lead.ledger.sent, 9);
     cr_assert_eq(packing.lead.written_tai_ns, 77);
     cr_assert_eq(packing.lead.payload_crc, record_crc(0, payload, packing.lead.payload_bytes));
@@ -148,7 +148,7 @@ Test(record_build, whole_slots)
     cr_assert_eq(lead.end_position, 132);
     cr_assert_eq(lead.first_tai_ns, 1100);
     cr_assert_eq(lead.last_tai_ns, 1131);
-    cr_assert_eq(lead.payload_bytes, 32 * 128);
+    cr_assert_eq(lead.payload_bytes, UINT64_C(32) * 128);
     record_slots_lead(&lead, &source.header, slots, 100, 1);
     cr_assert_eq(lead.last_tai_ns, 1100);
     cr_assert_eq(lead.frames, 1);

@@ -121,7 +121,10 @@ class Run:
         return sorted((frame for _, f, b in self.blocks(ring) for frame in f.frames(b)), key=lambda f: f[0])
 
     def gaps(self, ring):
-        return [{**g, "cause": CAUSES[g["cause"]]} for _, _, b in self.blocks(ring) for g in b.gaps]
+        told = [g for _, _, b in self.blocks(ring) for g in b.gaps]
+        ends = [f.end for f in self.of(ring) if f.end is not None and f.stripe == 0]  # each stripe says the same
+        told += [g for end in ends for g in end.gaps]
+        return [{**g, "cause": CAUSES[g["cause"]]} for g in told]
 
     def missing(self, ring):
         """Positions told as missing, by cause."""

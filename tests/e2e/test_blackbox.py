@@ -392,7 +392,7 @@ class Csv(BlackBox):
         self.assertEqual(a["trip"][0]["first_out"][0]["source_sequence"], 7)
         self.assertEqual((b["margins"][0]["margin"], b["margins"][0]["margin_percent"]), (3.5, 70))
         table = self.cli("replay", "--rules", rules, "--time", "t", self.path("a.csv"), self.path("b.csv"))
-        self.assertEqual(len(table.stdout.splitlines()), 3, table.stdout)
+        self.assertEqual(len(table.stdout.splitlines()), 6, table.stdout)  # and the rules over all of them
         for arguments, says in ((("--rules", rules, self.path("a.csv")), "--time COLUMN or --period-ms"),
                                 ((self.path("a.csv"),), "needs --rules"),
                                 (("--rules", rules, "--time", "t", "--column", "x", self.path("a.csv")), "COLUMN=CHANNEL"),

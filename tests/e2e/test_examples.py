@@ -241,6 +241,28 @@ class Udp(Example):
         self.sent += 1
 
 
+class Record(Example):
+    """Three recorders beside it: one all the time, one that waits for a trip, one that a hot chamber starts."""
+
+    name, wanted = "record", {"pressure": 101.5, "temperature": 95.0}
+
+    def changes(self):
+        self.port = support.free_udp_port()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.case.addCleanup(self.socket.close)
+        return {"0.0.0.0:5000": f"127.0.0.1:{self.port}", "directories: [/tmp]": f"directories: [{self.case.dir}]"}
+
+    def feed(self):
+        self.socket.sendto(struct.pack(">Iff4x", self.sent, 101.5, 95.0), ("127.0.0.1", self.port))
+        self.sent += 1
+
+    def after(self, server):
+        with self.feeding():
+            status = server.wait_status(lambda s: [r["run_frames"] > 0 for r in s["recorders"]] == [True, False, True],
+                                        "recordings of the first and the third")
+        self.case.assertEqual([r["state"] for r in status["recorders"]], ["recording", "ready", "post"])
+
+
 class Rates(Example):
     """A device with a clock of its own, one that numbers its frames, and one that is asked."""
 
@@ -375,7 +397,7 @@ class Guide(support.Case):
         self.assert_nothing_left(server)
 
 
-Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Rates,
+Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Record, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Rates,
                     Replay, Unix, Gateway, Interlock))
 
 if __name__ == "__main__":

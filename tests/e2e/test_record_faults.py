@@ -3,6 +3,7 @@
 what could not be recorded is counted, with its cause, on the board and in the files."""
 import contextlib
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -45,6 +46,13 @@ class FaultCase(RecordCase):
             for gap in run.gaps(self.RING):
                 causes[gap["cause"]] = causes.get(gap["cause"], 0) + gap["count"]
                 told.update(range(gap["from"], gap["to"]))
+        for run in found:  # the product's own reading of it
+            done = self.cli("info", "--check", "--json", run.directory)
+            ended = all(file.closed() for file in run.files)  # a disk that fails takes no end either
+            self.assertEqual(done.returncode, 0 if ended else 1, done.stdout[-3000:] + done.stderr)
+            ring = json.loads(done.stdout)["rings"][0]
+            self.assertEqual({c: n for c, n in ring["missing"].items() if n > 0}, run.missing(self.RING))
+            self.assertEqual(ring["frames"], len(run.frames(self.RING)))
         neither = sorted(set(range(upto)) - positions - told)
         self.assertEqual(neither[:5], [], f"{len(neither)} positions are neither recorded nor told as missing")
         if "decimated" not in causes:

@@ -12,6 +12,7 @@
 #include "control/table.h"
 #include "daq/board.h"
 #include "daq/observer.h"
+#include "daq/recorder_plan.h"
 #include "daq/worker_board.h"
 #include "net/plan.h"
 #include "ring/protocol.h"
@@ -567,6 +568,11 @@ static const struct field iio_plan_fields[] = {FIELD(iio_plan, device),  FIELD(i
                                                FIELD(iio_plan, rate_hz), FIELD(iio_plan, length),
                                                FIELD(iio_plan, scans),   FIELD(iio_plan, scan)};
 
+static const struct field recording_plan_fields[] = {
+    FIELD(recording_plan, ring),  FIELD(recording_plan, speed),        FIELD(recording_plan, from_ns),
+    FIELD(recording_plan, to_ns), FIELD(recording_plan, stamps),       FIELD(recording_plan, loop),
+    FIELD(recording_plan, paths), FIELD(recording_plan, wait_readers), FIELD(recording_plan, path)};
+
 static const struct field gpio_plan_fields[] = {FIELD(gpio_plan, device),      FIELD(gpio_plan, lines),
                                                 FIELD(gpio_plan, line),        FIELD(gpio_plan, edges),
                                                 FIELD(gpio_plan, bias),        FIELD(gpio_plan, active_low),
@@ -626,7 +632,7 @@ static const struct field source_plan_fields[] = {
     FIELD(source_plan, sysfs),       FIELD(source_plan, iio),          FIELD(source_plan, gpio),
     FIELD(source_plan, bus),         FIELD(source_plan, modbus),       FIELD(source_plan, scpi),
     FIELD(source_plan, registers),   FIELD(source_plan, packet),       FIELD(source_plan, dpdk),
-    FIELD(source_plan, afxdp)};
+    FIELD(source_plan, afxdp),       FIELD(source_plan, recording)};
 
 static const struct field worker_plan_fields[] = {FIELD(worker_plan, magic),
                                                   FIELD(worker_plan, version),
@@ -726,7 +732,154 @@ static const struct field supervisor_board_fields[] = {FIELD(supervisor_board, c
                                                        FIELD(supervisor_board, bypass),
                                                        FIELD(supervisor_board, segments)};
 
-static const struct shared all[] = {SHARED(ring_descriptor),
+static const struct field record_file_header_fields[] = {FIELD(record_file_header, magic),
+                                                         FIELD(record_file_header, version),
+                                                         FIELD(record_file_header, header_bytes),
+                                                         FIELD(record_file_header, run),
+                                                         FIELD(record_file_header, description_bytes),
+                                                         FIELD(record_file_header, description_crc),
+                                                         FIELD(record_file_header, align),
+                                                         FIELD(record_file_header, segment),
+                                                         FIELD(record_file_header, stripe),
+                                                         FIELD(record_file_header, stripes),
+                                                         FIELD(record_file_header, channels),
+                                                         FIELD(record_file_header, numbers),
+                                                         FIELD(record_file_header, streams),
+                                                         FIELD(record_file_header, json_bytes),
+                                                         FIELD(record_file_header, config_bytes),
+                                                         FIELD(record_file_header, stamp),
+                                                         FIELD(record_file_header, utc_offset_s),
+                                                         FIELD(record_file_header, slot_bytes),
+                                                         FIELD(record_file_header, payload_offset),
+                                                         FIELD(record_file_header, payload_bytes),
+                                                         FIELD(record_file_header, reserved),
+                                                         FIELD(record_file_header, slots),
+                                                         FIELD(record_file_header, tai_minus_monotonic_ns),
+                                                         FIELD(record_file_header, created_tai_ns),
+                                                         FIELD(record_file_header, opened_tai_ns),
+                                                         FIELD(record_file_header, opened_utc_ns),
+                                                         FIELD(record_file_header, first_position),
+                                                         FIELD(record_file_header, instance),
+                                                         FIELD(record_file_header, ring),
+                                                         FIELD(record_file_header, recorder),
+                                                         FIELD(record_file_header, reserved2),
+                                                         FIELD(record_file_header, crc)};
+
+static const struct field record_gap_fields[] = {FIELD(record_gap, from_position), FIELD(record_gap, to_position),
+                                                 FIELD(record_gap, count),         FIELD(record_gap, tai_ns),
+                                                 FIELD(record_gap, cause),         FIELD(record_gap, reserved)};
+
+static const struct field record_block_fields[] = {FIELD(record_block, magic),
+                                                   FIELD(record_block, run),
+                                                   FIELD(record_block, kind),
+                                                   FIELD(record_block, lead_bytes),
+                                                   FIELD(record_block, bytes),
+                                                   FIELD(record_block, payload_bytes),
+                                                   FIELD(record_block, number),
+                                                   FIELD(record_block, first_position),
+                                                   FIELD(record_block, end_position),
+                                                   FIELD(record_block, frames),
+                                                   FIELD(record_block, first_tai_ns),
+                                                   FIELD(record_block, last_tai_ns),
+                                                   FIELD(record_block, first_sequence),
+                                                   FIELD(record_block, last_sequence),
+                                                   FIELD(record_block, written_tai_ns),
+                                                   FIELD(record_block, payload_crc),
+                                                   FIELD(record_block, gaps),
+                                                   FIELD(record_block, ledger),
+                                                   FIELD(record_block, gap),
+                                                   FIELD(record_block, reserved),
+                                                   FIELD(record_block, crc)};
+
+static const struct field record_totals_fields[] = {
+    FIELD(record_totals, frames),         FIELD(record_totals, bytes),         FIELD(record_totals, missing),
+    FIELD(record_totals, first_position), FIELD(record_totals, next_position), FIELD(record_totals, blocks),
+    FIELD(record_totals, closed_tai_ns),  FIELD(record_totals, why),           FIELD(record_totals, indices),
+    FIELD(record_totals, began),          FIELD(record_totals, ended)};
+
+static const struct field record_index_fields[] = {
+    FIELD(record_index, offset),         FIELD(record_index, bytes),        FIELD(record_index, number),
+    FIELD(record_index, first_position), FIELD(record_index, end_position), FIELD(record_index, frames),
+    FIELD(record_index, first_tai_ns),   FIELD(record_index, last_tai_ns)};
+
+static const struct field record_trailer_fields[] = {
+    FIELD(record_trailer, magic),      FIELD(record_trailer, run),      FIELD(record_trailer, end_offset),
+    FIELD(record_trailer, file_bytes), FIELD(record_trailer, reserved), FIELD(record_trailer, crc)};
+
+static const struct field recorder_plan_fields[] = {
+    FIELD(recorder_plan, magic),         FIELD(recorder_plan, version),     FIELD(recorder_plan, starter_pid),
+    FIELD(recorder_plan, instance),      FIELD(recorder_plan, name),        FIELD(recorder_plan, rings),
+    FIELD(recorder_plan, directories),   FIELD(recorder_plan, ring),        FIELD(recorder_plan, directory),
+    FIELD(recorder_plan, gating),        FIELD(recorder_plan, layout),      FIELD(recorder_plan, begins),
+    FIELD(recorder_plan, full),          FIELD(recorder_plan, block_bytes), FIELD(recorder_plan, sync_ns),
+    FIELD(recorder_plan, sync_bytes),    FIELD(recorder_plan, pre_ns),      FIELD(recorder_plan, post_ns),
+    FIELD(recorder_plan, rotate_bytes),  FIELD(recorder_plan, rotate_ns),   FIELD(recorder_plan, keep_bytes),
+    FIELD(recorder_plan, room_bytes),    FIELD(recorder_plan, for_ns),      FIELD(recorder_plan, keep_runs),
+    FIELD(recorder_plan, decimate),      FIELD(recorder_plan, has_above),   FIELD(recorder_plan, has_below),
+    FIELD(recorder_plan, above),         FIELD(recorder_plan, below),       FIELD(recorder_plan, channel),
+    FIELD(recorder_plan, operator_name), FIELD(recorder_plan, test_id),     FIELD(recorder_plan, note),
+    FIELD(recorder_plan, config_bytes)};
+
+static const struct field recorder_mailbox_fields[] = {
+    FIELD(recorder_mailbox, ticket), FIELD(recorder_mailbox, verb), FIELD(recorder_mailbox, reserved),
+    FIELD(recorder_mailbox, person), FIELD(recorder_mailbox, text)};
+
+static const struct field recorder_ring_board_fields[] = {FIELD(recorder_ring_board, name),
+                                                          FIELD(recorder_ring_board, run_frames),
+                                                          FIELD(recorder_ring_board, run_bytes),
+                                                          FIELD(recorder_ring_board, frames),
+                                                          FIELD(recorder_ring_board, missing),
+                                                          FIELD(recorder_ring_board, position),
+                                                          FIELD(recorder_ring_board, synced_position),
+                                                          FIELD(recorder_ring_board, lag_frames),
+                                                          FIELD(recorder_ring_board, lag_frames_max),
+                                                          FIELD(recorder_ring_board, waits_for_disk),
+                                                          FIELD(recorder_ring_board, copied_bytes),
+                                                          FIELD(recorder_ring_board, in_place_bytes),
+                                                          FIELD(recorder_ring_board, segment),
+                                                          FIELD(recorder_ring_board, gating)};
+
+static const struct field recorder_board_fields[] = {FIELD(recorder_board, common),
+                                                     FIELD(recorder_board, pad),
+                                                     FIELD(recorder_board, state),
+                                                     FIELD(recorder_board, rings),
+                                                     FIELD(recorder_board, runs),
+                                                     FIELD(recorder_board, triggers),
+                                                     FIELD(recorder_board, failures),
+                                                     FIELD(recorder_board, run_began_tai_ns),
+                                                     FIELD(recorder_board, run_frames),
+                                                     FIELD(recorder_board, run_bytes),
+                                                     FIELD(recorder_board, bytes_per_s),
+                                                     FIELD(recorder_board, frames_per_s),
+                                                     FIELD(recorder_board, free_bytes),
+                                                     FIELD(recorder_board, removed_runs),
+                                                     FIELD(recorder_board, removed_segments),
+                                                     FIELD(recorder_board, syncs),
+                                                     FIELD(recorder_board, durable_ns_max),
+                                                     FIELD(recorder_board, durable_late),
+                                                     FIELD(recorder_board, unsynced_bytes),
+                                                     FIELD(recorder_board, unsynced_bytes_max),
+                                                     FIELD(recorder_board, decimating),
+                                                     FIELD(recorder_board, ticket),
+                                                     FIELD(recorder_board, code),
+                                                     FIELD(recorder_board, reserved),
+                                                     FIELD(recorder_board, text),
+                                                     FIELD(recorder_board, error),
+                                                     FIELD(recorder_board, run),
+                                                     FIELD(recorder_board, directory),
+                                                     FIELD(recorder_board, ring)};
+
+static const struct shared all[] = {SHARED(record_file_header),
+                                    SHARED(record_gap),
+                                    SHARED(record_block),
+                                    SHARED(record_totals),
+                                    SHARED(record_index),
+                                    SHARED(record_trailer),
+                                    SHARED(recorder_plan),
+                                    SHARED(recorder_mailbox),
+                                    SHARED(recorder_ring_board),
+                                    SHARED(recorder_board),
+                                    SHARED(ring_descriptor),
                                     SHARED(ring_gap),
                                     SHARED(ring_channel),
                                     SHARED(ring_identity),
@@ -806,6 +959,7 @@ static const struct shared all[] = {SHARED(ring_descriptor),
                                     SHARED(sysfs_plan),
                                     SHARED(iio_scan),
                                     SHARED(iio_plan),
+                                    SHARED(recording_plan),
                                     SHARED(gpio_plan),
                                     SHARED(bus_read),
                                     SHARED(bus_plan),
@@ -837,12 +991,20 @@ static const struct shared all[] = {SHARED(ring_descriptor),
 static const struct {
     const char *name;
     uint64_t value;
-} numbers[] = {{"RING_LAYOUT_VERSION", RING_LAYOUT_VERSION},     {"BOARD_LAYOUT_VERSION", BOARD_LAYOUT_VERSION},
-               {"CONTROL_TABLE_VERSION", CONTROL_TABLE_VERSION}, {"PLAN_VERSION", PLAN_VERSION},
-               {"PROTOCOL_VERSION", PROTOCOL_VERSION},           {"RING_MAGIC", RING_MAGIC},
-               {"RING_LEASE_MAGIC", RING_LEASE_MAGIC},           {"BOARD_MAGIC", BOARD_MAGIC},
-               {"CONTROL_TABLE_MAGIC", CONTROL_TABLE_MAGIC},     {"PLAN_MAGIC", PLAN_MAGIC},
-               {"CONTROL_JOURNAL_MAGIC", CONTROL_JOURNAL_MAGIC}, {"PROTOCOL_MAGIC", PROTOCOL_MAGIC}};
+} numbers[] = {{"RING_LAYOUT_VERSION", RING_LAYOUT_VERSION},
+               {"BOARD_LAYOUT_VERSION", BOARD_LAYOUT_VERSION},
+               {"RECORD_VERSION", RECORD_VERSION},
+               {"RECORDER_PLAN_VERSION", RECORDER_PLAN_VERSION},
+               {"CONTROL_TABLE_VERSION", CONTROL_TABLE_VERSION},
+               {"PLAN_VERSION", PLAN_VERSION},
+               {"PROTOCOL_VERSION", PROTOCOL_VERSION},
+               {"RING_MAGIC", RING_MAGIC},
+               {"RING_LEASE_MAGIC", RING_LEASE_MAGIC},
+               {"BOARD_MAGIC", BOARD_MAGIC},
+               {"CONTROL_TABLE_MAGIC", CONTROL_TABLE_MAGIC},
+               {"PLAN_MAGIC", PLAN_MAGIC},
+               {"CONTROL_JOURNAL_MAGIC", CONTROL_JOURNAL_MAGIC},
+               {"PROTOCOL_MAGIC", PROTOCOL_MAGIC}};
 
 static void print_layout(FILE *to)
 {

@@ -1,6 +1,7 @@
 /* Makes a recording whose every byte is known, for tests of what reads recordings:
  *
- *   record-make DIR KIND [--frames N] [--seed N] [--bytes N] [--channels N] [--file FILE] [--abandon] [--quiet]
+ *   record-make DIR KIND [--frames N] [--seed N] [--bytes N] [--channels N] [--file FILE] [--abandon]
+ *                       [--rotate] [--no-utc] [--quiet]
  *
  * KIND: sensors   channels of all types and calibrations, short frames, gap records, frames with losses, positions
  * that the recorder missed packets   datagrams of any length from a configured udp source, numbered, with losses
@@ -22,9 +23,11 @@
 #include "daq/record_writer.h"
 #include "ring/channel.h"
 #include "ring/channel_check.h"
+#include "ring/clock.h"
 #include "tests/support/random.h"
 
 #define BEGIN_TAI_NS UINT64_C(1795703437000000000) /* 2026-11-26T14:30:00Z, 37 s ahead of UTC */
+#define OFFSET_S     37
 #define STEP_NS      UINT64_C(1000001)
 #define PAYLOAD_MAX  8192u
 #define SENSOR_BYTES 72u
@@ -38,6 +41,8 @@ struct make {
     uint32_t bytes;
     uint32_t channels;
     bool abandon;
+    bool rotate; /* a second segment, from the middle on */
+    bool no_utc; /* the kernel was not told TAI - UTC */
     bool quiet;
 };
 
@@ -163,7 +168,9 @@ static void begin(struct ring_made *ring, const struct make *make, const uint8_t
     header->stripes = 1;
     header->streams = strcmp(name, "two") == 0 ? 2 : 1;
     header->stamp = RING_STAMP_TAKEN;
-    header->utc_offset_s = 37;
+    header->utc_offset_s = make->no_utc ? 0 : OFFSET_S;
+    header->tai_minus_monotonic_ns =
+        clock_measure_tai_offset_ns() + (int64_t)CLOCK_NS_PER_S * (OFFSET_S - clock_utc_offset_s());
     header->slot_bytes = PAYLOAD_MAX + 64;
     header->payload_offset = 64;
     header->payload_bytes = PAYLOAD_MAX;
@@ -423,7 +430,11 @@ static void make_ring(struct ring_made *ring, const struct make *make, const uin
         put_file(ring, make);
     }
     for (uint64_t i = 0; strcmp(name, "vdif") != 0 && i < make->frames; i++) {
+        struct error err;
         make_frame(ring, make, &random, i);
+        if (make->rotate && i == make->frames / 2 && record_writer_rotate(ring->writer, &err) != 0) {
+            die(&err);
+        }
     }
     if (strcmp(name, "packets") == 0) {
         put_gap_record(ring, make, RING_LOSS_RING_FULL, 2); /* nothing follows it */
@@ -473,6 +484,10 @@ int main(int argc, char **argv)
     for (int i = 3; good && i < argc; i++) {
         if (strcmp(argv[i], "--abandon") == 0) {
             make.abandon = true;
+        } else if (strcmp(argv[i], "--rotate") == 0) {
+            make.rotate = true;
+        } else if (strcmp(argv[i], "--no-utc") == 0) {
+            make.no_utc = true;
         } else if (strcmp(argv[i], "--quiet") == 0) {
             make.quiet = true;
         } else {
@@ -482,7 +497,7 @@ int main(int argc, char **argv)
     }
     if (!good) {
         fprintf(stderr, "usage: record-make DIR sensors|packets|blocks|two|wide|vdif|both [--frames N] [--seed N] "
-                        "[--bytes N] [--channels N] [--file FILE] [--abandon] [--quiet]\n");
+                        "[--bytes N] [--channels N] [--file FILE] [--abandon] [--rotate] [--no-utc] [--quiet]\n");
         return 2;
     }
     make.directory = argv[1];

@@ -294,6 +294,30 @@ class Csv(Both):
                   for cell in (row[4] for row in rows[1:]) if cell}
         self.assertEqual(digits, {0})  # Python's repr is the shortest
 
+    def test_kernel_without_utc(self):
+        """TAI - UTC is then what lay between the clocks when the recording began."""
+        recording = Recording(self.path("run"), "sensors", "--frames", "100", "--no-utc")
+        out = self.path("out.csv")
+        said = json.loads(self.good(recording.path, "-o", out, "--json").stdout)
+        self.assertEqual(said["rings"][0]["utc_offset_ns"], OFFSET_NS)
+        self.check(self.read(out)[1][1:], recording.frames("sensors"))
+
+    def test_segments(self):
+        recording = Recording(self.path("run"), "sensors", "--frames", "500", "--rotate")
+        self.assertEqual(len(recording.files()), 2)
+        for number, paths in enumerate(([recording.path], recording.files()[::-1])):
+            out = self.path(f"{number}.csv")
+            self.good(*paths, "-o", out)
+            self.check(self.read(out)[1][1:], recording.frames("sensors"))
+
+    def test_segment_missing(self):
+        recording = Recording(self.path("run"), "sensors", "--frames", "500", "--rotate")
+        first, second = recording.files()
+        self.good(first, "-o", self.path("first.csv"))  # no more was asked for
+        os.unlink(second)
+        done = self.good(recording.path, "-o", self.path("out.csv"), code=1)
+        self.assertIn("segment 1 is not here", done.stderr)
+
     def test_without_channels(self):
         said = self.refused(2, self.both.path, "--ring", "packets", "-o", self.path("out.csv"))
         self.assertIn("raw, pcapng or hdf5", said)
