@@ -105,7 +105,7 @@ struct disk_feed {
     uint64_t longest_ns; /* between two looks at the clock, less what it slept on purpose */
 };
 
-void *disk_feed_run(void *feed);
+void *disk_feed_run(void *argument); /* a struct disk_feed; a thread */
 
 /* disk_ring.c. Zeroed but for path; close in any case. */
 struct disk_ring {
