@@ -90,6 +90,9 @@ class Json(Case):
             self.ratios(rows, [v for v in group if v not in skipped])
         for variant in ("sluice-slots", "sluice-packed", "sluice-slots_1472", "sluice-packed_1472"):
             self.assertEqual(rows["lost", variant]["value"], 0, variant)
+        slow = FIO and rows["throughput", "fio-1m"]["value"] < 1250
+        for variant in ("sluice-10g", "sluice-10g-packed"):
+            self.assertEqual("fio-1m carried less" in (rows["throughput", variant]["note"] or ""), slow, variant)
 
     def row(self, row, unit):
         self.assertEqual(row["unit"], unit)
