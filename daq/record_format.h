@@ -4,6 +4,8 @@
  *   DIRECTORY/20261126T143000.123Z-NAME/       one run of a recorder
  *     run.json                                 who, what, when and why; replaced whole, by a rename
  *     config.yaml                              the server's configuration, where there was one
+ *     RING.removed                             how many of the ring's first segments were removed to make room, as
+ *                                              decimal text; absent: none
  *     RING.000000.slr                          the frames of a ring, its first segment; RING.000001.slr the next ..
  *     RING.000000.0.slr                        .. or, striped over directories, stripe 0 of it; stripe 1 lies in
  * the directory of the same name in the second place, and so on
@@ -42,9 +44,10 @@
 #define RECORD_STRIPES_MAX           8u
 #define RECORD_FRAME_ALIGN           8u
 
-#define RECORD_RUN_FILE    "run.json"
-#define RECORD_CONFIG_FILE "config.yaml"
-#define RECORD_SUFFIX      ".slr"
+#define RECORD_RUN_FILE       "run.json"
+#define RECORD_CONFIG_FILE    "config.yaml"
+#define RECORD_REMOVED_SUFFIX ".removed"
+#define RECORD_SUFFIX         ".slr"
 
 /* Why positions of the ring are not in the recording. What the ring itself knows to be missing stands in its own
  * gap records, which are recorded like any frame (RING_FLAG_GAP). */
@@ -58,7 +61,8 @@ enum record_cause {
     RECORD_CAUSE_DECIMATED = 6, /* left out on purpose: on_full: decimate */
     RECORD_CAUSE_SERVER = 7,    /* the server was gone, or its ring was made anew */
     RECORD_CAUSE_DAMAGED = 8,   /* never written: a reader's word for a block that does not pass its checksum */
-    RECORD_CAUSE_UNKNOWN = 9,   /* never written: positions that no block and no gap accounts for (a crash) */
+    RECORD_CAUSE_UNKNOWN =
+        9, /* positions that nothing accounts for (a crash): written by sluice recover alone, into an end */
     RECORD_CAUSES = 10
 };
 

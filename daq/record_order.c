@@ -1,6 +1,7 @@
 /* The blocks of a ring in order of their numbers, over all its files; and files that are not there. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,7 +84,26 @@ static void tell_between(struct record_set *set, const struct record_found *next
                  "segment %" PRIu64 " stripe %" PRIu64 " to segment %" PRIu64 " stripe %" PRIu64 " are",
                  from / stripes, from % stripes, (to - 1) / stripes, (to - 1) % stripes);
     }
-    tell_missing(set, next, text, from == 0 ? ": removed by the recorder to make room, or lost" : "");
+    tell_missing(set, next, text, from == 0 ? ", and nothing says that the recorder removed it to make room" : "");
+}
+
+/* How many of its first segments the recorder removed: RING.removed beside the first file that is here. */
+static uint64_t removed_segments(const struct record_found *first, const char *ring)
+{
+    char path[PATH_MAX];
+    char text[16] = "";
+    const char *slash = strrchr(first->path, '/');
+    int bytes = slash != NULL ? (int)(slash - first->path) + 1 : 0;
+    if (snprintf(path, sizeof(path), "%.*s%s" RECORD_REMOVED_SUFFIX, bytes, first->path, ring) >=
+        (int)sizeof(path)) {
+        return 0;
+    }
+    int fd = record_file_open(path, NULL);
+    if (fd >= 0) {
+        (void)record_file_read(fd, text, sizeof(text) - 1, 0);
+        close(fd);
+    }
+    return text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : 0;
 }
 
 /* Files that others tell of: those before and between what is here, and what follows a rotation. */
@@ -92,7 +112,9 @@ static void account_files(struct record_set *set, const struct record_lane *lane
     char text[64];
     uint32_t stripes = lane->ring.header.stripes;
     const struct record_found *last = &set->file[lane->first_file + lane->files - 1];
-    uint64_t expected = 0;
+    uint64_t removed = removed_segments(&set->file[lane->first_file], lane->ring.header.ring);
+    uint64_t first = set->file[lane->first_file].file.segment;
+    uint64_t expected = (removed < first ? removed : first) * stripes;
     for (uint32_t i = lane->first_file; i < lane->first_file + lane->files; i++) {
         const struct record_found *found = &set->file[i];
         uint64_t at = (uint64_t)found->file.segment * stripes + found->file.stripe;

@@ -35,11 +35,18 @@ static enum recorder_state state_at_rest(const struct recorder *r)
 
 int recorder_init(struct recorder *r, struct error *err)
 {
+    struct recorder_board *board = r->board;
     r->rings = r->plan->rings;
-    r->board->rings = r->rings;
+    board->rings = r->rings;
+    board->run[0] = 0; /* of one that was killed before us */
+    board->error[0] = 0;
+    board->run_frames = board->run_bytes = board->bytes_per_s = board->frames_per_s = 0;
+    board->unsynced_bytes = board->decimating = 0;
     for (uint32_t i = 0; i < r->rings; i++) {
         r->ring[i].shown = &r->board->ring[i];
         memcpy(r->ring[i].shown->name, r->plan->ring[i], RING_NAME_BYTES);
+        r->ring[i].shown->run_frames = r->ring[i].shown->run_bytes = 0;
+        __atomic_store_n(&r->ring[i].shown->synced_position, 0, __ATOMIC_RELEASE);
     }
     memcpy(r->operator_name, r->plan->operator_name, sizeof(r->operator_name));
     memcpy(r->test_id, r->plan->test_id, sizeof(r->test_id));

@@ -86,13 +86,19 @@ static void free_names(char **names, uint32_t n)
     free(names);
 }
 
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t n = strlen(name);
+    size_t m = strlen(suffix);
+    return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
 static bool is_file_of_run(const char *name, const char *unused)
 {
     (void)unused;
-    size_t n = strlen(name);
     return strcmp(name, RECORD_RUN_FILE) == 0 || strcmp(name, RECORD_CONFIG_FILE) == 0 ||
-           strcmp(name, "recovered.json") == 0 ||
-           (n > sizeof(RECORD_SUFFIX) && strcmp(name + n - sizeof(RECORD_SUFFIX) + 1, RECORD_SUFFIX) == 0);
+           strcmp(name, "recovered.json") == 0 || ends_with(name, RECORD_SUFFIX) ||
+           ends_with(name, RECORD_REMOVED_SUFFIX);
 }
 
 static uint64_t bytes_of(const char *path)
@@ -176,6 +182,22 @@ static bool remove_oldest_run(struct recorder *r)
     return removed;
 }
 
+/* Else whoever reads the run later would miss them. */
+static void tell_removed(const struct recorder *r, const struct recorder_ring *ring)
+{
+    char name[RECORD_FILE_NAME_BYTES];
+    char text[16];
+    int bytes = snprintf(text, sizeof(text), "%u\n", ring->removed_segments);
+    snprintf(name, sizeof(name), "%.31s" RECORD_REMOVED_SUFFIX, ring->source.header.ring);
+    for (uint32_t s = 0; s < r->plan->directories; s++) {
+        int fd = openat(r->run.directory_fd[s], name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+        if (fd >= 0) {
+            (void)!write(fd, text, (size_t)bytes);
+            close(fd);
+        }
+    }
+}
+
 /* All stripes of the oldest segment that is closed, of the ring that has the most of them. */
 static bool remove_oldest_segment(struct recorder *r)
 {
@@ -199,6 +221,7 @@ static bool remove_oldest_segment(struct recorder *r)
         removed = unlinkat(r->run.directory_fd[s], name, 0) == 0 || removed;
     }
     of->removed_segments++;
+    tell_removed(r, of);
     r->board->removed_segments++;
     return removed;
 }

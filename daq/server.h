@@ -157,6 +157,8 @@ void server_hand_observer(struct server *server, struct launch *launch);
 int server_create_recorders(struct server *server, struct error *err);
 void server_release_recorders(struct server *server);
 void server_hand_recorder(struct server *server, uint32_t index, struct launch *launch);
+/* It no longer records, whatever its board says. */
+void server_recorder_died(struct server *server, uint32_t index);
 /* Gives client->command to the recorder that it names. 0 or -errno. */
 int server_record(struct server *server, struct server_client *client, struct error *err);
 /* True: it has been carried out, or given up; *code and text are the answer. */

@@ -53,6 +53,12 @@ void server_hand_recorder(struct server *server, uint32_t index, struct launch *
     launch_add(launch, server->config.read_only_fd, 6, "config");
 }
 
+void server_recorder_died(struct server *server, uint32_t index)
+{
+    struct recorder_board *board = server->recorder[index].board.segment.base;
+    __atomic_store_n(&board->state, (uint32_t)RECORDER_ENDED, __ATOMIC_RELEASE); /* nobody else writes it now */
+}
+
 static void list_names(const struct server *server, char *text, size_t bytes)
 {
     size_t n = 0;

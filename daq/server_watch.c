@@ -282,6 +282,9 @@ static void bury(struct server *server, struct server_process *process, int stat
     if (process->role == ROLE_ACTUATOR) {
         outbox_fail(server->outbox[process->index].segment.base, -EOWNERDEAD); /* control need not wait to see it */
     }
+    if (process->role == ROLE_RECORDER) {
+        server_recorder_died(server, process->index);
+    }
     describe_end(status, text, sizeof(text));
     bool never_ran = !process->has_run && board->heartbeat == process->last_beat;
     bool given_up = false;

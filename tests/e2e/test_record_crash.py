@@ -56,7 +56,8 @@ class Crash(RecordCase):
                                 "a recorder that has synced something")
         pid = self.pid_of(server)
         threading.Event().wait(self.random.random() * 0.4)
-        board = self.board(server) or board
+        now = self.board(server)
+        board = now if now is not None and now["run"] == board["run"] else board
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not support.exists(pid), "its end")
         return os.path.join(board["directory"], board["run"]), board["rings"][0]["synced_position"]

@@ -147,6 +147,9 @@ class Full(FaultCase):
         self.assertEqual((board["state"], losses(board)), ("recording", {}))
         self.unharmed(server)
         server.end()
+        for run in self.all_runs():
+            done = self.cli("info", "--check", run.directory)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_decimates(self):
         folder = self.small_disk(32)
