@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 #include "bench/gnuplot.h"
@@ -144,6 +146,23 @@ static int check_plot(const char *name, const struct bench_options *o)
     return code == 0 ? BENCH_DONE : code == -EINVAL ? BENCH_USAGE : BENCH_FAILED;
 }
 
+/* The same of where the recorder is to write. */
+static int check_directory(const char *name, const struct bench_part *parts, uint32_t count)
+{
+    struct stat at;
+    bool asked = false;
+    for (uint32_t i = 0; i < count; i++) {
+        asked = asked || parts[i].question->has_directory;
+    }
+    const char *directory = parts[0].options.directory;
+    if (!asked || (stat(directory, &at) == 0 && S_ISDIR(at.st_mode) && access(directory, W_OK | X_OK) == 0)) {
+        return BENCH_DONE;
+    }
+    fprintf(stderr, "sluice-bench %s: --directory: expected a directory to write to, found '%s': %s\n", name,
+            directory, stat(directory, &at) == 0 && !S_ISDIR(at.st_mode) ? "no directory" : strerror(errno));
+    return BENCH_USAGE;
+}
+
 /* Something is measured, if the signal did not come before. */
 static bool has_rows(const struct bench_part *parts, uint32_t count)
 {
@@ -193,6 +212,7 @@ static int prepare(const struct bench_question *const *questions, uint32_t count
         goto done;
     }
     code = check_plot(to->name, &to->options);
+    code = code == BENCH_DONE ? check_directory(to->name, parts, filled) : code;
     if (to->options.list || code != BENCH_DONE) {
         code = to->options.list ? list(parts, filled) : code;
         goto done;
@@ -209,6 +229,7 @@ int bench_ask_all(const char *name, const struct bench_question *const *question
     struct bench_abilities abilities = {.name = name};
     for (uint32_t i = 0; i < count; i++) {
         abilities.decisions = abilities.decisions || questions[i]->has_decisions;
+        abilities.directory = abilities.directory || questions[i]->has_directory;
         abilities.plot = abilities.plot || (count == 1 && questions[i]->plot != NULL);
         abilities.runs = count == 1 ? bench_runs_default(questions[i]) : 0;
     }

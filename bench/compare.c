@@ -9,7 +9,8 @@ int compare_direction(const char *unit)
     static const struct {
         const char *unit;
         int direction;
-    } units[] = {{"million/s", 1}, {"GB/s", 1},          {"kHz", 1},          {"ns", -1},
+    } units[] = {{"million/s", 1}, {"GB/s", 1},          {"MB/s", 1},         {"s/GB", -1},
+                 {"KiB", -1},      {"frames", -1},       {"kHz", 1},          {"ns", -1},
                  {"us", -1},       {"ms", -1},           {"% of a core", -1}, {"calls", -1},
                  {"ppm", -1},      {"instructions", -1}, {"decisions", -1},   {"cycles", -1}};
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -24,9 +25,9 @@ int compare_direction(const char *unit)
 static bool tells_of_machine(const char *name)
 {
     static const char *const names[] = {
-        "stalls_5us",   "stalls_50us", "stalls_500us", "stall_share",      "stall_max",      "wake_max",
-        "preempted",    "misses",      "trips",        "late_per_million", "decision_p9999", "decision_p99999",
-        "decision_max", "late_max",    "trials",       "repeated",         "offered_max"};
+        "stalls_5us",   "stalls_50us", "stalls_500us",   "stall_share",      "stall_max",      "wake_max",
+        "preempted",    "misses",      "trips",          "late_per_million", "decision_p9999", "decision_p99999",
+        "decision_max", "late_max",    "durable_ms_max", "trials",           "repeated",       "offered_max"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], name) == 0) {
             return true;

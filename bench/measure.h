@@ -15,6 +15,7 @@ struct decisions_spec;
 struct decisions_total;
 struct engine_path;
 struct daq_path;
+struct disk_path;
 struct net_path;
 struct outcome;
 struct question;
@@ -39,6 +40,8 @@ struct question {
     struct decisions_total *total;          /* .. of all rounds, in memory shared with who asks */
     const struct net_path *net;             /* sluice-bench net */
     const struct daq_path *daq;             /* sluice-bench daq */
+    const struct disk_path *disk;           /* sluice-bench record .. */
+    const char *directory;                  /* .. and where it writes */
 };
 
 /* What was found. In memory shared with the process that measures. */
@@ -51,6 +54,7 @@ struct outcome {
     bool capped;     /* the value is the cap, the truth is higher */
     int code;        /* 0, or -errno with err; -ENOTSUP: there is no such thing */
     struct error err;
+    char note[256]; /* what its values are to be read with; empty: nothing */
 };
 
 enum impact_reader { IMPACT_NONE = 0, IMPACT_LIVE = 1, IMPACT_STOPPED = 2, IMPACT_KILLED = 3, IMPACT_HOSTILE = 4 };
@@ -69,6 +73,7 @@ measure_body measure_instruments; /* values[0]: one record; [1 .. 4]: a plain pa
 measure_body measure_observer; /* values[0 .. 2]: a switch of threads, without the observer, with it, watched; ns */
 measure_body measure_net;      /* values[]: enum net_value, bench/net_search.h */
 measure_body measure_daq;      /* values[]: enum daq_value, bench/daq_rig.h */
+measure_body measure_record;   /* values[]: enum disk_value, bench/disk_rig.h */
 measure_body measure_attach; /* values[0]: attach to first frame, median in us; [1]: frames/s that came meanwhile */
 
 /* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */

@@ -21,14 +21,16 @@ uint32_t bench_runs_default(const struct bench_question *question)
 
 static int usage(const struct bench_abilities *a, FILE *to, int code)
 {
-    fprintf(to,
-            "usage: sluice-bench %s [--seconds N] [--runs N]%s [--json FILE|-] [--html FILE]%s%s [--only NAME,..] "
-            "[--compare OLD.json] [--from NEW.json] [--list]\n"
-            "  --seconds N    of each measurement, %g to %g; default %g\n",
-            a->name, a->decisions ? " [--decisions N]" : "", a->decisions ? " [--hgrm FOLDER]" : "",
-            a->plot ? " [--plot FILE.png]" : "", SECONDS_MIN, SECONDS_MAX, SECONDS_DEFAULT);
+    fprintf(
+        to,
+        "usage: sluice-bench %s [--seconds N] [--runs N]%s [--json FILE|-] [--html FILE]%s%s%s [--only NAME,..] "
+        "[--compare OLD.json] [--from NEW.json] [--list]\n"
+        "  --seconds N    of each measurement, %g to %g; default %g\n",
+        a->name, a->decisions ? " [--decisions N]" : "", a->decisions ? " [--hgrm FOLDER]" : "",
+        a->plot ? " [--plot FILE.png]" : "", a->directory ? " [--directory DIR]" : "", SECONDS_MIN, SECONDS_MAX,
+        SECONDS_DEFAULT);
     fprintf(to, "  --runs N       rounds, 1 to %u; default %s%u. The value is the median\n", ROW_RUNS_MAX,
-            a->runs == 0 ? "1 of net, of the others " : "", a->runs == 0 ? RUNS_DEFAULT : a->runs);
+            a->runs == 0 ? "1 of net, 3 of record, of the others " : "", a->runs == 0 ? RUNS_DEFAULT : a->runs);
     if (a->decisions) {
         fprintf(to,
                 "  --decisions N  of each variant%s, all rounds together, 1 to %u, however long they take\n"
@@ -37,6 +39,10 @@ static int usage(const struct bench_abilities *a, FILE *to, int code)
     }
     if (a->plot) {
         fprintf(to, "  --plot FILE    draws the result there, as PNG, by gnuplot\n");
+    }
+    if (a->directory) {
+        fprintf(to, "  --directory DIR  where it writes%s; default .; all of it is removed again\n",
+                a->runs == 0 ? " (record)" : "");
     }
     fprintf(to,
             "  --json FILE    writes the result there too; -: to standard output, and no table\n"
@@ -106,6 +112,13 @@ static bool parse_option(const struct bench_abilities *a, int option, struct ben
         }
         o->plot = optarg;
         return true;
+    case 'D':
+        if (!a->directory) {
+            fprintf(stderr, "sluice-bench %s: nothing is written to a --directory in this question\n", a->name);
+            return false;
+        }
+        o->directory = optarg;
+        return true;
     case 'o':
         o->only = optarg;
         return true;
@@ -147,8 +160,9 @@ bool bench_options_parse(const struct bench_abilities *a, int argc, char **argv,
                                             {"hgrm", required_argument, NULL, 'g'},
                                             {"compare", required_argument, NULL, 'c'},
                                             {"from", required_argument, NULL, 'f'},
+                                            {"directory", required_argument, NULL, 'D'},
                                             {NULL, 0, NULL, 0}};
-    *o = (struct bench_options){.seconds = SECONDS_DEFAULT, .runs = a->runs};
+    *o = (struct bench_options){.seconds = SECONDS_DEFAULT, .runs = a->runs, .directory = "."};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {

@@ -6,22 +6,24 @@
 #include "bench/report.h"
 
 struct bench_options {
-    double seconds;      /* of one measurement */
-    uint32_t runs;       /* 0: each question's own */
-    uint64_t decisions;  /* of all runs together; 0: --seconds decides */
-    const char *json;    /* NULL: none */
-    const char *only;    /* NULL: everything */
-    const char *plot;    /* NULL: no picture */
-    const char *html;    /* NULL: no report */
-    const char *hgrm;    /* folder for histograms; NULL: none */
-    const char *compare; /* an older result; NULL: none */
-    const char *from;    /* the result, which is not measured; NULL: it is */
+    double seconds;        /* of one measurement */
+    uint32_t runs;         /* 0: each question's own */
+    uint64_t decisions;    /* of all runs together; 0: --seconds decides */
+    const char *json;      /* NULL: none */
+    const char *only;      /* NULL: everything */
+    const char *plot;      /* NULL: no picture */
+    const char *html;      /* NULL: no report */
+    const char *hgrm;      /* folder for histograms; NULL: none */
+    const char *compare;   /* an older result; NULL: none */
+    const char *from;      /* the result, which is not measured; NULL: it is */
+    const char *directory; /* that the recorder writes below */
     bool list;
 };
 
 struct bench_question {
     const char *name;
     bool has_decisions; /* knows --decisions, and has histograms */
+    bool has_directory; /* knows --directory */
     bool warms_up;      /* by a round that does not count; else each measurement does it itself */
     uint32_t runs;      /* default of --runs; 0: RUNS_DEFAULT */
     const char *ends;   /* who ran where; NULL: as in report.h */
@@ -37,11 +39,12 @@ extern const struct bench_question question_ring;
 extern const struct bench_question question_daq;
 extern const struct bench_question question_net;
 extern const struct bench_question question_control;
+extern const struct bench_question question_record;
 
 /* What a subcommand knows beside what all know. */
 struct bench_abilities {
     const char *name;
-    bool decisions, plot;
+    bool decisions, plot, directory;
     uint32_t runs; /* default; 0: each question's own */
 };
 

@@ -21,6 +21,8 @@
 #define NET_TRIAL_S  0.15
 #define DAQ_START_S  0.6
 #define DAQ_TIMES    1.25
+#define DISK_START_S 2.5
+#define DISK_TIMES   1.5
 
 static volatile sig_atomic_t stopped;
 static int stop_fd = -1;
@@ -78,9 +80,13 @@ static void drop(struct plan *plan, struct plan_case *c, const struct outcome *o
     }
 }
 
-static void take(struct plan *plan, const struct plan_case *c, uint32_t round, const struct outcome *outcome,
+static void take(struct plan *plan, struct plan_case *c, uint32_t round, const struct outcome *outcome,
                  const struct stall_evidence *evidence)
 {
+    bool is_noted = outcome->note[0] != 0;
+    if (is_noted) {
+        snprintf(c->reason, sizeof(c->reason), "%s", outcome->note);
+    }
     for (uint32_t i = 0; i < c->row_count; i++) {
         struct row *row = &plan->rows[c->first_row + i];
         row->samples[round] = outcome->values[i] * c->scale[i];
@@ -90,6 +96,7 @@ static void take(struct plan *plan, const struct plan_case *c, uint32_t round, c
         row->lost += outcome->lost;
         row->wrong += outcome->wrong;
         row->capped = row->capped || outcome->capped;
+        row->note = is_noted ? c->reason : row->note;
     }
 }
 
@@ -150,7 +157,7 @@ static uint32_t ask(struct plan *plan, struct plan_case *c, uint32_t round)
 static bool is_warmed(const struct question *q)
 {
     return q->body != measure_death && q->body != measure_attach && q->body != measure_net &&
-           q->body != measure_daq;
+           q->body != measure_daq && q->body != measure_record;
 }
 
 static double expected_s(const struct plan_case *c, bool warm)
@@ -161,6 +168,9 @@ static double expected_s(const struct plan_case *c, bool warm)
     }
     if (q->body == measure_net) {
         return NET_START_S + NET_TRIALS_S * (q->seconds + NET_TRIAL_S);
+    }
+    if (q->body == measure_record) {
+        return DISK_START_S + DISK_TIMES * q->seconds;
     }
     return q->body == measure_daq ? DAQ_START_S + DAQ_TIMES * q->seconds : q->seconds + START_S;
 }

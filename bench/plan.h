@@ -16,7 +16,7 @@ struct plan_case {
     double scale[MEASURE_VALUES_MAX]; /* from the outcome's values to the rows' unit */
     bool dropped;                     /* not available, failed, or said enough: not asked again */
     bool is_stall;                    /* what it finds is a stall by nature: it does not tell of the machine */
-    char reason[ERROR_TEXT_BYTES];    /* why it was dropped */
+    char reason[ERROR_TEXT_BYTES];    /* why it was dropped; else what its values are to be read with */
 };
 
 struct plan {
@@ -45,8 +45,13 @@ void plan_net(struct plan *plan, const struct environment *environment, double s
 /* The same of the ways to read sensors. */
 void plan_daq(struct plan *plan, const struct environment *environment, double seconds, const char *only);
 
+/* The same of the recorder, which writes below `directory`. */
+void plan_record(struct plan *plan, const struct environment *environment, double seconds, const char *directory,
+                 const char *only);
+
 /* What only all rounds together say. Before rows_finish. */
 void plan_control_finish(struct plan *plan);
+void plan_record_finish(struct plan *plan);
 
 /* Is the row's name, its variant or the first word of that in the list `only`? */
 bool plan_wants(const char *only, const char *name, const char *variant);

@@ -17,15 +17,16 @@ static const struct subcommand subcommands[] = {
     {"net", bench_net,
      "net      from a wire into a ring: the highest rate without loss, ours, the floors, the peers"},
     {"daq", bench_daq, "daq      from sensors into rings: what each sample costs, and how late it is"},
-    {"all", bench_all,
-     "all      ring, daq, net and control in turn, one report (record follows with the recorder: there is none "
-     "yet)"},
+    {"record", bench_record,
+     "record   from rings onto the disk: how fast, what it costs, what is lost; fio beside it"},
+    {"all", bench_all, "all      ring, daq, net, control and record in turn, one report"},
 };
 
 static int usage(FILE *to, int code)
 {
     fprintf(to, "usage: sluice-bench QUESTION [--seconds N] [--runs N] [--decisions N] [--json FILE|-] [--html "
-                "FILE] [--hgrm FOLDER] [--plot FILE.png] [--only NAME,..] [--compare OLD.json] [--from NEW.json] "
+                "FILE] [--hgrm FOLDER] [--plot FILE.png] [--directory DIR] [--only NAME,..] [--compare OLD.json] "
+                "[--from NEW.json] "
                 "[--list]\n");
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
         fprintf(to, "  %s\n", subcommands[i].help);

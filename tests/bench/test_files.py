@@ -343,7 +343,7 @@ class Usage(Case):
         for arguments in (["ring", "--from", path], ["ring", "--from", path, "--list"], ["ring", "--hgrm", self.folder],
                           ["ring", "--from", path, "--only", "x", "--json", "-"], ["all", "--plot", "a.png"],
                           ["control", "--hgrm", os.path.join(self.folder, "none")], ["control", "--hgrm", path],
-                          ["all", "--only", "no-such-thing"], ["record"], ["all", "--compare"]):
+                          ["all", "--only", "no-such-thing"], ["records"], ["all", "--compare"]):
             with self.subTest(arguments=arguments):
                 run = bench(*arguments)
                 self.assertEqual(run.returncode, 2, run.stderr)
@@ -357,7 +357,7 @@ class Usage(Case):
                        "--from", "--list"):
             self.assertIn(option, run.stdout)
         run = bench("--help")
-        self.assertRegex(run.stdout, r"all +ring, daq, net and control in turn.*record follows with the recorder")
+        self.assertRegex(run.stdout, r"all +ring, daq, net, control and record in turn")
 
 
 if __name__ == "__main__":

@@ -513,6 +513,14 @@ class Bench(Man):
         self.assertGreater(len(peers), 10)
         self.same(tags(section(self.page, "ROWS"), "Li"), [f"{n}-{m}" if m else n for n, m in peers], "variants")
 
+    def test_record_rows(self):
+        text = section(self.page, "RECORD ROWS")
+        names = re.search(r"char \*const value_names\[\w*\] = \{(.*?)\}", source("bench/plan_record.c"), re.S).group(1)
+        told = re.findall(r"^\.It Ic (.*)$", text, re.M)
+        self.same(told, re.findall(r'"(\w+)"', names), "rows")
+        told = [v for line in re.findall(r"^\.It Li (.*)$", text, re.M) for v in line.split(" , ")]
+        self.same(told, re.findall(r'\.variant = "([\w-]+)"', source("bench/disk_paths.c")), "variants")
+
     def test_json(self):
         words = re.findall(r'"([a-z]\w*)"', source("bench/document.c"))
         words = {w for w in words if w != "decision"}
