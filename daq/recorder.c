@@ -57,6 +57,7 @@ int recorder_init(struct recorder *r, struct error *err)
     }
     r->server_fd = -1;
     r->began_ns = clock_monotonic_ns();
+    r->looked_ns = r->began_ns;
     r->wanted = r->plan->begins == RECORDER_AT_ONCE;
     r->ticket = __atomic_load_n(&r->mailbox->ticket, __ATOMIC_ACQUIRE);
     show_state(r, state_at_rest(r));
@@ -286,15 +287,16 @@ static void take_command(struct recorder *r, uint64_t now_ns)
     carry_out(r, ticket, &mail, now_ns);
 }
 
-/* Of a connection of our own: also while it cannot record, and so reads nothing. */
+/* By a reader's connection, or by one of our own while it cannot record, and so reads nothing. */
 static bool server_is_gone(struct recorder *r)
 {
     struct pollfd end = {.events = POLLRDHUP};
     struct error err = {{0}};
-    if (r->server_fd < 0) {
+    bool reads = r->rings > 0 && r->ring[0].reader != NULL;
+    if (!reads && r->server_fd < 0) {
         r->server_fd = protocol_connect(r->plan->instance, &err);
     }
-    end.fd = r->server_fd;
+    end.fd = reads ? sluice_reader_fd(r->ring[0].reader) : r->server_fd;
     return end.fd >= 0 && poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 

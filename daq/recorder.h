@@ -29,7 +29,7 @@
 #include "ring/reader.h"
 
 #define RECORDER_MEMORY_BYTES ((uint64_t)32 << 20) /* of all blocks together */
-#define RECORDER_SPARE        8u                   /* blocks beside one for each ring */
+#define RECORDER_SPARE        16u                  /* blocks beside one for each ring: as deep as a disk likes it */
 #define RECORDER_LEADS        16u                  /* blocks in place under way */
 #define RECORDER_NOTES_MAX    64u
 
