@@ -297,6 +297,7 @@ static void account_output(struct control_loop *loop, const struct arrivals *arr
 /* All of a cycle's frames are decided when it ends: the oldest is the one that took longest. */
 static void note_late(struct control_loop *loop, const struct arrivals *arrivals, uint64_t decided_ns)
 {
+    // cppcheck-suppress ctuuninitvar ; loop_cycle() has set it
     if (arrivals->oldest_ns != UINT64_MAX) {
         uint64_t from_ns = arrivals->oldest_ns - (uint64_t)loop->table->tai_minus_monotonic_ns;
         late_look(&loop->late, LATE_DECISION, from_ns, decided_ns, arrivals->count, arrivals->oldest_ring,

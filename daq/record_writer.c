@@ -84,10 +84,10 @@ int record_writer_open(struct record_writer **writer, const char *directory, con
                          what->header.payload_bytes, (unsigned long long)block_bytes);
     }
     struct record_writer *w = calloc(1, sizeof(*w));
-    int code = w != NULL ? 0 : error_set(err, -ENOMEM, "no memory to record with");
-    if (code != 0) {
-        return code;
+    if (w == NULL) {
+        return error_set(err, -ENOMEM, "no memory to record with");
     }
+    int code = 0;
     w->fd = -1;
     w->source = *what;
     w->account.room = INDEX_ROOM_BEGIN;

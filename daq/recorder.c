@@ -425,7 +425,7 @@ static void record(struct recorder *r, uint64_t now_ns)
 static void take_the_rest(struct recorder *r)
 {
     uint64_t until_ns = clock_monotonic_ns() + DRAIN_NS;
-    uint64_t end[RECORDER_RINGS_MAX];
+    uint64_t end[RECORDER_RINGS_MAX] = {0};
     bool done = !r->run.open;
     for (uint32_t i = 0; i < r->rings && r->run.open; i++) {
         end[i] = ring_published_now(r->ring[i].inside->view.header);
