@@ -300,11 +300,12 @@ static bool server_is_gone(struct recorder *r)
     return end.fd >= 0 && poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+/* By somebody else: we remove only segments that are ended. */
 static bool run_is_removed(const struct recorder *r)
 {
     struct stat at;
     for (uint32_t i = 0; i < r->files; i++) {
-        if (r->file[i].fd >= 0 && fstat(r->file[i].fd, &at) == 0 && at.st_nlink == 0) {
+        if (r->file[i].fd >= 0 && !r->file[i].ended && fstat(r->file[i].fd, &at) == 0 && at.st_nlink == 0) {
             return true;
         }
     }
