@@ -502,7 +502,7 @@ Test(record_read, segments_that_are_gone_are_told, .init = make_directory, .fini
     cr_assert_eq(unlink(path_of("slow.000002.slr")), 0);
     cr_assert_eq(unlink(path_of("slow.000004.slr")), 0);
     struct record_set *set = open_directory();
-    expect_problem(set, RECORD_PROBLEM_FILE_MISSING, "segment 0 is not here: removed");
+    expect_problem(set, RECORD_PROBLEM_FILE_MISSING, "segment 0 is not here, and nothing says that the recorder");
     expect_problem(set, RECORD_PROBLEM_FILE_MISSING, "segment 2 is not here");
     expect_problem(set, RECORD_PROBLEM_FILE_MISSING,
                    "segment 4 is not here, and its recorder said that it follows");

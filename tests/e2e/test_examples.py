@@ -263,6 +263,31 @@ class Record(Example):
         self.case.assertEqual([r["state"] for r in status["recorders"]], ["recording", "ready", "post"])
 
 
+class Recording(Example):
+    """A run that the example of recorders has made, played over and over."""
+
+    name, wanted = "recording", {"pressure": 101.5, "temperature": 20.0}
+
+    def changes(self):
+        port = support.free_udp_port()
+        run = self.case.path("runs")
+        os.mkdir(run)
+        with open(os.path.join(example_case.FOLDER, "record.yaml"), encoding="utf-8") as file:
+            text = file.read().replace("0.0.0.0:5000", f"127.0.0.1:{port}").replace("[/tmp]", f"[{run}]")
+        server = self.case.server(text.replace("/tmp/record-relief_closed", self.case.path("old_valve")))
+        server.instance = "record"
+        server.start()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            server.wait_status(lambda s: s["recorders"][0]["state"] == "recording", "a recorder that records")
+            for number in range(100):
+                sender.sendto(struct.pack(">Iff4x", number, 101.5, 20.0), ("127.0.0.1", port))
+                time.sleep(0.005)  # what is played back takes as long
+            server.wait_status(lambda s: s["recorders"][0]["rings"][0]["position"] == 100, "all of it recorded")
+        server.end()
+        played = next(name for name in sorted(os.listdir(run)) if name.endswith("-all"))
+        return {"/data/20261126T143000.123Z-all": os.path.join(run, played)}
+
+
 class Rates(Example):
     """A device with a clock of its own, one that numbers its frames, and one that is asked."""
 
@@ -397,7 +422,7 @@ class Guide(support.Case):
         self.assert_nothing_left(server)
 
 
-Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Record, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Rates,
+Examples.add_tests((Exec, Fifo, File, PlcTcp, PlcRtu, Record, Recording, Registers, Scpi, Serial, SerialText, Sysfs, Tcp, TcpListen, Udp, Calibration, Rates,
                     Replay, Unix, Gateway, Interlock))
 
 if __name__ == "__main__":

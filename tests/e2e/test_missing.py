@@ -90,9 +90,9 @@ class Missing(support.Case):
             self.assertEqual(stream["open_errno"] or 1, number or stream["open_errno"], stream)
 
     def test_every_kind_is_here(self):
-        """But those that wait for whoever comes, and the cards of packets, whose tests have it."""
+        """But those that wait for whoever comes, and cards of packets and recordings, whose tests have it."""
         here = {part["kind"] for part, _, _ in {**streams(""), **asked("", 0)}.values()}
-        self.assertEqual(example_case.kinds() - here, {"udp", "tcp", "tcp_listen", "dpdk", "afxdp"})
+        self.assertEqual(example_case.kinds() - here, {"udp", "tcp", "tcp_listen", "dpdk", "afxdp", "recording"})
 
     def test_all_wait_and_the_others_go_on(self):
         nowhere = self.path("nosuch")
