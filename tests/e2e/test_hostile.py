@@ -46,7 +46,7 @@ class Hostile(support.Case):
             client = self.connect(server)
             client.send(packet)
             self.assertIn(b"same release", client.recv(4096))
-        for op in (0, support.WAIT, 15, 255, 65535):  # unknown, but in good form: it may stay
+        for op in (0, support.WAIT, 17, 255, 65535):  # unknown, but in good form: it may stay
             client = self.connect(server)
             code, text, fds = call(client, op)
             self.assertLess(code, 0)
