@@ -181,8 +181,8 @@ class Record(RecordCase):
         self.assertEqual(self.cli("info", "--check", self.latest()).returncode, 0)
 
     def test_slots_that_do_not_align_with_a_block_are_copied(self):
-        """65472 bytes align after 64 of them: more than a block, more than a quarter of the ring."""
-        ring = {"name": self.RING, "slots": 256, "slot_bytes": 65472,
+        """65472 bytes align after 64 of them: more than a block holds."""
+        ring = {"name": self.RING, "slots": 1024, "slot_bytes": 65472,
                 "gating": {"readers_max": 2, "when_full": "drop", "deadline_ms": 5000}}
         server = self.begin([self.recorder(reading="gating", layout="slots", block_kb=256)], rings=[ring])
         self.wait_recording(server)
@@ -199,6 +199,7 @@ class Record(RecordCase):
         self.wait_recording(server)
         for _ in range(40):
             self.feed(server, 50)
+            self.wait_board(server, lambda b: b["rings"][0]["position"] > self.sent - 64, "all but a quarter of the ring")
         self.assertEqual(server.stream("sensors")["lost"]["ring_full"], 0)
         done = self.record(server, "stop")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -322,7 +323,7 @@ class Record(RecordCase):
         sensor.start()
         server.make_armed()
         self.assertEqual(server.cli("trip", self.instance).returncode, 0)
-        board = self.wait_board(server, lambda b: b["triggers"] >= 1 and b["state"] == "ready", "the run of the trip")
+        board = self.wait_board(server, lambda b: b["runs"] >= 1 and b["state"] == "ready", "the run of the trip")
         self.assertGreaterEqual(board["runs"], 1)
         sensor.end()
         run = recordings.Run(self.latest())
