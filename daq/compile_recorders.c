@@ -8,19 +8,17 @@
 #include "daq/state_dir.h"
 #include "ring/clock.h"
 
-#define PATH_BYTES 128
-
 static uint64_t bounded(struct compile *c, uint32_t i, const char *key, const uint32_t *given, uint64_t standard,
                         uint64_t min, uint64_t max, const char *unit)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     return compile_bounded(c, compile_path(path, "recorders[%u].%s", i, key), given, standard, min, max, unit);
 }
 
 __attribute__((format(printf, 4, 5))) static void complain(struct compile *c, uint32_t i, const char *key,
                                                            const char *format, ...)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     char text[320];
     va_list args;
     va_start(args, format);
@@ -53,7 +51,7 @@ static const struct ring_plan *find_ring(const struct compile *c, const char *na
 
 static void take_rings(struct compile *c, uint32_t i, const struct config_recorder *from, struct recorder_plan *to)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     for (uint32_t r = 0; from->only_rings_count == 0 && r < c->plan->rings; r++) {
         if (c->plan->ring[r].stream.name[0] != 0) {
             memcpy(to->ring[to->rings++], c->plan->ring[r].name, RING_NAME_BYTES);
@@ -79,7 +77,7 @@ static void take_rings(struct compile *c, uint32_t i, const struct config_record
 static void take_directories(struct compile *c, uint32_t i, const struct config_recorder *from,
                              struct recorder_plan *to)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     struct error err = {{0}};
     if (from->directories_count > RECORDER_DIRECTORIES_MAX) {
         complain(c, i, "directories", "expected at most %u, found %u", RECORDER_DIRECTORIES_MAX,
@@ -215,7 +213,7 @@ static void take_promises(struct compile *c, uint32_t i, const struct config_rec
 
 static void compile_one(struct compile *c, uint32_t i)
 {
-    char path[PATH_BYTES];
+    char path[COMPILE_PATH_BYTES];
     const struct config_recorder *from = &c->config->recorders[i];
     struct recorder_plan *to = &c->plan->recorder[i];
     memset(to, 0, sizeof(*to));

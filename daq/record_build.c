@@ -90,6 +90,18 @@ void record_file_name(char name[RECORD_FILE_NAME_BYTES], const char *ring, uint3
     }
 }
 
+void record_index_of(struct record_index *index, const struct record_block *lead, uint64_t offset)
+{
+    *index = (struct record_index){.offset = offset,
+                                   .bytes = lead->bytes,
+                                   .number = lead->number,
+                                   .first_position = lead->first_position,
+                                   .end_position = lead->end_position,
+                                   .frames = lead->frames,
+                                   .first_tai_ns = lead->first_tai_ns,
+                                   .last_tai_ns = lead->last_tai_ns};
+}
+
 bool record_account_block(struct record_account *account, uint64_t offset, const struct record_block *lead)
 {
     struct record_totals *totals = &account->totals;
@@ -100,14 +112,7 @@ bool record_account_block(struct record_account *account, uint64_t offset, const
     for (; at > 0 && account->index[at - 1].offset > offset; at--) {
         account->index[at] = account->index[at - 1];
     }
-    account->index[at] = (struct record_index){.offset = offset,
-                                               .bytes = lead->bytes,
-                                               .number = lead->number,
-                                               .first_position = lead->first_position,
-                                               .end_position = lead->end_position,
-                                               .frames = lead->frames,
-                                               .first_tai_ns = lead->first_tai_ns,
-                                               .last_tai_ns = lead->last_tai_ns};
+    record_index_of(&account->index[at], lead, offset);
     record_totals_add(totals, lead);
     return true;
 }

@@ -69,6 +69,8 @@ void record_slots_lead(struct record_block *lead, const struct record_file_heade
 void record_block_finish(struct record_block *lead, const uint8_t *payload, const struct ring_ledger *ledger,
                          uint64_t tai_ns);
 
+/* What the index says of a block that lies at `offset`. */
+void record_index_of(struct record_index *index, const struct record_block *lead, uint64_t offset);
 /* Takes a block that has been written at `offset` into the account: totals, and the index in order of offset.
  * account->offset is the caller's. False: the index is full. */
 bool record_account_block(struct record_account *account, uint64_t offset, const struct record_block *lead);

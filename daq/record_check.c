@@ -147,15 +147,3 @@ bool record_lead_check(const struct record_file_header *header, const struct rec
         return false;
     }
 }
-
-void record_index_of(struct record_index *index, const struct record_block *lead, uint64_t offset)
-{
-    *index = (struct record_index){.offset = offset,
-                                   .bytes = lead->bytes,
-                                   .number = lead->number,
-                                   .first_position = lead->first_position,
-                                   .end_position = lead->end_position,
-                                   .frames = lead->frames,
-                                   .first_tai_ns = lead->first_tai_ns,
-                                   .last_tai_ns = lead->last_tai_ns};
-}

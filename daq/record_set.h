@@ -14,6 +14,7 @@
 
 #include <sys/types.h>
 
+#include "daq/record_build.h"
 #include "daq/record_read.h"
 
 #define RECORD_FILES_MAX 100000u
@@ -110,7 +111,6 @@ static inline uint64_t record_blocks_begin(const struct record_file_header *head
 }
 /* Whether this is the lead of a block of this file. That the block lies inside the file is not looked at. */
 bool record_lead_check(const struct record_file_header *header, const struct record_block *lead);
-void record_index_of(struct record_index *index, const struct record_block *lead, uint64_t offset);
 
 /* record_file_io.c: a file that is one: descriptor, or -errno. Reading: bytes, fewer at the file's end or where the
  * disk fails. */
