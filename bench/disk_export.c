@@ -9,6 +9,7 @@
 #include "bench/disk_rig.h"
 #include "bench/hdf5_bare.h"
 #include "bench/net_process.h"
+#include "daq/process_memory.h"
 #include "daq/record_writer.h"
 
 #define PER_S       300e6 /* bytes of payload for each second that is asked for */
@@ -132,7 +133,7 @@ static void look(void *context)
 {
     struct watch *w = context;
     if (w->looks++ % LOOKS_EACH == 0) { /* it holds the process up for a moment */
-        uint64_t kb = disk_pss_kb(w->pid);
+        uint64_t kb = process_pss_kb(w->pid);
         w->pss_kb = kb > w->pss_kb ? kb : w->pss_kb;
     }
 }

@@ -24,27 +24,6 @@ uint64_t disk_cpu_ns(pid_t pid)
     return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-uint64_t disk_pss_kb(pid_t pid)
-{
-    char path[64];
-    char line[512];
-    uint64_t sum_kb = 0;
-    bool is_ring = false;
-    snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-    FILE *f = fopen(path, "re");
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
-        if (strncmp(line, "Pss:", 4) == 0) {
-            sum_kb += is_ring ? 0 : strtoull(line + 4, NULL, 10);
-        } else if (line[0] < 'A' || line[0] > 'Z') {
-            is_ring = strstr(line, "/memfd:sluice-ring") != NULL;
-        }
-    }
-    if (f != NULL) {
-        fclose(f);
-    }
-    return sum_kb;
-}
-
 uint64_t disk_written(pid_t pid)
 {
     static const char word[] = "write_bytes: ";

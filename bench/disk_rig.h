@@ -82,7 +82,6 @@ int disk_room(const char *directory, uint64_t *bytes, struct error *err);
 
 /* disk_process.c */
 uint64_t disk_cpu_ns(pid_t pid);  /* of all its threads; 0: it has gone */
-uint64_t disk_pss_kb(pid_t pid);  /* in proportion to sharing, without rings; 0: not known */
 uint64_t disk_written(pid_t pid); /* bytes that it has had written to disks; 0: none, or not known */
 /* Waits for its end, at most limit_s, and looks in now and then. 0; -ETIMEDOUT, -EINTR (plan_stopped), -ECHILD. */
 int disk_wait(pid_t pid, double limit_s, void (*look)(void *context), void *context, struct rusage *usage,

@@ -54,7 +54,7 @@ static int make_memory(struct disk_ring *ring, struct error *err)
                                     .gates = 1,
                                     .gate_deadline_ns = DEADLINE_NS,
                                     .gate_evict_ns = DEADLINE_NS};
-    /* Of this name, so that disk_pss_kb knows it. */
+    /* Of this name, so that process_pss_kb knows it. */
     int code = segment_create(memory, "sluice-ring", ring_segment_bytes(&spec), SEGMENT_HUGE_OR_NORMAL, err);
     if (code == 0) {
         touch(memory);

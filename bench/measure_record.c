@@ -7,6 +7,7 @@
 #include "bench/measure.h"
 #include "bench/net_process.h"
 #include "bench/plan.h"
+#include "daq/process_memory.h"
 #include "net/payload.h"
 
 #define WARM_S  0.1
@@ -112,7 +113,7 @@ static void take(const struct disk_rig *rig, const struct reading *from, const s
     double ns = (double)(to->now_ns - from->now_ns);
     double bytes = (double)(to->bytes - from->bytes);
     double cpu_ns = (double)(to->cpu_ns - from->cpu_ns);
-    uint64_t pss_kb = disk_pss_kb(rig->recorder);
+    uint64_t pss_kb = process_pss_kb(rig->recorder);
     values[DISK_THROUGHPUT] = bytes / ns * 1e9;
     values[DISK_CPU_PERCENT] = cpu_ns / ns * PERCENT;
     values[DISK_CPU_PER_GB] = bytes > 0 ? cpu_ns / bytes : NAN; /* ns for a byte are s for 10^9 of them */

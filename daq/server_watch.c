@@ -13,6 +13,7 @@
 #include "control/register.h"
 #include "daq/launch.h"
 #include "daq/log.h"
+#include "daq/process_memory.h"
 #include "daq/server.h"
 #include "net/dpdk_arguments.h"
 #include "net/port_socket.h"
@@ -470,29 +471,6 @@ void server_stop_all(struct server *server)
     }
 }
 
-/* Resident memory in proportion to sharing, without the rings, in KiB. */
-static uint64_t pss_without_rings_kb(pid_t pid)
-{
-    char path[64];
-    char line[512];
-    uint64_t sum_kb = 0;
-    bool is_ring = false;
-    snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-    FILE *f = fopen(path, "re");
-    if (f == NULL) {
-        return 0;
-    }
-    while (fgets(line, sizeof(line), f) != NULL) {
-        if (strncmp(line, "Pss:", 4) == 0) {
-            sum_kb += is_ring ? 0 : strtoull(line + 4, NULL, 10);
-        } else if (line[0] < 'A' || line[0] > 'Z') {
-            is_ring = strstr(line, "/memfd:sluice-ring") != NULL;
-        }
-    }
-    fclose(f);
-    return sum_kb;
-}
-
 /* Resident memory that is not shared memory, in KiB: what the kernel keeps count of anyway. */
 static uint64_t rss_without_shared_kb(pid_t pid)
 {
@@ -521,7 +499,7 @@ static uint64_t measure_kb(const struct server *server, pid_t pid)
         const struct segment *ring = &server->ring[i].segment;
         walked_bytes += ring->page_bytes == SEGMENT_PAGE_BYTES ? ring->bytes : 0;
     }
-    return walked_bytes > WALK_BYTES_MAX ? rss_without_shared_kb(pid) : pss_without_rings_kb(pid);
+    return walked_bytes > WALK_BYTES_MAX ? rss_without_shared_kb(pid) : process_pss_kb(pid);
 }
 
 static void fill_process(const struct server *server, struct supervisor_process *to, const struct board *board,
