@@ -79,6 +79,10 @@ uint64_t compile_bounded(struct compile *c, const char *where, const uint32_t *g
 __attribute__((format(printf, 2, 3))) const char *compile_path(char path[COMPILE_PATH_BYTES], const char *format,
                                                                ...);
 
+/* An error about one key of an item of a list: sources, recorders. */
+__attribute__((format(printf, 5, 6))) void compile_complain_item(struct compile *c, const char *list, uint32_t i,
+                                                                 const char *key, const char *format, ...);
+
 /* ADDRESS, or ADDRESS:PORT (needed if port_needed; port NULL: there must be none). */
 bool compile_address(const char *text, uint32_t *address, uint16_t *port, bool port_needed);
 

@@ -1,5 +1,4 @@
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,25 +14,13 @@
 #define RECONSTRUCTED_HZ  0.25 /* at least: an interval of more than 2^32 ns is none of struct stamper's units */
 #define SCAN_STAMP        "s64/64>>0"
 
-__attribute__((format(printf, 4, 5))) static void complain(struct compile *c, uint32_t i, const char *key,
-                                                           const char *format, ...)
-{
-    char path[COMPILE_PATH_BYTES];
-    char text[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    config_complain(c->file, c->errors, compile_path(path, "sources[%u].%s", i, key), "%s", text);
-}
-
 /* A number in bounds, or an error and the standard. */
 static double bounded(struct compile *c, uint32_t i, const char *key, const double *given, double standard,
                       double least, double most, const char *unit)
 {
     double value = given != NULL ? *given : standard;
     if (!isfinite(value) || value < least || value > most) {
-        complain(c, i, key, "expected %g to %g %s, found %g", least, most, unit, value);
+        compile_complain_item(c, "sources", i, key, "expected %g to %g %s, found %g", least, most, unit, value);
         value = standard;
     }
     return value;
@@ -51,10 +38,12 @@ static void compile_number(struct compile *c, uint32_t i, const char *block, con
 {
     uint32_t field = at->field != NULL ? *at->field : 0;
     if (at->at_byte != NULL || at->width_bytes != NULL || at->byte_order != NULL) {
-        complain(c, i, block, "frames of numbers have a field, no at_byte, width_bytes or byte_order");
+        compile_complain_item(c, "sources", i, block,
+                              "frames of numbers have a field, no at_byte, width_bytes or byte_order");
     }
     if (field >= source->framing.fields) {
-        complain(c, i, block, "field %u lies beyond the %u fields (counted from 0)", field, source->framing.fields);
+        compile_complain_item(c, "sources", i, block, "field %u lies beyond the %u fields (counted from 0)", field,
+                              source->framing.fields);
         field = 0;
     }
     *to = (struct clock_field){
@@ -66,11 +55,13 @@ static void compile_counter(struct compile *c, uint32_t i, const char *block, co
 {
     uint32_t limit = source->frame_bytes != 0 ? source->frame_bytes : RING_SLOT_BYTES_MAX;
     if (at->field != NULL) {
-        complain(c, i, block,
-                 "field belongs to frames of numbers (format: text); expected at_byte and width_bytes");
+        compile_complain_item(
+            c, "sources", i, block,
+            "field belongs to frames of numbers (format: text); expected at_byte and width_bytes");
     }
     if (at->at_byte == NULL || at->width_bytes == NULL || (*at->width_bytes != 4 && *at->width_bytes != 8)) {
-        complain(c, i, block, "expected where the time lies: at_byte, and width_bytes 4 or 8");
+        compile_complain_item(c, "sources", i, block,
+                              "expected where the time lies: at_byte, and width_bytes 4 or 8");
         return;
     }
     *to =
@@ -78,8 +69,9 @@ static void compile_counter(struct compile *c, uint32_t i, const char *block, co
                              .at_byte = *at->at_byte,
                              .byte_order = (uint32_t)(at->byte_order != NULL ? *at->byte_order : RING_BIG_ENDIAN)};
     if (to->at_byte > limit || limit - to->at_byte < to->width_bytes) {
-        complain(c, i, block, "bytes %u to %llu lie beyond the frame of %u bytes; correct at_byte or width_bytes",
-                 to->at_byte, (unsigned long long)to->at_byte + to->width_bytes - 1, limit);
+        compile_complain_item(c, "sources", i, block,
+                              "bytes %u to %llu lie beyond the frame of %u bytes; correct at_byte or width_bytes",
+                              to->at_byte, (unsigned long long)to->at_byte + to->width_bytes - 1, limit);
         to->at_byte = 0;
     }
 }
@@ -105,7 +97,8 @@ static void compile_kernel_stamp(struct compile *c, uint32_t i, const struct con
 {
     struct rate_plan *rate = &to->rate;
     if (is_given(&from->at) || from->clock != NULL) {
-        complain(c, i, "rate", "the kernel's stamps have their place and their clock; leave out where they are");
+        compile_complain_item(c, "sources", i, "rate",
+                              "the kernel's stamps have their place and their clock; leave out where they are");
     }
     rate->clock = STAMP_CLOCK_MONOTONIC;
     rate->field = (struct clock_field){.width_bytes = 8, .byte_order = RING_LITTLE_ENDIAN, .unit_ns = 1};
@@ -119,17 +112,18 @@ static void compile_kernel_stamp(struct compile *c, uint32_t i, const struct con
             rate->field.byte_order =
                 strncmp(to->iio.scan[s].type, "be:", 3) == 0 ? RING_BIG_ENDIAN : RING_LITTLE_ENDIAN;
             if (strcmp(to->iio.scan[s].type + 3, SCAN_STAMP) != 0) {
-                complain(c, i, "rate.stamps",
-                         "the element in_timestamp has 64 bits of ns: expected the type 'le:" SCAN_STAMP
-                         "' or 'be:" SCAN_STAMP "', found '%s'",
-                         to->iio.scan[s].type);
+                compile_complain_item(
+                    c, "sources", i, "rate.stamps",
+                    "the element in_timestamp has 64 bits of ns: expected the type 'le:" SCAN_STAMP
+                    "' or 'be:" SCAN_STAMP "', found '%s'",
+                    to->iio.scan[s].type);
             }
             return;
         }
     }
-    complain(c, i, "rate.stamps",
-             "device stamps of kind iio are its element in_timestamp: add {name: in_timestamp, type: "
-             "'le:s64/64>>0'} to scan");
+    compile_complain_item(c, "sources", i, "rate.stamps",
+                          "device stamps of kind iio are its element in_timestamp: add {name: in_timestamp, type: "
+                          "'le:s64/64>>0'} to scan");
 }
 
 static void compile_device_stamp(struct compile *c, uint32_t i, const struct config_rate *from,
@@ -145,10 +139,11 @@ static void compile_device_stamp(struct compile *c, uint32_t i, const struct con
     uint64_t turn_ns = clock_field_ns(UINT64_C(1) << 32, clock_field_unit_q32(&rate->field));
     if (rate->clock == STAMP_CLOCK_FREE && rate->field.width_bytes == 4 &&
         turn_ns / TURNS_OF_LAG < rate->lag_max_ns) {
-        complain(c, i, "rate.width_bytes",
-                 "a counter of 4 bytes comes round after %.3g s, expected at least %u times lag_max_ms, which is "
-                 "%.3g s; count in a longer unit, give 8 bytes, or lower lag_max_ms",
-                 (double)turn_ns / 1e9, TURNS_OF_LAG, (double)rate->lag_max_ns / 1e9);
+        compile_complain_item(
+            c, "sources", i, "rate.width_bytes",
+            "a counter of 4 bytes comes round after %.3g s, expected at least %u times lag_max_ms, which is "
+            "%.3g s; count in a longer unit, give 8 bytes, or lower lag_max_ms",
+            (double)turn_ns / 1e9, TURNS_OF_LAG, (double)rate->lag_max_ns / 1e9);
     }
 }
 
@@ -182,15 +177,17 @@ static void compile_lag(struct compile *c, uint32_t i, const struct config_sourc
                                         from->rate->lag_max_ms, 0, 1, 7200000, "ms");
     uint64_t lag_ms = given_ms != 0 ? given_ms : standard_ms;
     if (is_device && lag_ms <= most_ms) {
-        complain(c, i, "rate.lag_max_ms",
-                 "expected more than the longest stale_ms of its channels, %u ms, found %llu: a device whose clock "
-                 "stands still would never look STALE",
-                 most_ms, (unsigned long long)lag_ms);
+        compile_complain_item(
+            c, "sources", i, "rate.lag_max_ms",
+            "expected more than the longest stale_ms of its channels, %u ms, found %llu: a device whose clock "
+            "stands still would never look STALE",
+            most_ms, (unsigned long long)lag_ms);
     } else if (!is_device && least_ms > 1 && lag_ms >= least_ms) {
-        complain(c, i, "rate.lag_max_ms",
-                 "expected less than the shortest stale_ms of its channels, %u ms, found %llu: frames that come in "
-                 "time would look STALE",
-                 least_ms, (unsigned long long)lag_ms);
+        compile_complain_item(
+            c, "sources", i, "rate.lag_max_ms",
+            "expected less than the shortest stale_ms of its channels, %u ms, found %llu: frames that come in "
+            "time would look STALE",
+            least_ms, (unsigned long long)lag_ms);
     }
     rate->lag_max_ns = lag_ms * CLOCK_NS_PER_MS;
     rate->ahead_max_ns = compile_bounded(c, compile_path(path, "sources[%u].rate.ahead_max_ms", i),
@@ -201,12 +198,12 @@ static void compile_lag(struct compile *c, uint32_t i, const struct config_sourc
 static void refuse_rate_keys(struct compile *c, uint32_t i, const struct config_rate *from, uint32_t stamp)
 {
     if (stamp != RING_STAMP_DEVICE && (is_given(&from->at) || from->clock != NULL || from->ahead_max_ms != NULL)) {
-        complain(
-            c, i, "rate",
+        compile_complain_item(
+            c, "sources", i, "rate",
             "at_byte, width_bytes, byte_order, field, unit_ns, clock and ahead_max_ms belong to stamps: device");
     }
     if (stamp != RING_STAMP_DEVICE && stamp != RING_STAMP_RECONSTRUCTED && from->lag_max_ms != NULL) {
-        complain(c, i, "rate.lag_max_ms", "belongs to stamps: device or reconstructed");
+        compile_complain_item(c, "sources", i, "rate.lag_max_ms", "belongs to stamps: device or reconstructed");
     }
 }
 
@@ -215,23 +212,25 @@ static void compile_stamp(struct compile *c, uint32_t i, const struct config_sou
     struct rate_plan *rate = &to->rate;
     bool polled = poller_way_of(to->kind) != NULL;
     if (rate->stamp == RING_STAMP_ASKED && !polled) {
-        complain(c, i, "rate.stamps",
-                 "asked belongs to instruments that are polled; expected arrival, device or "
-                 "reconstructed");
+        compile_complain_item(c, "sources", i, "rate.stamps",
+                              "asked belongs to instruments that are polled; expected arrival, device or "
+                              "reconstructed");
     }
     if (rate->stamp == RING_STAMP_RECONSTRUCTED && (polled || to->kind == SOURCE_GPIO_EDGES)) {
-        complain(c, i, "rate.stamps", "%s; expected arrival%s",
-                 polled ? "an answer comes when it was asked for, not at a rate of its device"
-                        : "edges come at no rate",
-                 polled ? ", asked or device" : " or device");
+        compile_complain_item(c, "sources", i, "rate.stamps", "%s; expected arrival%s",
+                              polled ? "an answer comes when it was asked for, not at a rate of its device"
+                                     : "edges come at no rate",
+                              polled ? ", asked or device" : " or device");
     } else if (rate->stamp == RING_STAMP_RECONSTRUCTED && from->rate->nominal_hz == NULL) {
-        complain(c, i, "rate.nominal_hz", "reconstructed stamps need the rate, found none");
+        compile_complain_item(c, "sources", i, "rate.nominal_hz", "reconstructed stamps need the rate, found none");
     } else if (rate->stamp == RING_STAMP_RECONSTRUCTED && rate->nominal_hz < RECONSTRUCTED_HZ) {
-        complain(c, i, "rate.nominal_hz", "reconstructed stamps need at least %g Hz, found %g; take arrival",
-                 RECONSTRUCTED_HZ, rate->nominal_hz);
+        compile_complain_item(c, "sources", i, "rate.nominal_hz",
+                              "reconstructed stamps need at least %g Hz, found %g; take arrival", RECONSTRUCTED_HZ,
+                              rate->nominal_hz);
     }
     if (to->kind == SOURCE_UDP && rate->stamp != RING_STAMP_TAKEN) {
-        complain(c, i, "rate.stamps", "a datagram's time is its arrival; expected arrival, or nothing");
+        compile_complain_item(c, "sources", i, "rate.stamps",
+                              "a datagram's time is its arrival; expected arrival, or nothing");
         return;
     }
     if (rate->stamp == RING_STAMP_DEVICE || rate->stamp == RING_STAMP_RECONSTRUCTED) {
@@ -247,12 +246,13 @@ static void compile_timing(struct compile *c, uint32_t i, const struct config_so
     struct file_plan *file = &to->file;
     if (from->timing == NULL) {
         if (from->speed != NULL) {
-            complain(c, i, "speed", "belongs to timing: it is by how much faster than recorded the replay is");
+            compile_complain_item(c, "sources", i, "speed",
+                                  "belongs to timing: it is by how much faster than recorded the replay is");
         }
         return;
     }
     if (file->follow != FILE_REPLAY || from->frames_hz != NULL) {
-        complain(c, i, "timing", "belongs to follow: replay, instead of frames_hz");
+        compile_complain_item(c, "sources", i, "timing", "belongs to follow: replay, instead of frames_hz");
     }
     compile_clock_field(c, i, "timing", &from->timing->at, to, &file->timing);
     file->speed = bounded(c, i, "speed", from->speed, 1, 0.5, 1000, "times as fast as recorded");
@@ -285,10 +285,11 @@ void compile_rates(struct compile *c, uint32_t i, const struct config_source *fr
     if (given->nominal_hz != NULL) {
         rate->nominal_hz = bounded(c, i, "rate.nominal_hz", given->nominal_hz, 1, 0.001, 1e6, "Hz");
         if (polled) {
-            complain(c, i, "rate.nominal_hz", "period_ms says how often it is asked; leave it out");
+            compile_complain_item(c, "sources", i, "rate.nominal_hz",
+                                  "period_ms says how often it is asked; leave it out");
         }
     } else if (given->tolerance_percent != NULL && !polled) {
-        complain(c, i, "rate.tolerance_percent", "belongs to nominal_hz, found none");
+        compile_complain_item(c, "sources", i, "rate.tolerance_percent", "belongs to nominal_hz, found none");
     }
     refuse_rate_keys(c, i, given, rate->stamp);
     compile_stamp(c, i, from, to);

@@ -15,25 +15,14 @@ static uint64_t bounded(struct compile *c, uint32_t i, const char *key, const ui
     return compile_bounded(c, compile_path(path, "recorders[%u].%s", i, key), given, standard, min, max, unit);
 }
 
-__attribute__((format(printf, 4, 5))) static void complain(struct compile *c, uint32_t i, const char *key,
-                                                           const char *format, ...)
-{
-    char path[COMPILE_PATH_BYTES];
-    char text[320];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    config_complain(c->file, c->errors, compile_path(path, "recorders[%u].%s", i, key), "%s", text);
-}
-
 static void take_text(struct compile *c, uint32_t i, const char *key, const char *given, char *to, size_t bytes)
 {
     if (given == NULL) {
         return;
     }
     if (strlen(given) >= bytes || strchr(given, '\n') != NULL) {
-        complain(c, i, key, "expected one line of at most %zu bytes, found %zu", bytes - 1, strlen(given));
+        compile_complain_item(c, "recorders", i, key, "expected one line of at most %zu bytes, found %zu",
+                              bytes - 1, strlen(given));
         return;
     }
     snprintf(to, bytes, "%s", given);
@@ -80,8 +69,8 @@ static void take_directories(struct compile *c, uint32_t i, const struct config_
     char path[COMPILE_PATH_BYTES];
     struct error err = {{0}};
     if (from->directories_count > RECORDER_DIRECTORIES_MAX) {
-        complain(c, i, "directories", "expected at most %u, found %u", RECORDER_DIRECTORIES_MAX,
-                 from->directories_count);
+        compile_complain_item(c, "recorders", i, "directories", "expected at most %u, found %u",
+                              RECORDER_DIRECTORIES_MAX, from->directories_count);
         return;
     }
     if (from->directories_count == 0) {
@@ -89,8 +78,8 @@ static void take_directories(struct compile *c, uint32_t i, const struct config_
         to->makes_directory = 1; /* as the black box does with its own */
         if (state_path(to->directory[0], sizeof(to->directory[0]), c->plan->instance, "recordings", &err) != 0 ||
             to->directory[0][0] != '/') {
-            complain(c, i, "directories", "%s; say where",
-                     err.text[0] != 0 ? err.text : "no absolute state directory");
+            compile_complain_item(c, "recorders", i, "directories", "%s; say where",
+                                  err.text[0] != 0 ? err.text : "no absolute state directory");
         }
         return;
     }
@@ -123,12 +112,14 @@ static void take_condition(struct compile *c, uint32_t i, const struct config_re
     const struct config_condition *condition = from->condition;
     if (to->begins != RECORDER_ON_CONDITION) {
         if (condition != NULL) {
-            complain(c, i, "condition", "is for begins: on_condition; leave it out, or say so");
+            compile_complain_item(c, "recorders", i, "condition",
+                                  "is for begins: on_condition; leave it out, or say so");
         }
         return;
     }
     if (condition == NULL || (condition->above == NULL && condition->below == NULL)) {
-        complain(c, i, "condition", "expected a channel, and above or below (or both), for begins: on_condition");
+        compile_complain_item(c, "recorders", i, "condition",
+                              "expected a channel, and above or below (or both), for begins: on_condition");
         return;
     }
     take_text(c, i, "condition.channel", condition->channel, to->channel, sizeof(to->channel));
@@ -140,15 +131,15 @@ static void take_condition(struct compile *c, uint32_t i, const struct config_re
         }
     }
     if (!found) {
-        complain(c, i, "condition.channel", "none of the rings that it records carries a channel '%s'",
-                 condition->channel);
+        compile_complain_item(c, "recorders", i, "condition.channel",
+                              "none of the rings that it records carries a channel '%s'", condition->channel);
     }
     to->has_above = condition->above != NULL;
     to->has_below = condition->below != NULL;
     to->above = condition->above != NULL ? *condition->above : 0;
     to->below = condition->below != NULL ? *condition->below : 0;
     if ((to->has_above && !isfinite(to->above)) || (to->has_below && !isfinite(to->below))) {
-        complain(c, i, "condition", "expected numbers");
+        compile_complain_item(c, "recorders", i, "condition", "expected numbers");
     }
 }
 
@@ -156,28 +147,29 @@ static void check_gating(struct compile *c, uint32_t i, const struct recorder_pl
 {
     if (to->gating == 0) {
         if (to->layout == RECORDER_SLOTS) {
-            complain(c, i, "layout",
-                     "slots are written from the ring itself, which only a gating reader may: "
-                     "reading: gating");
+            compile_complain_item(c, "recorders", i, "layout",
+                                  "slots are written from the ring itself, which only a gating reader may: "
+                                  "reading: gating");
         }
         return;
     }
     if (to->pre_ns != 0 || to->begins == RECORDER_ON_TRIP || to->begins == RECORDER_ON_CONDITION) {
-        complain(c, i, "reading",
-                 "a gating reader cannot go back in the ring: pre_s and triggers want "
-                 "reading: observer");
+        compile_complain_item(c, "recorders", i, "reading",
+                              "a gating reader cannot go back in the ring: pre_s and triggers want "
+                              "reading: observer");
     }
     for (uint32_t r = 0; r < to->rings; r++) {
         const struct ring_plan *ring = find_ring(c, to->ring[r]);
         if (ring != NULL && ring->watched_as != 0) {
-            complain(
-                c, i, "reading",
+            compile_complain_item(
+                c, "recorders", i, "reading",
                 "the interlock watches ring %s: its writer would drop frames while a recorder stands still, and "
                 "its channels turn stale; read it as an observer",
                 ring->name);
         } else if (ring != NULL && ring->gates == 0) {
-            complain(c, i, "reading", "ring %s takes no gating readers; give it `gating`, or read as an observer",
-                     ring->name);
+            compile_complain_item(c, "recorders", i, "reading",
+                                  "ring %s takes no gating readers; give it `gating`, or read as an observer",
+                                  ring->name);
         }
     }
 }
@@ -189,7 +181,8 @@ static void take_promises(struct compile *c, uint32_t i, const struct config_rec
     to->sync_ns = CLOCK_NS_PER_MS * bounded(c, i, "sync_ms", from->sync_ms, 1000, 30, 60000, "ms");
     to->sync_bytes = bounded(c, i, "sync_mb", from->sync_mb, 256, 1, 65536, "MiB") << 20;
     if (to->sync_bytes < 8 * to->block_bytes) {
-        complain(c, i, "sync_mb", "expected 8 blocks at least (block_kb), else the disk waits for every sync");
+        compile_complain_item(c, "recorders", i, "sync_mb",
+                              "expected 8 blocks at least (block_kb), else the disk waits for every sync");
     }
     to->pre_ns = CLOCK_NS_PER_S * bounded(c, i, "pre_s", from->pre_s, 0, 0, 3600, "s");
     to->post_ns = CLOCK_NS_PER_S * bounded(c, i, "post_s", from->post_s, 0, 0, 86400, "s");
@@ -201,13 +194,14 @@ static void take_promises(struct compile *c, uint32_t i, const struct config_rec
     to->decimate = (uint32_t)bounded(c, i, "decimate", from->decimate, 10, 2, 1000000, "frames");
     bool triggered = to->begins == RECORDER_ON_TRIP || to->begins == RECORDER_ON_CONDITION;
     if (triggered && to->post_ns == 0) {
-        complain(c, i, "post_s", "expected for how long it records after its trigger");
+        compile_complain_item(c, "recorders", i, "post_s", "expected for how long it records after its trigger");
     }
     if (!triggered && to->begins == RECORDER_AT_ONCE && (to->pre_ns != 0 || to->post_ns != 0)) {
-        complain(c, i, "pre_s", "pre_s and post_s are of a trigger or a command, not of begins: at_once");
+        compile_complain_item(c, "recorders", i, "pre_s",
+                              "pre_s and post_s are of a trigger or a command, not of begins: at_once");
     }
     if (from->decimate != NULL && to->full != RECORDER_DECIMATES) {
-        complain(c, i, "decimate", "is for on_full: decimate; leave it out, or say so");
+        compile_complain_item(c, "recorders", i, "decimate", "is for on_full: decimate; leave it out, or say so");
     }
 }
 
@@ -223,7 +217,7 @@ static void compile_one(struct compile *c, uint32_t i)
     compile_name(c, compile_path(path, "recorders[%u].name", i), from->name, to->name);
     for (uint32_t k = 0; k < i; k++) {
         if (strcmp(c->plan->recorder[k].name, to->name) == 0) {
-            complain(c, i, "name", "two recorders are called '%s'", to->name);
+            compile_complain_item(c, "recorders", i, "name", "two recorders are called '%s'", to->name);
         }
     }
     to->gating = from->reading != NULL ? (uint32_t)*from->reading : 0;

@@ -11,12 +11,6 @@
 #define SECONDS_MAX   1e9 /* 30 years */
 #define PATHS_AT_MOST "expected at most %u paths of %u bytes in all, found more"
 
-static void complain(struct compile *c, uint32_t i, const char *key, const char *text)
-{
-    char path[COMPILE_PATH_BYTES];
-    config_complain(c->file, c->errors, compile_path(path, "sources[%u].%s", i, key), "%s", text);
-}
-
 /* One path more, behind those that are there. */
 static bool add_path(struct recording_plan *plan, const char *path, size_t *used)
 {
@@ -48,7 +42,8 @@ static void compile_paths(struct compile *c, uint32_t i, const struct config_sou
     const char *one[] = {from->path};
     bool many = from->paths_count > 0;
     if ((from->path != NULL) == many || (from->path != NULL && from->path[0] == 0)) {
-        complain(c, i, "path", "a recording needs either path or paths: directories of a run, or .slr files");
+        compile_complain_item(c, "sources", i, "path",
+                              "a recording needs either path or paths: directories of a run, or .slr files");
         return;
     }
     if (!recording_plan_paths(plan, many ? (const char *const *)from->paths : one, many ? from->paths_count : 1)) {
@@ -88,7 +83,7 @@ void compile_recording(struct compile *c, uint32_t i, const struct config_source
     plan->from_ns = compile_time(c, i, "from_s", from->from_s);
     plan->to_ns = compile_time(c, i, "to_s", from->to_s);
     if (from->to_s != NULL && plan->to_ns <= plan->from_ns) {
-        complain(c, i, "to_s", "expected an end behind from_s");
+        compile_complain_item(c, "sources", i, "to_s", "expected an end behind from_s");
     }
     plan->wait_readers =
         (uint32_t)compile_bounded(c, compile_path(path, "sources[%u].wait_readers", i), from->wait_readers, 0, 0,

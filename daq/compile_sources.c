@@ -24,6 +24,18 @@ const char *compile_path(char path[COMPILE_PATH_BYTES], const char *format, ...)
     return path;
 }
 
+void compile_complain_item(struct compile *c, const char *list, uint32_t i, const char *key, const char *format,
+                           ...)
+{
+    char path[COMPILE_PATH_BYTES];
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    config_complain(c->file, c->errors, compile_path(path, "%s[%u].%s", list, i, key), "%s", text);
+}
+
 static bool power_of_two(uint64_t n)
 {
     return n != 0 && (n & (n - 1)) == 0;

@@ -190,12 +190,6 @@ static bool keeps_messages(const struct source_plan *source)
            (source->kind == SOURCE_UNIX && source->un.type != SOCK_STREAM);
 }
 
-static void complain_framing(struct compile *c, uint32_t i, const char *key, const char *text)
-{
-    char path[COMPILE_PATH_BYTES];
-    config_complain(c->file, c->errors, compile_path(path, "sources[%u].%s", i, key), "%s", text);
-}
-
 static void compile_lines(struct compile *c, uint32_t i, const struct config_source *from, struct source_plan *to)
 {
     char path[COMPILE_PATH_BYTES];
@@ -209,7 +203,7 @@ static void compile_lines(struct compile *c, uint32_t i, const struct config_sou
             fields = error_set(&err, -1, "expected at most %u numbers, found %d", PLAN_FIELDS_MAX, fields);
         }
         if (fields < 0) {
-            complain_framing(c, i, "pattern", err.text);
+            compile_complain_item(c, "sources", i, "pattern", "%s", err.text);
         }
         in_pattern = fields > 0 ? (uint32_t)fields : 1;
         snprintf(to->framing.pattern, sizeof(to->framing.pattern), "%s", from->pattern);
@@ -233,7 +227,8 @@ static void compile_lines(struct compile *c, uint32_t i, const struct config_sou
 static void compile_length(struct compile *c, uint32_t i, const struct config_length *from, struct framing_plan *to)
 {
     if (from == NULL) {
-        complain_framing(c, i, "length", "format: length needs length: {at_byte: N, width_bytes: N}");
+        compile_complain_item(c, "sources", i, "length",
+                              "format: length needs length: {at_byte: N, width_bytes: N}");
         return;
     }
     to->length_at = from->at_byte;
@@ -241,11 +236,12 @@ static void compile_length(struct compile *c, uint32_t i, const struct config_le
     to->length_order = (uint32_t)word_or(from->byte_order, RING_BIG_ENDIAN);
     to->length_adds = word_or(from->adds, 0);
     if (to->length_width != 1 && to->length_width != 2 && to->length_width != 4) {
-        complain_framing(c, i, "length.width_bytes", "expected 1, 2 or 4");
+        compile_complain_item(c, "sources", i, "length.width_bytes", "expected 1, 2 or 4");
         to->length_width = 1;
     }
     if (to->length_at > 1024) {
-        complain_framing(c, i, "length.at_byte", "expected at most 1024: the length stands in a frame's head");
+        compile_complain_item(c, "sources", i, "length.at_byte",
+                              "expected at most 1024: the length stands in a frame's head");
         to->length_at = 0;
     }
 }
@@ -254,19 +250,19 @@ static void compile_length(struct compile *c, uint32_t i, const struct config_le
 static void refuse_framing_keys(struct compile *c, uint32_t i, const struct config_source *from, uint32_t framing)
 {
     if (from->fields != NULL && framing != FRAMING_TEXT) {
-        complain_framing(c, i, "fields", "belongs to format: text");
+        compile_complain_item(c, "sources", i, "fields", "belongs to format: text");
     }
     if (from->pattern != NULL && framing != FRAMING_TEXT) {
-        complain_framing(c, i, "pattern", "belongs to format: text");
+        compile_complain_item(c, "sources", i, "pattern", "belongs to format: text");
     }
     if (from->delimiter != NULL && framing != FRAMING_DELIMITED) {
-        complain_framing(c, i, "delimiter", "belongs to format: delimited");
+        compile_complain_item(c, "sources", i, "delimiter", "belongs to format: delimited");
     }
     if (from->length != NULL && framing != FRAMING_LENGTH) {
-        complain_framing(c, i, "length", "belongs to format: length");
+        compile_complain_item(c, "sources", i, "length", "belongs to format: length");
     }
     if (from->sync != NULL && (framing == FRAMING_DELIMITED || framing == FRAMING_MESSAGE)) {
-        complain_framing(c, i, "sync", "belongs to format: binary or length");
+        compile_complain_item(c, "sources", i, "sync", "belongs to format: binary or length");
     }
 }
 
@@ -277,10 +273,10 @@ static void compile_framing(struct compile *c, uint32_t i, const struct config_s
     bool messages = keeps_messages(to);
     framing->kind = (uint32_t)word_or(from->format, messages ? FRAMING_MESSAGE : FRAMING_FIXED);
     if ((framing->kind == FRAMING_MESSAGE) != messages) {
-        complain_framing(c, i, "format",
-                         messages ? "what this source reads comes in messages: expected message, or nothing"
-                                  : "a stream of bytes has no messages: expected binary, text, delimited or "
-                                    "length");
+        compile_complain_item(c, "sources", i, "format",
+                              messages ? "what this source reads comes in messages: expected message, or nothing"
+                                       : "a stream of bytes has no messages: expected binary, text, delimited or "
+                                         "length");
         framing->kind = messages ? FRAMING_MESSAGE : FRAMING_FIXED;
     }
     refuse_framing_keys(c, i, from, framing->kind);
@@ -318,13 +314,15 @@ void compile_check_framing(struct compile *c, uint32_t i, const struct source_pl
     char path[COMPILE_PATH_BYTES];
     bool no_checksum = source->checksum.kind != CHECKSUM_CRC16_CCITT;
     if (source->framing.kind == FRAMING_LENGTH && !no_checksum) {
-        complain_framing(c, i, "checksum", "stands at a fixed byte, which frames of format: length do not have");
+        compile_complain_item(c, "sources", i, "checksum",
+                              "stands at a fixed byte, which frames of format: length do not have");
     }
     if (source->kind != SOURCE_SERIAL || source->framing.kind == FRAMING_TEXT) {
         return;
     }
     if (source->framing.kind == FRAMING_LENGTH && source->framing.sync_bytes == 0) {
-        complain_framing(c, i, "sync", "a serial source with format: length needs a sync to find its frames by");
+        compile_complain_item(c, "sources", i, "sync",
+                              "a serial source with format: length needs a sync to find its frames by");
     } else if (source->framing.kind == FRAMING_FIXED && source->framing.sync_bytes == 0 && no_checksum) {
         config_complain(c->file, c->errors, compile_path(path, "sources[%u].sync", i),
                         "a binary serial source needs a sync or a checksum to find its frames by");

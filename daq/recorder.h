@@ -84,7 +84,6 @@ struct recorder_ring {
     uint32_t next_stripe;
     uint64_t next_number;
     uint64_t expected;      /* position that has to be accounted for next */
-    uint64_t lost_seen;     /* of the reader's count */
     uint64_t waiting_ns;    /* monotonic: since when frames wait to be written in place; 0: none */
     uint64_t segment_bytes; /* of this segment, all stripes */
     uint64_t segment_began_ns;
