@@ -2,7 +2,6 @@
 #include "ring/sluice.h"
 
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ring/channel.h"
-#include "ring/channel_check.h"
 #include "ring/clock.h"
+#include "ring/handle.h"
 #include "ring/inside.h"
 #include "ring/protocol.h"
 #include "ring/reader.h"
@@ -30,21 +28,6 @@ static_assert((int)SLUICE_FRAME_GAP == RING_FLAG_GAP && (int)SLUICE_FRAME_LOST_B
                   (int)SLUICE_FRAME_REORDERED == RING_FLAG_REORDERED,
               "what is installed is what is here");
 
-struct sluice_reader {
-    struct ring_reader ring;
-    struct ring_identity identity; /* copied and checked once: the server could change its own */
-    struct ring_channel channel[RING_CHANNELS_MAX];
-    double number[RING_NUMBERS_MAX];
-    struct ring_stream stream[RING_STREAMS_MAX];
-    int socket_fd;
-    bool waiting; /* the server has been asked to wake us, and has not yet */
-    uint32_t spin_us;
-    void *ring_base;
-    size_t ring_bytes;
-    void *lease_base;
-    size_t lease_bytes;
-};
-
 void sluice_detach(struct sluice_reader *reader)
 {
     if (reader == NULL) {
@@ -53,49 +36,16 @@ void sluice_detach(struct sluice_reader *reader)
     if (reader->lease_base != NULL) {
         munmap(reader->lease_base, reader->lease_bytes);
     }
-    if (reader->ring_base != NULL) {
-        munmap(reader->ring_base, reader->ring_bytes);
-    }
+    sluice_memory_drop(reader->memory);
     if (reader->socket_fd >= 0) {
         close(reader->socket_fd);
     }
     free(reader);
 }
 
-/* What is decoded with is what has been checked. */
-static int copy_channels(struct sluice_reader *r, struct error *err)
-{
-    const struct ring_view *view = &r->ring.view;
-    int code = 0;
-    memcpy(r->channel, ring_channels(view), view->channel_count * sizeof(r->channel[0]));
-    memcpy(r->number, ring_numbers(view), view->number_count * sizeof(r->number[0]));
-    for (uint32_t i = 0; code == 0 && i < view->channel_count; i++) {
-        code = ring_channel_check(r->channel, view->channel_count, sizeof(r->channel[0]), i, r->number,
-                                  view->number_count, err);
-    }
-    return code;
-}
-
-static void copy_tables(struct sluice_reader *r)
-{
-    const struct ring_view *view = &r->ring.view;
-    r->identity = view->header->identity;
-    r->identity.channels = view->channel_count;
-    r->identity.instance[RING_NAME_BYTES - 1] = 0;
-    r->identity.name[RING_NAME_BYTES - 1] = 0;
-    if (r->identity.streams > RING_STREAMS_MAX) {
-        r->identity.streams = RING_STREAMS_MAX;
-    }
-    memcpy(r->stream, view->header->stream, sizeof(r->stream));
-    for (uint32_t i = 0; i < RING_STREAMS_MAX; i++) {
-        r->stream[i].name[RING_NAME_BYTES - 1] = 0;
-        r->stream[i].source[sizeof(r->stream[i].source) - 1] = 0;
-    }
-}
-
 static int map_ring_and_lease(struct sluice_reader *r, const int *fds, int start, struct error *err)
 {
-    int code = segment_map(fds[0], false, RING_HEADER_BYTES, &r->ring_base, &r->ring_bytes, err);
+    int code = sluice_memory_map(&r->memory, fds[0], err);
     if (code == 0) {
         code = segment_map(fds[1], true, RING_LEASE_BYTES, &r->lease_base, &r->lease_bytes, err);
     }
@@ -103,13 +53,12 @@ static int map_ring_and_lease(struct sluice_reader *r, const int *fds, int start
         code = ring_lease_check(r->lease_base, r->lease_bytes, err);
     }
     if (code == 0) {
-        code = ring_reader_attach(&r->ring, r->ring_base, r->ring_bytes, start, err);
+        code = ring_reader_attach(&r->ring, r->memory->base, r->memory->bytes, start, err);
     }
     if (code == 0) {
-        code = copy_channels(r, err);
+        code = sluice_tables_copy(&r->tables, &r->ring.view, err);
     }
     if (code == 0) {
-        copy_tables(r);
         r->ring.lease = r->lease_base;
     }
     return code;
@@ -217,10 +166,7 @@ int sluice_attach_with(struct sluice_reader **reader, const char *instance, cons
         return 0;
     }
     sluice_detach(r);
-    if (error != NULL && error_bytes > 0) {
-        snprintf(error, error_bytes, "%s", err.text[0] != 0 ? err.text : strerror(-code));
-    }
-    return code;
+    return sluice_say(code, &err, error, error_bytes);
 }
 
 int sluice_attach(struct sluice_reader **reader, const char *instance, const char *ring, int start, char *error,
@@ -271,7 +217,11 @@ uint32_t sluice_reader_batch(struct sluice_reader *reader, uint32_t max, struct 
 uint32_t sluice_reader_overwritten(struct sluice_reader *reader, const struct sluice_batch *batch)
 {
     uint32_t gone = ring_reader_overwritten(&reader->ring, batch);
-    reader->ring.lost += gone;
+    uint64_t end = batch->position + gone;
+    if (gone > 0 && end > reader->counted) { /* each frame once, however often this is asked */
+        reader->ring.lost += end - (batch->position > reader->counted ? batch->position : reader->counted);
+        reader->counted = end;
+    }
     return gone;
 }
 
@@ -420,87 +370,12 @@ uint64_t sluice_reader_epoch(const struct sluice_reader *reader)
     return __atomic_load_n(&reader->ring.view.header->progress.epoch, __ATOMIC_ACQUIRE);
 }
 
-void sluice_ring(const struct sluice_reader *reader, struct sluice_ring *ring)
-{
-    const struct ring_identity *id = &reader->identity;
-    const struct ring_view *view = &reader->ring.view;
-    *ring = (struct sluice_ring){.slots = view->slot_count,
-                                 .slot_bytes = view->slot_bytes,
-                                 .payload_offset = view->payload_offset,
-                                 .payload_bytes = view->payload_bytes,
-                                 .channels = view->channel_count,
-                                 .streams = id->streams,
-                                 .stamp = id->stamp,
-                                 .page_bytes = id->page_bytes,
-                                 .created_tai_ns = id->created_tai_ns,
-                                 .tai_minus_monotonic_ns = id->tai_minus_monotonic_ns,
-                                 .utc_offset_s = id->utc_offset_s,
-                                 .numa_node = id->numa_node};
-    memcpy(ring->instance, id->instance, sizeof(ring->instance));
-    memcpy(ring->name, id->name, sizeof(ring->name));
-}
-
-int sluice_stream(const struct sluice_reader *reader, uint32_t index, struct sluice_stream *stream)
-{
-    if (index >= reader->identity.streams) {
-        return -ERANGE;
-    }
-    const struct ring_stream *s = &reader->stream[index];
-    *stream = (struct sluice_stream){.frame_bytes = s->frame_bytes,
-                                     .sequence_width_bytes = s->sequence_width_bytes,
-                                     .sequence_step = s->sequence_step};
-    memcpy(stream->name, s->name, sizeof(stream->name));
-    memcpy(stream->source, s->source, sizeof(stream->source));
-    return 0;
-}
-
-uint32_t sluice_channels(const struct sluice_reader *reader)
-{
-    return reader->identity.channels;
-}
-
-int sluice_channel(const struct sluice_reader *reader, uint32_t index, struct sluice_channel *channel)
-{
-    if (index >= reader->identity.channels) {
-        return -ERANGE;
-    }
-    const struct ring_channel *c = &reader->channel[index];
-    *channel = (struct sluice_channel){.at_byte = c->at_byte,
-                                       .type = c->type,
-                                       .big_endian = c->byte_order == RING_BIG_ENDIAN,
-                                       .calibration = (uint8_t)c->calibration,
-                                       .bits = c->bits,
-                                       .shift = c->shift,
-                                       .scale = c->scale,
-                                       .offset = c->offset,
-                                       .range_low = c->range_low,
-                                       .range_high = c->range_high};
-    memcpy(channel->name, c->name, sizeof(channel->name));
-    memcpy(channel->unit, c->unit, sizeof(channel->unit));
-    return 0;
-}
-
-double sluice_value(const struct sluice_reader *reader, uint32_t index, const struct sluice_frame *frame)
-{
-    double value = (double)NAN;
-    if (index < reader->identity.channels && (frame->flags & SLUICE_FRAME_GAP) == 0) {
-        (void)ring_channels_decode(reader->channel, index, reader->number, frame->payload, frame->length_bytes,
-                                   &value);
-    }
-    return value;
-}
-
 struct sluice_inside ring_inside(struct sluice_reader *reader)
 {
     return (struct sluice_inside){.reader = &reader->ring,
-                                  .identity = &reader->identity,
-                                  .channel = reader->channel,
-                                  .number = reader->number,
-                                  .stream = reader->stream,
+                                  .identity = &reader->tables.identity,
+                                  .channel = reader->tables.channel,
+                                  .number = reader->tables.number,
+                                  .stream = reader->tables.stream,
                                   .ledger = &reader->ring.view.header->ledger};
-}
-
-const char *sluice_loss_name(uint32_t cause)
-{
-    return ring_loss_name(cause);
 }

@@ -261,8 +261,79 @@ SLUICE_API int sluice_channel(const struct sluice_reader *reader, uint32_t index
 SLUICE_API double sluice_value(const struct sluice_reader *reader, uint32_t index,
                                const struct sluice_frame *frame);
 
+/* The same of `count` frames of a batch at once, from frame `first` on, into values[0 .. count): several times
+ * faster than one by one. count is cut to what the batch has; returns how many were written. Ask
+ * sluice_reader_overwritten() afterwards: of frames that had been overwritten the values mean nothing. */
+SLUICE_API uint32_t sluice_batch_values(const struct sluice_reader *reader, uint32_t index,
+                                        const struct sluice_batch *batch, uint32_t first, uint32_t count,
+                                        double *values);
+
+/* What is in the ring now. Positions oldest .. published - 1 can be read, the oldest of them for a moment only. */
+struct sluice_progress {
+    uint64_t oldest;
+    uint64_t published;
+    uint64_t oldest_tai_ns; /* stamps of the first and the last of them; 0: there is none */
+    uint64_t newest_tai_ns;
+    uint64_t epoch; /* as sluice_reader_epoch() */
+    uint64_t writer_pid;
+};
+
+/* What became of every frame that was sent, counted by the ring's writer. It adds up: sent = delivered + lost[0] +
+ * lost[1] .., and residual is by how much it does not (0, but for the moment in which the writer counts). */
+struct sluice_ledger {
+    uint64_t sent;
+    uint64_t delivered;
+    uint64_t lost[8]; /* by cause: sluice_loss_name() */
+    int64_t residual;
+    uint64_t duplicated;
+    uint64_t reordered;
+    uint64_t refused[8]; /* arrivals that were refused, by reason: sluice_refusal_name() */
+    uint64_t noise_bytes;
+    uint64_t gap_records;
+    uint64_t connects;
+    uint64_t disconnects;
+    uint64_t is_open; /* 1: the device or socket is open */
+    uint64_t bytes;   /* payload bytes delivered */
+};
+
+/* How regularly frames come. Of the last whole window (about a second; window_ns 0: there is none), then totals. */
+struct sluice_rate {
+    double nominal_hz;  /* as configured; 0: not */
+    double measured_hz; /* 0: none came, or not measured */
+    uint64_t window_ns;
+    uint64_t frames;
+    uint64_t interval_ns_min;
+    uint64_t interval_ns_max;
+    uint64_t missed; /* since the start, by the nominal rate, where frames carry no number */
+};
+
+SLUICE_API void sluice_progress(const struct sluice_reader *reader, struct sluice_progress *progress);
+SLUICE_API void sluice_ledger(const struct sluice_reader *reader, struct sluice_ledger *ledger);
+SLUICE_API void sluice_rate(const struct sluice_reader *reader, struct sluice_rate *rate);
+
+/* The ring's memory, to be kept beyond the reader: what was handed out stays readable (if not what it was: frames
+ * go on being overwritten) until the last sluice_memory_drop(), also after sluice_detach() and when the server has
+ * ended. Keep: from the reader's thread; drop: any thread, each kept one once. */
+struct sluice_memory;
+SLUICE_API struct sluice_memory *sluice_memory_keep(struct sluice_reader *reader);
+SLUICE_API void sluice_memory_drop(struct sluice_memory *memory);
+
+/* The slots: slots * slot_bytes bytes, read-only; position p lies at (p % slots) * slot_bytes. */
+SLUICE_API const uint8_t *sluice_memory_slots(const struct sluice_memory *memory, size_t *bytes);
+
+/* How many of the frames at positions [position, position + count) have been overwritten, from the first on; as
+ * sluice_reader_overwritten(), but nothing is counted, and without the reader. Any thread. */
+SLUICE_API uint64_t sluice_memory_overwritten(const struct sluice_memory *memory, uint64_t position,
+                                              uint64_t count);
+
 /* "sender", "kernel", "nic", "ring_full", "late", "malformed", "truncated", "restart"; else "unknown". */
 SLUICE_API const char *sluice_loss_name(uint32_t cause);
+
+/* "short", "long", "stranger", "checksum", "syntax", "fragment"; else "unknown". */
+SLUICE_API const char *sluice_refusal_name(uint32_t reason);
+
+/* "i8" .. "f64" for struct sluice_channel's type; else "none". */
+SLUICE_API const char *sluice_type_name(uint32_t type);
 
 #ifdef __cplusplus
 }

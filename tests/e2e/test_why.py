@@ -272,7 +272,7 @@ class Life(Watching):
         new = server.child("sluice-control")
         wait_until(lambda: any(t["thread"] == "control" and t["tid"] == new for t in self.why(server)["threads"]), "it to be watched")
         judged = self.why(server, "--latest", "--count", "1000")
-        newest = max(f["monotonic_ns"] for f in judged["loops"] + judged["decisions"])
+        newest = max((f["monotonic_ns"] for f in judged["loops"] + judged["decisions"]), default=0)
         wait_until(lambda: any(f["monotonic_ns"] > newest and f["complete"] for f in self.why(server, "--latest")["loops"]), "findings of it")
 
     def test_without_the_kernels_types(self):
