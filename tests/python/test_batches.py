@@ -290,10 +290,31 @@ class Overruns(package.Case):
         """FAULT: valid() is asked before the use, not after it: the next batch says so."""
         self.ring("publish tvac 40")
         reader = self.follow(server=self.server, start="oldest")
-        self.assertTrue(next(reader).valid())
+        for use in (lambda b: b["pressure"], lambda b: b.raw, lambda b: b.value("pressure"), lambda b: b.time,
+                    lambda b: b.samples("u1"), lambda b: b.bytes, lambda b: b.utc, lambda b: b.values()):
+            reader.seek("oldest")
+            batch = reader.batch(4)
+            self.assertTrue(batch.valid())
+            use(batch)
+            self.ring("publish tvac 80")
+            with self.assertRaises(sluice.Overrun):
+                reader.batch()
+
+    def test_asked_after_use(self):
+        """What is overwritten after the user is done with it is nobody's loss."""
         self.ring("publish tvac 40")
-        with self.assertRaises(sluice.Overrun):
-            reader.batch()
+        reader = self.follow(server=self.server, start="oldest")
+        batch = reader.batch(30)
+        self.assertEqual(batch["pressure"].sum(), sum(range(30)) + 7.5)
+        self.assertTrue(batch.valid())
+        self.ring("publish tvac 54")
+        batch = reader.batch()
+        self.assertEqual((reader.lost, batch.lost), (batch.position - 30,) * 2)
+        batch.copy()
+        lost = reader.lost
+        self.ring("publish tvac 100")
+        batch = reader.batch()
+        self.assertEqual(reader.lost - lost, batch.lost)
 
     def test_it_is_raised_at_the_end_too(self):
         self.ring("publish tvac 40")
