@@ -69,6 +69,7 @@ Test(sluice, what_was_overwritten_counts_beside_what_was_passed_over)
     expect_gone(&first, 10, second.position);
     take_back(second.position + 2);
     expect_gone(&second, 2, second.position + 2);
+    expect_gone(&first, 10, second.position + 2);
 }
 
 /* Every position is seen whole, or lost, and never both; asked at any time, any number of times. */
