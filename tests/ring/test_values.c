@@ -10,7 +10,7 @@
 #define SLOTS         UINT64_C(256)
 #define SLOT_BYTES    128u
 #define PAYLOAD_BYTES (SLOT_BYTES - RING_DESCRIPTOR_BYTES)
-#define UNTOUCHED     -12345.0
+#define UNTOUCHED     (-12345.0)
 
 static const double numbers[] = {
     1.5,  -2,  0.25, 1e-3,                  /* 0: a polynomial */
@@ -52,12 +52,12 @@ static struct ring_channel *add_calibrated(uint32_t type, uint32_t at_byte, uint
     return c;
 }
 
-static struct ring_channel *add_thermocouple(uint16_t thermocouple, uint32_t at_byte, uint32_t reference)
+static struct ring_channel *add_thermocouple(uint32_t thermocouple, uint32_t at_byte, uint32_t reference)
 {
     bool is_measured = reference != 0;
     struct ring_channel *c = add_calibrated(RING_TYPE_I16, at_byte, RING_CALIBRATION_THERMOCOUPLE,
                                             is_measured ? 0 : 12, is_measured ? 0 : 1);
-    c->thermocouple = thermocouple;
+    c->thermocouple = (uint16_t)thermocouple;
     c->reference = reference;
     c->scale = 1e-3;
     return c;
@@ -104,7 +104,7 @@ static void add_calibrations(void)
     uint32_t reference = channel_count;
     junction->range_low = -5; /* else the cold junction is no good */
     junction->range_high = 9;
-    for (uint16_t type = RING_THERMOCOUPLE_J; type < RING_THERMOCOUPLES; type++) {
+    for (uint32_t type = RING_THERMOCOUPLE_J; type < RING_THERMOCOUPLES; type++) {
         add_thermocouple(type, 44, 0);
         add_thermocouple(type, 46, reference);
     }
