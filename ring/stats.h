@@ -45,7 +45,8 @@ struct sluice_summary {
     uint64_t count;      /* finite values */
     uint64_t not_finite; /* NaN and infinities */
     double mean;
-    double m2; /* sum of (value - mean)^2 */
+    double mean_low; /* what the mean's last bit leaves out of it; derived */
+    double m2;       /* sum of (value - mean)^2 */
     double min;
     double max;
 };
@@ -247,7 +248,8 @@ struct sluice_fold {
     uint64_t discarded;   /* frames that were overwritten while they were read: nothing of them was folded */
     uint64_t lost;    /* frames overwritten before they were read. lost and discarded are in sluice_reader_lost() */
     uint64_t gaps;    /* gap records */
-    uint64_t missing; /* frames that the ring says are missing, of gap records and lost_before */
+    uint64_t missing; /* frames that the ring says are missing, of gap records and lost_before (each
+                             told up to 65535: the ledger has the exact sum) */
     uint64_t next_position;
     uint64_t is_started;
     uint64_t is_broken;

@@ -7,7 +7,7 @@
 static inline uint64_t bin_of(const struct sluice_bins *bins, double value)
 {
     uint64_t last = bins->bins - 1;
-    uint64_t i = (uint64_t)((value - bins->low) * bins->scale);
+    uint64_t i = (uint64_t)(int64_t)((value - bins->low) * bins->scale); /* far below 2^63 */
     i = i < last ? i : last;
     if (value < (double)i * bins->step + bins->low) {
         return i - (i > 0 ? 1 : 0);

@@ -30,9 +30,10 @@ static inline uint32_t flags_of(uint64_t rest)
     return (uint32_t)(rest >> 16) & 0xffff;
 }
 
-static inline uint64_t lost_before(uint64_t rest)
+/* Frames that this record, or frame, says are missing before it: 65535 or more are told as that. */
+static inline uint64_t missing_before(uint64_t rest)
 {
-    return (flags_of(rest) & SLUICE_FRAME_LOST_BEFORE) != 0 ? rest >> 48 : 0;
+    return (flags_of(rest) & (SLUICE_FRAME_GAP | SLUICE_FRAME_LOST_BEFORE)) != 0 ? rest >> 48 : 0;
 }
 
 /* A batch where the last one ended, or not. */
@@ -51,19 +52,16 @@ static void tell_gone(struct sluice_fold *fold, uint32_t gone)
     fold->is_broken = gone > 0 ? 1 : fold->is_broken;
 }
 
-/* A frame that may be folded, or a gap record. Frames missing before a frame count once, when it is come to. */
+/* A frame that may be folded; false: a gap record. */
 static bool is_frame(struct sluice_fold *fold, uint64_t rest)
 {
-    if ((flags_of(rest) & SLUICE_FRAME_GAP) != 0) {
-        fold->gaps++;
-        fold->is_broken = 1;
-        return false;
-    }
-    if ((flags_of(rest) & SLUICE_FRAME_LOST_BEFORE) != 0) {
-        fold->missing += lost_before(rest);
+    bool is_gap = (flags_of(rest) & SLUICE_FRAME_GAP) != 0;
+    if ((flags_of(rest) & (SLUICE_FRAME_GAP | SLUICE_FRAME_LOST_BEFORE)) != 0) {
+        fold->missing += missing_before(rest);
         fold->is_broken = 1;
     }
-    return true;
+    fold->gaps += is_gap ? 1 : 0;
+    return !is_gap;
 }
 
 /* From frame i on: how many follow each other with nothing missing between them. */

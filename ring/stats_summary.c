@@ -93,6 +93,17 @@ static double squares(const struct stats_block *block, double mean)
     return m2 < 0 ? 0 : m2;
 }
 
+/* mean + mean_low = a + b, exactly (Knuth's two-sum): of 1e9 + small the differences between means are small, too,
+ * and m2 grows by their squares. */
+static void set_mean(struct sluice_summary *s, double a, double b)
+{
+    double sum = a + b;
+    double of_b = sum - a;
+    double low = (a - (sum - of_b)) + (b - of_b);
+    s->mean = sum;
+    s->mean_low = stats_is_finite(low) ? low : 0;
+}
+
 void sluice_summary_add(struct sluice_summary *summary, const double *values, size_t count)
 {
     struct stats_block block;
@@ -102,7 +113,7 @@ void sluice_summary_add(struct sluice_summary *summary, const double *values, si
         struct sluice_summary part = {.not_finite = block.not_finite};
         if (block.count > 0) {
             part.count = block.count;
-            part.mean = block.shift + block.sum / (double)block.count;
+            set_mean(&part, block.shift, block.sum / (double)block.count);
             part.m2 = squares(&block, part.mean);
             part.min = block.min;
             part.max = block.max;
@@ -127,8 +138,8 @@ void sluice_summary_merge(struct sluice_summary *into, const struct sluice_summa
     }
     double a = (double)into->count;
     double b = (double)from->count;
-    double delta = from->mean - into->mean;
-    into->mean += delta * (b / (a + b));
+    double delta = (from->mean - into->mean) + (from->mean_low - into->mean_low);
+    set_mean(into, into->mean, delta * (b / (a + b)) + into->mean_low);
     into->m2 += from->m2 + delta * delta * (a * (b / (a + b)));
     into->min = from->min < into->min ? from->min : into->min;
     into->max = from->max > into->max ? from->max : into->max;
