@@ -245,8 +245,8 @@ Test(stats, quantiles_of_little)
     cr_assert(isnan(sluice_quantiles_at(s, 0.5)) && s->not_finite == 2 && s->count == 0, "of nothing finite");
     const double one = -12.345;
     sluice_quantiles_add(s, &one, 1);
-    for (double q = 0; q <= 1; q += 0.25) {
-        cr_assert(sluice_quantiles_at(s, q) == one, "of one value it is that one");
+    for (int i = 0; i <= 4; i++) {
+        cr_assert(sluice_quantiles_at(s, i / 4.0) == one, "of one value it is that one");
     }
     cr_assert(isnan(sluice_quantiles_at(s, -0.1)) && isnan(sluice_quantiles_at(s, 1.1)) &&
               isnan(sluice_quantiles_at(s, (double)NAN)));

@@ -47,6 +47,8 @@ static void maybe_write(void)
     }
 }
 
+/* The linker's names for what is wrapped. */
+// NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming)
 uint32_t __real_sluice_batch_values(const struct sluice_reader *reader, uint32_t index,
                                     const struct sluice_batch *batch, uint32_t first, uint32_t count,
                                     double *values);
@@ -56,6 +58,7 @@ uint32_t __wrap_sluice_batch_values(const struct sluice_reader *reader, uint32_t
 uint32_t __wrap_sluice_batch_values(const struct sluice_reader *reader, uint32_t index,
                                     const struct sluice_batch *batch, uint32_t first, uint32_t count,
                                     double *values)
+// NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming)
 {
     uint32_t got = __real_sluice_batch_values(reader, index, batch, first, count, values);
     maybe_write(); /* .. after what was read: what is folded of overwritten frames would be a guess */
@@ -133,7 +136,7 @@ Test(stats_fold, all_frames_of_two_channels)
 /* The fault: the writer laps the frames just after their values were read. */
 Test(stats_fold, overwritten_in_the_middle)
 {
-    const uint64_t laps[] = {1, 10, 500, SLOTS, 3 * SLOTS};
+    const uint64_t laps[] = {1, 10, 500, SLOTS, UINT64_C(3) * SLOTS};
     for (size_t k = 0; k < sizeof(laps) / sizeof(laps[0]); k++) {
         for (uint32_t call = 1; call <= 2; call++) { /* between the two channels, and after both */
             struct seen a = {0};
@@ -212,7 +215,7 @@ static void see_and_write(void *context, const struct sluice_chunk *chunk)
 
 Test(stats_fold, samples_overwritten_in_the_middle)
 {
-    const uint64_t laps[] = {1, 10, 500, SLOTS, 3 * SLOTS};
+    const uint64_t laps[] = {1, 10, 500, SLOTS, UINT64_C(3) * SLOTS};
     for (size_t k = 0; k < sizeof(laps) / sizeof(laps[0]); k++) {
         for (uint32_t call = 1; call < 600; call += 83) {
             struct seen a = {0};
