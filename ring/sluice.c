@@ -27,18 +27,26 @@ static_assert((int)SLUICE_FRAME_GAP == RING_FLAG_GAP && (int)SLUICE_FRAME_LOST_B
                   (int)SLUICE_FRAME_REORDERED == RING_FLAG_REORDERED,
               "what is installed is what is here");
 
+void ring_disconnect(struct sluice_reader *reader)
+{
+    if (reader->lease_base != NULL) {
+        munmap(reader->lease_base, reader->lease_bytes);
+        reader->lease_base = NULL;
+        reader->ring.lease = NULL;
+    }
+    if (reader->socket_fd >= 0) {
+        close(reader->socket_fd);
+        reader->socket_fd = -1;
+    }
+}
+
 void sluice_detach(struct sluice_reader *reader)
 {
     if (reader == NULL) {
         return;
     }
-    if (reader->lease_base != NULL) {
-        munmap(reader->lease_base, reader->lease_bytes);
-    }
+    ring_disconnect(reader);
     sluice_memory_drop(reader->memory);
-    if (reader->socket_fd >= 0) {
-        close(reader->socket_fd);
-    }
     free(reader);
 }
 
@@ -357,6 +365,16 @@ uint64_t sluice_reader_lost(const struct sluice_reader *reader)
 uint64_t sluice_reader_epoch(const struct sluice_reader *reader)
 {
     return __atomic_load_n(&reader->ring.view.header->progress.epoch, __ATOMIC_ACQUIRE);
+}
+
+struct sluice_reader *ring_description(const struct sluice_reader *reader)
+{
+    struct sluice_reader *described = calloc(1, sizeof(*described));
+    if (described != NULL) {
+        described->socket_fd = -1;
+        described->tables = reader->tables;
+    }
+    return described;
 }
 
 struct sluice_inside ring_inside(struct sluice_reader *reader)
