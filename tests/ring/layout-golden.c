@@ -16,6 +16,8 @@
 #include "daq/worker_board.h"
 #include "net/plan.h"
 #include "ring/protocol.h"
+#include "ring/ring.h"
+#include "ring/server.h"
 #include "ring/sluice.h"
 
 #define DIFFERENCES_SHOWN 10
@@ -201,6 +203,37 @@ static const struct field sluice_channel_fields[] = {
     FIELD(sluice_channel, bits),      FIELD(sluice_channel, shift),      FIELD(sluice_channel, reserved),
     FIELD(sluice_channel, scale),     FIELD(sluice_channel, offset),     FIELD(sluice_channel, range_low),
     FIELD(sluice_channel, range_high)};
+
+static const struct field sluice_progress_fields[] = {
+    FIELD(sluice_progress, oldest),        FIELD(sluice_progress, published), FIELD(sluice_progress, oldest_tai_ns),
+    FIELD(sluice_progress, newest_tai_ns), FIELD(sluice_progress, epoch),     FIELD(sluice_progress, writer_pid)};
+
+static const struct field sluice_ledger_fields[] = {
+    FIELD(sluice_ledger, sent),     FIELD(sluice_ledger, delivered),   FIELD(sluice_ledger, lost),
+    FIELD(sluice_ledger, residual), FIELD(sluice_ledger, duplicated),  FIELD(sluice_ledger, reordered),
+    FIELD(sluice_ledger, refused),  FIELD(sluice_ledger, noise_bytes), FIELD(sluice_ledger, gap_records),
+    FIELD(sluice_ledger, connects), FIELD(sluice_ledger, disconnects), FIELD(sluice_ledger, is_open),
+    FIELD(sluice_ledger, bytes)};
+
+static const struct field sluice_rate_fields[] = {
+    FIELD(sluice_rate, nominal_hz), FIELD(sluice_rate, measured_hz),     FIELD(sluice_rate, window_ns),
+    FIELD(sluice_rate, frames),     FIELD(sluice_rate, interval_ns_min), FIELD(sluice_rate, interval_ns_max),
+    FIELD(sluice_rate, missed)};
+
+static const struct field sluice_process_fields[] = {
+    FIELD(sluice_process, name),       FIELD(sluice_process, pid),          FIELD(sluice_process, started_tai_ns),
+    FIELD(sluice_process, heartbeats), FIELD(sluice_process, heartbeat_ns), FIELD(sluice_process, core),
+    FIELD(sluice_process, policy),     FIELD(sluice_process, priority),     FIELD(sluice_process, is_locked),
+    FIELD(sluice_process, is_sealed),  FIELD(sluice_process, refusals),     FIELD(sluice_process, stalls),
+    FIELD(sluice_process, stall_ns),   FIELD(sluice_process, stall_ns_max)};
+
+static const struct field sluice_measure_fields[] = {FIELD(sluice_measure, name),      FIELD(sluice_measure, kind),
+                                                     FIELD(sluice_measure, reserved),  FIELD(sluice_measure, value),
+                                                     FIELD(sluice_measure, period_ns), FIELD(sluice_measure, word)};
+
+static const struct field sluice_histogram_fields[] = {
+    FIELD(sluice_histogram, count), FIELD(sluice_histogram, max_ns),   FIELD(sluice_histogram, sum_ns),
+    FIELD(sluice_histogram, late),  FIELD(sluice_histogram, limit_ns), FIELD(sluice_histogram, buckets)};
 
 static const struct field stall_fields[] = {FIELD(stall, from_ns), FIELD(stall, ns)};
 static const struct field stall_record_fields[] = {FIELD(stall_record, count), FIELD(stall_record, total_ns),
@@ -899,6 +932,12 @@ static const struct shared all[] = {SHARED(record_file_header),
                                     SHARED(sluice_ring),
                                     SHARED(sluice_stream),
                                     SHARED(sluice_channel),
+                                    SHARED(sluice_progress),
+                                    SHARED(sluice_ledger),
+                                    SHARED(sluice_rate),
+                                    SHARED(sluice_process),
+                                    SHARED(sluice_measure),
+                                    SHARED(sluice_histogram),
                                     SHARED(stall),
                                     SHARED(stall_record),
                                     SHARED(board),
@@ -988,23 +1027,141 @@ static const struct shared all[] = {SHARED(record_file_header),
                                     SHARED(supervisor_audit),
                                     SHARED(supervisor_board)};
 
+#define NUMBER(name)                                                                                               \
+    {                                                                                                              \
+#name, (uint64_t)(name)                                                                                    \
+    }
+
 static const struct {
     const char *name;
     uint64_t value;
-} numbers[] = {{"RING_LAYOUT_VERSION", RING_LAYOUT_VERSION},
-               {"BOARD_LAYOUT_VERSION", BOARD_LAYOUT_VERSION},
-               {"RECORD_VERSION", RECORD_VERSION},
-               {"RECORDER_PLAN_VERSION", RECORDER_PLAN_VERSION},
-               {"CONTROL_TABLE_VERSION", CONTROL_TABLE_VERSION},
-               {"PLAN_VERSION", PLAN_VERSION},
-               {"PROTOCOL_VERSION", PROTOCOL_VERSION},
-               {"RING_MAGIC", RING_MAGIC},
-               {"RING_LEASE_MAGIC", RING_LEASE_MAGIC},
-               {"BOARD_MAGIC", BOARD_MAGIC},
-               {"CONTROL_TABLE_MAGIC", CONTROL_TABLE_MAGIC},
-               {"PLAN_MAGIC", PLAN_MAGIC},
-               {"CONTROL_JOURNAL_MAGIC", CONTROL_JOURNAL_MAGIC},
-               {"PROTOCOL_MAGIC", PROTOCOL_MAGIC}};
+} numbers[] = {NUMBER(RING_LAYOUT_VERSION),
+               NUMBER(BOARD_LAYOUT_VERSION),
+               NUMBER(RECORD_VERSION),
+               NUMBER(RECORDER_PLAN_VERSION),
+               NUMBER(CONTROL_TABLE_VERSION),
+               NUMBER(PLAN_VERSION),
+               NUMBER(PROTOCOL_VERSION),
+               NUMBER(RING_MAGIC),
+               NUMBER(RING_LEASE_MAGIC),
+               NUMBER(BOARD_MAGIC),
+               NUMBER(CONTROL_TABLE_MAGIC),
+               NUMBER(PLAN_MAGIC),
+               NUMBER(CONTROL_JOURNAL_MAGIC),
+               NUMBER(PROTOCOL_MAGIC),
+               NUMBER(ERROR_TEXT_BYTES),
+               NUMBER(RING_HEADER_BYTES),
+               NUMBER(RING_NAME_BYTES),
+               NUMBER(RING_UNIT_BYTES),
+               NUMBER(RING_DESCRIPTOR_BYTES),
+               NUMBER(RING_SLOT_BYTES_MIN),
+               NUMBER(RING_SLOT_BYTES_MAX),
+               NUMBER(RING_SLOTS_MIN),
+               NUMBER(RING_SLOTS_MAX),
+               NUMBER(RING_CHANNELS_MAX),
+               NUMBER(RING_NUMBERS_MAX),
+               NUMBER(RING_POLYNOMIAL_MAX),
+               NUMBER(RING_STREAMS_MAX),
+               NUMBER(RING_GATES_MAX),
+               NUMBER(RING_CACHE_LINE_BYTES),
+               NUMBER(RING_WRITER_LINE_BYTES),
+               NUMBER(RING_FLAG_GAP),
+               NUMBER(RING_FLAG_LOST_BEFORE),
+               NUMBER(RING_FLAG_DUPLICATE),
+               NUMBER(RING_FLAG_REORDERED),
+               NUMBER(RING_FLAG_CAUSE_SHIFT),
+               NUMBER(RING_TYPE_NONE),
+               NUMBER(RING_TYPE_I8),
+               NUMBER(RING_TYPE_U8),
+               NUMBER(RING_TYPE_I16),
+               NUMBER(RING_TYPE_U16),
+               NUMBER(RING_TYPE_I32),
+               NUMBER(RING_TYPE_U32),
+               NUMBER(RING_TYPE_I64),
+               NUMBER(RING_TYPE_U64),
+               NUMBER(RING_TYPE_F32),
+               NUMBER(RING_TYPE_F64),
+               NUMBER(RING_TYPES),
+               NUMBER(RING_CALIBRATION_LINEAR),
+               NUMBER(RING_CALIBRATION_POLYNOMIAL),
+               NUMBER(RING_CALIBRATION_POINTS),
+               NUMBER(RING_CALIBRATION_THERMOCOUPLE),
+               NUMBER(RING_CALIBRATION_LOGARITHMIC),
+               NUMBER(RING_CALIBRATIONS),
+               NUMBER(RING_THERMOCOUPLE_NONE),
+               NUMBER(RING_THERMOCOUPLE_J),
+               NUMBER(RING_THERMOCOUPLE_K),
+               NUMBER(RING_THERMOCOUPLE_N),
+               NUMBER(RING_THERMOCOUPLE_T),
+               NUMBER(RING_THERMOCOUPLES),
+               NUMBER(RING_STAMP_TAKEN),
+               NUMBER(RING_STAMP_DEVICE),
+               NUMBER(RING_STAMP_RECONSTRUCTED),
+               NUMBER(RING_STAMP_ASKED),
+               NUMBER(RING_GATE_FREE),
+               NUMBER(RING_GATE_GATING),
+               NUMBER(RING_GATE_DEMOTED),
+               NUMBER(RING_GATE_NO_REASON),
+               NUMBER(RING_GATE_DEADLINE),
+               NUMBER(RING_GATE_NONSENSE),
+               NUMBER(RING_LEASE_BYTES),
+               NUMBER(RING_ORDERS_MAGIC),
+               NUMBER(RING_ORDERS_BYTES),
+               NUMBER(RING_LOSS_SENDER),
+               NUMBER(RING_LOSS_KERNEL),
+               NUMBER(RING_LOSS_NIC),
+               NUMBER(RING_LOSS_RING_FULL),
+               NUMBER(RING_LOSS_LATE),
+               NUMBER(RING_LOSS_MALFORMED),
+               NUMBER(RING_LOSS_TRUNCATED),
+               NUMBER(RING_LOSS_RESTART),
+               NUMBER(RING_LOSSES),
+               NUMBER(RING_REFUSED_SHORT),
+               NUMBER(RING_REFUSED_LONG),
+               NUMBER(RING_REFUSED_STRANGER),
+               NUMBER(RING_REFUSED_CHECKSUM),
+               NUMBER(RING_REFUSED_SYNTAX),
+               NUMBER(RING_REFUSED_FRAGMENT),
+               NUMBER(RING_REFUSALS),
+               NUMBER(RING_PAYLOAD_OFFSET_MAX),
+               NUMBER(RING_NEWEST_BITS),
+               NUMBER(PROTOCOL_FDS_MAX),
+               NUMBER(PROTOCOL_PERSON_BYTES),
+               NUMBER(PROTOCOL_REASON_BYTES),
+               NUMBER(PROTOCOL_ATTACH),
+               NUMBER(PROTOCOL_BOARDS),
+               NUMBER(PROTOCOL_ARM),
+               NUMBER(PROTOCOL_RESET),
+               NUMBER(PROTOCOL_TRIP),
+               NUMBER(PROTOCOL_GATE),
+               NUMBER(PROTOCOL_WAIT),
+               NUMBER(PROTOCOL_BYPASS),
+               NUMBER(PROTOCOL_UNBYPASS),
+               NUMBER(PROTOCOL_PROOF_TEST),
+               NUMBER(PROTOCOL_ACKNOWLEDGE_ALARM),
+               NUMBER(PROTOCOL_SHELVE),
+               NUMBER(PROTOCOL_UNSHELVE),
+               NUMBER(PROTOCOL_ACKNOWLEDGE_CONFIG),
+               NUMBER(PROTOCOL_RECORD),
+               NUMBER(PROTOCOL_CONFIG),
+               NUMBER(SLUICE_OLDEST),
+               NUMBER(SLUICE_NEWEST),
+               NUMBER(SLUICE_AT_TIME),
+               NUMBER(SLUICE_AT_SEQUENCE),
+               NUMBER(SLUICE_AT_POSITION),
+               NUMBER(SLUICE_STATE_OBSERVER),
+               NUMBER(SLUICE_STATE_GATING),
+               NUMBER(SLUICE_STATE_DEMOTED),
+               NUMBER(SLUICE_STATE_EVICTED),
+               NUMBER(SLUICE_FRAME_GAP),
+               NUMBER(SLUICE_FRAME_LOST_BEFORE),
+               NUMBER(SLUICE_FRAME_DUPLICATE),
+               NUMBER(SLUICE_FRAME_REORDERED),
+               NUMBER(SLUICE_HISTOGRAM),
+               NUMBER(SLUICE_COUNTER),
+               NUMBER(SLUICE_GAUGE),
+               NUMBER(SLUICE_STATE_WORD),
+               NUMBER(SLUICE_HISTOGRAM_BUCKETS)};
 
 static void print_layout(FILE *to)
 {
