@@ -120,8 +120,7 @@ sub value {
     my $raw = unpack $c->{format}, $payload;
     if ($c->{bits}) {
         $raw = $raw >> $c->{shift} & ~0 >> 64 - $c->{bits};
-        $raw -= 2 ** $c->{bits} if $c->{type} % 2 && $c->{bits} < 64 && $raw >> $c->{bits} - 1;
-        $raw = unpack 'q', pack 'Q', $raw if $c->{type} % 2 && $c->{bits} == 64;
+        $raw = unpack 'q', pack 'Q', $raw | ($raw >> $c->{bits} - 1 ? ~0 << $c->{bits} : 0) if $c->{type} % 2; # signed
     }
     return $raw * $c->{scale} + $c->{offset};
 }
@@ -153,7 +152,7 @@ my $lease = attach($socket);
 my %r = identity();
 @channels = map { channel($_) } 0 .. $r{channels} - 1;
 my ($lost, $shown, $waiting, $ended, $room, $page) = (0, 0, 0, 0, $r{slot_bytes} - $r{payload_offset}, '');
-fail(1, 'expected a lease, found other bytes') if !sysread($lease, $page, 8) || $page ne 'SLCLASE2';
+fail(1, 'expected a lease, found other bytes') if !sysseek($lease, 0, 0) || !sysread($lease, $page, 8) || $page ne 'SLCLASE2';
 print STDERR "ring $name: ", join(', ', map { "$_->{name} in $_->{unit}" . ($_->{calibration} ? ' (calibrated)' : '') }
     @channels), "\n";
 my ($published, $claimed) = (word(PUBLISHED), word(CLAIMED));
@@ -175,11 +174,11 @@ while (!defined $frames || $shown < $frames) {
             $position++, $shown++, next;
         }
     }
-    ($claimed, $published) = (word(CLAIMED), word(PUBLISHED));
+    ($published, $claimed) = (word(PUBLISHED), word(CLAIMED)); # in this order
     my $to = $claimed - $r{slots} + $r{slots} / 8;
     $to = $published if $to > $published;
     fail(1, 'claimed and published cannot be true: the ring is corrupt') if $claimed < $position || $claimed > LIMIT
-        || $published > LIMIT || $claimed - $position > $r{slots} && $to <= $position;
+        || $claimed < $published || $claimed - $position > $r{slots} && $to <= $position;
     if ($claimed - $position > $r{slots}) {
         ($lost, $position) = ($lost + $to - $position, $to);
         print STDERR "read_ring.pl: too slow: $lost frames were overwritten before they were shown\n";
