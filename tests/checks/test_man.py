@@ -332,7 +332,8 @@ class Ring(Man):
     golden = source("tests/ring/layout.golden")
     widths = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i32": 4, "i64": 8, "f64": 8, "text": 1, "bytes": 1}
     not_readers = {"ring_order", "ring_orders", "ring_hops", "protocol_lease"}  # between the server's own processes
-    not_readers_numbers = {"RING_ORDERS_MAGIC", "RING_ORDERS_BYTES", "RING_CACHE_LINE_BYTES", "RING_WRITER_LINE_BYTES"}
+    not_readers_numbers = {"RING_ORDERS_MAGIC", "RING_ORDERS_BYTES", "RING_CACHE_LINE_BYTES", "RING_WRITER_LINE_BYTES",
+                           "PROTOCOL_INSTANCES_MAX"}
 
     def sizes(self):
         return {name: int(size) for name, size in re.findall(r"^struct (\w+) (\d+) bytes$", self.golden, re.M)}

@@ -15,6 +15,7 @@
 #include "daq/recorder_plan.h"
 #include "daq/worker_board.h"
 #include "net/plan.h"
+#include "ring/measures.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
 #include "ring/server.h"
@@ -48,6 +49,49 @@ static const struct field ring_descriptor_fields[] = {
     FIELD(ring_descriptor, sequence),     FIELD(ring_descriptor, tai_ns), FIELD(ring_descriptor, source_sequence),
     FIELD(ring_descriptor, length_bytes), FIELD(ring_descriptor, flags),  FIELD(ring_descriptor, stream),
     FIELD(ring_descriptor, lost_before),  FIELD(ring_descriptor, rest)};
+
+static const struct field measures_entry_fields[] = {
+    FIELD(measures_entry, name),  FIELD(measures_entry, board),     FIELD(measures_entry, at),
+    FIELD(measures_entry, kind),  FIELD(measures_entry, bytes),     FIELD(measures_entry, first_word),
+    FIELD(measures_entry, words), FIELD(measures_entry, period_ns), FIELD(measures_entry, reserved)};
+
+static const struct field measures_word_fields[] = {FIELD(measures_word, value), FIELD(measures_word, text)};
+
+static const struct field measures_fields[] = {
+    FIELD(measures, magic),     FIELD(measures, version),  FIELD(measures, count),
+    FIELD(measures, words),     FIELD(measures, reserved), FIELD(measures, instance),
+    FIELD(measures, reserved2), FIELD(measures, word),     FIELD(measures, entry)};
+
+static const struct field sluice_progress_fields[] = {
+    FIELD(sluice_progress, oldest),        FIELD(sluice_progress, published), FIELD(sluice_progress, oldest_tai_ns),
+    FIELD(sluice_progress, newest_tai_ns), FIELD(sluice_progress, epoch),     FIELD(sluice_progress, writer_pid)};
+
+static const struct field sluice_ledger_fields[] = {
+    FIELD(sluice_ledger, sent),     FIELD(sluice_ledger, delivered),   FIELD(sluice_ledger, lost),
+    FIELD(sluice_ledger, residual), FIELD(sluice_ledger, duplicated),  FIELD(sluice_ledger, reordered),
+    FIELD(sluice_ledger, refused),  FIELD(sluice_ledger, noise_bytes), FIELD(sluice_ledger, gap_records),
+    FIELD(sluice_ledger, connects), FIELD(sluice_ledger, disconnects), FIELD(sluice_ledger, is_open),
+    FIELD(sluice_ledger, bytes)};
+
+static const struct field sluice_rate_fields[] = {
+    FIELD(sluice_rate, nominal_hz), FIELD(sluice_rate, measured_hz),     FIELD(sluice_rate, window_ns),
+    FIELD(sluice_rate, frames),     FIELD(sluice_rate, interval_ns_min), FIELD(sluice_rate, interval_ns_max),
+    FIELD(sluice_rate, missed)};
+
+static const struct field sluice_process_fields[] = {
+    FIELD(sluice_process, name),       FIELD(sluice_process, pid),          FIELD(sluice_process, started_tai_ns),
+    FIELD(sluice_process, heartbeats), FIELD(sluice_process, heartbeat_ns), FIELD(sluice_process, core),
+    FIELD(sluice_process, policy),     FIELD(sluice_process, priority),     FIELD(sluice_process, is_locked),
+    FIELD(sluice_process, is_sealed),  FIELD(sluice_process, refusals),     FIELD(sluice_process, stalls),
+    FIELD(sluice_process, stall_ns),   FIELD(sluice_process, stall_ns_max)};
+
+static const struct field sluice_measure_fields[] = {FIELD(sluice_measure, name),      FIELD(sluice_measure, kind),
+                                                     FIELD(sluice_measure, reserved),  FIELD(sluice_measure, value),
+                                                     FIELD(sluice_measure, period_ns), FIELD(sluice_measure, word)};
+
+static const struct field sluice_histogram_fields[] = {
+    FIELD(sluice_histogram, count), FIELD(sluice_histogram, max_ns),   FIELD(sluice_histogram, sum_ns),
+    FIELD(sluice_histogram, late),  FIELD(sluice_histogram, limit_ns), FIELD(sluice_histogram, buckets)};
 
 static const struct field ring_gap_fields[] = {FIELD(ring_gap, cause), FIELD(ring_gap, reserved),
                                                FIELD(ring_gap, count), FIELD(ring_gap, from_tai_ns),
@@ -203,37 +247,6 @@ static const struct field sluice_channel_fields[] = {
     FIELD(sluice_channel, bits),      FIELD(sluice_channel, shift),      FIELD(sluice_channel, reserved),
     FIELD(sluice_channel, scale),     FIELD(sluice_channel, offset),     FIELD(sluice_channel, range_low),
     FIELD(sluice_channel, range_high)};
-
-static const struct field sluice_progress_fields[] = {
-    FIELD(sluice_progress, oldest),        FIELD(sluice_progress, published), FIELD(sluice_progress, oldest_tai_ns),
-    FIELD(sluice_progress, newest_tai_ns), FIELD(sluice_progress, epoch),     FIELD(sluice_progress, writer_pid)};
-
-static const struct field sluice_ledger_fields[] = {
-    FIELD(sluice_ledger, sent),     FIELD(sluice_ledger, delivered),   FIELD(sluice_ledger, lost),
-    FIELD(sluice_ledger, residual), FIELD(sluice_ledger, duplicated),  FIELD(sluice_ledger, reordered),
-    FIELD(sluice_ledger, refused),  FIELD(sluice_ledger, noise_bytes), FIELD(sluice_ledger, gap_records),
-    FIELD(sluice_ledger, connects), FIELD(sluice_ledger, disconnects), FIELD(sluice_ledger, is_open),
-    FIELD(sluice_ledger, bytes)};
-
-static const struct field sluice_rate_fields[] = {
-    FIELD(sluice_rate, nominal_hz), FIELD(sluice_rate, measured_hz),     FIELD(sluice_rate, window_ns),
-    FIELD(sluice_rate, frames),     FIELD(sluice_rate, interval_ns_min), FIELD(sluice_rate, interval_ns_max),
-    FIELD(sluice_rate, missed)};
-
-static const struct field sluice_process_fields[] = {
-    FIELD(sluice_process, name),       FIELD(sluice_process, pid),          FIELD(sluice_process, started_tai_ns),
-    FIELD(sluice_process, heartbeats), FIELD(sluice_process, heartbeat_ns), FIELD(sluice_process, core),
-    FIELD(sluice_process, policy),     FIELD(sluice_process, priority),     FIELD(sluice_process, is_locked),
-    FIELD(sluice_process, is_sealed),  FIELD(sluice_process, refusals),     FIELD(sluice_process, stalls),
-    FIELD(sluice_process, stall_ns),   FIELD(sluice_process, stall_ns_max)};
-
-static const struct field sluice_measure_fields[] = {FIELD(sluice_measure, name),      FIELD(sluice_measure, kind),
-                                                     FIELD(sluice_measure, reserved),  FIELD(sluice_measure, value),
-                                                     FIELD(sluice_measure, period_ns), FIELD(sluice_measure, word)};
-
-static const struct field sluice_histogram_fields[] = {
-    FIELD(sluice_histogram, count), FIELD(sluice_histogram, max_ns),   FIELD(sluice_histogram, sum_ns),
-    FIELD(sluice_histogram, late),  FIELD(sluice_histogram, limit_ns), FIELD(sluice_histogram, buckets)};
 
 static const struct field stall_fields[] = {FIELD(stall, from_ns), FIELD(stall, ns)};
 static const struct field stall_record_fields[] = {FIELD(stall_record, count), FIELD(stall_record, total_ns),
@@ -938,6 +951,9 @@ static const struct shared all[] = {SHARED(record_file_header),
                                     SHARED(sluice_process),
                                     SHARED(sluice_measure),
                                     SHARED(sluice_histogram),
+                                    SHARED(measures_entry),
+                                    SHARED(measures_word),
+                                    SHARED(measures),
                                     SHARED(stall),
                                     SHARED(stall_record),
                                     SHARED(board),
@@ -1041,10 +1057,12 @@ static const struct {
                NUMBER(RECORDER_PLAN_VERSION),
                NUMBER(CONTROL_TABLE_VERSION),
                NUMBER(PLAN_VERSION),
+               NUMBER(MEASURES_VERSION),
                NUMBER(PROTOCOL_VERSION),
                NUMBER(RING_MAGIC),
                NUMBER(RING_LEASE_MAGIC),
                NUMBER(BOARD_MAGIC),
+               NUMBER(MEASURES_MAGIC),
                NUMBER(CONTROL_TABLE_MAGIC),
                NUMBER(PLAN_MAGIC),
                NUMBER(CONTROL_JOURNAL_MAGIC),
@@ -1128,6 +1146,7 @@ static const struct {
                NUMBER(RING_PAYLOAD_OFFSET_MAX),
                NUMBER(RING_NEWEST_BITS),
                NUMBER(PROTOCOL_FDS_MAX),
+               NUMBER(PROTOCOL_INSTANCES_MAX),
                NUMBER(PROTOCOL_PERSON_BYTES),
                NUMBER(PROTOCOL_REASON_BYTES),
                NUMBER(PROTOCOL_ATTACH),
