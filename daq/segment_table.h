@@ -26,7 +26,8 @@ enum segment_kind {
     SEGMENT_KIND_CONFIG = 16, /* the configuration's text */
     SEGMENT_KIND_RECORDER_BOARD = 18,
     SEGMENT_KIND_RECORDER_PLAN = 19,
-    SEGMENT_KIND_RECORDER_MAILBOX = 20
+    SEGMENT_KIND_RECORDER_MAILBOX = 20,
+    SEGMENT_KIND_MEASURES = 21 /* the list of what is counted and measured */
 };
 
 struct segment_entry {

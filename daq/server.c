@@ -187,7 +187,7 @@ static void init(struct server *server, struct server_plan *plan, const char *co
     struct shared none = {.segment = {.fd = -1}, .read_only_fd = -1};
     server->board = server->table = server->control_board = server->mailbox = server->journal = none;
     server->black_box_board = server->black_box_plan = server->config = none;
-    server->observer_board = none;
+    server->observer_board = server->measures = none;
     for (uint32_t i = 0; i < SERVER_RECORDERS_MAX; i++) {
         server->recorder[i].board = server->recorder[i].mailbox = server->recorder[i].plan = none;
     }

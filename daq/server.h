@@ -99,6 +99,7 @@ struct server {
     struct shared black_box_board;
     struct shared black_box_plan;
     struct shared observer_board; /* nothing with `watch: false` */
+    struct shared measures;       /* the list of what is counted and measured, sealed */
     struct shared config;         /* the text, for the black box, recorders and clients */
     const char *config_text;      /* the caller's */
     size_t config_bytes;
@@ -148,6 +149,10 @@ int server_create_black_box(struct server *server, struct error *err);
 int shared_create_constant(struct shared *shared, const char *name, const void *content, size_t bytes,
                            struct error *err);
 int server_create_config(struct server *server, struct error *err);
+/* The list of what is counted and measured, once the workers' boards are there. 0 or -errno. */
+int server_create_measures(struct server *server, struct error *err);
+/* What the process that speaks to a device in control's place is called. */
+void server_actuator_name(uint32_t device, char name[RING_NAME_BYTES]);
 void server_release_black_box(struct server *server);
 void server_hand_black_box(struct server *server, struct launch *launch);
 /* The same of the observer. */

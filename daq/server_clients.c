@@ -108,6 +108,7 @@ static void send_boards(struct server *server, struct server_client *client)
     fds[n++] = server->board.read_only_fd;
     fds[n++] = server->table.read_only_fd;
     fds[n++] = server->control_board.read_only_fd;
+    fds[n++] = server->measures.read_only_fd;
     for (uint32_t i = 0; i < server->plan->workers; i++) {
         fds[n++] = server->worker_board[i].read_only_fd;
     }

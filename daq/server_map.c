@@ -113,6 +113,7 @@ void server_fill_segments(struct server *server)
         pid_of(server, ROLE_OBSERVER));
     add(table, SEGMENT_KIND_BLACK_BOX_PLAN, &server->black_box_plan.segment, "", "", 0);
     add(table, SEGMENT_KIND_CONFIG, &server->config.segment, "", "", 0);
+    add(table, SEGMENT_KIND_MEASURES, &server->measures.segment, "", "", 0);
     add_recorders(server, table);
     for (uint32_t i = 0; i < server->plan->workers; i++) {
         const char *name = server->plan->worker[i].name;

@@ -229,12 +229,17 @@ static int create_table(struct server *server, struct error *err)
     return share_constant(&server->table, "sluice-table", table, sizeof(*table), err);
 }
 
+void server_actuator_name(uint32_t device, char name[RING_NAME_BYTES])
+{
+    snprintf(name, RING_NAME_BYTES, "actuator-%u", device);
+}
+
 /* The hand-over to an actuator, which is what we and control speak to in the device's place. */
 static int create_outbox(struct server *server, uint32_t device, struct error *err)
 {
     char name[RING_NAME_BYTES];
     struct shared *shared = &server->outbox[device];
-    snprintf(name, sizeof(name), "actuator-%u", device);
+    server_actuator_name(device, name);
     int code = shared_create(shared, "sluice-outbox", sizeof(struct outbox), err);
     if (code != 0) {
         return code;
@@ -315,6 +320,9 @@ int server_create_shared(struct server *server, struct error *err)
     if (code == 0) {
         code = server_create_observer(server, err);
     }
+    if (code == 0) {
+        code = server_create_measures(server, err);
+    }
     return code == 0 ? open_devices(server, err) : code;
 }
 
@@ -325,6 +333,7 @@ void server_release_shared(struct server *server)
     shared_destroy(&server->control_board);
     shared_destroy(&server->mailbox);
     shared_destroy(&server->journal);
+    shared_destroy(&server->measures);
     server_release_black_box(server);
     server_release_recorders(server);
     shared_destroy(&server->observer_board);

@@ -41,4 +41,11 @@ uint64_t hist_quantile_ns(const struct histogram *histogram, double q);
 uint32_t hist_bucket(uint64_t value_ns);
 uint64_t hist_bucket_high_ns(uint32_t bucket);
 
+/* The lowest value of a bucket. */
+uint64_t hist_bucket_low_ns(uint32_t bucket);
+
+/* A copy of one that is written to meanwhile. Its `count` is the sum of the copied buckets, whatever the writer had
+ * counted by then, so that every share is one of what is there. */
+void hist_copy(const struct histogram *live, struct histogram *copy);
+
 #endif

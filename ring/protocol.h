@@ -87,6 +87,16 @@ int protocol_run_dir(char *path, size_t bytes, const char *instance, struct erro
  * >= 0 or -errno: -ECONNREFUSED if nobody listens, -EACCES if not permitted. Cold. */
 int protocol_connect(const char *instance, struct error *err);
 
+#define PROTOCOL_INSTANCES_MAX 32u
+
+/* The instances that run, as far as this user may know: those that let him in or refuse him. Names into names[0 ..
+ * max), in order; returns how many there are. ring/instances.c. Cold. */
+uint32_t protocol_instances(char names[][RING_NAME_BYTES], uint32_t max);
+
+/* The instance to talk to: `given`, or, if that is NULL, the only one that runs. 0, or -EINVAL, or -ENOENT / -E2BIG
+ * with the names in err. Cold. */
+int protocol_choose(const char *given, char name[RING_NAME_BYTES], struct error *err);
+
 /* One request, one reply; descriptors (close-on-exec) go to fds[0 .. *fd_count), at most PROTOCOL_FDS_MAX. 0 if the
  * server answered 0, else its code with its text in err, or -ETIMEDOUT / -EPIPE / -EPROTO. */
 int protocol_call(int socket_fd, uint16_t op, const char *name, struct protocol_reply *reply, int *fds,

@@ -24,6 +24,10 @@ extern "C" {
 
 struct sluice_server;
 
+/* The servers that run here, as far as this user may know of them: names into names[0 .. max), sorted; returns how
+ * many there are. Thread-safe. */
+SLUICE_API uint32_t sluice_instances(char names[][32], uint32_t max);
+
 /* Connects to `instance`; NULL: the only one that runs. 0, or -errno with a sentence in error[0 .. error_bytes)
  * (may be NULL): -ECONNREFUSED or -ENOENT no such server, -E2BIG several run and none was named, -EACCES not
  * permitted, -ETIMEDOUT or -EPIPE no answer, -EPROTO another version, or corrupt, -EINVAL no name, -ENOMEM.

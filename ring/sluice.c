@@ -28,18 +28,26 @@ static_assert((int)SLUICE_FRAME_GAP == RING_FLAG_GAP && (int)SLUICE_FRAME_LOST_B
                   (int)SLUICE_FRAME_REORDERED == RING_FLAG_REORDERED,
               "what is installed is what is here");
 
+void ring_disconnect(struct sluice_reader *reader)
+{
+    if (reader->lease_base != NULL) {
+        munmap(reader->lease_base, reader->lease_bytes);
+        reader->lease_base = NULL;
+        reader->ring.lease = NULL;
+    }
+    if (reader->socket_fd >= 0) {
+        close(reader->socket_fd);
+        reader->socket_fd = -1;
+    }
+}
+
 void sluice_detach(struct sluice_reader *reader)
 {
     if (reader == NULL) {
         return;
     }
-    if (reader->lease_base != NULL) {
-        munmap(reader->lease_base, reader->lease_bytes);
-    }
+    ring_disconnect(reader);
     sluice_memory_drop(reader->memory);
-    if (reader->socket_fd >= 0) {
-        close(reader->socket_fd);
-    }
     free(reader);
 }
 

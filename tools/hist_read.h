@@ -6,10 +6,6 @@
 
 #include "ring/histogram.h"
 
-/* A copy of one that is written to meanwhile. Its `count` is the sum of the copied buckets, whatever the writer had
- * counted by then, so that every share is one of what is there. */
-void hist_copy(const struct histogram *live, struct histogram *copy);
-
 /* What was counted between two copies. False: something is less than before, so that its writer has begun anew;
  * then it is all of `now`. *exact: its max_ns is the value itself (the whole run had none so high before), not the
  * top of the highest bucket that grew. */
@@ -21,8 +17,5 @@ bool hist_subtract(const struct histogram *now, const struct histogram *before, 
  * what they waited: v - period, v - 2 periods .. down to the period, as HdrHistogram's
  * copyCorrectedForCoordinatedOmission does. A bucket counts with its highest value. period_ns 0: a plain copy. */
 void hist_correct(const struct histogram *from, uint64_t period_ns, struct histogram *corrected);
-
-/* The lowest value of a bucket. */
-uint64_t hist_bucket_low_ns(uint32_t bucket);
 
 #endif

@@ -15,9 +15,9 @@ struct hop {
     const struct ring_hops *apart;     /* of sent_to_arrival: counts what is not in the histogram; else NULL */
 };
 
-/* Fills in at most `max`: control's first, then the actuators', the threads' of each worker, and for each ring in
- * the order of its workers the way that its frames take; how far behind readers are, of rings that have had any.
- * How many. */
+/* Fills in at most `max`, as the server lists them (ring/measures.h): control's first, then the actuators', the
+ * threads' of each worker, and for each ring in the order of its workers the way that its frames take; how far
+ * behind readers are, of rings that have had any. How many. */
 uint32_t hops_list(const struct session *session, struct hop hop[], uint32_t max);
 
 /* What a thread of a worker measures of itself; NULL: nothing. */

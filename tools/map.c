@@ -37,8 +37,9 @@ static const struct {
     [SEGMENT_KIND_CONFIG] = {"config", "text of the configuration", "for recordings; sealed"},
     [SEGMENT_KIND_RECORDER_BOARD] = {"recorder_board", "board of recorder %s", "what it records, and what it lost"},
     [SEGMENT_KIND_RECORDER_PLAN] = {"recorder_plan", "plan of recorder %s", "what, where and when; sealed"},
-    [SEGMENT_KIND_RECORDER_MAILBOX] = {"recorder_mailbox", "mailbox of recorder %s",
-                                       "the operator's orders to it"}};
+    [SEGMENT_KIND_RECORDER_MAILBOX] = {"recorder_mailbox", "mailbox of recorder %s", "the operator's orders to it"},
+    [SEGMENT_KIND_MEASURES] = {"measures", "list of measures",
+                               "what is counted and measured, and where it lies; sealed"}};
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -1,67 +1,15 @@
 #include "tools/session.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "ring/segment.h"
 
-static bool listens(const char *directory, const char *name)
-{
-    char path[512];
-    int n = snprintf(path, sizeof(path), "%s/%s/%s", directory, name, PROTOCOL_SOCKET);
-    return name[0] != '.' && n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0;
-}
-
-/* Adds the instances that stand in a directory; the count, and the names for the message. */
-static unsigned look_in(const char *directory, char name[RING_NAME_BYTES], char *names, size_t bytes)
-{
-    unsigned count = 0;
-    DIR *d = opendir(directory);
-    for (struct dirent *e = d != NULL ? readdir(d) : NULL; e != NULL; e = readdir(d)) {
-        if (strlen(e->d_name) < RING_NAME_BYTES && listens(directory, e->d_name)) {
-            size_t used = strlen(names);
-            snprintf(names + used, bytes - used, "%s%s", used > 0 ? ", " : "", e->d_name);
-            memcpy(name, e->d_name, strlen(e->d_name) + 1);
-            count++;
-        }
-    }
-    if (d != NULL) {
-        closedir(d);
-    }
-    return count;
-}
-
 int session_instance(const char *given, char name[RING_NAME_BYTES], struct error *err)
 {
-    char directory[256];
-    char names[300] = {0};
-    if (given != NULL) {
-        if (strlen(given) >= RING_NAME_BYTES || strchr(given, '/') != NULL || given[0] == 0) {
-            return error_set(err, -EINVAL, "expected an instance's name of 1 to %u characters, found '%s'",
-                             RING_NAME_BYTES - 1, given);
-        }
-        snprintf(name, RING_NAME_BYTES, "%s", given);
-        return 0;
-    }
-    int code = protocol_run_dir(directory, sizeof(directory), "", err);
-    if (code != 0) {
-        return code;
-    }
-    unsigned count = look_in(directory, name, names, sizeof(names));
-    if (count == 0 && getenv("SLUICE_RUN_DIR") == NULL && geteuid() != 0) {
-        count = look_in("/run/sluice", name, names, sizeof(names));
-    }
-    if (count == 0) {
-        return error_set(err, -ENOENT,
-                         "expected a running server under %s, found none; start one with: sluiced "
-                         "FILE.yaml",
-                         directory);
-    }
-    return count == 1 ? 0 : error_set(err, -E2BIG, "%u servers run (%s); say which one", count, names);
+    return protocol_choose(given, name, err);
 }
 
 static int take_segment(struct session *s, int fd, struct error *err)
@@ -78,6 +26,10 @@ static int take_segment(struct session *s, int fd, struct error *err)
     const struct board *board = base;
     if (magic == RING_MAGIC && s->rings < CONTROL_RINGS_MAX) {
         return ring_attach(&s->ring[s->rings++], base, bytes, err);
+    }
+    if (magic == MEASURES_MAGIC) {
+        s->measures = base;
+        return measures_check(base, bytes, err);
     }
     if (magic == CONTROL_TABLE_MAGIC && bytes >= sizeof(*s->table)) {
         s->table = base;
@@ -128,7 +80,7 @@ int session_open(struct session *session, const char *instance, struct error *er
     }
     int code = fetch(session, true, err);
     if (code == 0 && (session->supervisor == NULL || session->table == NULL || session->control == NULL ||
-                      session->table->version != CONTROL_TABLE_VERSION ||
+                      session->measures == NULL || session->table->version != CONTROL_TABLE_VERSION ||
                       session->supervisor->common.version != BOARD_LAYOUT_VERSION)) {
         code = error_set(err, -EPROTO,
                          "the server shows boards of another release; use the same release on both "

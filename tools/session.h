@@ -9,6 +9,7 @@
 #include "daq/observer.h"
 #include "daq/recorder_plan.h"
 #include "daq/worker_board.h"
+#include "ring/measures.h"
 #include "ring/protocol.h"
 #include "ring/ring.h"
 
@@ -26,6 +27,7 @@ struct session {
     const struct control_board *control;
     const struct blackbox_board *black_box; /* NULL: there is none */
     const struct observer_board *observer;  /* NULL: there is none */
+    const struct measures *measures;
     const struct recorder_board *recorder[SESSION_RECORDERS_MAX];
     uint32_t recorders;
     const struct worker_board *worker[SESSION_WORKERS_MAX];

@@ -204,7 +204,7 @@ class Map(support.Case):
             if region["owner"] is None:
                 self.assertFalse(any(m["writable"] for m in region["mappings"]), region["region"])
         self.assertEqual({kind: len(found) for kind, found in kinds.items()},
-                         {"board": 1, "table": 1, "control_board": 1, "observer_board": 1, "mailbox": 1, "journal": 1, "config": 1, "worker_plan": 2,
+                         {"board": 1, "table": 1, "control_board": 1, "observer_board": 1, "mailbox": 1, "measures": 1, "journal": 1, "config": 1, "worker_plan": 2,
                           "worker_board": 2, "ring": 3, "orders": 3, "lease": 4, **more})
         self.assertEqual([r["ring"] for r in kinds["ring"]], ["one", "two", "three"])
         self.assertEqual([r["owner"] for r in kinds["ring"]], ["sensors", "packets", "packets"])
@@ -225,7 +225,7 @@ class Map(support.Case):
         os.kill(readers[0], 9)
         server.wait_status(lambda s: len(s["rings"][0]["readers"]) == 1, "the reader's end")
         report = self.map(server)
-        self.assertEqual(report["totals"]["segments"], 20)
+        self.assertEqual(report["totals"]["segments"], 21)
         self.assertNotIn(readers[0], [p["pid"] for p in report["processes"]])
 
     def test_black_box_and_actuator(self):
@@ -343,7 +343,7 @@ class Map(support.Case):
         self.assertFalse(report["totals"]["complete"])
         pids = {server.pid, *server.children(), *readers}
         self.assertEqual({p["pid"] for p in report["processes"]}, pids)
-        self.assertEqual(report["totals"]["segments"], 21)
+        self.assertEqual(report["totals"]["segments"], 22)
         for process in report["processes"]:
             self.assertFalse(process["readable"])
             self.assertIsNone(process["private_kb"])

@@ -15,7 +15,9 @@
 #include "daq/recorder_plan.h"
 #include "daq/worker_board.h"
 #include "net/plan.h"
+#include "ring/measures.h"
 #include "ring/protocol.h"
+#include "ring/server.h"
 #include "ring/sluice.h"
 
 #define DIFFERENCES_SHOWN 10
@@ -46,6 +48,49 @@ static const struct field ring_descriptor_fields[] = {
     FIELD(ring_descriptor, sequence),     FIELD(ring_descriptor, tai_ns), FIELD(ring_descriptor, source_sequence),
     FIELD(ring_descriptor, length_bytes), FIELD(ring_descriptor, flags),  FIELD(ring_descriptor, stream),
     FIELD(ring_descriptor, lost_before),  FIELD(ring_descriptor, rest)};
+
+static const struct field measures_entry_fields[] = {
+    FIELD(measures_entry, name),  FIELD(measures_entry, board),     FIELD(measures_entry, at),
+    FIELD(measures_entry, kind),  FIELD(measures_entry, bytes),     FIELD(measures_entry, first_word),
+    FIELD(measures_entry, words), FIELD(measures_entry, period_ns), FIELD(measures_entry, reserved)};
+
+static const struct field measures_word_fields[] = {FIELD(measures_word, value), FIELD(measures_word, text)};
+
+static const struct field measures_fields[] = {
+    FIELD(measures, magic),     FIELD(measures, version),  FIELD(measures, count),
+    FIELD(measures, words),     FIELD(measures, reserved), FIELD(measures, instance),
+    FIELD(measures, reserved2), FIELD(measures, word),     FIELD(measures, entry)};
+
+static const struct field sluice_progress_fields[] = {
+    FIELD(sluice_progress, oldest),        FIELD(sluice_progress, published), FIELD(sluice_progress, oldest_tai_ns),
+    FIELD(sluice_progress, newest_tai_ns), FIELD(sluice_progress, epoch),     FIELD(sluice_progress, writer_pid)};
+
+static const struct field sluice_ledger_fields[] = {
+    FIELD(sluice_ledger, sent),     FIELD(sluice_ledger, delivered),   FIELD(sluice_ledger, lost),
+    FIELD(sluice_ledger, residual), FIELD(sluice_ledger, duplicated),  FIELD(sluice_ledger, reordered),
+    FIELD(sluice_ledger, refused),  FIELD(sluice_ledger, noise_bytes), FIELD(sluice_ledger, gap_records),
+    FIELD(sluice_ledger, connects), FIELD(sluice_ledger, disconnects), FIELD(sluice_ledger, is_open),
+    FIELD(sluice_ledger, bytes)};
+
+static const struct field sluice_rate_fields[] = {
+    FIELD(sluice_rate, nominal_hz), FIELD(sluice_rate, measured_hz),     FIELD(sluice_rate, window_ns),
+    FIELD(sluice_rate, frames),     FIELD(sluice_rate, interval_ns_min), FIELD(sluice_rate, interval_ns_max),
+    FIELD(sluice_rate, missed)};
+
+static const struct field sluice_process_fields[] = {
+    FIELD(sluice_process, name),       FIELD(sluice_process, pid),          FIELD(sluice_process, started_tai_ns),
+    FIELD(sluice_process, heartbeats), FIELD(sluice_process, heartbeat_ns), FIELD(sluice_process, core),
+    FIELD(sluice_process, policy),     FIELD(sluice_process, priority),     FIELD(sluice_process, is_locked),
+    FIELD(sluice_process, is_sealed),  FIELD(sluice_process, refusals),     FIELD(sluice_process, stalls),
+    FIELD(sluice_process, stall_ns),   FIELD(sluice_process, stall_ns_max)};
+
+static const struct field sluice_measure_fields[] = {FIELD(sluice_measure, name),      FIELD(sluice_measure, kind),
+                                                     FIELD(sluice_measure, reserved),  FIELD(sluice_measure, value),
+                                                     FIELD(sluice_measure, period_ns), FIELD(sluice_measure, word)};
+
+static const struct field sluice_histogram_fields[] = {
+    FIELD(sluice_histogram, count), FIELD(sluice_histogram, max_ns),   FIELD(sluice_histogram, sum_ns),
+    FIELD(sluice_histogram, late),  FIELD(sluice_histogram, limit_ns), FIELD(sluice_histogram, buckets)};
 
 static const struct field ring_gap_fields[] = {FIELD(ring_gap, cause), FIELD(ring_gap, reserved),
                                                FIELD(ring_gap, count), FIELD(ring_gap, from_tai_ns),
@@ -899,6 +944,15 @@ static const struct shared all[] = {SHARED(record_file_header),
                                     SHARED(sluice_ring),
                                     SHARED(sluice_stream),
                                     SHARED(sluice_channel),
+                                    SHARED(sluice_progress),
+                                    SHARED(sluice_ledger),
+                                    SHARED(sluice_rate),
+                                    SHARED(sluice_process),
+                                    SHARED(sluice_measure),
+                                    SHARED(sluice_histogram),
+                                    SHARED(measures_entry),
+                                    SHARED(measures_word),
+                                    SHARED(measures),
                                     SHARED(stall),
                                     SHARED(stall_record),
                                     SHARED(board),
@@ -997,10 +1051,12 @@ static const struct {
                {"RECORDER_PLAN_VERSION", RECORDER_PLAN_VERSION},
                {"CONTROL_TABLE_VERSION", CONTROL_TABLE_VERSION},
                {"PLAN_VERSION", PLAN_VERSION},
+               {"MEASURES_VERSION", MEASURES_VERSION},
                {"PROTOCOL_VERSION", PROTOCOL_VERSION},
                {"RING_MAGIC", RING_MAGIC},
                {"RING_LEASE_MAGIC", RING_LEASE_MAGIC},
                {"BOARD_MAGIC", BOARD_MAGIC},
+               {"MEASURES_MAGIC", MEASURES_MAGIC},
                {"CONTROL_TABLE_MAGIC", CONTROL_TABLE_MAGIC},
                {"PLAN_MAGIC", PLAN_MAGIC},
                {"CONTROL_JOURNAL_MAGIC", CONTROL_JOURNAL_MAGIC},
