@@ -1,4 +1,5 @@
 /* What is written into the ring that is read. */
+#include "bench/plan.h"
 #include "bench/readers_rig.h"
 
 #define LANES ((size_t)2)
@@ -46,7 +47,7 @@ double readers_feed(struct readers_rig *rig, double seconds, double pace)
     uint64_t end_ns = from_ns + (uint64_t)(seconds * 1e9);
     uint64_t last_ns = from_ns;
     uint64_t written = 0;
-    while (last_ns < end_ns) {
+    while (last_ns < end_ns && !plan_stopped()) {
         if (!(pace > 0) || (double)(written + READERS_BATCH) <= (double)(last_ns - from_ns) * frames_per_ns) {
             publish(rig, READERS_BATCH, last_ns);
             written += READERS_BATCH;
@@ -60,15 +61,15 @@ double readers_feed(struct readers_rig *rig, double seconds, double pace)
 }
 
 /* Sum of p % READERS_MODULUS over positions below p. */
-static double bases_below(uint64_t p)
+static uint64_t bases_below(uint64_t p)
 {
     uint64_t whole = p / READERS_MODULUS;
     uint64_t rest = p % READERS_MODULUS;
-    return (double)(whole * (READERS_MODULUS * (READERS_MODULUS - 1) / 2) + rest * (rest > 0 ? rest - 1 : 0) / 2);
+    return whole * (READERS_MODULUS * (READERS_MODULUS - 1) / 2) + (rest > 0 ? rest * (rest - 1) / 2 : 0);
 }
 
 double readers_expected(uint64_t first, uint64_t end, uint64_t words, uint64_t index)
 {
-    return (double)words * (bases_below(end) - bases_below(first)) +
-           (double)((end - first) * (words * (words - 1) / 2 + index * words));
+    uint64_t indices = words * (words - 1) / 2 + index * words;
+    return (double)(words * (bases_below(end) - bases_below(first)) + (end - first) * indices);
 }

@@ -17,8 +17,8 @@ __asm__(".section .rodata\n"
 extern const char readers_script[];
 
 #define PYTHON       "/usr/bin/python3"
-#define PATH_BYTES   512u
-#define NUMBER_BYTES 24u
+#define PATH_BYTES   ((size_t)512)
+#define NUMBER_BYTES 24
 
 /* From the folder of our own program: beside it in a build, below the same prefix where it is installed. */
 static const char *const packages[] = {"../python", "../lib/python3/dist-packages"};

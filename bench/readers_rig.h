@@ -132,7 +132,7 @@ static inline struct readers_page *readers_page_of(const struct readers_rig *rig
 int readers_start(struct readers_rig *rig, struct error *err);
 void readers_tell(struct readers_rig *rig, enum readers_order order);
 /* Until that reader is in this state. 0; -ENOTSUP: it refuses; -ECHILD, -ETIMEDOUT, -EINTR (plan_stopped). */
-int readers_wait(struct readers_rig *rig, uint32_t reader, enum readers_state state, struct error *err);
+int readers_wait(struct readers_rig *rig, uint32_t reader, enum readers_state wanted, struct error *err);
 /* Ends all readers. Others may be started then. */
 void readers_stop(struct readers_rig *rig);
 /* Private memory of a process, KiB, as the kernel counts it anyway: this look costs the process nothing. */
@@ -144,8 +144,8 @@ uint64_t readers_cpu_ns(const struct readers_rig *rig);
 int readers_python_ready(enum readers_by by, struct error *err);
 pid_t readers_python_start(const struct readers_rig *rig, uint32_t reader, struct error *err);
 
-/* readers_c.c: a thread. */
-void *readers_c_run(void *rig);
+/* readers_c.c: a reader in C, a thread. */
+void *readers_c_run(void *argument); /* a struct readers_rig */
 /* The same sum over plain memory, as many values as the path's ring would have; ns for each. */
 int readers_memory(const struct question *question, struct outcome *outcome);
 

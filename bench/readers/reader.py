@@ -155,8 +155,13 @@ def mode_overhead():
     give(passes(once) / 1e3)
 
 
-def mode_ctypes():
-    """The same over libsluice.so as well as ctypes can: everything bound once, the ring's column one array, a batch a slice of it."""
+def mode_ctypes_checked():
+    mode_ctypes(True)
+
+
+def mode_ctypes(checked=False):
+    """The same over libsluice.so as well as ctypes can: everything bound once, the ring's column one array, a batch a slice of it.
+    Checked: with what the package looks at in each batch, gap records, lengths, what was lost, in an object that keeps it."""
     import ctypes
     import numpy
 
@@ -187,6 +192,8 @@ def mode_ctypes():
     library.sluice_memory_keep.restype = ctypes.c_void_p
     library.sluice_memory_slots.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.sluice_memory_slots.restype = ctypes.c_void_p
+    how_many_lost = library.sluice_reader_lost
+    how_many_lost.argtypes, how_many_lost.restype = [ctypes.c_void_p], ctypes.c_uint64
     memory = library.sluice_memory_keep(reader)
     size = ctypes.c_size_t()
     first = library.sluice_memory_slots(memory, ctypes.byref(size))
@@ -195,9 +202,43 @@ def mode_ctypes():
     at = ctypes.addressof(batch)
     if next_batch(reader, 1, at) == 0:
         raise RuntimeError("expected frames in the ring, found none")
-    column = numpy.ndarray((size.value // batch.slot_bytes,), "<f8", slots, batch.payload_offset + 8 * COLUMN, (batch.slot_bytes,))
-    column.flags.writeable = False
+
+    def over_all(kind, offset):
+        array = numpy.ndarray((size.value // batch.slot_bytes,), kind, slots, offset, (batch.slot_bytes,))
+        array.flags.writeable = False
+        return array
+
+    column = over_all("<f8", batch.payload_offset + 8 * COLUMN)
+    lengths, flags = over_all("<u2", 24), over_all("<u2", 26)  # of a descriptor
     mask = len(column) - 1
+
+    class Seen:
+        __slots__ = ("position", "slice", "lost")
+
+        def __init__(self, position, frames, lost):
+            self.position, self.slice, self.lost = position, frames, lost
+
+        def __getitem__(self, array):
+            return array[self.slice]
+
+    def once_checked():
+        seek(reader, 1, 0)
+        batches = bad = 0
+        from_ns = clock()
+        while n := next_batch(reader, BATCH, at):
+            position = batch.position
+            i = position & mask
+            seen = Seen(position, slice(i, i + n), how_many_lost(reader))
+            if (seen[flags] & 1).any() or seen[lengths].min() < 8 * (COLUMN + 1):
+                bad += 1
+            view = seen[column]
+            if overwritten(reader, at):
+                bad += 1
+            batches += 1
+        ns = clock() - from_ns
+        if view[-1] != ((FRAMES - 1) & 65535) + COLUMN or seen.position + len(view) != FRAMES:
+            bad += 1
+        return ns, batches, FRAMES, bad
 
     def once():
         seek(reader, 1, 0)
@@ -210,11 +251,10 @@ def mode_ctypes():
                 bad += 1
             batches += 1
         ns = clock() - from_ns
-        frames = batch.position + batch.count if batch.count else FRAMES
-        if view[-1] != ((frames - 1) & 65535) + COLUMN or frames != FRAMES:
+        if view[-1] != ((FRAMES - 1) & 65535) + COLUMN or i + len(view) != FRAMES & mask:
             bad += 1
-        return ns, batches, frames, bad
-    give(passes(once) / 1e3)
+        return ns, batches, FRAMES, bad
+    give(passes(once_checked if checked else once) / 1e3)
 
 
 def mode_attach():
