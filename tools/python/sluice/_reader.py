@@ -89,6 +89,10 @@ class Reader(_sluice.Reader):
         only moves forward. Returns the position."""
         return self._seek(*where(start, at, sequence, position, self.ring.utc_offset_s))
 
+    def _empty(self, gaps: "tuple[Gap, ...]", lost: int) -> Batch:
+        """A copy of nothing, here."""
+        return _sluice.empty(self, gaps, lost)
+
     # ---- asyncio.
 
     def __aiter__(self) -> "Reader":

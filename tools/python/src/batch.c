@@ -190,7 +190,8 @@ static struct batch_object *copy_in(struct batch_object *b, PyObject *owner, uin
     frames.position = position;
     frames.count = (uint32_t)(size / frames.slot_bytes);
     batch_scan(&frames, &shortest);
-    struct batch_object *copy = batch_new(Py_TYPE((PyObject *)b), b->memory, source, owner, &frames, shortest, lost, gaps);
+    struct batch_object *copy =
+        batch_new(Py_TYPE((PyObject *)b), b->memory, source, owner, &frames, shortest, lost, gaps);
     Py_DECREF(source);
     return copy;
 }
@@ -231,8 +232,7 @@ static PyObject *batch_copy(PyObject *self, PyObject *unused)
         return NULL;
     }
     b->seen = b->frames.count; /* what was overwritten is told by the copy */
-    struct batch_object *copy =
-        copy_in(b, owner, b->frames.position + gone, b->lost + gone, Py_NewRef(b->gaps));
+    struct batch_object *copy = copy_in(b, owner, b->frames.position + gone, b->lost + gone, Py_NewRef(b->gaps));
     Py_DECREF(owner);
     return (PyObject *)copy;
 }
@@ -268,22 +268,25 @@ static PyObject *get_is_copy(PyObject *self, void *unused)
     return PyBool_FromLong(batch_of(self)->owner != NULL);
 }
 
-static PyMethodDef batch_methods[] = {
-    {"valid", batch_is_valid, METH_NOARGS,
-     "valid() -> bool\n\nTrue if none of these frames has been overwritten by now. Ask after use: what was computed is "
-     "right then."},
-    {"overwritten", batch_count_overwritten, METH_NOARGS,
-     "overwritten() -> int\n\nHow many of these frames, from the first on, have been overwritten by now. Ask after use: "
-     "discard what came of those."},
-    {"copy", batch_copy, METH_NOARGS,
-     "copy() -> Batch\n\nThe frames that were whole after they had been copied: valid for good. Those that had been "
-     "overwritten are left out, and count in its .lost."},
-    {"_values", batch_values, METH_VARARGS, NULL},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef batch_methods[] = {{"valid", batch_is_valid, METH_NOARGS,
+                                       "valid() -> bool\n\nTrue if none of these frames has been overwritten by "
+                                       "now. Ask after use: what was computed is "
+                                       "right then."},
+                                      {"overwritten", batch_count_overwritten, METH_NOARGS,
+                                       "overwritten() -> int\n\nHow many of these frames, from the first on, have "
+                                       "been overwritten by now. Ask after use: "
+                                       "discard what came of those."},
+                                      {"copy", batch_copy, METH_NOARGS,
+                                       "copy() -> Batch\n\nThe frames that were whole after they had been copied: "
+                                       "valid for good. Those that had been "
+                                       "overwritten are left out, and count in its .lost."},
+                                      {"_values", batch_values, METH_VARARGS, NULL},
+                                      {NULL, NULL, 0, NULL}};
 
-static PyGetSetDef batch_attributes[] = {{"_length_min", get_length, NULL, NULL, NULL},
-                                         {"is_copy", get_is_copy, NULL, "bool: not in the ring, valid for good", NULL},
-                                         {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef batch_attributes[] = {
+    {"_length_min", get_length, NULL, NULL, NULL},
+    {"is_copy", get_is_copy, NULL, "bool: not in the ring, valid for good", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef batch_members[] = {
     {"position", T_ULONGLONG, offsetof(struct batch_object, frames.position), READONLY,

@@ -15,8 +15,9 @@ static PyObject *text(const char *bytes, size_t size)
 PyObject *describe_ring(const struct sluice_ring *r)
 {
     return Py_BuildValue("NNKIIIIIIKKLii", TEXT(r->instance), TEXT(r->name), WORD(r->slots), r->slot_bytes,
-                         r->payload_offset, r->payload_bytes, r->channels, r->streams, r->stamp, WORD(r->page_bytes),
-                         WORD(r->created_tai_ns), (long long)r->tai_minus_monotonic_ns, r->utc_offset_s, r->numa_node);
+                         r->payload_offset, r->payload_bytes, r->channels, r->streams, r->stamp,
+                         WORD(r->page_bytes), WORD(r->created_tai_ns), (long long)r->tai_minus_monotonic_ns,
+                         r->utc_offset_s, r->numa_node);
 }
 
 PyObject *describe_channel(const struct sluice_channel *c)
@@ -34,8 +35,8 @@ PyObject *describe_stream(const struct sluice_stream *s)
 
 PyObject *describe_progress(const struct sluice_progress *p)
 {
-    return Py_BuildValue("KKKKKK", WORD(p->oldest), WORD(p->published), WORD(p->oldest_tai_ns), WORD(p->newest_tai_ns),
-                         WORD(p->epoch), WORD(p->writer_pid));
+    return Py_BuildValue("KKKKKK", WORD(p->oldest), WORD(p->published), WORD(p->oldest_tai_ns),
+                         WORD(p->newest_tai_ns), WORD(p->epoch), WORD(p->writer_pid));
 }
 
 /* name of each -> count */

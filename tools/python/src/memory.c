@@ -12,12 +12,14 @@ static struct memory_object *first; /* all there are, for fork() */
 int memory_check(const struct memory_object *memory)
 {
     if (memory->is_forked) {
-        PyErr_SetString(error_types.forked, "this reader belongs to the parent of fork(); attach again in the child");
+        PyErr_SetString(error_types.forked,
+                        "this reader belongs to the parent of fork(); attach again in the child");
     } else if (!memory->is_connected) {
         PyErr_SetString(error_types.closed, "this reader is closed; follow() the ring again");
     } else if (memory->is_busy) {
-        PyErr_SetString(PyExc_RuntimeError, "another thread waits in this reader: one thread at a time, or a reader for "
-                                            "each");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "another thread waits in this reader: one thread at a time, or a reader for "
+                        "each");
     } else {
         return 0;
     }
@@ -102,7 +104,8 @@ static int memory_get_buffer(PyObject *self, Py_buffer *view, int flags)
     return PyBuffer_FillInfo(view, self, slots, (Py_ssize_t)m->bytes, 1, flags);
 }
 
-/* In the child: the copies of the descriptors are closed, nothing is said to the server, whose place is the parent's. */
+/* In the child: the copies of the descriptors are closed, nothing is said to the server, whose place is the
+ * parent's. */
 static PyObject *after_fork_in_child(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -112,6 +115,7 @@ static PyObject *after_fork_in_child(PyObject *module, PyObject *unused)
         m->is_forked = true;
         m->is_busy = false;
     }
+    server_after_fork();
     Py_RETURN_NONE;
 }
 

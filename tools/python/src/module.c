@@ -32,12 +32,9 @@ static int find_errors(void)
     const struct {
         PyObject **place;
         const char *name;
-    } wanted[] = {{&error_types.of, "_of"},
-                  {&error_types.closed, "Closed"},
-                  {&error_types.evicted, "Evicted"},
-                  {&error_types.forked, "Forked"},
-                  {&error_types.overrun, "Overrun"},
-                  {&error_types.server_gone, "ServerGone"}};
+    } wanted[] = {{&error_types.of, "_of"},          {&error_types.closed, "Closed"},
+                  {&error_types.evicted, "Evicted"}, {&error_types.forked, "Forked"},
+                  {&error_types.overrun, "Overrun"}, {&error_types.server_gone, "ServerGone"}};
     int code = 0;
     for (size_t i = 0; code == 0 && i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         *wanted[i].place = PyObject_GetAttrString(errors, wanted[i].name);
@@ -74,7 +71,8 @@ static int add_constants(PyObject *module)
 
 static int execute(PyObject *module)
 {
-    int (*const parts[])(PyObject *) = {memory_register, batch_register, reader_register, stats_register};
+    int (*const parts[])(PyObject *) = {memory_register, batch_register, reader_register, server_register,
+                                        stats_register};
     if (find_errors() != 0 || add_constants(module) != 0) {
         return -1;
     }
@@ -88,13 +86,12 @@ static int execute(PyObject *module)
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};
 
-static PyModuleDef definition = {PyModuleDef_HEAD_INIT,
-                                 .m_name = "_sluice",
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_sluice",
                                  .m_doc = "libsluice for the package sluice; not for use by itself",
                                  .m_slots = slots};
 
 PyMODINIT_FUNC PyInit__sluice(void); // NOLINT(readability-identifier-naming): the interpreter's name for it
-PyMODINIT_FUNC PyInit__sluice(void) // NOLINT(readability-identifier-naming)
+PyMODINIT_FUNC PyInit__sluice(void)  // NOLINT(readability-identifier-naming)
 {
     return PyModuleDef_Init(&definition);
 }

@@ -1,5 +1,5 @@
-/* The extension sluice._sluice: libsluice for Python, of the stable ABI. It knows no NumPy: arrays are made in Python
- * over a read-only buffer (memory.c) that keeps the ring's memory mapped for as long as one of them is left.
+/* The extension sluice._sluice: libsluice for Python, of the stable ABI. It knows no NumPy: arrays are made in
+ * Python over a read-only buffer (memory.c) that keeps the ring's memory mapped for as long as one of them is left.
  *
  * Everything here runs with the GIL held, but for what waits; a reader that waits is marked, and refuses others.
  */
@@ -31,7 +31,8 @@ struct memory_object {
     struct memory_object *next, *previous;
 };
 
-/* Frames that adjoin, without gap records: in the ring, or a copy of such. The Python class Batch derives from it. */
+/* Frames that adjoin, without gap records: in the ring, or a copy of such. The Python class Batch derives from it.
+ */
 struct batch_object {
     PyObject ob_base;
     struct memory_object *memory;
@@ -46,7 +47,8 @@ struct batch_object {
     bool is_current;           /* its reader has not gone on */
 };
 
-/* What of frames lies in one run of memory: the first gap record's index (count: none), and the shortest before it. */
+/* What of frames lies in one run of memory: the first gap record's index (count: none), and the shortest before it.
+ */
 uint32_t batch_scan(const struct sluice_batch *frames, uint32_t *length_bytes_min);
 
 /* A batch of class `type`. owner NULL: in the ring; else a copy: bytes that hold the frames from their start on.
@@ -69,8 +71,8 @@ extern struct error_types error_types;
 /* Sets the exception for what libsluice returned and said. */
 void error_raise(int code, const char *text);
 
-/* The same attachment is not used by two threads at once, nor after close(), nor in a child of fork(). 0, or -1 with an
- * exception set. */
+/* The same attachment is not used by two threads at once, nor after close(), nor in a child of fork(). 0, or -1
+ * with an exception set. */
 int memory_check(const struct memory_object *memory);
 
 /* A new attachment, or NULL with an exception set. */
@@ -79,8 +81,8 @@ struct memory_object *memory_attach(const char *instance, const char *ring, cons
 /* Gives the server's place back; views stay readable. */
 void memory_disconnect(struct memory_object *memory);
 
-/* A batch's frames and what describes them, for other parts; no reference is passed. -1 with an exception set if it is
- * no batch. Of a copy, sluice_memory_overwritten() says nothing: batch_overwritten() does. */
+/* A batch's frames and what describes them, for other parts; no reference is passed. -1 with an exception set if it
+ * is no batch. Of a copy, sluice_memory_overwritten() says nothing: batch_overwritten() does. */
 int batch_frames(PyObject *batch, const struct sluice_reader **reader, struct sluice_batch *frames);
 
 /* How many of its frames, from the first on, have been overwritten by now; 0 of a copy. Counts them as lost of the
@@ -90,14 +92,17 @@ uint32_t batch_overwritten(struct batch_object *batch);
 /* A type of a spec, added to the module under its own name; the reference is the process's. NULL: exception set. */
 PyTypeObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name);
 
-/* What libsluice's structures say, as tuples whose fields sluice/_describe.py names in the same order. NULL: exception
- * set. */
+/* What libsluice's structures say, as tuples whose fields sluice/_describe.py names in the same order. NULL:
+ * exception set. */
 PyObject *describe_ring(const struct sluice_ring *ring);
 PyObject *describe_channel(const struct sluice_channel *channel);
 PyObject *describe_stream(const struct sluice_stream *stream);
 PyObject *describe_progress(const struct sluice_progress *progress);
 PyObject *describe_ledger(const struct sluice_ledger *ledger);
 PyObject *describe_rate(const struct sluice_rate *rate);
+
+/* In a child of fork(): the views of servers are closed. */
+void server_after_fork(void);
 
 /* Each part adds its types and functions. 0, or -1 with an exception set. */
 int memory_register(PyObject *module);

@@ -1,5 +1,5 @@
-/* A reader of one ring, as an iterator of batches that adjoin and have no gap record among them. Per batch nothing is
- * run in Python. What is not per batch is in sluice/_reader.py. */
+/* A reader of one ring, as an iterator of batches that adjoin and have no gap record among them. Per batch nothing
+ * is run in Python. What is not per batch is in sluice/_reader.py. */
 #include "tools/python/src/module.h"
 
 #include <poll.h>
@@ -10,9 +10,9 @@
 #include "ring/clock.h"
 #include "ring/layout.h"
 
-#define SLEEP_MS_MAX  1000   /* then look again, whatever the server says or does not say */
+#define SLEEP_MS_MAX  1000     /* then look again, whatever the server says or does not say */
 #define SIGNALS_NS    10000000 /* a spinning reader asks for Ctrl-C that often */
-#define EVICTED_LOOKS 20     /* the ring's writer says so in its next round */
+#define EVICTED_LOOKS 20       /* the ring's writer says so in its next round */
 #define EVICTED_NS    10000000
 
 static PyTypeObject *reader_type;
@@ -134,8 +134,8 @@ static int finish_last(struct reader_object *r)
     r->last = NULL;
     int code = 0;
     if (gone > seen && !r->counts_overruns) {
-        PyObject *e = PyObject_CallFunction(error_types.overrun, "KIIK", (unsigned long long)last->frames.position, gone,
-                                            last->frames.count, (unsigned long long)r->memory->ring.slots);
+        PyObject *e = PyObject_CallFunction(error_types.overrun, "KIIK", (unsigned long long)last->frames.position,
+                                            gone, last->frames.count, (unsigned long long)r->memory->ring.slots);
         if (e != NULL) {
             PyErr_SetObject((PyObject *)Py_TYPE(e), e);
             Py_DECREF(e);
@@ -160,10 +160,10 @@ static int take_gap(struct reader_object *r)
         r->lost++;
         return 0;
     }
-    PyObject *entry = PyObject_CallFunction(
-        r->gap_class, "KKsKKI", (unsigned long long)record.position, (unsigned long long)descriptor.tai_ns,
-        sluice_loss_name(gap.cause), (unsigned long long)gap.count, (unsigned long long)gap.from_tai_ns,
-        (unsigned int)descriptor.stream);
+    PyObject *entry = PyObject_CallFunction(r->gap_class, "KKsKKI", (unsigned long long)record.position,
+                                            (unsigned long long)descriptor.tai_ns, sluice_loss_name(gap.cause),
+                                            (unsigned long long)gap.count, (unsigned long long)gap.from_tai_ns,
+                                            (unsigned int)descriptor.stream);
     if (r->gaps == NULL) {
         r->gaps = PyList_New(0);
     }
@@ -182,8 +182,7 @@ static PyObject *take_gaps(struct reader_object *r)
 static struct batch_object *hand_out(struct reader_object *r, const struct sluice_batch *frames, uint32_t shortest)
 {
     PyObject *gaps = take_gaps(r);
-    struct batch_object *b =
-        batch_new(r->batch_class, r->memory, r->source, NULL, frames, shortest, r->lost, gaps);
+    struct batch_object *b = batch_new(r->batch_class, r->memory, r->source, NULL, frames, shortest, r->lost, gaps);
     if (b == NULL) {
         return NULL;
     }
@@ -193,6 +192,17 @@ static struct batch_object *hand_out(struct reader_object *r, const struct sluic
     r->last = b;
     Py_INCREF(&b->ob_base);
     return b;
+}
+
+/* No frames, behind all that were handed out. */
+static struct sluice_batch nothing(const struct reader_object *r)
+{
+    const struct sluice_ring *ring = &r->memory->ring;
+    return (struct sluice_batch){.first = r->memory->slots,
+                                 .position = r->expected,
+                                 .slot_bytes = ring->slot_bytes,
+                                 .payload_offset = ring->payload_offset,
+                                 .payload_bytes = ring->payload_bytes};
 }
 
 /* At most so many of the frames that were read and not handed out, or else of new ones. */
@@ -234,11 +244,7 @@ static struct batch_object *take(struct reader_object *r, uint32_t max)
         }
     }
     if (r->gives_gaps && r->gaps != NULL) {
-        r->rest.position = r->expected;
-        r->rest.first = r->memory->slots;
-        r->rest.slot_bytes = r->memory->ring.slot_bytes;
-        r->rest.payload_offset = r->memory->ring.payload_offset;
-        r->rest.payload_bytes = r->memory->ring.payload_bytes;
+        r->rest = nothing(r);
         struct sluice_batch none = r->rest;
         return hand_out(r, &none, UINT32_MAX);
     }
@@ -280,10 +286,11 @@ static void say_end(struct reader_object *r)
                      "writer up for longer than the ring's deadline; read faster, or follow as an observer",
                      ring->name, ring->instance);
     } else {
-        PyErr_Format(error_types.server_gone,
-                     "ring '%.32s' of '%.32s': the server has ended; what was read stays readable; attach again once "
-                     "it runs",
-                     ring->name, ring->instance);
+        PyErr_Format(
+            error_types.server_gone,
+            "ring '%.32s' of '%.32s': the server has ended; what was read stays readable; attach again once "
+            "it runs",
+            ring->name, ring->instance);
     }
 }
 
@@ -315,7 +322,8 @@ static int await(struct reader_object *r, int64_t timeout_ns)
         if (code > 0 || (timeout_ns >= 0 && left_ns <= 0)) {
             return code;
         }
-        int64_t left_ms = timeout_ns < 0 ? SLEEP_MS_MAX : (left_ns + CLOCK_NS_PER_MS - 1) / (int64_t)CLOCK_NS_PER_MS;
+        int64_t left_ms =
+            timeout_ns < 0 ? SLEEP_MS_MAX : (left_ns + CLOCK_NS_PER_MS - 1) / (int64_t)CLOCK_NS_PER_MS;
         struct pollfd p = {.fd = sluice_reader_fd(memory->reader), .events = POLLIN | POLLRDHUP};
         memory->is_busy = true;
         Py_BEGIN_ALLOW_THREADS;
@@ -407,7 +415,8 @@ static PyObject *reader_seek(PyObject *self, PyObject *arguments)
     struct reader_object *r = reader_of(self);
     int start;
     unsigned long long at;
-    if (PyArg_ParseTuple(arguments, "iK", &start, &at) == 0 || memory_check(r->memory) != 0 || finish_last(r) != 0) {
+    if (PyArg_ParseTuple(arguments, "iK", &start, &at) == 0 || memory_check(r->memory) != 0 ||
+        finish_last(r) != 0) {
         return NULL;
     }
     if (sluice_reader_seek(r->memory->reader, start, at) != 0) {
@@ -533,11 +542,13 @@ static PyObject *get_gaps(PyObject *self, void *unused)
 
 static PyMethodDef reader_methods[] = {
     {"batch", reader_batch, METH_VARARGS,
-     "batch(max_frames=...) -> Batch or None\n\nThe next frames that adjoin, at most max_frames; None: nothing new. Never "
+     "batch(max_frames=...) -> Batch or None\n\nThe next frames that adjoin, at most max_frames; None: nothing "
+     "new. Never "
      "waits. Gives the batch before back."},
     {"_wait", reader_wait, METH_VARARGS, NULL},
     {"arm", reader_arm, METH_NOARGS,
-     "arm() -> bool\n\nFor event loops: True if something new is there, read it first. False: fileno() becomes readable "
+     "arm() -> bool\n\nFor event loops: True if something new is there, read it first. False: fileno() becomes "
+     "readable "
      "once there is. Arm again each time that it was readable and all was read."},
     {"_seek", reader_seek, METH_VARARGS, NULL},
     {"release", reader_release, METH_NOARGS,
@@ -545,7 +556,8 @@ static PyMethodDef reader_methods[] = {
     {"close", reader_close, METH_NOARGS,
      "close()\n\nGives the server's place back at once. Arrays stay readable; twice is fine."},
     {"fileno", reader_fileno, METH_NOARGS,
-     "fileno() -> int\n\nA descriptor for select, poll and event loops, nothing else may be done with it. See arm()."},
+     "fileno() -> int\n\nA descriptor for select, poll and event loops, nothing else may be done with it. See "
+     "arm()."},
     {"_describe", reader_describe, METH_NOARGS, NULL},
     {"_progress", reader_progress, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
@@ -585,7 +597,29 @@ static PyType_Spec reader_spec = {.name = "sluice._sluice.Reader",
                                            Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
                                   .slots = reader_slots};
 
-static PyMethodDef functions[] = {{"open_reader", reader_open, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+/* empty(reader, gaps, lost): a batch of no frames, where the reader stands */
+static PyObject *reader_empty(PyObject *module, PyObject *arguments)
+{
+    PyObject *self;
+    PyObject *gaps;
+    unsigned long long lost;
+    (void)module;
+    if (PyArg_ParseTuple(arguments, "OOK", &self, &gaps, &lost) == 0) {
+        return NULL;
+    }
+    if (PyObject_TypeCheck(self, reader_type) == 0 || PyTuple_Size(gaps) < 0) {
+        PyErr_SetString(PyExc_TypeError, "expected a Reader and a tuple of Gap");
+        return NULL;
+    }
+    const struct reader_object *r = reader_of(self);
+    struct sluice_batch none = nothing(r);
+    return (PyObject *)batch_new(r->batch_class, r->memory, r->source, NULL, &none, UINT32_MAX, lost,
+                                 Py_NewRef(gaps));
+}
+
+static PyMethodDef functions[] = {{"open_reader", reader_open, METH_VARARGS, NULL},
+                                  {"empty", reader_empty, METH_VARARGS, NULL},
+                                  {NULL, NULL, 0, NULL}};
 
 int reader_register(PyObject *module)
 {
