@@ -44,7 +44,7 @@ enum readers_way {
     READERS_HOLD = 7    /* ten million readings, until their mean and standard deviation are there */
 };
 
-enum readers_by { READERS_BY_C = 1, READERS_BY_PYTHON = 2, READERS_BY_CTYPES = 3 /* Python without the package */ };
+enum readers_by { READERS_BY_C = 1, READERS_BY_PYTHON = 2, READERS_BY_BARE = 3 /* Python without the package */ };
 
 struct readers_value {
     const char *name;

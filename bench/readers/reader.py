@@ -21,6 +21,7 @@ READY, DONE, REFUSED, FAILED = 1, 2, 3, 4
 END = 2
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
+PATIENCE_S = 30
 WORDS = 1120  # of a frame of 8960 bytes
 COLUMN = 2    # the index of channel "x"
 clock = time.perf_counter_ns
@@ -107,18 +108,59 @@ def mode_samples():
     sums(follow(attached(), start="oldest", wait=False), lambda batch: batch.samples("<f8").sum(), WORDS, 0)
 
 
+def mode_rows():
+    """The same by NumPy's loop over each row: it goes through an array of rows that do not adjoin piece by piece, else."""
+    sums(follow(attached(), start="oldest", wait=False), lambda batch: batch.samples("<f8").sum(axis=1).sum(), WORDS, 0)
+
+
+def mode_einsum():
+    import numpy
+    einsum = numpy.einsum
+    sums(follow(attached(), start="oldest", wait=False), lambda batch: einsum("ij->", batch.samples("<f8")), WORDS, 0)
+
+
+def plain(values):
+    """ns for each value of an array that is no ring's."""
+    total = values.sum()
+
+    def once():
+        from_ns = clock()
+        again = values.sum()
+        ns = clock() - from_ns
+        return ns, values.size, FRAMES, again != total
+    give(8 / passes(once))
+
+
+def mode_numpy_samples():
+    import numpy
+    values = numpy.empty((FRAMES, WORDS))
+    values[:] = (numpy.arange(FRAMES) & 65535)[:, None] + numpy.arange(WORDS)
+    if values.sum() != expected(0, FRAMES):
+        count(wrong=1)
+    plain(values)
+
+
+def mode_numpy_column():
+    import numpy
+    values = numpy.zeros((FRAMES, 16))[:, COLUMN]
+    values[:] = (numpy.arange(FRAMES) & 65535) + COLUMN
+    plain(values)
+
+
 def mode_column():
     sums(follow(attached(), start="oldest", wait=False), lambda batch: batch["x"].sum(), 1, COLUMN)
 
 
 def mode_rate():
     """Consumes every byte until it is told to end. Ready when what was there before has been read: its pages are there."""
+    import numpy
+    einsum = numpy.einsum
     reader = follow(attached(), start="oldest", timeout=1)
     frames = wrong = 0
     ready = False
     while ordered() != END:
         for batch in reader:
-            total = batch.samples("<f8").sum()
+            total = einsum("ij->", batch.samples("<f8"))
             position = batch.position
             n = len(batch)
             gone = batch.overwritten()
@@ -360,14 +402,14 @@ def hold(prepare):
     del kept
 
 
-def blocks(reader):
-    """Each batch's values, a view; what was overwritten meanwhile would be told by an exception."""
-    for batch in reader:
+readers = []  # they stay, and with them what they see of the ring
+
+
+def blocks(ring):
+    """Each batch's values, a view, of all that is in the ring; what was overwritten meanwhile would be told by an exception."""
+    readers.append(ring.follow(max_frames=BATCH, start="oldest", wait=False))
+    for batch in readers[-1]:
         yield batch.samples("<f8")
-
-
-def all_of(ring):
-    return ring.follow(max_frames=BATCH, start="oldest", wait=False)
 
 
 def mode_list():
@@ -379,7 +421,7 @@ def mode_list():
         def run():
             kept = []
             first_ns = clock()
-            for values in blocks(all_of(ring)):
+            for values in blocks(ring):
                 kept.extend(values.ravel().tolist())
             mean = math.fsum(kept) / len(kept)
             return mean, math.sqrt(math.fsum((x - mean) ** 2 for x in kept) / len(kept)), kept, first_ns
@@ -397,7 +439,7 @@ def mode_array():
         def run():
             kept = array.array("d")
             first_ns = clock()
-            for values in blocks(all_of(ring)):
+            for values in blocks(ring):
                 kept.frombytes(values.tobytes())
             seen = numpy.frombuffer(kept)
             return float(seen.mean()), float(seen.std()), kept, first_ns
@@ -415,7 +457,7 @@ def mode_numpy():
             first_ns = clock()
             kept = numpy.empty(FRAMES * WORDS)
             at = 0
-            for values in blocks(all_of(ring)):
+            for values in blocks(ring):
                 kept[at:at + values.size].reshape(values.shape)[:] = values
                 at += values.size
             return float(kept.mean()), float(kept.std()), kept, first_ns
@@ -432,14 +474,14 @@ def mode_views():
 
         def run():
             first_ns = clock()
-            for values in blocks(all_of(ring)):
+            for values in blocks(ring):
                 moments.add(values)
             return *moments.result(), None, first_ns
         return run
     hold(prepare)
 
 
-def sender(begin, send):
+def sender(begin, send, end=lambda: None):
     """A process of its own, on the other core, that hands the frames on, one by one, when it is told to. It ends with this one."""
     import ctypes
     import multiprocessing
@@ -448,9 +490,10 @@ def sender(begin, send):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
         os.sched_setaffinity(0, {OTHER_CORE})
         begin()
-        for values in blocks(all_of(attached())):
+        for values in blocks(attached()):
             for frame in values:
                 send(frame)
+        end()
     process = multiprocessing.get_context("fork").Process(target=run)
     process.daemon = True
     process.start()
@@ -470,12 +513,12 @@ def mode_queue():
 
         def run():
             begin.set()
-            values = queue.get()
+            values = queue.get(timeout=PATIENCE_S)
             first_ns = clock()
             for left in range(FRAMES, 0, -1):
                 moments.add(values)
                 if left > 1:
-                    values = queue.get()
+                    values = queue.get(timeout=PATIENCE_S)
             process.join()
             return *moments.result(), None, first_ns
         return run
@@ -493,19 +536,25 @@ def mode_zmq():
     sockets = []
 
     def begin():
-        socket = zmq.Context().socket(zmq.XPUB)
+        sockets.append(zmq.Context())  # none may be shared with the process that this was forked from
+        socket = sockets[0].socket(zmq.XPUB)
         socket.sndhwm = 0  # it may never drop anything
         socket.bind(at)
         socket.recv()      # somebody has subscribed
         sockets.append(socket)
 
+    def end():
+        sockets[1].close()  # all that it has taken is sent before the next call returns
+        sockets[0].term()
+
     def prepare():
-        process = sender(begin, lambda frame: sockets[0].send(frame.tobytes()))
+        process = sender(begin, lambda frame: sockets[1].send(frame.tobytes()), end)
         moments = Moments(numpy, WORDS)
 
         def run():
-            socket = zmq.Context().socket(zmq.SUB)
+            socket = zmq.Context.instance().socket(zmq.SUB)
             socket.rcvhwm = 0
+            socket.rcvtimeo = 1000 * PATIENCE_S
             socket.subscribe(b"")
             socket.connect(at)
             message = socket.recv()

@@ -38,8 +38,8 @@ FULL = {"impact": "GB/s", "impact_ratio": "of none"}
 LINE = {"impact_10g": "GB/s", "impact_10g_ratio": "of none"}
 HOLD = {"readings": "ms", "readings_private": "KiB", "readings_peak": "KiB", "readings_shared": "KiB"}
 # Those that are compared with each other: the floor first (None: there is none), then variant -> rows; bytes of a frame.
-GROUPS = [("memory", LONG, {v: {"sum": "GB/s"} for v in ("memory", "c", "python")}),
-          ("memory-column", SHORT, {v: {"sum": "GB/s"} for v in ("memory-column", "c-column", "python-column")}),
+GROUPS = [("memory", LONG, {v: {"sum": "GB/s"} for v in ("memory", "c", "python", "python-rows", "python-einsum", "numpy")}),
+          ("memory-column", SHORT, {v: {"sum": "GB/s"} for v in ("memory-column", "c-column", "python-column", "numpy-column")}),
           ("c", LONG, {v: FLOW for v in ("c", "python")}),
           ("c", LONG, {v: MOST for v in ("c", "python")}),
           *[(f"c-{b}", SHORT, {f"{v}-{b}": {"overhead": "us"} for v in ("c", "ctypes", "ctypes_checked", "python")})
@@ -60,7 +60,7 @@ def missing(name, variant):
     """A word that is said of why this row cannot be had here; None: it can."""
     if by_package(name, variant) and not PACKAGE:
         return "Python package sluice"
-    if (by_package(name, variant) or variant.startswith("ctypes")) and not MODULES["numpy"]:
+    if (by_package(name, variant) or variant.startswith(("ctypes", "numpy"))) and not MODULES["numpy"]:
         return "numpy"
     return "zmq" if variant == "zmq" and not MODULES["zmq"] else None
 
