@@ -25,4 +25,8 @@ struct sluice_inside ring_inside(struct sluice_reader *reader);
  */
 void ring_disconnect(struct sluice_reader *reader);
 
+/* What describes a reader's frames, without its memory: sluice_batch_values(), sluice_channel() and sluice_stream()
+ * know enough with it, nothing else may be called. sluice_detach() frees it. NULL: no memory. */
+struct sluice_reader *ring_description(const struct sluice_reader *reader);
+
 #endif

@@ -378,6 +378,16 @@ uint64_t sluice_reader_epoch(const struct sluice_reader *reader)
     return __atomic_load_n(&reader->ring.view.header->progress.epoch, __ATOMIC_ACQUIRE);
 }
 
+struct sluice_reader *ring_description(const struct sluice_reader *reader)
+{
+    struct sluice_reader *described = calloc(1, sizeof(*described));
+    if (described != NULL) {
+        described->socket_fd = -1;
+        described->tables = reader->tables;
+    }
+    return described;
+}
+
 struct sluice_inside ring_inside(struct sluice_reader *reader)
 {
     return (struct sluice_inside){.reader = &reader->ring,

@@ -25,6 +25,8 @@ def words(text, pattern):
 OWN = [f for f in words(read(HERE, "CMakeLists.txt"), r"add_library\(sluice_python MODULE ([^)]*)\)")]
 RING = [f"ring/{f}" for f in words(read(ROOT, "ring/CMakeLists.txt"), r"set\(RING_SOURCES ([^)]*)\)")]
 VERSION = re.search(r"project\(sluice VERSION (\S+)", read(ROOT, "CMakeLists.txt")).group(1)
+BASE = os.path.join(ROOT, "build/pip")
+os.makedirs(BASE, exist_ok=True)
 
 
 class Build(build_ext):
@@ -53,10 +55,12 @@ setup(
                                 "-fvisibility=hidden"],
             # SLUICE_API makes libsluice's functions visible; here they are nobody's but ours.
             extra_link_args=[f"-Wl,--version-script={os.path.join(HERE, 'src/extension.map')}"],
+            undef_macros=["NDEBUG"],  # assertions stay on
             libraries=["m"],
             py_limited_api=True,
         )
     ],
     cmdclass={"build_ext": Build},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    # The tree stays clean.
+    options={"bdist_wheel": {"py_limited_api": "cp311"}, "build": {"build_base": BASE}, "egg_info": {"egg_base": BASE}},
 )

@@ -11,6 +11,9 @@ from ._batch import Batch
 from ._describe import Gap, tai_ns
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ._describe import Channel
     from ._server import Ring
 
 __all__ = ["Reader"]
@@ -78,6 +81,16 @@ class Reader(_sluice.Reader):
         """"observer", or what a gating reader has become: "gating", "demoted" (it held the writer up for too long and is an
         observer now), "evicted" (its place was given away)."""
         return _STATES[self._state]
+
+    @property
+    def channels(self) -> "dict[str, Channel]":
+        """name -> Channel, as this ring had them when the reader attached."""
+        return dict(self._source.layout.channels)
+
+    @property
+    def dtype(self) -> "np.dtype":
+        """Of batch.raw."""
+        return self._source.layout.dtype
 
     def wait(self, timeout: "float | None" = None) -> bool:
         """Waits until something new is there: True, or False after so many seconds (None: for ever). Spins for as long as

@@ -246,25 +246,24 @@ class Ring:
         """One frame, a copy: the first that is not older than this moment. NotInRing if nothing in the ring is as new as
         that, or that moment has been overwritten."""
         ns = tai_ns(time, self.utc_offset_s)
-        with self._open((AT_TIME, ns)) as reader:
+        with self._open((NEWEST, 0)) as reader:
             reader._counts_overruns = True
-            reader._end = reader._progress()[1]
             for _ in range(_AT_TRIES):
-                batch = reader.batch(1)
-                found = batch.copy() if batch is not None else None
-                if batch is None or len(found):
-                    break
+                progress = Progress(*reader._progress())
+                if progress.published == 0:
+                    raise NotInRing(f"ring '{self.name}' has no frame yet")
+                if progress.oldest > 0 and ns < progress.oldest_time:
+                    raise NotInRing(f"ring '{self.name}': what was there at {ns} has been overwritten; the oldest frame that "
+                                    f"is left is {(progress.oldest_time - ns) / 1e9:.6f} s newer")
+                reader._end = progress.published
                 reader._seek(AT_TIME, ns)
-            progress = Progress(*reader._progress())
-        if progress.published == 0:
-            raise NotInRing(f"ring '{self.name}' has no frame yet")
-        if progress.oldest > 0 and ns < progress.oldest_time:
-            raise NotInRing(f"ring '{self.name}': what was there at {ns} has been overwritten; the oldest frame that is left "
-                            f"is {(progress.oldest_time - ns) / 1e9:.6f} s newer")
-        if batch is None or not len(found):
-            raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: its newest frame is "
-                            f"{(ns - progress.newest_time) / 1e9:.6f} s older")
-        return found
+                batch = reader.batch(1)
+                if batch is None:
+                    raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: its newest frame is "
+                                    f"{(ns - progress.newest_time) / 1e9:.6f} s older")
+                if len(found := batch.copy()):
+                    return found
+        raise NotInRing(f"ring '{self.name}': what was there at {ns} was overwritten while it was looked for")
 
 
 _AT_TRIES = 8  # the oldest frame of a fast ring goes while it is looked at

@@ -190,8 +190,15 @@ static struct batch_object *copy_in(struct batch_object *b, PyObject *owner, uin
     frames.position = position;
     frames.count = (uint32_t)(size / frames.slot_bytes);
     batch_scan(&frames, &shortest);
+    struct memory_object *described = memory_described(b->memory);
+    if (described == NULL) {
+        Py_DECREF(source);
+        Py_DECREF(gaps);
+        return NULL;
+    }
     struct batch_object *copy =
-        batch_new(Py_TYPE((PyObject *)b), b->memory, source, owner, &frames, shortest, lost, gaps);
+        batch_new(Py_TYPE(&b->ob_base), described, source, owner, &frames, shortest, lost, gaps);
+    Py_DECREF(&described->ob_base);
     Py_DECREF(source);
     return copy;
 }

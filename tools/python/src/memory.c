@@ -37,6 +37,24 @@ static uint32_t channels_end(const struct sluice_reader *reader)
     return end;
 }
 
+/* Takes the reader, also on failure. */
+static struct memory_object *new_memory(struct sluice_reader *reader)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(memory_type, Py_tp_alloc);
+    struct memory_object *m = (struct memory_object *)(void *)allocate(memory_type, 0);
+    if (m == NULL) {
+        sluice_detach(reader);
+        return NULL;
+    }
+    m->reader = reader;
+    m->next = first;
+    if (first != NULL) {
+        first->previous = m;
+    }
+    first = m;
+    return m;
+}
+
 struct memory_object *memory_attach(const char *instance, const char *ring, const struct sluice_options *options)
 {
     char error[512] = "";
@@ -49,24 +67,39 @@ struct memory_object *memory_attach(const char *instance, const char *ring, cons
         error_raise(code, error);
         return NULL;
     }
-    allocfunc allocate = (allocfunc)PyType_GetSlot(memory_type, Py_tp_alloc);
-    struct memory_object *m = (struct memory_object *)(void *)allocate(memory_type, 0);
+    struct memory_object *m = new_memory(reader);
     if (m == NULL) {
-        sluice_detach(reader);
         return NULL;
     }
-    m->reader = reader;
     m->memory = sluice_memory_keep(reader);
     m->slots = sluice_memory_slots(m->memory, &m->bytes);
     sluice_ring(reader, &m->ring);
     m->channels_end = channels_end(reader);
     m->is_connected = true;
-    m->next = first;
-    if (first != NULL) {
-        first->previous = m;
-    }
-    first = m;
     return m;
+}
+
+struct memory_object *memory_described(struct memory_object *memory)
+{
+    if (memory->memory == NULL) { /* it is one */
+        Py_INCREF(&memory->ob_base);
+        return memory;
+    }
+    if (memory->described == NULL) {
+        struct sluice_reader *description = ring_description(memory->reader);
+        if (description == NULL) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+        memory->described = new_memory(description);
+        if (memory->described == NULL) {
+            return NULL;
+        }
+        memory->described->ring = memory->ring;
+        memory->described->channels_end = memory->channels_end;
+    }
+    Py_INCREF(&memory->described->ob_base);
+    return memory->described;
 }
 
 void memory_disconnect(struct memory_object *memory)
@@ -89,6 +122,7 @@ static void memory_dealloc(PyObject *self)
     } else if (first == m) {
         first = m->next;
     }
+    Py_XDECREF((PyObject *)m->described);
     sluice_detach(m->reader);
     sluice_memory_drop(m->memory);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);

@@ -69,11 +69,23 @@ static int add_constants(PyObject *module)
     return PyModule_AddStringConstant(module, "version", SLUICE_VERSION);
 }
 
+/* What is here belongs to the process, as the connections do. */
+static int one_interpreter(void)
+{
+    static PyInterpreterState *owner;
+    if (owner != NULL && owner != PyInterpreterState_Get()) {
+        PyErr_SetString(PyExc_ImportError, "sluice works in one interpreter of a process");
+        return -1;
+    }
+    owner = PyInterpreterState_Get();
+    return 0;
+}
+
 static int execute(PyObject *module)
 {
     int (*const parts[])(PyObject *) = {memory_register, batch_register, reader_register, server_register,
                                         stats_register};
-    if (find_errors() != 0 || add_constants(module) != 0) {
+    if (one_interpreter() != 0 || find_errors() != 0 || add_constants(module) != 0) {
         return -1;
     }
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -26,8 +26,9 @@ struct memory_object {
     struct sluice_ring ring;
     uint32_t channels_end; /* bytes of a payload that has every channel */
     bool is_connected;
-    bool is_forked; /* in a child of fork(): the connection is the parent's */
-    bool is_busy;   /* a thread waits, without the GIL */
+    bool is_forked;                  /* in a child of fork(): the connection is the parent's */
+    bool is_busy;                    /* a thread waits, without the GIL */
+    struct memory_object *described; /* what copies keep: without the map; NULL: made when it is wanted */
     struct memory_object *next, *previous;
 };
 
@@ -77,6 +78,9 @@ int memory_check(const struct memory_object *memory);
 
 /* A new attachment, or NULL with an exception set. */
 struct memory_object *memory_attach(const char *instance, const char *ring, const struct sluice_options *options);
+
+/* What describes its frames, for copies of them: a new reference, or NULL with an exception set. */
+struct memory_object *memory_described(struct memory_object *memory);
 
 /* Gives the server's place back; views stay readable. */
 void memory_disconnect(struct memory_object *memory);
