@@ -25,7 +25,9 @@ static void measure_sum(struct readers_rig *rig, struct outcome *outcome)
         outcome->code = readers_wait(rig, 0, READERS_DONE, &outcome->err);
     }
     if (outcome->code == 0) {
-        outcome->values[0] = readers_page_of(rig, 0)->values[0];
+        for (uint32_t i = 0; i < rig->path->value_count; i++) {
+            outcome->values[i] = readers_page_of(rig, 0)->values[i];
+        }
         take_counts(rig, outcome);
     }
 }

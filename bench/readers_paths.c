@@ -21,6 +21,8 @@ static const struct readers_value hold[] = {{"readings", "ms", false},
                                             {"readings_peak", "KiB", false},
                                             {"readings_shared", "KiB", false}};
 
+static const struct readers_value fold[] = {{"fold", "ns", false}, {"fold_rate", "GB/s", true}};
+
 /* The frames, 64 MiB of them and more, are beyond what is next to a core. */
 #define SUM                                                                                                        \
     .frame_bytes = JUMBO_BYTES, .slot_bytes = JUMBO_SLOT, .slots = 8192, .frames = 7168, .batch = 4096,            \
@@ -45,6 +47,14 @@ static const struct readers_value hold[] = {{"readings", "ms", false},
 #define HOLD                                                                                                       \
     .way = READERS_HOLD, .by = READERS_BY_PYTHON, .frame_bytes = JUMBO_BYTES, .slot_bytes = JUMBO_SLOT,            \
     .slots = 16384, .frames = 8929, .batch = 64, .readers = 1, .values = hold, .value_count = 4
+
+/* 2 million values of payloads; or 450 thousand of one channel. */
+#define FOLD                                                                                                       \
+    .way = READERS_SUM, .by = READERS_BY_PYTHON, .frame_bytes = JUMBO_BYTES, .slot_bytes = JUMBO_SLOT,             \
+    .slots = 2048, .frames = 1792, .batch = 64, .readers = 1, .values = fold, .value_count = 2
+#define FOLD_COLUMN                                                                                                \
+    .way = READERS_SUM, .by = READERS_BY_PYTHON, .frame_bytes = SMALL_BYTES, .slot_bytes = SMALL_SLOT,             \
+    .slots = 524288, .frames = 458752, .batch = 4096, .readers = 1, .group = 0, .values = fold, .value_count = 2
 
 static const struct readers_path paths[] = {
     {SUM, .variant = "memory", .way = READERS_MEMORY, .by = READERS_BY_C, .kind = PEER_FLOOR, .is_floor = true},
@@ -101,6 +111,18 @@ static const struct readers_path paths[] = {
     {HOLD, .variant = "list", .mode = "list", .kind = PEER_OTHER},
     {HOLD, .variant = "queue", .mode = "queue", .kind = PEER_OTHER},
     {HOLD, .variant = "zmq", .mode = "zmq", .kind = PEER_OTHER},
+    {FOLD, .variant = "summary", .mode = "fold:summary", .group = 0, .kind = PEER_OURS},
+    {FOLD, .variant = "summary-numpy", .mode = "fold_numpy:summary", .group = 0, .kind = PEER_OTHER},
+    {FOLD, .variant = "percentiles", .mode = "fold:percentiles", .group = 1, .kind = PEER_OURS},
+    {FOLD, .variant = "percentiles-numpy", .mode = "fold_numpy:percentiles", .group = 1, .kind = PEER_OTHER},
+    {FOLD, .variant = "histogram", .mode = "fold:histogram", .group = 2, .kind = PEER_OURS},
+    {FOLD, .variant = "histogram-numpy", .mode = "fold_numpy:histogram", .group = 2, .kind = PEER_OTHER},
+    {FOLD, .variant = "envelope", .mode = "fold:envelope", .group = 3, .kind = PEER_OURS},
+    {FOLD, .variant = "envelope-numpy", .mode = "fold_numpy:envelope", .group = 3, .kind = PEER_OTHER},
+    {FOLD, .variant = "edges", .mode = "fold:edges", .group = 4, .kind = PEER_OURS},
+    {FOLD, .variant = "edges-numpy", .mode = "fold_numpy:edges", .group = 4, .kind = PEER_OTHER},
+    {FOLD_COLUMN, .variant = "summary-column", .mode = "fold_column", .kind = PEER_OURS},
+    {FOLD_COLUMN, .variant = "summary-column_numpy", .mode = "fold_numpy_column", .kind = PEER_OTHER},
 };
 
 const struct readers_path *readers_path_at(uint32_t index)

@@ -15,7 +15,7 @@ static void print_row(const struct row *r, FILE *to)
     char peer[16];
     char stall[16];
     snprintf(stall, sizeof(stall), r->stall_us < 0 ? "-" : "%.0f", r->stall_us);
-    fprintf(to, "%s%-16s %-18s %5u %10.4g %-12s %10.4g %10.4g %4u %7s %7s %8s", report_mark(r), r->name, r->variant,
+    fprintf(to, "%s%-16s %-20s %5u %10.4g %-12s %10.4g %10.4g %4u %7s %7s %8s", report_mark(r), r->name, r->variant,
             r->size_bytes, r->median, r->unit, r->min, r->max, r->runs, ratio(r->floor_ratio, floor),
             ratio(r->peer_ratio, peer), stall);
     if (r->lost > 0) {
@@ -38,7 +38,7 @@ void report_readers_table(const struct plan *plan, const struct report *report, 
         "impact: of the writer, as fast as it can and at 10 Gbit/s, its ratio: to itself without them; readings: "
         "ten million, until their mean and deviation are there\n"
         "a ratio is the median over the rounds of value / floor, value / best peer\n\n"
-        "  %-16s %-18s %5s %10s %-12s %10s %10s %4s %7s %7s %8s\n",
+        "  %-16s %-20s %5s %10s %-12s %10s %10s %4s %7s %7s %8s\n",
         report->ends, "name", "variant", "bytes", "median", "unit", "min", "max", "runs", "/floor", "/peer",
         "stall us");
     for (uint32_t i = 0; i < report->row_count; i++) {

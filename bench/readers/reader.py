@@ -299,6 +299,118 @@ def mode_ctypes(checked=False):
     give(passes(once_checked if checked else once) / 1e3)
 
 
+EDGE, LOW, HIGH, BINS = 1500, 0, 4096, 256  # values are 0 to 2910 there
+
+
+def near(found, right, share=1e-9):
+    return abs(found - right) <= share * abs(right)
+
+
+def moments_are_right(mean, std, lowest, highest):
+    spread = ((FRAMES ** 2 - 1 + WORDS ** 2 - 1) / 12) ** 0.5
+    return (near(mean, expected(0, FRAMES) / (FRAMES * WORDS)) and near(std, spread) and lowest == 0
+            and highest == FRAMES + WORDS - 2)
+
+
+# What is asked for: a stream of the package's, and whether what it found is right.
+FOLDS = {
+    "summary": (lambda stats: stats.Running(), lambda s: moments_are_right(s.mean, s.std(), s.min, s.max)),
+    "percentiles": (lambda stats: stats.Quantiles(), lambda s: near(s.percentile(50), (FRAMES + WORDS) / 2 - 1, 0.004)),
+    "histogram": (lambda stats: stats.Histogram(LOW, HIGH, BINS),
+                  lambda s: s.counts.sum() == FRAMES * WORDS and s.below + s.above == 0),
+    "envelope": (lambda stats: stats.Envelope(WORDS), lambda s: len(s.points()) == FRAMES and s.points()["max"][-1] == FRAMES + WORDS - 2),
+    "edges": (lambda stats: stats.Edges(EDGE), lambda s: s.rising == WORDS - 1),
+}
+
+
+def of_array(numpy, what, values):
+    """The same by NumPy, of one array (frames, words); whether it is right."""
+    if what == "summary":
+        return moments_are_right(values.mean(), values.std(), values.min(), values.max())
+    if what == "percentiles":
+        return near(numpy.percentile(values, 50), (FRAMES + WORDS) / 2 - 1, 0.004)
+    if what == "histogram":
+        return numpy.histogram(values, BINS, (LOW, HIGH))[0].sum() == FRAMES * WORDS
+    if what == "envelope":
+        points = values.min(axis=1), values.max(axis=1), values.mean(axis=1)
+        return points[1][-1] == FRAMES + WORDS - 2
+    above = values.ravel() >= EDGE
+    return numpy.count_nonzero(above[1:] & ~above[:-1]) == WORDS - 1
+
+
+def give_fold(ns):
+    give(ns, 8 / ns)
+
+
+def fold(what):
+    """The package's streams over views of whole payloads."""
+    from sluice import stats
+    reader = follow(attached(), start="oldest", wait=False)
+    make, is_right = FOLDS[what]
+
+    def once():
+        reader.seek("oldest")
+        stream = make(stats)
+        gone = 0
+        from_ns = clock()
+        for batch in reader:
+            stream.update(batch.samples("<f8"))
+            gone += batch.overwritten()
+        ns = clock() - from_ns
+        return ns, FRAMES * WORDS, FRAMES, gone + (not is_right(stream))
+    give_fold(passes(once))
+
+
+def fold_column():
+    """One channel in its unit, calibrated."""
+    from sluice import stats
+    reader = follow(attached(), start="oldest", wait=False)
+
+    def once():
+        reader.seek("oldest")
+        stream = stats.Running()
+        from_ns = clock()
+        for batch in reader:
+            stream.update(batch, "x")
+        ns = clock() - from_ns
+        right = stream.count == FRAMES and near(stream.mean, expected(0, FRAMES, 1, COLUMN) / FRAMES)
+        return ns, FRAMES, FRAMES, not right
+    give_fold(passes(once))
+
+
+def fold_numpy(what):
+    """Copied out of the ring, then NumPy's functions over the copy."""
+    import numpy
+    reader = follow(attached(), start="oldest", wait=False)
+
+    def once():
+        reader.seek("oldest")
+        from_ns = clock()
+        values = numpy.empty((FRAMES, WORDS))
+        at = 0
+        for batch in reader:
+            values[at:at + len(batch)] = batch.samples("<f8")
+            at += len(batch)
+        right = of_array(numpy, what, values)
+        ns = clock() - from_ns
+        return ns, FRAMES * WORDS, FRAMES, not right
+    give_fold(passes(once))
+
+
+def fold_numpy_column():
+    import numpy
+    reader = follow(attached(), start="oldest", wait=False)
+
+    def once():
+        reader.seek("oldest")
+        from_ns = clock()
+        values = numpy.concatenate([batch.value("x") for batch in reader])
+        found = values.mean(), values.std(), values.min(), values.max()
+        ns = clock() - from_ns
+        return ns, FRAMES, FRAMES, not near(found[0], expected(0, FRAMES, 1, COLUMN) / FRAMES)
+    give_fold(passes(once))
+
+
 def mode_attach():
     """From nothing; the package needs NumPy, which takes most of it."""
     t = [clock()]
@@ -573,7 +685,11 @@ def main():
     if PACKAGE:
         sys.path.insert(0, PACKAGE)
     try:
-        globals()["mode_" + MODE]()
+        name, _, what = MODE.partition(":")
+        if name in ("fold", "fold_numpy"):
+            globals()[name](what)
+        else:
+            globals()[name if name.startswith("fold_") else "mode_" + name]()
         if struct.unpack_from("Q", PAGE, STATE_AT)[0] != REFUSED:
             tell(DONE)
     except ModuleNotFoundError as error:

@@ -36,6 +36,7 @@ AGAIN = {"attach": "ms", "attach_again": "ms"}
 IMPORT = {**AGAIN, "import": "ms", "import_numpy": "ms"}
 FULL = {"impact": "GB/s", "impact_ratio": "of none"}
 LINE = {"impact_10g": "GB/s", "impact_10g_ratio": "of none"}
+FOLD = {"fold": "ns", "fold_rate": "GB/s"}
 HOLD = {"readings": "ms", "readings_private": "KiB", "readings_peak": "KiB", "readings_shared": "KiB"}
 # Those that are compared with each other: the floor first (None: there is none), then variant -> rows; bytes of a frame.
 GROUPS = [("memory", LONG, {v: {"sum": "GB/s"} for v in ("memory", "c", "python", "python-rows", "python-einsum", "numpy")}),
@@ -47,13 +48,16 @@ GROUPS = [("memory", LONG, {v: {"sum": "GB/s"} for v in ("memory", "c", "python"
           ("c", SHORT, {"c": AGAIN, "python": IMPORT}),
           *[("none", LONG, {v: rows for v in ("none", "stopped-1", "stopped-4", "stopped-16", "collecting", "killed")})
             for rows in (FULL, LINE)],
+          *[(None, LONG, {v: FOLD for v in (what, f"{what}-numpy")})
+            for what in ("summary", "percentiles", "histogram", "envelope", "edges")],
+          (None, SHORT, {v: FOLD for v in ("summary-column", "summary-column_numpy")}),
           (None, LONG, {v: HOLD for v in ("views", "numpy", "array", "list", "queue", "zmq")})]
 ROWS = {(name, variant, size): unit for _, size, group in GROUPS for variant, rows in group.items()
         for name, unit in rows.items()}
 
 
 def by_package(name, variant):
-    return variant.startswith("python") or name.startswith(("impact", "readings"))
+    return variant.startswith("python") or name.startswith(("impact", "readings", "fold"))
 
 
 def missing(name, variant):
@@ -130,7 +134,8 @@ class Json(Case):
         if row["name"] == "flow_lost":
             self.assertEqual(row["value"], row["frames_lost"])
         others = ("ctypes", "numpy", "array", "list", "queue", "zmq")
-        kind = ("floor" if row["variant"].startswith("memory") else "peer" if row["variant"].startswith(others) else "ours")
+        kind = ("floor" if row["variant"].startswith("memory") else
+                "peer" if row["variant"].startswith(others) or row["variant"].endswith("numpy") else "ours")
         self.assertEqual(row["kind"], kind)
 
     def ratios(self, rows, floor, size, group):
