@@ -158,6 +158,7 @@ void html_plots(const struct json_t *document, const char *question, FILE *to)
     draw_all(document, question, "loss_free_unstalled", false, to);
     draw_all(document, question, "sum", false, to);
     draw_all(document, question, "overhead", false, to);
+    draw_all(document, question, "fold", false, to);
     draw_all(document, question, "impact_ratio", false, to);
     draw_all(document, question, "impact_10g_ratio", false, to);
     draw_all(document, question, "readings", false, to);
