@@ -693,6 +693,14 @@ class Bench(Man):
         told = [v for line in re.findall(r"^\.It Li (.*)$", text, re.M) for v in line.split(" , ")]
         self.same(told, re.findall(r'\.variant = "([\w-]+)"', source("bench/disk_paths.c")), "variants")
 
+    def test_readers_rows(self):
+        text = section(self.page, "READERS ROWS")
+        code = source("bench/readers_paths.c")
+        names = re.findall(r'\{"(\w+)",\s*"[^"]*",\s*(?:true|false)\}', code)
+        self.assertGreater(len(names), 15)
+        self.same(tags(text, "Ic"), names, "rows")
+        self.same(tags(text, "Li"), set(re.findall(r'\.variant = "([\w-]+)"', code)), "variants")
+
     def test_json(self):
         words = re.findall(r'"([a-z]\w*)"', source("bench/document.c"))
         words = {w for w in words if w != "decision"}
