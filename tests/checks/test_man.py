@@ -427,8 +427,6 @@ class Ring(Man):
         self.assertTrue(os.path.exists(os.path.join(ROOT, "docs/examples/read_ring.pl")))
 
 
-class Library(Man):
-    """libsluice(3) against ring/sluice.h."""
 INSTALLED = ("ring/sluice.h", "ring/server.h", "ring/merge.h")
 
 
