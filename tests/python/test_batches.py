@@ -440,8 +440,9 @@ class Gaps(package.Case):
         self.assertEqual([len(reader.batch(8)), len(reader.batch()), len(reader.batch(3)), len(reader.batch(1)),
                           len(reader.batch(100))], [8, 2, 3, 1, 6])
         self.assertIsNone(reader.batch())
-        with self.assertRaises(ValueError):
-            reader.batch(0)
+        for wrong in (0, -1, 2**32):
+            with self.assertRaises(ValueError):
+                reader.batch(wrong)
 
 
 class Short(package.Case):
@@ -522,6 +523,11 @@ class Moments(package.Case):
         for found in (ring.last(), ring.last(frames=5)):
             self.assertEqual((len(found), found.gaps, found.lost), (0, (), 0))
         self.assertEqual(list(ring.follow(start="oldest", wait=False)), [])
+        stand("gap empty late 3")
+        self.assertEqual([len(ring.last(frames=5)), len(ring.last()), len(ring.last().gaps)], [0, 0, 1])
+        self.assertEqual([len(ring.last().bytes), ring.last().is_copy, ring.last().utc.tolist()], [0, True, []])
+        with self.raises(sluice.NotInRing, "nothing as new"):
+            ring.at(0)
 
     def test_utc(self):
         found = self.tvac.last(frames=3)
@@ -544,6 +550,14 @@ class Moments(package.Case):
         self.assertEqual(found["pressure"].tolist(), [p + 0.25 for p in numbers(found)])
         self.assertEqual(found.value("temperature").tolist(), [2 * p * 0.01 for p in numbers(found)])
         self.assertEqual(numbers(self.tvac.last(frames=5)), [51, 52, 53, 54, 55])
+        for _ in range(30):
+            self.ring("gap tvac late 1")
+        self.ring("publish tvac 1")
+        found = self.tvac.last(frames=2)
+        self.assertEqual((numbers(found), [g.position for g in found.gaps]), ([55, 86], list(range(56, 86))))
+        self.assertEqual(numbers(self.tvac.last(frames=1)), [86])
+        self.assertEqual(self.tvac.last(frames=1).gaps, ())
+        self.assertEqual(numbers(self.tvac.last(seconds=float("inf"))), numbers(self.tvac.last(frames=100)))
         for _ in range(3):
             self.ring("publish tvac 30")
             found = self.tvac.last(frames=10**6)
@@ -561,8 +575,12 @@ class Moments(package.Case):
             reader = self.tvac.follow(**place)
             self.assertEqual(reader.position, position, place)
             self.assertEqual(reader.seek(**place), position)
-        with self.assertRaises(ValueError):
-            self.tvac.follow(position=1, sequence=2)
+        for wrong in ({"position": -1}, {"sequence": 2**64}, {"position": 1, "sequence": 2}, {"deadline_ms": -1},
+                      {"timeout": float("nan")}, {"max_frames": -1}):
+            with self.assertRaises(ValueError):
+                self.tvac.follow(**wrong)
+        with self.assertRaises(TypeError):
+            self.tvac.follow(position=1.5)
         with self.assertRaises(ValueError):
             self.tvac.follow(start="oldest", position=2)
 

@@ -235,6 +235,20 @@ class Waiting(package.Case):
         self.assertTrue(all(r.closed for r in readers))
         wait_until(lambda: self.ring("readers") == "", "the stand to see their end")
 
+    def test_closing_the_server_while_a_thread_waits(self):
+        """FAULT: it is closed under a reader in use: that is refused, everything else is closed."""
+        server = self.attach()
+        reader, other = server["tvac"].follow(), server["tvac"].follow()
+        thread, result = self.waiter(reader, next)
+        with self.raises(RuntimeError, "another thread"):
+            server.close()
+        self.assertEqual((other.closed, reader.closed, server.alive), (True, False, False))
+        self.ring("publish tvac 1")
+        thread.join(PATIENCE_S)
+        self.assertEqual(len(result[0]), 1)
+        server.close()
+        self.assertTrue(reader.closed)
+
     def test_a_reader_that_is_dropped(self):
         """Without close(): its place is free when it is collected, also while a view is kept."""
         self.ring("publish tvac 2")
@@ -252,6 +266,22 @@ class Waiting(package.Case):
                 make()
         with self.assertRaises(TypeError):
             object.__new__(sluice.Batch)
+
+
+class Silence(package.Case):
+    def test_signals_while_attaching(self):
+        """FAULT: the server does not answer, and signals come: attaching goes on until its own time-out."""
+        stand = self.usual()
+        stand("behave silent")
+        before = signal.signal(signal.SIGALRM, lambda *_: None)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        threading.Timer(0.3, stand, ["behave polite"]).start()
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        try:
+            server = self.attach()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        self.assertEqual(list(server.rings), ["tvac"])
 
 
 class EventLoops(package.Case):

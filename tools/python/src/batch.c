@@ -4,6 +4,8 @@
 #include <string.h>
 #include <structmember.h>
 
+#include "ring/layout.h"
+
 #define RELEASE_GIL_BYTES (1u << 20) /* that much is worth a switch of threads */
 
 static PyTypeObject *batch_type;
@@ -15,16 +17,20 @@ static struct batch_object *batch_of(PyObject *self)
 
 uint32_t batch_scan(const struct sluice_batch *frames, uint32_t *length_bytes_min)
 {
+    const uint8_t *slot = frames->first;
     uint32_t shortest = UINT32_MAX;
     uint32_t i = 0;
-    for (; i < frames->count; i++) {
-        if ((*(const volatile uint16_t *)&sluice_batch_descriptor(frames, i)->flags & SLUICE_FRAME_GAP) != 0) {
+    for (; i < frames->count; i++, slot += frames->slot_bytes) {
+        const struct ring_descriptor *descriptor = (const void *)slot;
+        uint64_t rest = __atomic_load_n(&descriptor->rest, __ATOMIC_RELAXED);
+        uint32_t length_bytes = (uint32_t)(rest & 0xffff);
+        if ((rest >> 16 & RING_FLAG_GAP) != 0) {
             break;
         }
-        uint32_t length_bytes = sluice_batch_length(frames, i);
         shortest = length_bytes < shortest ? length_bytes : shortest;
     }
-    *length_bytes_min = shortest;
+    *length_bytes_min =
+        shortest < frames->payload_bytes || shortest == UINT32_MAX ? shortest : frames->payload_bytes;
     return i;
 }
 

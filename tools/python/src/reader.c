@@ -361,18 +361,18 @@ static PyObject *reader_iter(PyObject *self)
 static PyObject *reader_batch(PyObject *self, PyObject *arguments)
 {
     struct reader_object *r = reader_of(self);
-    unsigned int max = r->max_frames;
-    if (PyArg_ParseTuple(arguments, "|I:batch", &max) == 0) {
+    long long max = r->max_frames;
+    if (PyArg_ParseTuple(arguments, "|L:batch", &max) == 0) {
         return NULL;
     }
-    if (max == 0) {
-        PyErr_SetString(PyExc_ValueError, "expected max_frames of 1 or more, found 0");
+    if (max < 1 || max > UINT32_MAX) {
+        PyErr_Format(PyExc_ValueError, "expected max_frames of 1 or more, found %lld", max);
         return NULL;
     }
     if (memory_check(r->memory) != 0 || finish_last(r) != 0) {
         return NULL;
     }
-    struct batch_object *b = take(r, max);
+    struct batch_object *b = take(r, (uint32_t)max);
     if (b == NULL && PyErr_Occurred() == NULL) {
         Py_RETURN_NONE;
     }
