@@ -4,6 +4,7 @@
 Run from anywhere: python3 tests/checks/test_man.py
 The examples need build/release; without it they are skipped, and that is said.
 """
+import errno
 import os
 import re
 import shutil
@@ -322,6 +323,110 @@ class Recording(Man):
                       [re.sub(r"(?m)^\\&", "", body) for body in displays(self.page)])
 
 
+class Ring(Man):
+    """sluice-ring(5) against what the compiler makes of the headers (tests/ring/layout.golden), the ring that it shows
+    (tests/ring/ring-sample.c), and the sources where they are the only word."""
+
+    page = page("sluice-ring.5")
+    golden = source("tests/ring/layout.golden")
+    widths = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i32": 4, "i64": 8, "f64": 8, "text": 1, "bytes": 1}
+    not_readers = {"ring_order", "ring_orders", "ring_hops", "protocol_lease"}  # between the server's own processes
+    not_readers_numbers = {"RING_ORDERS_MAGIC", "RING_ORDERS_BYTES", "RING_CACHE_LINE_BYTES", "RING_WRITER_LINE_BYTES",
+                           "PROTOCOL_INSTANCES_MAX"}
+
+    def sizes(self):
+        return {name: int(size) for name, size in re.findall(r"^struct (\w+) (\d+) bytes$", self.golden, re.M)}
+
+    def tables(self):
+        """struct -> (its size, the rows of its table)"""
+        found = re.findall(r'^\.Vt struct (\w+) ,\n(\d+) bytes:\n\.Bl -column "0000"[^\n]*\n(.*?)^\.El', self.page, re.M | re.S)
+        self.assertEqual(len(found), self.page.count(".Vt struct"), "a table that is not understood")
+        return {name: (int(size), re.findall(r"^\.It (\d+) Ta (\w+)(?:\[(\d+)\])? Ta (\w+) Ta(?: .*)?$", text, re.M), text.count(".It "))
+                for name, size, text in found}
+
+    def test_structs(self):
+        sizes = self.sizes()
+        wanted = {name for name in sizes if name.startswith(("ring_", "protocol_"))} - self.not_readers
+        self.same(self.tables(), wanted, "structs")
+        for name, (size, rows, count) in self.tables().items():
+            self.assertEqual((size, len(rows)), (sizes[name], count), name)
+            told = [(member, int(at), int(n or 1) * (self.widths.get(kind) or sizes[kind])) for at, kind, n, member in rows]
+            members = [(member, int(at), int(size)) for member, at, size in
+                       re.findall(rf"^  {name}\.(\w+) at (\d+), (\d+) bytes$", self.golden, re.M)]
+            self.assertEqual(told, members, f"struct {name}")
+
+    def test_types(self):
+        """Signed, unsigned, float or text, as the header says: the golden file has widths only."""
+        kinds = {"uint64_t": "u64", "int64_t": "i64", "uint32_t": "u32", "int32_t": "i32", "uint16_t": "u16", "uint8_t": "u8",
+                 "char": "text", "double": "f64"}
+        header = re.sub(r"/\*.*?\*/", "", source("ring/layout.h", "ring/ledger.h", "ring/rate.h", "ring/protocol.h"), flags=re.S)
+        for name, (_, rows, _) in self.tables().items():
+            body = re.search(rf"^struct {name} \{{(.*?)^\}};", header, re.M | re.S).group(1)
+            for _, kind, _, member in rows:
+                written = re.search(rf"(?:struct )?(\w+)\s+{member}\s*(\[[^;]*\])?;", body)
+                is_so = kinds.get(written.group(1), written.group(1))
+                is_so = "bytes" if is_so == "u8" and written.group(2) else is_so
+                self.assertEqual(kind, is_so, f"{name}.{member}")
+
+    def test_constants(self):
+        """All of ring and protocol, each with its value; and the golden file has all that the headers have."""
+        numbers = {name: int(value, 16) for name, value in re.findall(r"^((?:RING|PROTOCOL)_\w+) (\w+)$", self.golden, re.M)}
+        told = re.findall(r"^\.It Dv ((?:RING|PROTOCOL)_\w+) Ta (\w+) Ta", self.page, re.M)
+        self.assertEqual(len(told), len({name for name, _ in told}), "a constant that stands there twice")
+        self.same([name for name, _ in told], set(numbers) - self.not_readers_numbers, "constants")
+        self.assertEqual([(name, value) for name, value in told if int(value, 0) != numbers[name]], [], "other values")
+        header = re.sub(r"/\*.*?\*/", "", source("ring/layout.h", "ring/ledger.h", "ring/protocol.h"), flags=re.S)
+        defined = re.findall(r"^#define ((?:RING|PROTOCOL)_\w+) +[^\s\"]", header, re.M)
+        for body in re.findall(r"^enum \w+ \{(.*?)\};", header, re.M | re.S):
+            defined += re.findall(r"\b((?:RING|PROTOCOL)_\w+) *=", body)
+        self.assertEqual(sorted(set(defined) - {"RING_H"} - set(numbers)), [], "not pinned: add them to layout-golden.c")
+
+    def test_offsets_in_the_text(self):
+        """"The ledger, at 896": the parts of the header, and the magics as text."""
+        for part, at in re.findall(r"^  ring_header\.(\w+) at (\d+),", self.golden, re.M):
+            if not part.startswith("pad"):
+                self.assertRegex(self.page, rf"(?m)^The {part}s?, at {at}\b")
+        for name in ("RING_MAGIC", "RING_LEASE_MAGIC", "PROTOCOL_MAGIC"):
+            value = int(re.search(rf"^{name} (\w+)$", self.golden, re.M).group(1), 16)
+            text = value.to_bytes(8, "little").rstrip(b"\0").decode()
+            self.assertIn(f"{name}: the bytes Ql {text}", self.page)
+
+    def test_causes(self):
+        """In the order of ring/ledger.c, which names them for `sluice tail`."""
+        lists = re.findall(r"names\[\w*\] = \{(.*?)\}", source("ring/ledger.c"), re.S)
+        for text, prefix in zip(lists, ("RING_LOSS", "RING_REFUSED"), strict=True):
+            names = re.findall(r'"(\w+)"', text)
+            told = {int(n): name.lower() for name, n in re.findall(rf"^\.It Dv {prefix}_(\w+) Ta (\d+) Ta", self.page, re.M)}
+            self.assertEqual([told[i] for i in range(len(names))], names)
+
+    def test_codes(self):
+        """Every code that an attaching reader is answered with, with its number."""
+        told = re.findall(r"^\.It (E\w+) \((\d+)\) Ta", self.page, re.M)
+        self.assertEqual([(name, n) for name, n in told if getattr(errno, name) != int(n)], [])
+        code = source("daq/usher.c")
+        used = set(re.findall(r"-(E[A-Z]+)\b", code[code.index("static int open_gate("):code.index("static void close_gate(")] +
+                              code[code.index("bool usher_attach("):code.index("uint64_t usher_lost(")])) - {"EPIPE"}
+        used |= set(re.findall(r"-(E[A-Z]+),", source("daq/server_clients.c").split("void server_reply(")[1])) | {"ENOMEM"}
+        self.assertEqual(sorted({name for name, _ in told}), sorted(used - {"EINTR"}))
+
+    def test_example(self):
+        """The ring that the page shows is the one that this tree makes; no line of it that is not zero is left out."""
+        program = release_file(self, "bin/ring-sample")
+        data = subprocess.run([program, "/dev/stdout"], stdout=subprocess.PIPE, check=True).stdout
+        shown = [re.sub(r"^\\&", "", line) for line in displays(section(self.page, "EXAMPLES"))[0].splitlines()]
+        lines = []
+        for at in range(0, int(shown[-1][:4], 16) + 32, 16):
+            row = data[at:at + 16]
+            if any(row):
+                text = "".join(chr(byte) if 32 < byte < 127 else "." for byte in row)
+                lines.append(f"{at:04x}  {row.hex(' ', 2)}  {text}")
+        self.assertEqual(shown, lines, "ring-sample shows another ring: quote it anew in sluice-ring.5")
+
+    def test_script(self):
+        self.assertIn(".Pa docs/examples/read_ring.pl", section(self.page, "EXAMPLES"))
+        self.assertTrue(os.path.exists(os.path.join(ROOT, "docs/examples/read_ring.pl")))
+
+
 INSTALLED = ("ring/sluice.h", "ring/server.h", "ring/merge.h", "ring/stats.h")
 
 
@@ -605,6 +710,14 @@ class Bench(Man):
         self.same(told, re.findall(r'"(\w+)"', names), "rows")
         told = [v for line in re.findall(r"^\.It Li (.*)$", text, re.M) for v in line.split(" , ")]
         self.same(told, re.findall(r'\.variant = "([\w-]+)"', source("bench/disk_paths.c")), "variants")
+
+    def test_readers_rows(self):
+        text = section(self.page, "READERS ROWS")
+        code = source("bench/readers_paths.c")
+        names = re.findall(r'\{"(\w+)",\s*"[^"]*",\s*(?:true|false)\}', code)
+        self.assertGreater(len(names), 15)
+        self.same(tags(text, "Ic"), names, "rows")
+        self.same(tags(text, "Li"), set(re.findall(r'\.variant = "([\w-]+)"', code)), "variants")
 
     def test_json(self):
         words = re.findall(r'"([a-z]\w*)"', source("bench/document.c"))
