@@ -178,8 +178,9 @@ class Ring:
         spin_us     looks by itself for so long before it sleeps: a frame is seen within microseconds, at the cost of a core
         gaps        True: a gap record gives a batch at once, of no frames if none came behind it; False: it comes with the
                     next frames
-        on_overrun  "raise": Overrun, if a batch was overwritten before the next was asked for and valid() or overwritten()
-                    had not said so; "count": it counts in reader.lost, and it is for you to ask
+        on_overrun  "raise": Overrun, if a batch was overwritten before the next is asked for, unless valid(), overwritten()
+                    or copy() was asked after the last look at it; "count": it counts in reader.lost, and it is for you
+                    to ask
         wait        False: what is in the ring now, then iteration ends
         """
         if on_overrun not in ("raise", "count"):

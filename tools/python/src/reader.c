@@ -129,7 +129,7 @@ static int finish_last(struct reader_object *r)
         return 0;
     }
     uint32_t seen = last->seen;
-    uint32_t gone = batch_overwritten(last);
+    uint32_t gone = last->is_asked ? seen : batch_overwritten(&last->ob_base);
     last->is_current = false;
     r->last = NULL;
     int code = 0;
