@@ -264,8 +264,9 @@ class Ring:
                 reader._seek(AT_TIME, ns)
                 batch = reader.batch(1)
                 if batch is None:
-                    raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: its newest frame is "
-                                    f"{(ns - progress.newest_time) / 1e9:.6f} s older")
+                    older_s = (ns - progress.newest_time) / 1e9
+                    raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: " + (
+                        f"its newest frame is {older_s:.6f} s older" if older_s > 0 else "what is there is no frame"))
                 if len(found := batch.copy()):
                     return found
         raise NotInRing(f"ring '{self.name}': what was there at {ns} was overwritten while it was looked for")
