@@ -31,6 +31,10 @@ class Batch(_sluice.Batch):
     gaps: "tuple[Gap, ...]"
     is_copy: bool
 
+    if TYPE_CHECKING:
+
+        def copy(self) -> "Batch": ...
+
     # ---- Channels.
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ class Gap(NamedTuple):
     position: int  #: of the record itself; it takes a frame's place
     time: int  #: when it was written, TAI ns since 1970
     cause: str  #: one of CAUSES
-    count: int  #: frames known to be missing; 0: none, or not known
+    count: int  # type: ignore[assignment]  #: frames known to be missing; 0: none, or not known
     from_time: int  #: last thing known before the gap, TAI ns; 0: not known
     stream: int  #: index into Ring.streams
 
@@ -43,7 +43,7 @@ class Channel(NamedTuple):
     calibration: str  #: "none", "polynomial", "points", "thermocouple", "logarithmic"
     bits: int  #: the raw value is so many bits of the number; 0: all of them
     shift: int  #: .. from this one on, the lowest is 0
-    index: int  #: among the ring's channels
+    index: int  # type: ignore[assignment]  #: among the ring's channels
 
     @property
     def end_byte(self) -> int:

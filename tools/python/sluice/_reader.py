@@ -72,12 +72,19 @@ class Reader(_sluice.Reader):
     __slots__ = ("__weakref__", "ring", "_awaiting")
 
     ring: "Ring"  #: that it reads
+    _awaiting: bool
     position: int
     lost: int
     epoch: int
     closed: bool
     gaps: "tuple[Gap, ...]"
     max_frames: int
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> "Reader": ...
+        def __next__(self) -> Batch: ...
+        def batch(self, max_frames: int = ..., /) -> "Batch | None": ...
 
     def __repr__(self) -> str:
         return (f"<sluice.Reader of '{self.ring.name}': {'closed' if self.closed else self.state}, position {self.position}, "

@@ -48,7 +48,7 @@ class Histogram(NamedTuple):
     """A copy of one of the server's histograms of durations."""
 
     name: str
-    count: int
+    count: int  # type: ignore[assignment]
     max_ns: int  #: exact
     sum_ns: int
     late: int  #: values above limit_ns

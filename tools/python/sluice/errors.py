@@ -1,5 +1,6 @@
 """What can go wrong. Every message says what was expected, what was found, and what to do."""
 import errno as _errno
+from typing import Any as _Any
 
 __all__ = ["Error", "ServerNotFound", "NotPermitted", "VersionMismatch", "ServerGone", "NoSuchRing", "NoSuchChannel",
            "NotInRing", "Overrun", "ShortFrame", "Forked", "Closed", "TooManyReaders", "GatingRefused",
@@ -9,7 +10,7 @@ __all__ = ["Error", "ServerNotFound", "NotPermitted", "VersionMismatch", "Server
 class Error(Exception):
     """Any failure of this package. `errno` is the number that libsluice gave (positive), None where there is none."""
 
-    errno: "int | None" = None
+    errno: _Any = None  # int or None; OSError, from which some derive, has its own word for it
 
 
 class ServerNotFound(Error, ConnectionRefusedError):

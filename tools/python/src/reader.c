@@ -279,7 +279,11 @@ static void say_end(struct reader_object *r)
 {
     const struct sluice_ring *ring = &r->memory->ring;
     for (int i = 0; i < EVICTED_LOOKS && sluice_reader_state(r->memory->reader) == SLUICE_STATE_DEMOTED; i++) {
+        r->memory->is_busy = true;
+        Py_BEGIN_ALLOW_THREADS;
         nanosleep(&(struct timespec){.tv_nsec = EVICTED_NS}, NULL);
+        Py_END_ALLOW_THREADS;
+        r->memory->is_busy = false;
     }
     if (sluice_reader_state(r->memory->reader) == SLUICE_STATE_EVICTED) {
         PyErr_Format(error_types.evicted,
