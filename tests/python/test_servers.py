@@ -4,6 +4,7 @@ come again; and everything a real one says of itself, beside what its own tool s
 import errno
 import json
 import os
+import struct
 import subprocess
 import time
 
@@ -288,6 +289,55 @@ class Shown(package.Case):
         self.assertFalse(self.view.alive)
         self.assertTrue(last.valid())
         self.assertGreater(self.view["udp"].ledger.delivered, 0)
+
+
+class Calibrated(package.Case):
+    """A thermocouple with its cold junction, a Pirani gauge, a table and a polynomial: a real server's."""
+
+    CHANNELS = [
+        {"name": "oven", "at_byte": 4, "type": "i16", "scale": 0.002, "unit": "degC", "range": [0, 1200], "stale_ms": 5000,
+         "calibration": {"thermocouple": "K", "reference_channel": "connector"}},
+        {"name": "connector", "at_byte": 6, "type": "i16", "scale": 0.01, "unit": "degC", "range": [-10, 60],
+         "stale_ms": 5000},
+        {"name": "vacuum", "at_byte": 8, "type": "u16", "scale": 0.001, "unit": "mbar", "range": [5e-4, 1000],
+         "stale_ms": 5000, "calibration": {"logarithmic": {"slope": 1.667, "intercept": -9.33}}},
+        {"name": "level", "at_byte": 10, "type": "u16", "unit": "l", "range": [0, 100], "stale_ms": 5000,
+         "calibration": {"points": [[820, 0], [1100, 5], [2410, 48.5], [3950, 100]]}},
+        {"name": "line_pressure", "at_byte": 12, "type": "u16", "scale": 0.001, "unit": "kPa", "range": [0, 1000],
+         "stale_ms": 5000, "calibration": {"polynomial": [-12.4, 204.1, 0.37]}}]
+
+    def test_the_same_numbers_as_the_tool(self):
+        """Bit for bit; NaN where a calibration says nothing, which the tool shows as null."""
+        server, sensor, _ = self.udp_server(
+            start=False, rules=[{"name": "too_hot", "channel": "oven", "high": 900}],
+            source={"frame_bytes": 16, "sequence": {"at_byte": 0, "width_bytes": 4}, "checksum": None,
+                    "channels": self.CHANNELS})
+        with open(server.config_path, encoding="utf-8") as file:
+            text = json.load(file)
+        del text["sources"][0]["checksum"]
+        with open(server.config_path, "w", encoding="utf-8") as file:
+            json.dump(text, file)
+        server.start()
+        ring = self.attach()["udp"]
+        rows = 200
+        for i in range(rows):
+            sensor.put(struct.pack(">IhhHHHxx", i, i * 100 - 500, (i * 97) % 9000 - 1500, i * 40, i * 25, i * 50))
+        wait_until(lambda: ring.ledger.delivered == rows, lambda: f"all frames in the ring: {ring.ledger}")
+        tail = server.tail("udp", "--oldest", "--count", str(rows))
+        lines = [line for line in tail.wait(lambda lines: len(lines) >= rows, "frames of the tool") if "values" in line]
+        batch = ring.last(frames=rows)
+        live = np.concatenate([b.values() for b in ring.follow(start="oldest", wait=False)])
+        self.assertEqual(live.tobytes("C"), batch.values().tobytes("C"))
+        for name in ring.channels:
+            with self.subTest(name):
+                values = batch.value(name)
+                self.assertEqual([None if np.isnan(v) else v for v in values.tolist()], [r["values"][name] for r in lines])
+                self.assertLess(np.isnan(values).sum(), rows)
+        self.assertGreater(np.isnan(batch.value("level")).sum(), 10)  # outside of its points
+        self.assertGreater(np.isnan(batch.value("oven")).sum(), 10)  # its cold junction is no good
+        self.assertEqual([c.calibration for c in ring.channels.values()],
+                         ["thermocouple", "none", "logarithmic", "points", "polynomial"])
+        np.testing.assert_array_equal(batch["level"], np.arange(rows) * 25)
 
 
 class Installed(package.Case):
