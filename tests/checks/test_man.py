@@ -427,11 +427,16 @@ class Ring(Man):
         self.assertTrue(os.path.exists(os.path.join(ROOT, "docs/examples/read_ring.pl")))
 
 
-INSTALLED = ("ring/sluice.h", "ring/server.h", "ring/merge.h")
+INSTALLED = ("ring/sluice.h", "ring/server.h", "ring/merge.h", "ring/stats.h")
 
 
 def functions_of(header):
     return re.findall(r"^(?:SLUICE_API|static inline) [^;{]*?\b(sluice_\w+)\(", header, re.M)
+
+
+def types_of(header):
+    """Of functions of the user's."""
+    return re.findall(r"^typedef [^;]*?\b(sluice_\w+)\(", header, re.M)
 
 
 def constants_of(header):
@@ -451,7 +456,8 @@ class Header:
     def test_functions(self):
         functions = functions_of(self.header)
         self.same(re.findall(r"^\.Nm (sluice_\w+)", section(self.page, "NAME"), re.M), functions, "names")
-        self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M), functions, "prototypes")
+        self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M),
+                  functions + types_of(self.header), "prototypes")
         text = section(self.page, "DESCRIPTION")
         self.assertEqual([f for f in functions if not re.search(rf"(?m)^\.Fn {f}(?: [,;.:])?$", text)], [], "not described")
 
@@ -460,6 +466,7 @@ class Header:
         code = re.sub(r"/\*.*?\*/", "", self.header, flags=re.S)
         declared = [" ".join(d.split()) for d in re.findall(r"^SLUICE_API ([^;]*;)", code, re.M)]
         declared += [" ".join(d.split()) + ";" for d in re.findall(r"^static inline ([^;{]*\))", code, re.M)]
+        declared += [" ".join(d.split()) for d in re.findall(r"^(typedef [^;]*\);)", code, re.M)]
         text = section(self.page, "SYNOPSIS")
         text = re.sub(r"^\.Fo (\w+)\n(.*?)^\.Fc$", lambda m: f".Fn {m.group(1)} " + m.group(2).replace(".Fa ", ""),
                       text, flags=re.M | re.S)
@@ -478,7 +485,7 @@ class Header:
         self.assertEqual(sorted(self.titles), sorted(re.findall(r"^struct sluice_(\w+) \{", self.header, re.M)), "structs")
         for name, title in self.titles.items():
             body = re.search(rf"^struct sluice_{name} \{{(.*?)^\}};", self.header, re.M | re.S).group(1)
-            members = re.findall(r"^ {4}((?:const )?\w+ [^;]*);", body, re.M)
+            members = [" ".join(m.split()) for m in re.findall(r"^ {4}((?:const )?\w+\s[^;]*);", body, re.M)]
             told = re.findall(r'Fa "([^"]*)"', section(self.page, title, "Ss"))
             self.same(told, members, f"members of struct sluice_{name}")
 
@@ -492,7 +499,7 @@ class Header:
         self.assertEqual(sorted(set(re.findall(r"^\.(?:It )?Dv (SLUICE_\w+)", text, re.M)) - set(known)), [], "are no more")
 
     def test_functions_that_are_named_exist(self):
-        known = functions_of(source(*INSTALLED))
+        known = functions_of(source(*INSTALLED)) + types_of(source(*INSTALLED))
         self.assertEqual(sorted(set(re.findall(r"^\.(?:It )?Fn (sluice_\w+)", self.page, re.M)) - set(known)), [])
 
     def test_examples_are_the_files(self):
@@ -566,6 +573,19 @@ class MergeLibrary(Header, Man):
     header_path = "ring/merge.h"
     header = source(header_path)
     examples = {"merge": ("nobody", "tvac", "video")}
+
+
+class StatsLibrary(Header, Man):
+    """sluice_stats(3) against ring/stats.h."""
+
+    page = page("sluice_stats.3")
+    header_path = "ring/stats.h"
+    header = source(header_path)
+    titles = {"summary": "Summaries", "quantiles": "Percentiles", "bins": "Bins", "envelope": "Envelopes",
+              "envelope_point": "Points", "edges": "Thresholds", "edge": "Edges", "fold": "Folds", "fold_item": "Fold items",
+              "chunk": "Chunks", "samples": "Samples", "fold_envelope_context": "Envelope contexts",
+              "fold_edges_context": "Edge contexts"}
+    examples = {"summary": ("nobody", "tvac", "1")}
 
 
 class Server(Man):

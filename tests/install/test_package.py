@@ -290,6 +290,32 @@ class Package(support.Case):
         self.assertEqual(steps, sorted(steps))
         self.assertLessEqual(steps[-1], int(most[0]))
 
+    def test_example_summary(self):
+        server, environment = self.sending_server()
+        program = self.example("summary")
+
+        def shown():
+            lines = run(program, server.instance, "udp", "1", env=environment).splitlines()
+            return lines if int(lines[-1].split()[0]) > FRAMES else None
+
+        lines = wait_until(shown, "a second of many frames")
+        number = r"(-?[\d.e+-]+)"
+        found = {}
+        for line in lines[:-1]:
+            name, *numbers = re.fullmatch(rf"(\w+): {number} \+- {number} \w+, min {number}, p50 {number}, p99 {number}, max {number}, "
+                                          r"(\d+) values, (\d+) are none", line).groups()
+            found[name] = [float(n) for n in numbers]
+        frames, lost, discarded, missing = map(int, re.fullmatch(
+            r"(\d+) frames; not in it: (\d+) lost, (\d+) discarded, (\d+) missing in the ring", lines[-1]).groups())
+        self.assertEqual(sorted(found), sorted(channel["name"] for channel in support.channels()))
+        self.assertGreater(frames, FRAMES)
+        self.assertEqual((lost, discarded, missing), (0, 0, 0))
+        mean, spread, least, median, high, most, values, none = found["chamber_pressure"]
+        self.assertEqual((mean, spread, least, most, none), (123.5, 0, 123.5, 123.5, 0))
+        self.assertEqual(values, frames)
+        for quantile in (median, high):
+            self.assertLess(abs(quantile / 123.5 - 1), 1 / 256)
+
 
 if __name__ == "__main__":
     support.main()

@@ -5,6 +5,7 @@
 
 #include "ring/merge.h"
 #include "ring/protocol.h"
+#include "tests/support/gates.h"
 #include "tests/support/installed_reader.h"
 #include "tests/support/random.h"
 #include "tests/support/wait.h"
@@ -358,6 +359,44 @@ Test(merge, what_waits_is_not_released)
     cr_assert_eq(lease->position, 1);
     cr_assert_eq(sluice_merge_wait(merge, 0), 0);
     cr_assert_eq(lease->position, 2, "by waiting too");
+}
+
+/* With a writer that goes by it. */
+Test(merge, a_writer_waits_for_a_frame_that_waits)
+{
+    static struct test_gates server;
+    static struct ring_gates gates;
+    struct ring_writer *w = &ring[0].writer;
+    open_merge(2, FOREVER);
+    test_gates_set_up(&server, &gates, w);
+    test_gates_let_in(&server, &gates, w, &reader[0]->ring);
+    uint64_t room = 0;
+    while (ring_writer_reserve(w) != NULL) {
+        put(0, 10 * ++room);
+    }
+    cr_assert_leq(room, SLOTS);
+    for (int i = 0; i < 3; i++) {
+        expect_none(); /* the first of them waits for ring 1 */
+        ring_writer_look(w, 2);
+        cr_assert_null(ring_writer_reserve(w));
+    }
+    put(1, 25);
+    expect(0, 10);
+    ring_writer_look(w, 3);
+    cr_assert_null(ring_writer_reserve(w), "the caller has it");
+    expect(0, 20);
+    ring_writer_look(w, 4);
+    cr_assert_not_null(ring_writer_reserve(w));
+    expect(1, 25);
+    for (uint64_t more = 1; ring_writer_reserve(w) != NULL; more++) {
+        put(0, 10 * (room + more));
+        cr_assert_leq(more, 2, "30 waits");
+    }
+    cr_assert_eq(sluice_reader_state(reader[0]), SLUICE_STATE_GATING);
+    cr_assert_eq(sluice_reader_lost(reader[0]), 0);
+    installed_reader_end_server(&installed[1]);
+    cr_assert_eq(sluice_merge_wait(merge, NO_TIMEOUT), 1);
+    expect(0, 30);
 }
 
 Test(merge, readers_stand_at_what_was_not_given_when_it_is_closed)
