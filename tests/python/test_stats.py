@@ -159,8 +159,9 @@ class Arrays(unittest.TestCase):
                                 isinstance(whole, stats.Quantiles) else (whole.counts == merged.counts).all())
         with self.assertRaises(ValueError):
             merged.merge(stats.Histogram(0, 1, 77))
-        with self.assertRaises(TypeError):
-            stats.Running().merge(stats.Quantiles())
+        for one, other in ((stats.Running(), stats.Quantiles()), (merged, stats.Running())):
+            with self.assertRaises(TypeError):
+                one.merge(other)
 
     def test_envelope(self):
         values = odd(np.random.default_rng(8).normal(size=10000), 9)
@@ -205,6 +206,24 @@ class Arrays(unittest.TestCase):
         self.assertEqual(len(stream.edges()), 0)
         with self.assertRaises(ValueError):
             stats.Edges(1, -1)
+
+    def test_other_threads_run_meanwhile(self):
+        """The GIL is released: with it held, this thread could look at most once or twice."""
+        stream, begun = stats.Running(), threading.Event()
+
+        def fold():
+            begun.set()
+            stream.update(np.broadcast_to(np.float64(2), 200_000_000))
+
+        thread = threading.Thread(target=fold)
+        thread.start()
+        begun.wait()
+        looks = 0
+        while thread.is_alive():
+            thread.join(0.001)
+            looks += 1
+        self.assertGreater(looks, 10)
+        self.assertEqual((stream.count, stream.mean), (200_000_000, 2.0))
 
     def test_threads_take_turns(self):
         stream, values = stats.Running(), np.ones(100000)

@@ -172,8 +172,9 @@ class Running(_Stream):
 
     def merge(self, other: "Running") -> "Running":
         """Takes in what another has seen: as if it had seen both. Returns itself."""
-        self._merge_told(other)
-        _sluice.stats_merge(self._kind, self._state, other._state)
+        with self._lock:
+            self._merge_told(other)
+            _sluice.stats_merge(self._kind, self._state, other._state)
         return self
 
     @property
@@ -205,8 +206,9 @@ class Quantiles(_Stream):
 
     def merge(self, other: "Quantiles") -> "Quantiles":
         """Takes in what another has seen: as if it had seen both. Returns itself."""
-        self._merge_told(other)
-        _sluice.stats_merge(self._kind, self._state, other._state)
+        with self._lock:
+            self._merge_told(other)
+            _sluice.stats_merge(self._kind, self._state, other._state)
         return self
 
     def quantile(self, q):
@@ -266,13 +268,13 @@ class Histogram(_Stream):
 
     def merge(self, other: "Histogram") -> "Histogram":
         """Takes in what another of the same bins has seen. Returns itself."""
-        same = all(self._state[n] == other._state[n] for n in ("low", "high", "bins"))
-        if not same:
+        if isinstance(other, Histogram) and any(self._state[n] != other._state[n] for n in ("low", "high", "bins")):
             raise ValueError("expected a histogram of the same bins")
-        self._merge_told(other)
-        self._counts += other._counts
-        for name in ("count", "below", "above", "not_finite"):
-            self._state[name] += other._state[name]
+        with self._lock:
+            self._merge_told(other)
+            self._counts += other._counts
+            for name in ("count", "below", "above", "not_finite"):
+                self._state[name] += other._state[name]
         return self
 
     @property
@@ -377,9 +379,9 @@ class Edges(_Stream):
 
     def take(self) -> np.ndarray:
         """edges(), which are forgotten then: for streams without an end."""
-        found = self.edges()
-        self._parts = []
-        return found
+        with self._lock:
+            found, self._parts = self._parts, []
+        return np.concatenate(found) if found else np.empty(0, EDGE)
 
     @property
     def level(self) -> str:
@@ -550,7 +552,7 @@ class _Pass:
                 self.last = last or self.last
 
     def took(self, streams: "list[_Stream]", batch: Batch, names: "list[str]") -> None:
-        """Every stream takes its channel of a copy of what was whole: all see the same frames."""
+        """Every stream takes its channel; frames are those of the first."""
         before = streams[0].missing, streams[0].discarded
         taken = streams[0].update(batch, names[0])
         gone = streams[0].discarded - before[1]
