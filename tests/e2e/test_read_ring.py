@@ -2,6 +2,7 @@
 """docs/examples/read_ring.pl, a reader in Perl that was written from sluice-ring(5) alone: beside `sluice tail` it must show
 the same frames, values, gaps and losses, and say clearly why it cannot."""
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ import subprocess
 import threading
 import unittest
 
+import readers
 import support
 from reader_case import ReaderCase
 from support import ATTACH, PROTOCOL_MAGIC, PROTOCOL_VERSION, REPLY, REQUEST, Actuator, config, free_udp_port, outputs_to, wait_until
@@ -272,7 +274,7 @@ class Impostor:
         self.listener.bind(path)
         self.listener.listen(8)
         self.asked = []
-        self.wakes = 0
+        self.client = None
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
         case.addCleanup(self.end)
@@ -290,6 +292,7 @@ class Impostor:
                 client, _ = self.listener.accept()
             except OSError:
                 return
+            self.client = client
             with client:
                 client.settimeout(support.PATIENCE_S)
                 self.asked.append(client.recv(4096))
@@ -297,7 +300,14 @@ class Impostor:
                 with contextlib.suppress(OSError):
                     client.recv(4096)  # that it waits: it is told that this is the end
 
+    def end_clients(self):
+        """As a server ends that has one."""
+        with contextlib.suppress(OSError):
+            self.client.shutdown(socket.SHUT_RDWR)
+
     def end(self):
+        if self.client is not None:
+            self.end_clients()
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
@@ -307,8 +317,8 @@ class Impostor:
         self.fds = []
 
 
-class Hostile(Script):
-    """A server of another version, and rings that are corrupt. The ring is that of sluice-ring(5)."""
+class Sample(Script):
+    """The ring of sluice-ring(5), and what an impostor makes of it."""
 
     @classmethod
     def setUpClass(cls):
@@ -327,6 +337,10 @@ class Hostile(Script):
 
     def impostor(self, ring=None, **options):
         return Impostor(self, "fake", self.sample if ring is None else ring, **options)
+
+
+class Hostile(Sample):
+    """A server of another version, and rings that are corrupt."""
 
     def refused(self, words, ring=None, code=1, **options):
         server = self.impostor(ring, **options)
@@ -429,6 +443,52 @@ class Hostile(Script):
                     self.assertEqual(perl, self.run_tail(*form, "--oldest", "--count", "16", "fake", "small"))
                     self.assertIn("null" if form else " nan ", perl)
             server.end()
+
+
+class Library(Sample):
+    """libsluice and the same impostor: what it is shown of a corrupt ring stays within the ring."""
+
+    def setUp(self):
+        super().setUp()
+        self.lib = ctypes.CDLL(readers.LIB_PATH)
+        self.lib.sluice_close.argtypes = [ctypes.c_void_p]
+        self.lib.sluice_server_alive.argtypes = [ctypes.c_void_p]
+        self.lib.sluice_server_progress.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p]
+
+    def open(self, ring):
+        """A server of which this ring is all that it shows."""
+        impostor = self.impostor(ring, fds=1)
+        handle, text = ctypes.c_void_p(), ctypes.create_string_buffer(512)
+        code = self.lib.sluice_open(ctypes.byref(handle), b"fake", text, ctypes.c_size_t(512))
+        self.assertEqual(code, 0, text.value)
+        self.addCleanup(self.lib.sluice_close, handle)
+        return impostor, handle
+
+    def test_progress_is_never_more_than_a_ring(self):
+        for claimed, published in ((20, 20), (0, 2**60), (2**64 - 1, 2**64 - 1), (3, 20), (2**63, 5), (0, 0)):
+            impostor, handle = self.open(self.changed((512, "<Q", claimed), (640, "<Q", published)))
+            progress = (ctypes.c_uint64 * 6)()
+            self.assertEqual(self.lib.sluice_server_progress(handle, 0, progress), 0)
+            self.assertLessEqual(progress[0], progress[1])
+            self.assertLessEqual(progress[1] - progress[0], 16, (claimed, published))
+            impostor.end()
+
+    def test_a_signal_is_no_end(self):
+        """The fault: two thousand signals while it is asked whether the server lives."""
+        impostor, handle = self.open(self.sample)
+        before = signal.signal(signal.SIGALRM, lambda *_: counted.append(1))
+        counted = []
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+        try:
+            answers = set()
+            while len(counted) < 2000:
+                answers.add(self.lib.sluice_server_alive(handle))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        self.assertEqual(answers, {1})
+        impostor.end_clients()
+        wait_until(lambda: self.lib.sluice_server_alive(handle) == 0, "the end")
 
 
 class Source(unittest.TestCase):

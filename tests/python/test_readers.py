@@ -101,21 +101,23 @@ class Waiting(package.Case):
     def test_a_reader_for_each_thread(self):
         """Many at once, each sees all."""
         total, found = 3000, []
+        attached = threading.Barrier(7, timeout=PATIENCE_S)
 
         def run():
             with sluice.attach(self.instance)["tvac"].follow(start="oldest", on_overrun="count") as reader:
+                attached.wait()
                 frames = 0
                 while frames + reader.lost < total:
-                    for batch in [next(reader)]:
-                        copy = batch.copy()
-                        if not (copy["pressure"] == copy.positions + 0.25).all():
-                            found.append("a torn frame")
-                        frames += len(copy)
+                    copy = next(reader).copy()
+                    if not (copy["pressure"] == copy.positions + 0.25).all():
+                        found.append("a torn frame")
+                    frames += len(copy)
                 found.append((frames + reader.lost, reader.position))
 
         threads = [threading.Thread(target=run, daemon=True) for _ in range(6)]
         for thread in threads:
             thread.start()
+        attached.wait()
         for _ in range(total // 10):
             self.ring("publish tvac 10")
         for thread in threads:

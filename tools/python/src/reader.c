@@ -10,6 +10,7 @@
 #include "ring/clock.h"
 #include "ring/layout.h"
 
+#define NS_PER_MS     ((int64_t)1000000)
 #define SLEEP_MS_MAX  1000     /* then look again, whatever the server says or does not say */
 #define SIGNALS_NS    10000000 /* a spinning reader asks for Ctrl-C that often */
 #define EVICTED_LOOKS 20       /* the ring's writer says so in its next round */
@@ -322,8 +323,7 @@ static int await(struct reader_object *r, int64_t timeout_ns)
         if (code > 0 || (timeout_ns >= 0 && left_ns <= 0)) {
             return code;
         }
-        int64_t left_ms =
-            timeout_ns < 0 ? SLEEP_MS_MAX : (left_ns + CLOCK_NS_PER_MS - 1) / (int64_t)CLOCK_NS_PER_MS;
+        int64_t left_ms = timeout_ns < 0 ? SLEEP_MS_MAX : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
         struct pollfd p = {.fd = sluice_reader_fd(memory->reader), .events = POLLIN | POLLRDHUP};
         memory->is_busy = true;
         Py_BEGIN_ALLOW_THREADS;
@@ -440,7 +440,7 @@ static PyObject *reader_release(PyObject *self, PyObject *unused)
     if (r->rest.count == 0) { /* else what is read, but was not handed out, would be given back, too */
         sluice_reader_release(r->memory->reader);
     }
-    Py_RETURN_NONE;
+    return Py_NewRef(Py_None);
 }
 
 static PyObject *reader_close(PyObject *self, PyObject *unused)
