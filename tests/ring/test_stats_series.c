@@ -55,17 +55,22 @@ static struct sluice_envelope_point naive_point(size_t from, size_t to, bool is_
     return p;
 }
 
+static bool ends_before(size_t from, size_t i, uint64_t every_values, uint64_t every_ns)
+{
+    return gap_before[i] || (every_values != 0 && i - from == every_values) ||
+           (every_ns != 0 && times[i] / every_ns > times[from] / every_ns);
+}
+
 static size_t naive_envelope(uint64_t every_values, uint64_t every_ns)
 {
     size_t n = 0;
-    size_t from = 0;
-    for (size_t i = 1; i <= VALUES; i++) {
-        bool ends = i == VALUES || gap_before[i] || (every_values != 0 && i - from == every_values) ||
-                    (every_ns != 0 && times[i] / every_ns > times[from] / every_ns);
-        if (ends) {
-            should[n++] = naive_point(from, i, from == 0 || gap_before[from]);
-            from = i;
+    for (size_t from = 0; from < VALUES;) {
+        size_t end = from + 1;
+        while (end < VALUES && !ends_before(from, end, every_values, every_ns)) {
+            end++;
         }
+        should[n++] = naive_point(from, end, from == 0 || gap_before[from]);
+        from = end;
     }
     return n;
 }
