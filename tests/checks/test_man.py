@@ -495,6 +495,8 @@ class Header:
         self.assertGreater(len(names), 0)
         text = re.sub(r"^\.Bd -literal.*?^\.Ed$", "", self.page, flags=re.M | re.S)
         self.assertEqual([n for n in names if not re.search(rf"\b{n}\b", text)], [], "left out")
+        numbers = re.findall(r"^#define (SLUICE_\w+)\s+\(?(\d+)", self.header, re.M)
+        self.assertEqual([(n, value) for n, value in numbers if not re.search(rf"\b{value}\b", text)], [], "not on the page")
         known = constants_of(source(*INSTALLED))
         self.assertEqual(sorted(set(re.findall(r"^\.(?:It )?Dv (SLUICE_\w+)", text, re.M)) - set(known)), [], "are no more")
 

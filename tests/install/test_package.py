@@ -314,7 +314,7 @@ class Package(support.Case):
         self.assertEqual((mean, spread, least, most, none), (123.5, 0, 123.5, 123.5, 0))
         self.assertEqual(values, frames)
         for quantile in (median, high):
-            self.assertLess(abs(quantile / 123.5 - 1), 1 / 256)
+            self.assertLess(abs(quantile / 123.5 - 1), 1 / 1024)
 
 
 if __name__ == "__main__":
