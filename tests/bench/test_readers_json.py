@@ -91,7 +91,13 @@ class Case(unittest.TestCase):
 
     def nothing_is_left(self):
         self.assertFalse(leftovers.child_is_left(PATIENCE_S), "a process outlived the bench")
-        self.assertEqual(self.places() - self.before, set())
+        # Another bench of this machine may have a folder, too, for as long as it measures.
+        left = self.places() - self.before
+        end = time.monotonic() + PATIENCE_S
+        while left and time.monotonic() < end:
+            time.sleep(0.05)
+            left = {path for path in left if os.path.lexists(path)}
+        self.assertEqual(left, set())
 
     def needs_package(self):
         if missing("impact", "python") is not None:
