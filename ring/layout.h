@@ -1,8 +1,12 @@
 /* The shared layout of a ring segment. Everything that two processes agree on about a ring stands here.
  *
- *   offset 0                 struct ring_header: identity, streams (creator), progress, ledger, rate, gates
- * (writer) channels_offset          struct ring_channel [channels]          (creator) numbers_offset double
- * [numbers]: the calibrations'     (creator) slots_offset             slots x slot_bytes, each: (writer)
+ *   offset 0                 struct ring_header: identity and streams (creator), the rest (writer)
+ *
+ *   channels_offset          struct ring_channel [channels]          (creator)
+ *
+ *   numbers_offset           double [numbers]: the calibrations'     (creator)
+ *
+ *   slots_offset             slots x slot_bytes, each:               (writer)
  *
  *        +0 sequence word | +8 tai_ns | +16 source_sequence | +24 length, flags, stream, lost_before
  *        +32 .. payload_offset   headroom: the producer's own (recvmsg header, mbuf headroom); never read
@@ -44,11 +48,10 @@
 
 /* Descriptor flags. */
 enum ring_flag {
-    RING_FLAG_GAP = 1,
-    /* no frame: the payload is a struct ring_gap */ RING_FLAG_LOST_BEFORE =
-        2,                   /* lost_before frames of this stream are missing just before this one */
-    RING_FLAG_DUPLICATE = 4, /* this number was delivered before; not counted as delivered again */
-    RING_FLAG_REORDERED = 8  /* older than a frame before it: it had been given up as lost */
+    RING_FLAG_GAP = 1,         /* no frame: the payload is a struct ring_gap */
+    RING_FLAG_LOST_BEFORE = 2, /* lost_before frames of this stream are missing just before this one */
+    RING_FLAG_DUPLICATE = 4,   /* this number was delivered before; not counted as delivered again */
+    RING_FLAG_REORDERED = 8    /* older than a frame before it: it had been given up as lost */
 };
 #define RING_FLAG_CAUSE_SHIFT 8 /* bits 8..15 of flags: enum ring_loss that the gap or loss is put down to */
 

@@ -47,9 +47,10 @@ static bool is_text(const char *text, size_t bytes)
 static bool entry_is_sane(const struct measures *measures, const struct measures_entry *entry)
 {
     bool number = entry->bytes == 4 || entry->bytes == 8;
+    uint32_t align = entry->kind != MEASURES_HISTOGRAM && entry->bytes == 4 ? 4 : 8; /* read in one piece */
     return is_text(entry->name, sizeof(entry->name)) && is_text(entry->board, sizeof(entry->board)) &&
            entry->kind >= MEASURES_HISTOGRAM && entry->kind <= MEASURES_STATE &&
-           (entry->kind == MEASURES_HISTOGRAM || number) && entry->at % 4 == 0 &&
+           (entry->kind == MEASURES_HISTOGRAM || number) && entry->at % align == 0 &&
            (uint32_t)entry->first_word + entry->words <= measures->words;
 }
 

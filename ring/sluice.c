@@ -21,7 +21,6 @@
 #define JOIN_LOOK_NS     20000
 #define SLEEP_MS_MAX     1000 /* then look again, whatever the server says or does not say */
 #define SPIN_US_MAX      1000000u
-#define REPORT_FRAMES    64u /* an observer's lease is for show */
 
 static_assert((int)SLUICE_FRAME_GAP == RING_FLAG_GAP && (int)SLUICE_FRAME_LOST_BEFORE == RING_FLAG_LOST_BEFORE &&
                   (int)SLUICE_FRAME_DUPLICATE == RING_FLAG_DUPLICATE &&
@@ -187,19 +186,9 @@ int sluice_attach(struct sluice_reader **reader, const char *instance, const cha
     return sluice_attach_with(reader, instance, ring, &options, error, error_bytes);
 }
 
-/* What was handed out before is given back: at once by a gating reader, now and then by an observer. */
-static inline void give_back(struct sluice_reader *reader)
-{
-    struct ring_reader *ring = &reader->ring;
-    uint64_t behind = ring->position - ring->lease->position;
-    if (behind >= (ring->generation != 0 ? 1 : REPORT_FRAMES)) {
-        ring_reader_release(ring);
-    }
-}
-
 int sluice_reader_next(struct sluice_reader *reader, struct sluice_frame *frame)
 {
-    give_back(reader);
+    sluice_give_back(reader);
     int n = ring_reader_next(&reader->ring, frame);
     if (n == 0) {
         ring_reader_release(&reader->ring);

@@ -32,12 +32,15 @@ int sluice_tables_copy(struct sluice_tables *tables, const struct ring_view *vie
     }
     struct ring_identity *id = &tables->identity;
     *id = view->header->identity;
+    /* The header may have changed since it was checked: what tells how much there is is what was checked. */
+    id->slots = view->slot_count;
+    id->slot_bytes = view->slot_bytes;
+    id->payload_offset = view->payload_offset;
     id->channels = view->channel_count;
+    id->numbers = view->number_count;
     id->instance[RING_NAME_BYTES - 1] = 0;
     id->name[RING_NAME_BYTES - 1] = 0;
-    if (id->streams > RING_STREAMS_MAX) {
-        id->streams = RING_STREAMS_MAX;
-    }
+    id->streams = id->streams < 1 ? 1 : id->streams > RING_STREAMS_MAX ? RING_STREAMS_MAX : id->streams;
     memcpy(tables->stream, view->header->stream, sizeof(tables->stream));
     for (uint32_t i = 0; i < RING_STREAMS_MAX; i++) {
         tables->stream[i].name[RING_NAME_BYTES - 1] = 0;
@@ -129,6 +132,9 @@ void sluice_tell_progress(const struct ring_view *view, struct sluice_progress *
         if (progress->oldest >= progress->published) {
             progress->oldest = progress->published;
             return;
+        }
+        if (progress->published - progress->oldest > view->slot_count) { /* scribbled: never more than a ring */
+            progress->oldest = progress->published - view->slot_count;
         }
         progress->newest_tai_ns = stamp_at(view, progress->published - 1);
         progress->oldest_tai_ns = stamp_at(view, progress->oldest);

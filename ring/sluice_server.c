@@ -148,7 +148,11 @@ const char *sluice_server_instance(const struct sluice_server *server)
 int sluice_server_alive(const struct sluice_server *server)
 {
     struct pollfd p = {.fd = server->socket_fd, .events = POLLRDHUP};
-    return poll(&p, 1, 0) == 0 ? 1 : 0;
+    int n;
+    do {
+        n = poll(&p, 1, 0);
+    } while (n < 0 && errno == EINTR); /* a signal is no end, and interrupts a poll that does not wait, too */
+    return n == 0 ? 1 : 0;
 }
 
 uint32_t sluice_server_rings(const struct sluice_server *server)

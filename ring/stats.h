@@ -60,13 +60,13 @@ SLUICE_API double sluice_summary_std(const struct sluice_summary *summary, uint3
 
 /* ---- Percentiles. */
 
-/* A histogram by the values' own bits: sign, exponent and the top 7 bits of the mantissa, so that every power of
- * two has 128 steps (the idea of Gil Tene's HdrHistogram, here for doubles). A quantile is told to within 1/256
- * (0.4 %) of itself; below 2.3e-308 (denormal) to within 2^-1029; 0 and 1 are the exact min and max. -0 is 0. 4
- * MiB, of which only those pages are touched in which values lie: a power of two is 1 KiB. All zero is empty. Too
- * large for a stack: static, or sluice_quantiles_open(). */
-#define SLUICE_QUANTILES_STEPS   128
-#define SLUICE_QUANTILES_BUCKETS 524032 /* 2 signs x 2047 exponents x 128 steps, in ascending order */
+/* A histogram by the values' own bits: sign, exponent and the top 9 bits of the mantissa, so that every power of
+ * two has 512 steps (the idea of Gil Tene's HdrHistogram, here for doubles). A quantile is told to within 1/1024
+ * (0.1 %) of itself; below 2.3e-308 (denormal) to within 2^-1031; 0 and 1 are the exact min and max. -0 is 0. 16
+ * MiB of address space, of which only those pages are touched in which values lie: a power of two is 4 KiB. All
+ * zero is empty. Too large for a stack: static, or sluice_quantiles_open(). */
+#define SLUICE_QUANTILES_STEPS   512
+#define SLUICE_QUANTILES_BUCKETS 2096128 /* 2 signs x 2047 exponents x 512 steps, in ascending order */
 struct sluice_quantiles {
     uint64_t count;      /* finite values: the sum of the buckets */
     uint64_t not_finite; /* NaN and infinities */

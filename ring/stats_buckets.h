@@ -5,7 +5,7 @@
 #include "ring/stats.h"
 #include "ring/stats_block.h"
 
-#define STATS_MANTISSA_SHIFT 45u /* 52 bits less the 7 of SLUICE_QUANTILES_STEPS */
+#define STATS_MANTISSA_SHIFT 43u /* 52 bits less the 9 of SLUICE_QUANTILES_STEPS */
 #define STATS_BUCKETS_HALF   (SLUICE_QUANTILES_BUCKETS / 2u)
 
 /* Of a finite value. In ascending order: those below 0 count down from the middle, and -0 is 0. */

@@ -43,7 +43,7 @@ def draw(axes, points, running, reader):
     times = np.where(points["count"] + points["not_finite"] > 0, points["time"], np.roll(points["time"], -1))
     seconds = (times - times[-1]).astype(np.int64) / 1e9
     axes.clear()
-    axes.fill_between(seconds, points["min"], points["max"], alpha=0.35, step="post", linewidth=0)
+    axes.fill_between(seconds, points["min"], points["max"], alpha=0.35, step="post", color="C0", linewidth=0.8)
     axes.plot(seconds, points["mean"], linewidth=1)
     axes.set_xlim(-arguments.seconds, 0)
     axes.set_xlabel("s before the newest frame")

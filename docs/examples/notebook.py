@@ -58,7 +58,7 @@ for n, s in stats.summary(ring).items():
     print(f"{n:24} {s.mean:10.4f} +- {s.std:.4f} {s.unit}, {s.min:.4f} to {s.max:.4f}, {s.not_finite} not numbers")
 print(s.seen)
 
-# %% Percentiles: exact at both ends, within 0.4 % between them
+# %% Percentiles: exact at both ends, within 0.1 % between them
 p = stats.percentiles(ring, channel, (0, 1, 50, 99, 100))
 print(channel, ", ".join(f"{q:g} %: {v:.4f}" for q, v in zip(p.percent, p.value)), p.unit)
 
@@ -68,9 +68,13 @@ h = stats.histogram(ring, channel, 12, (s.min, s.max) if s.max > s.min else (s.m
 for low, n in zip(h.edges, h.counts):
     print(f"{low:10.3f} {int(n):8} {'#' * int(np.ceil(50 * n / max(h.counts.max(), 1)))}")
 
-# %% When was it above its mean, and for how long?
-c = stats.edges(ring, channel, s.mean, hysteresis=s.std or 1.0)
-print(f"{c.rising} times up, {c.falling} down; {c.above_s:.2f} s above, {c.below_s:.2f} s below, {c.unknown_s:.2f} s unknown")
+# %% How often did it go halfway to its greatest value, and for how long?
+c = stats.edges(ring, channel, (s.min + s.max) / 2, hysteresis=(s.max - s.min) / 10)
+print(f"{c.rising} times up, {c.falling} down; {c.above_s:.3f} s above, {c.below_s:.3f} s below, {c.unknown_s:.3f} s unknown")
+for edge in c.edges[:5]:
+    where = "up" if edge["level"] == 2 else "down"
+    unsure = ", within a gap" if edge["flags"] & 1 else ""
+    print(f"  {where} at position {edge['position']} after {edge['held_ns'] / 1e9:.3f} s{unsure}")
 
 # %% Its spectrum: no segment spans a gap
 f = stats.spectrum(ring, channel, segment=256)

@@ -4,6 +4,7 @@
 Run from anywhere: python3 tests/checks/test_man.py
 The examples need build/release; without it they are skipped, and that is said.
 """
+import errno
 import os
 import re
 import shutil
@@ -14,7 +15,6 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RELEASE = os.path.join(ROOT, "build/release")
-EXAMPLES = ("observer", "recorder", "loop")  # in the order of libsluice(3)
 
 
 def source(*names):
@@ -323,24 +323,150 @@ class Recording(Man):
                       [re.sub(r"(?m)^\\&", "", body) for body in displays(self.page)])
 
 
-class Library(Man):
-    """libsluice(3) against ring/sluice.h."""
+class Ring(Man):
+    """sluice-ring(5) against what the compiler makes of the headers (tests/ring/layout.golden), the ring that it shows
+    (tests/ring/ring-sample.c), and the sources where they are the only word."""
 
-    page = page("libsluice.3")
-    header = source("ring/sluice.h")
+    page = page("sluice-ring.5")
+    golden = source("tests/ring/layout.golden")
+    widths = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i32": 4, "i64": 8, "f64": 8, "text": 1, "bytes": 1}
+    not_readers = {"ring_order", "ring_orders", "ring_hops", "protocol_lease"}  # between the server's own processes
+    not_readers_numbers = {"RING_ORDERS_MAGIC", "RING_ORDERS_BYTES", "RING_CACHE_LINE_BYTES", "RING_WRITER_LINE_BYTES",
+                           "PROTOCOL_INSTANCES_MAX"}
+
+    def sizes(self):
+        return {name: int(size) for name, size in re.findall(r"^struct (\w+) (\d+) bytes$", self.golden, re.M)}
+
+    def tables(self):
+        """struct -> (its size, the rows of its table)"""
+        found = re.findall(r'^\.Vt struct (\w+) ,\n(\d+) bytes:\n\.Bl -column "0000"[^\n]*\n(.*?)^\.El', self.page, re.M | re.S)
+        self.assertEqual(len(found), self.page.count(".Vt struct"), "a table that is not understood")
+        return {name: (int(size), re.findall(r"^\.It (\d+) Ta (\w+)(?:\[(\d+)\])? Ta (\w+) Ta(?: .*)?$", text, re.M), text.count(".It "))
+                for name, size, text in found}
+
+    def test_structs(self):
+        sizes = self.sizes()
+        wanted = {name for name in sizes if name.startswith(("ring_", "protocol_"))} - self.not_readers
+        self.same(self.tables(), wanted, "structs")
+        for name, (size, rows, count) in self.tables().items():
+            self.assertEqual((size, len(rows)), (sizes[name], count), name)
+            told = [(member, int(at), int(n or 1) * (self.widths.get(kind) or sizes[kind])) for at, kind, n, member in rows]
+            members = [(member, int(at), int(size)) for member, at, size in
+                       re.findall(rf"^  {name}\.(\w+) at (\d+), (\d+) bytes$", self.golden, re.M)]
+            self.assertEqual(told, members, f"struct {name}")
+
+    def test_types(self):
+        """Signed, unsigned, float or text, as the header says: the golden file has widths only."""
+        kinds = {"uint64_t": "u64", "int64_t": "i64", "uint32_t": "u32", "int32_t": "i32", "uint16_t": "u16", "uint8_t": "u8",
+                 "char": "text", "double": "f64"}
+        header = re.sub(r"/\*.*?\*/", "", source("ring/layout.h", "ring/ledger.h", "ring/rate.h", "ring/protocol.h"), flags=re.S)
+        for name, (_, rows, _) in self.tables().items():
+            body = re.search(rf"^struct {name} \{{(.*?)^\}};", header, re.M | re.S).group(1)
+            for _, kind, _, member in rows:
+                written = re.search(rf"(?:struct )?(\w+)\s+{member}\s*(\[[^;]*\])?;", body)
+                is_so = kinds.get(written.group(1), written.group(1))
+                is_so = "bytes" if is_so == "u8" and written.group(2) else is_so
+                self.assertEqual(kind, is_so, f"{name}.{member}")
+
+    def test_constants(self):
+        """All of ring and protocol, each with its value; and the golden file has all that the headers have."""
+        numbers = {name: int(value, 16) for name, value in re.findall(r"^((?:RING|PROTOCOL)_\w+) (\w+)$", self.golden, re.M)}
+        told = re.findall(r"^\.It Dv ((?:RING|PROTOCOL)_\w+) Ta (\w+) Ta", self.page, re.M)
+        self.assertEqual(len(told), len({name for name, _ in told}), "a constant that stands there twice")
+        self.same([name for name, _ in told], set(numbers) - self.not_readers_numbers, "constants")
+        self.assertEqual([(name, value) for name, value in told if int(value, 0) != numbers[name]], [], "other values")
+        header = re.sub(r"/\*.*?\*/", "", source("ring/layout.h", "ring/ledger.h", "ring/protocol.h"), flags=re.S)
+        defined = re.findall(r"^#define ((?:RING|PROTOCOL)_\w+) +[^\s\"]", header, re.M)
+        for body in re.findall(r"^enum \w+ \{(.*?)\};", header, re.M | re.S):
+            defined += re.findall(r"\b((?:RING|PROTOCOL)_\w+) *=", body)
+        self.assertEqual(sorted(set(defined) - {"RING_H"} - set(numbers)), [], "not pinned: add them to layout-golden.c")
+
+    def test_offsets_in_the_text(self):
+        """"The ledger, at 896": the parts of the header, and the magics as text."""
+        for part, at in re.findall(r"^  ring_header\.(\w+) at (\d+),", self.golden, re.M):
+            if not part.startswith("pad"):
+                self.assertRegex(self.page, rf"(?m)^The {part}s?, at {at}\b")
+        for name in ("RING_MAGIC", "RING_LEASE_MAGIC", "PROTOCOL_MAGIC"):
+            value = int(re.search(rf"^{name} (\w+)$", self.golden, re.M).group(1), 16)
+            text = value.to_bytes(8, "little").rstrip(b"\0").decode()
+            self.assertIn(f"{name}: the bytes Ql {text}", self.page)
+
+    def test_causes(self):
+        """In the order of ring/ledger.c, which names them for `sluice tail`."""
+        lists = re.findall(r"names\[\w*\] = \{(.*?)\}", source("ring/ledger.c"), re.S)
+        for text, prefix in zip(lists, ("RING_LOSS", "RING_REFUSED"), strict=True):
+            names = re.findall(r'"(\w+)"', text)
+            told = {int(n): name.lower() for name, n in re.findall(rf"^\.It Dv {prefix}_(\w+) Ta (\d+) Ta", self.page, re.M)}
+            self.assertEqual([told[i] for i in range(len(names))], names)
+
+    def test_codes(self):
+        """Every code that an attaching reader is answered with, with its number."""
+        told = re.findall(r"^\.It (E\w+) \((\d+)\) Ta", self.page, re.M)
+        self.assertEqual([(name, n) for name, n in told if getattr(errno, name) != int(n)], [])
+        code = source("daq/usher.c")
+        used = set(re.findall(r"-(E[A-Z]+)\b", code[code.index("static int open_gate("):code.index("static void close_gate(")] +
+                              code[code.index("bool usher_attach("):code.index("uint64_t usher_lost(")])) - {"EPIPE"}
+        used |= set(re.findall(r"-(E[A-Z]+),", source("daq/server_clients.c").split("void server_reply(")[1])) | {"ENOMEM"}
+        self.assertEqual(sorted({name for name, _ in told}), sorted(used - {"EINTR"}))
+
+    def test_example(self):
+        """The ring that the page shows is the one that this tree makes; no line of it that is not zero is left out."""
+        program = release_file(self, "bin/ring-sample")
+        data = subprocess.run([program, "/dev/stdout"], stdout=subprocess.PIPE, check=True).stdout
+        shown = [re.sub(r"^\\&", "", line) for line in displays(section(self.page, "EXAMPLES"))[0].splitlines()]
+        lines = []
+        for at in range(0, int(shown[-1][:4], 16) + 32, 16):
+            row = data[at:at + 16]
+            if any(row):
+                text = "".join(chr(byte) if 32 < byte < 127 else "." for byte in row)
+                lines.append(f"{at:04x}  {row.hex(' ', 2)}  {text}")
+        self.assertEqual(shown, lines, "ring-sample shows another ring: quote it anew in sluice-ring.5")
+
+    def test_script(self):
+        self.assertIn(".Pa docs/examples/read_ring.pl", section(self.page, "EXAMPLES"))
+        self.assertTrue(os.path.exists(os.path.join(ROOT, "docs/examples/read_ring.pl")))
+
+
+INSTALLED = ("ring/sluice.h", "ring/server.h", "ring/merge.h", "ring/stats.h")
+
+
+def functions_of(header):
+    return re.findall(r"^(?:SLUICE_API|static inline) [^;{]*?\b(sluice_\w+)\(", header, re.M)
+
+
+def types_of(header):
+    """Of functions of the user's."""
+    return re.findall(r"^typedef [^;]*?\b(sluice_\w+)\(", header, re.M)
+
+
+def constants_of(header):
+    """Enumerators, and macros that are a number."""
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    names = [name for body in re.findall(r"^enum \w+ \{(.*?)\}", code, re.M | re.S)
+             for name in re.findall(r"\b(SLUICE_\w+) = \d", body)]
+    return names + re.findall(r"^#define (SLUICE_\w+)\s+\(?\d", code, re.M)
+
+
+class Header:
+    """One page of section 3 against one installed header, both ways."""
+
+    titles = {}     # struct sluice_KEY is described below the heading VALUE
+    examples = {}   # programs in the order of the page, and what they are called with where nobody listens
 
     def test_functions(self):
-        functions = re.findall(r"^(?:SLUICE_API|static inline) [^;{]*?\b(sluice_\w+)\(", self.header, re.M)
+        functions = functions_of(self.header)
         self.same(re.findall(r"^\.Nm (sluice_\w+)", section(self.page, "NAME"), re.M), functions, "names")
-        self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M), functions, "prototypes")
+        self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M),
+                  functions + types_of(self.header), "prototypes")
         text = section(self.page, "DESCRIPTION")
-        self.assertEqual([f for f in functions if not re.search(rf"(?m)^\.Fn {f}(?: [,;.])?$", text)], [], "not described")
+        self.assertEqual([f for f in functions if not re.search(rf"(?m)^\.Fn {f}(?: [,;.:])?$", text)], [], "not described")
 
     def test_prototypes(self):
         """The synopsis, put together again, is what the header says."""
         code = re.sub(r"/\*.*?\*/", "", self.header, flags=re.S)
         declared = [" ".join(d.split()) for d in re.findall(r"^SLUICE_API ([^;]*;)", code, re.M)]
         declared += [" ".join(d.split()) + ";" for d in re.findall(r"^static inline ([^;{]*\))", code, re.M)]
+        declared += [" ".join(d.split()) for d in re.findall(r"^(typedef [^;]*\);)", code, re.M)]
         text = section(self.page, "SYNOPSIS")
         text = re.sub(r"^\.Fo (\w+)\n(.*?)^\.Fc$", lambda m: f".Fn {m.group(1)} " + m.group(2).replace(".Fa ", ""),
                       text, flags=re.M | re.S)
@@ -351,38 +477,44 @@ class Library(Man):
                         f"({', '.join(re.findall(chr(34) + '([^' + chr(34) + ']*)', arguments)[::2])});")
         self.assertEqual(sorted(told), sorted(declared))
 
+    def test_include(self):
+        name = os.path.basename(self.header_path)
+        self.assertEqual(re.findall(r"^\.In (.*)$", section(self.page, "SYNOPSIS"), re.M), [f"sluice/{name}"])
+
     def test_members(self):
-        titles = {"options": "Options", "frame": "Frames", "batch": "Batches", "descriptor": "Descriptors",
-                  "ring": "Rings", "stream": "Streams", "channel": "Channels"}
-        self.same(titles, re.findall(r"^struct sluice_(\w+) \{", self.header, re.M), "structs")
-        for name, title in titles.items():
+        self.assertEqual(sorted(self.titles), sorted(re.findall(r"^struct sluice_(\w+) \{", self.header, re.M)), "structs")
+        for name, title in self.titles.items():
             body = re.search(rf"^struct sluice_{name} \{{(.*?)^\}};", self.header, re.M | re.S).group(1)
-            members = re.findall(r"^ {4}((?:const )?\w+ [^;]*);", body, re.M)
+            members = [" ".join(m.split()) for m in re.findall(r"^ {4}((?:const )?\w+\s[^;]*);", body, re.M)]
             told = re.findall(r'Fa "([^"]*)"', section(self.page, title, "Ss"))
             self.same(told, members, f"members of struct sluice_{name}")
 
     def test_constants(self):
-        """Every enumerator is on the page, those of frame flags and of starting places too."""
-        names = re.findall(r"^ {4}(SLUICE_[A-Z_]+) = \d", self.header, re.M) + ["SLUICE_OBSERVER", "SLUICE_GATING"]
-        self.assertGreater(len(names), 10)
-        self.assertEqual([n for n in names if not re.search(rf"\b{n}\b", self.page)], [], "left out")
+        """Every enumerator and number is on the page, and no page speaks of one that is in no header."""
+        names = constants_of(self.header)
+        self.assertGreater(len(names), 0)
+        text = re.sub(r"^\.Bd -literal.*?^\.Ed$", "", self.page, flags=re.M | re.S)
+        self.assertEqual([n for n in names if not re.search(rf"\b{n}\b", text)], [], "left out")
+        known = constants_of(source(*INSTALLED))
+        self.assertEqual(sorted(set(re.findall(r"^\.(?:It )?Dv (SLUICE_\w+)", text, re.M)) - set(known)), [], "are no more")
+
+    def test_functions_that_are_named_exist(self):
+        known = functions_of(source(*INSTALLED)) + types_of(source(*INSTALLED))
+        self.assertEqual(sorted(set(re.findall(r"^\.(?:It )?Fn (sluice_\w+)", self.page, re.M)) - set(known)), [])
 
     def test_examples_are_the_files(self):
-        """What the page shows, and what README shows, is what lies in docs/examples, byte for byte."""
+        """What the page shows is what lies in docs/examples, byte for byte."""
         shown = displays(section(self.page, "EXAMPLES"))
-        in_c = [name for name in os.listdir(os.path.join(ROOT, "docs/examples")) if name.endswith(".c")]
-        self.assertEqual(len(shown), len(in_c))
-        for name, text in zip(EXAMPLES, shown):
-            self.assertEqual(text, source(f"docs/examples/{name}.c"), f"{name}.c: quote it anew in libsluice.3")
-        quoted = "".join("    " * (line != "\n") + line for line in source("docs/examples/observer.c").splitlines(True))
-        self.assertIn(quoted, source("README.md"), "observer.c: quote it anew in README.md")
+        self.assertEqual(len(shown), len(self.examples))
+        for name, text in zip(self.examples, shown):
+            self.assertEqual(text, source(f"docs/examples/{name}.c"), f"{name}.c: quote it anew in the page")
 
     def test_examples_run(self):
         library = os.path.dirname(release_file(self, "lib/libsluice.so"))
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
             skip_loudly(self, "no C compiler")
-        for name in EXAMPLES:
+        for name, arguments in self.examples.items():
             with self.subTest(name), tempfile.TemporaryDirectory() as folder:
                 program = os.path.join(folder, name)
                 os.symlink(os.path.join(ROOT, "ring"), os.path.join(folder, "sluice"))
@@ -393,9 +525,67 @@ class Library(Man):
                 self.assertEqual(run.returncode, 0, run.stderr)
                 # Nobody listens: it starts, finds its symbols, and says so.
                 environment = dict(os.environ, LD_LIBRARY_PATH=library, SLUICE_RUN_DIR=folder)
-                run = subprocess.run([program, "nobody", "tvac"], env=environment, capture_output=True, text=True)
+                run = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True)
                 self.assertEqual(run.returncode, 1, run.stderr)
                 self.assertIn("expected a server", run.stderr)
+
+
+class Library(Header, Man):
+    """libsluice(3) against ring/sluice.h."""
+
+    page = page("libsluice.3")
+    header_path = "ring/sluice.h"
+    header = source(header_path)
+    titles = {"options": "Options", "frame": "Frames", "batch": "Batches", "descriptor": "Descriptors",
+              "ring": "Rings", "stream": "Streams", "channel": "Channels", "progress": "Progress", "ledger": "Ledgers",
+              "rate": "Rates"}
+    examples = {"observer": ("nobody", "tvac"), "recorder": ("nobody", "tvac"), "loop": ("nobody", "tvac"),
+                "values": ("nobody", "tvac", "p")}
+
+    def test_example_of_the_readme(self):
+        quoted = "".join("    " * (line != "\n") + line for line in source("docs/examples/observer.c").splitlines(True))
+        self.assertIn(quoted, source("README.md"), "observer.c: quote it anew in README.md")
+
+    def test_every_example_is_on_a_page(self):
+        in_c = [name[:-2] for name in os.listdir(os.path.join(ROOT, "docs/examples")) if name.endswith(".c")]
+        self.same([name for about in Header.__subclasses__() for name in about.examples], in_c, "examples")
+
+    def test_every_installed_header_has_a_page(self):
+        files = re.search(r"^install\(FILES ((?:\S+\.h )+)DESTINATION", source("ring/CMakeLists.txt"), re.M).group(1)
+        self.same([about.header_path for about in Header.__subclasses__()], ["ring/" + f for f in files.split()], "headers")
+        self.same(INSTALLED, ["ring/" + f for f in files.split()], "headers")
+
+
+class ServerLibrary(Header, Man):
+    """sluice_server(3) against ring/server.h."""
+
+    page = page("sluice_server.3")
+    header_path = "ring/server.h"
+    header = source(header_path)
+    titles = {"process": "Processes", "measure": "Measures", "histogram": "Histograms"}
+    examples = {"status": ("nobody",)}
+
+
+class MergeLibrary(Header, Man):
+    """sluice_merge(3) against ring/merge.h."""
+
+    page = page("sluice_merge.3")
+    header_path = "ring/merge.h"
+    header = source(header_path)
+    examples = {"merge": ("nobody", "tvac", "video")}
+
+
+class StatsLibrary(Header, Man):
+    """sluice_stats(3) against ring/stats.h."""
+
+    page = page("sluice_stats.3")
+    header_path = "ring/stats.h"
+    header = source(header_path)
+    titles = {"summary": "Summaries", "quantiles": "Percentiles", "bins": "Bins", "envelope": "Envelopes",
+              "envelope_point": "Points", "edges": "Thresholds", "edge": "Edges", "fold": "Folds", "fold_item": "Fold items",
+              "chunk": "Chunks", "samples": "Samples", "fold_envelope_context": "Envelope contexts",
+              "fold_edges_context": "Edge contexts"}
+    examples = {"summary": ("nobody", "tvac", "1")}
 
 
 class Server(Man):

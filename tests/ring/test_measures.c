@@ -125,6 +125,15 @@ Test(measures, what_is_out_of_bounds_is_refused)
     measures = good;
     measures.entry[0].at = 2;
     cr_assert_not(passes());
+    measures = good;
+    measures.entry[0].at = 4; /* what has eight bytes is read by one load */
+    cr_assert(passes());
+    measures.entry[0].bytes = 8;
+    cr_assert_not(passes());
+    measures = good;
+    measures.entry[0].at = 4;
+    measures.entry[0].kind = MEASURES_HISTOGRAM;
+    cr_assert_not(passes());
 }
 
 /* Any bytes: what passes leads nowhere outside the maps. */

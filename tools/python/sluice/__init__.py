@@ -4,9 +4,9 @@
 
     with sluice.attach("tvac1") as server:
         for batch in server["tvac"].follow():
-            mean = batch.value("chamber_pressure").mean()    # kPa, calibrated
-            if batch.valid():                                # ask after use: the writer goes on meanwhile
-                print(batch.utc[-1], mean)
+            when, mean = batch.utc[-1], batch.value("chamber_pressure").mean()    # kPa, calibrated
+            if batch.valid():                     # ask after use: the writer goes on meanwhile
+                print(when, mean)
 
 Arrays are views of the ring's own memory, read-only: nothing is copied until you ask for it. Frames that were lost, on
 their way or by reading too slowly, are counted exactly (batch.lost, batch.gaps, reader.lost), never hidden.

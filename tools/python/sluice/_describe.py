@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._sluice import LOSSES, REFUSALS, TYPES
+from .errors import VersionMismatch
 
 __all__ = ["Channel", "Gap", "Layout", "Ledger", "Progress", "Rate", "Stream", "CAUSES", "REASONS"]
 
@@ -135,6 +136,9 @@ class Layout:
         self.key = key
         self.facts = RingFacts(*ring)
         self.channels = {c.name: c for c in (channel_of(row, i) for i, row in enumerate(channels))}
+        if len(self.channels) != len(channels):
+            raise VersionMismatch(f"ring '{self.facts.name}' of '{self.facts.instance}' has two channels of one name: what "
+                                  "its server shows is corrupt")
         self.streams = tuple(Stream(*row) for row in streams)
         lengths = {s.frame_bytes for s in self.streams}
         #: exact payload bytes of every frame; 0: they vary

@@ -1,8 +1,9 @@
 """Readers: what iterates, waits and stands in event loops."""
 from __future__ import annotations
 
-import asyncio
+import operator
 import time as _time
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from . import _sluice
@@ -11,6 +12,8 @@ from ._batch import Batch
 from ._describe import Gap, tai_ns
 
 if TYPE_CHECKING:
+    from typing import Mapping
+
     import numpy as np
 
     from ._describe import Channel
@@ -24,15 +27,31 @@ _STATES = ("unknown", "observer", "gating", "demoted", "evicted")
 _SLEEP_S = 1.0  # then look again, whatever the server says or does not say
 
 
+def nanoseconds(seconds: "float | None") -> int:
+    """Of a time-out; -1: for ever."""
+    if seconds is None:
+        return -1
+    if seconds != seconds:
+        raise ValueError("expected a time-out in seconds or None, found NaN")
+    return round(max(0.0, min(float(seconds), 1e9)) * 1e9)  # thirty years are for ever
+
+
+def _word(number, what: str) -> int:
+    number = operator.index(number)
+    if not 0 <= number < 2**64:
+        raise ValueError(f"expected a {what} of 0 or more that fits 64 bits, found {number}")
+    return number
+
+
 def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]":
     """(enum sluice_start, at) of what a user chose."""
     given = [x for x in (at, sequence, position) if x is not None]
     if len(given) > 1 or (given and start not in (None, "newest")):
         raise ValueError("expected one of start, at, sequence and position, found several")
     if sequence is not None:
-        return AT_SEQUENCE, int(sequence)
+        return AT_SEQUENCE, _word(sequence, "sequence")
     if position is not None:
-        return AT_POSITION, int(position)
+        return AT_POSITION, _word(position, "position")
     moment = at if at is not None else start
     if moment is None or (isinstance(moment, str) and moment == "newest"):
         return NEWEST, 0
@@ -83,9 +102,9 @@ class Reader(_sluice.Reader):
         return _STATES[self._state]
 
     @property
-    def channels(self) -> "dict[str, Channel]":
+    def channels(self) -> "Mapping[str, Channel]":
         """name -> Channel, as this ring had them when the reader attached."""
-        return dict(self._source.layout.channels)
+        return MappingProxyType(self._source.layout.channels)
 
     @property
     def dtype(self) -> "np.dtype":
@@ -95,7 +114,7 @@ class Reader(_sluice.Reader):
     def wait(self, timeout: "float | None" = None) -> bool:
         """Waits until something new is there: True, or False after so many seconds (None: for ever). Spins for as long as
         follow() was told, then sleeps. Gives back what was handed out. Raises ServerGone, Evicted."""
-        return self._wait(-1 if timeout is None else max(0, round(timeout * 1e9)))
+        return self._wait(nanoseconds(timeout))
 
     def seek(self, start=None, *, at=None, sequence=None, position=None) -> int:
         """Moves to another place, given as to Ring.follow(); to the end if nothing there is as new as that. A gating reader
@@ -104,7 +123,7 @@ class Reader(_sluice.Reader):
 
     def _empty(self, gaps: "tuple[Gap, ...]", lost: int) -> Batch:
         """A copy of nothing, here."""
-        return _sluice.empty(self, gaps, lost)
+        return _sluice.empty(self, gaps, lost).copy()
 
     # ---- asyncio.
 
@@ -123,6 +142,8 @@ class Reader(_sluice.Reader):
         """As wait() with follow()'s time-out, without keeping the loop."""
         if self._awaiting:
             raise RuntimeError("another task waits in this reader: one task at a time, or a reader for each")
+        import asyncio  # it takes longer to import than all of this package
+
         loop = asyncio.get_running_loop()
         deadline = None if self._timeout_ns < 0 else _time.monotonic() + self._timeout_ns / 1e9
         self._awaiting = True

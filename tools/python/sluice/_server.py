@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import weakref
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Iterator, Mapping, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from . import _sluice
 from ._arrays import near
 from ._batch import Batch
 from ._describe import Channel, Gap, Layout, Ledger, Progress, Rate, Stream, tai_ns
-from ._reader import AT_POSITION, AT_TIME, NEWEST, OLDEST, Reader, open_reader, where
+from ._reader import AT_POSITION, AT_TIME, NEWEST, OLDEST, Reader, nanoseconds, open_reader, where
 from .errors import Closed, NoSuchRing, NotInRing
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Ring:
     @property
     def channels(self) -> "Mapping[str, Channel]":
         """name -> Channel, in the order of the configuration."""
-        return dict(self._layout.channels)
+        return MappingProxyType(self._layout.channels)
 
     @property
     def streams(self) -> "tuple[Stream, ...]":
@@ -178,8 +179,9 @@ class Ring:
         spin_us     looks by itself for so long before it sleeps: a frame is seen within microseconds, at the cost of a core
         gaps        True: a gap record gives a batch at once, of no frames if none came behind it; False: it comes with the
                     next frames
-        on_overrun  "raise": Overrun, if a batch was overwritten before the next was asked for and valid() or overwritten()
-                    had not said so; "count": it counts in reader.lost, and it is for you to ask
+        on_overrun  "raise": Overrun, if a batch was overwritten before the next is asked for, unless valid(), overwritten()
+                    or copy() was asked after the last look at it; "count": it counts in reader.lost, and it is for you
+                    to ask
         wait        False: what is in the ring now, then iteration ends
         """
         if on_overrun not in ("raise", "count"):
@@ -188,9 +190,12 @@ class Ring:
             raise ValueError(f"expected max_frames of 1 or more, found {max_frames}")
         if not 0 <= spin_us <= 1_000_000:
             raise ValueError(f"expected spin_us of 0 to 1000000, found {spin_us}")
+        if not 0 <= deadline_ms < 2**32:
+            raise ValueError(f"expected deadline_ms of 0 or more, found {deadline_ms}")
+        timeout_ns = nanoseconds(timeout)
         reader = self._open(where(start, at, sequence, position, self.utc_offset_s), mode, deadline_ms)
         reader._max_frames = max_frames
-        reader._timeout_ns = -1 if timeout is None else max(0, round(timeout * 1e9))
+        reader._timeout_ns = timeout_ns
         reader._spin_ns = spin_us * 1000
         reader._gives_gaps = bool(gaps)
         reader._counts_overruns = on_overrun == "count"
@@ -207,8 +212,8 @@ class Ring:
 
     def last(self, *, seconds: "float | None" = None, frames: "int | None" = None) -> Batch:
         """The newest frames as one copy, valid for good: of so many seconds up to the newest frame (1 s if nothing is said),
-        or so many. Fewer, if the ring has fewer. Gap records among and before them are in .gaps; .lost counts what was
-        overwritten while it was copied."""
+        or so many. Fewer, if the ring has fewer. Gap records in that span (of so many frames: behind the first) are in
+        .gaps; .lost counts what was overwritten while it was copied."""
         if seconds is not None and frames is not None:
             raise ValueError("expected seconds or frames, found both")
         if frames is not None and frames < 0 or seconds is not None and not seconds >= 0:
@@ -221,7 +226,7 @@ class Ring:
             reader._timeout_ns = 0
             reader._max_frames = _COPY_FRAMES
             if frames is None:
-                ns = round((1.0 if seconds is None else seconds) * 1e9)
+                ns = round(min(1.0 if seconds is None else seconds, 1e12) * 1e9)
                 reader._seek(AT_TIME, max(progress.newest_time - ns, 0))
             else:
                 self._seek_back(reader, progress, frames)
@@ -240,7 +245,7 @@ class Ring:
             if found >= frames:
                 reader._seek(AT_POSITION, start)
                 return
-            back += frames - found
+            back += max(frames - found, back)  # few steps, also where there is nothing but gap records
 
     def at(self, time: "Time") -> Batch:
         """One frame, a copy: the first that is not older than this moment. NotInRing if nothing in the ring is as new as
@@ -259,8 +264,9 @@ class Ring:
                 reader._seek(AT_TIME, ns)
                 batch = reader.batch(1)
                 if batch is None:
-                    raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: its newest frame is "
-                                    f"{(ns - progress.newest_time) / 1e9:.6f} s older")
+                    older_s = (ns - progress.newest_time) / 1e9
+                    raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: " + (
+                        f"its newest frame is {older_s:.6f} s older" if older_s > 0 else "what is there is no frame"))
                 if len(found := batch.copy()):
                     return found
         raise NotInRing(f"ring '{self.name}': what was there at {ns} was overwritten while it was looked for")
@@ -292,14 +298,14 @@ def _join(reader: Reader) -> Batch:
 
 
 def _newest(batch: Batch, frames: int) -> Batch:
-    """The newest so many of a copy."""
-    more = len(batch) - frames
-    if more <= 0:
+    """The newest so many of a copy, and the gaps behind the first of them."""
+    more = max(len(batch) - frames, 0)
+    position = int(batch.positions[more]) if more < len(batch) else batch.position + more
+    gaps = tuple(g for g in batch.gaps if g.position > position)
+    if more == 0 and len(gaps) == len(batch.gaps):
         return batch
     slot_bytes = batch._source.layout.facts.slot_bytes
-    position = int(batch._source.position_word[more]) - 1 if more < len(batch) else batch.position + more
-    return _sluice.joined(batch, bytes(batch._source.buffer)[more * slot_bytes:], position, batch.lost,
-                          tuple(g for g in batch.gaps if g.position >= position - 1))
+    return _sluice.joined(batch, bytes(batch._source.buffer)[more * slot_bytes:], position, batch.lost, gaps)
 
 
 class Rings(Mapping):
@@ -358,9 +364,15 @@ class Server:
 
     def close(self) -> None:
         """Closes the view and every reader that was opened by it. Twice is fine."""
+        in_use = None
         for reader in list(self._readers):
-            reader.close()
+            try:
+                reader.close()
+            except RuntimeError as e:  # a thread waits in it
+                in_use = e
         self._core.close()
+        if in_use is not None:
+            raise in_use
 
     def _check(self) -> None:
         self._core.rings()

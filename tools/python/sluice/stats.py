@@ -52,7 +52,7 @@ EDGE = np.dtype([("position", _U8), ("time", _U8), ("held_ns", _U8), ("level", _
 _STATES = {
     _SUMMARY: np.dtype([("count", _U8), ("not_finite", _U8), ("mean", _F8), ("mean_low", _F8), ("m2", _F8), ("min", _F8),
                         ("max", _F8)]),
-    _QUANTILES: np.dtype([("count", _U8), ("not_finite", _U8), ("min", _F8), ("max", _F8), ("buckets", _U8, 524032)]),
+    _QUANTILES: np.dtype([("count", _U8), ("not_finite", _U8), ("min", _F8), ("max", _F8), ("buckets", _U8, 2096128)]),
     _BINS: np.dtype([("low", _F8), ("high", _F8), ("bins", _U8), ("counts", _U8), ("count", _U8), ("below", _U8),
                      ("above", _U8), ("not_finite", _U8), ("step", _F8), ("scale", _F8)]),
     _ENVELOPE: np.dtype([("every_values", _U8), ("every_ns", _U8), ("open", ENVELOPE_POINT), ("shift", _F8), ("sum", _F8),
@@ -198,8 +198,8 @@ class Running(_Stream):
 
 
 class Quantiles(_Stream):
-    """Percentiles to 0.4 % of themselves, of any number of values of any size: 4 MiB, of which only those pages are touched
-    in which values lie (8 KiB for a signal that stays within a power of two). min and max are exact."""
+    """Percentiles to 0.1 % of themselves, of any number of values of any size: 16 MiB of address space, of which only those
+    pages are touched in which values lie (8 KiB for a signal that stays within a power of two). min and max are exact."""
 
     _kind = _QUANTILES
 
@@ -210,7 +210,7 @@ class Quantiles(_Stream):
         return self
 
     def quantile(self, q):
-        """The lowest value that at least the fraction q (0 to 1) of all are not above, within 0.4 % of itself; an array for
+        """The lowest value that at least the fraction q (0 to 1) of all are not above, within 0.1 % of itself; an array for
         an array. NaN of nothing."""
         if np.ndim(q):
             return np.array([self.quantile(float(x)) for x in np.ravel(q)]).reshape(np.shape(q))
@@ -229,6 +229,22 @@ class Quantiles(_Stream):
     @property
     def max(self) -> float:
         return self.quantile(1.0)
+
+    def __getstate__(self) -> dict:
+        """Without the buckets beyond min and max, which are empty."""
+        state = super().__getstate__()
+        used = np.flatnonzero(self._state[0]["buckets"]) if self.count else np.empty(0, int)
+        head = tuple(self._get(n) for n in ("count", "not_finite", "min", "max"))
+        state["_state"] = (head, used, self._state[0]["buckets"][used])
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        (count, not_finite, low, high), used, buckets = state["_state"]
+        super().__setstate__(state)
+        self._state = np.zeros(1, _STATES[self._kind])
+        for name, value in (("count", count), ("not_finite", not_finite), ("min", low), ("max", high)):
+            self._state[name] = value
+        self._state[0]["buckets"][used] = buckets
 
     def __repr__(self) -> str:
         return f"<Quantiles: {self.count} values, median {self.quantile(0.5):g}, {self.min:g} to {self.max:g}>"
@@ -434,7 +450,7 @@ class Summary(NamedTuple):
 
 class Percentiles(NamedTuple):
     percent: np.ndarray
-    value: np.ndarray  #: in unit, within 0.4 % of itself
+    value: np.ndarray  #: in unit, within 0.1 % of itself
     count: int
     not_finite: int
     unit: str
@@ -587,7 +603,7 @@ def summary(ring: "Ring", channel: "str | Iterable[str] | None" = None, *, secon
 
 def percentiles(ring: "Ring", channel: str, percent=(0, 1, 5, 25, 50, 75, 95, 99, 100), *, seconds: "float | None" = None,
                 frames: "int | None" = None) -> Percentiles:
-    """Percentiles of a channel, within 0.4 % of themselves (0 and 100: exact), over any number of values."""
+    """Percentiles of a channel, within 0.1 % of themselves (0 and 100: exact), over any number of values."""
     unit = _channel(ring, channel).unit
     percent = np.atleast_1d(np.asarray(percent, float))
     if not ((percent >= 0) & (percent <= 100)).all():

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <structmember.h>
 
+#include "ring/layout.h"
+
 #define RELEASE_GIL_BYTES (1u << 20) /* that much is worth a switch of threads */
 
 static PyTypeObject *batch_type;
@@ -15,16 +17,20 @@ static struct batch_object *batch_of(PyObject *self)
 
 uint32_t batch_scan(const struct sluice_batch *frames, uint32_t *length_bytes_min)
 {
+    const uint8_t *slot = frames->first;
     uint32_t shortest = UINT32_MAX;
     uint32_t i = 0;
-    for (; i < frames->count; i++) {
-        if ((*(const volatile uint16_t *)&sluice_batch_descriptor(frames, i)->flags & SLUICE_FRAME_GAP) != 0) {
+    for (; i < frames->count; i++, slot += frames->slot_bytes) {
+        const struct ring_descriptor *descriptor = (const void *)slot;
+        uint64_t rest = __atomic_load_n(&descriptor->rest, __ATOMIC_RELAXED);
+        uint32_t length_bytes = (uint32_t)(rest & 0xffff);
+        if ((rest >> 16 & RING_FLAG_GAP) != 0) {
             break;
         }
-        uint32_t length_bytes = sluice_batch_length(frames, i);
         shortest = length_bytes < shortest ? length_bytes : shortest;
     }
-    *length_bytes_min = shortest;
+    *length_bytes_min =
+        shortest < frames->payload_bytes || shortest == UINT32_MAX ? shortest : frames->payload_bytes;
     return i;
 }
 
@@ -78,14 +84,16 @@ int batch_frames(PyObject *batch, const struct sluice_reader **reader, struct sl
         PyErr_SetString(PyExc_TypeError, "expected a Batch");
         return -1;
     }
+    batch_of(batch)->is_asked = false;
     *reader = batch_of(batch)->memory->reader;
     *frames = batch_of(batch)->frames;
     return 0;
 }
 
-uint32_t batch_overwritten(struct batch_object *b)
+uint32_t batch_overwritten(PyObject *batch)
 {
-    uint32_t gone;
+    struct batch_object *b = batch_of(batch);
+    uint32_t gone = 0;
     if (b->owner != NULL || b->frames.count == 0) {
         return 0;
     }
@@ -94,27 +102,21 @@ uint32_t batch_overwritten(struct batch_object *b)
     } else {
         gone = (uint32_t)sluice_memory_overwritten(b->memory->memory, b->frames.position, b->frames.count);
     }
-    return gone;
-}
-
-static uint32_t look(PyObject *self)
-{
-    struct batch_object *b = batch_of(self);
-    uint32_t gone = batch_overwritten(b);
     b->seen = gone > b->seen ? gone : b->seen;
+    b->is_asked = true;
     return gone;
 }
 
 static PyObject *batch_is_valid(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(look(self) == 0);
+    return PyBool_FromLong(batch_overwritten(self) == 0);
 }
 
 static PyObject *batch_count_overwritten(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLong(look(self));
+    return PyLong_FromUnsignedLong(batch_overwritten(self));
 }
 
 static Py_ssize_t batch_length(PyObject *self)
@@ -128,6 +130,7 @@ static PyObject *batch_subscript(PyObject *self, PyObject *key)
     struct batch_object *b = batch_of(self);
     PyObject *column = PyObject_GetItem(b->source, key);
     PyObject *answer = NULL;
+    b->is_asked = false;
     if (column == NULL) {
         return NULL;
     }
@@ -147,7 +150,7 @@ static PyObject *batch_subscript(PyObject *self, PyObject *key)
 /* values(index, out): channel `index` in its unit into float64 [n]. */
 static PyObject *batch_values(PyObject *self, PyObject *arguments)
 {
-    const struct batch_object *b = batch_of(self);
+    struct batch_object *b = batch_of(self);
     unsigned int index;
     PyObject *out;
     Py_buffer view;
@@ -155,6 +158,7 @@ static PyObject *batch_values(PyObject *self, PyObject *arguments)
         PyObject_GetBuffer(out, &view, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) != 0) {
         return NULL;
     }
+    b->is_asked = false;
     if (view.len != (Py_ssize_t)b->frames.count * 8) {
         PyErr_Format(PyExc_ValueError, "expected room for %u values of 8 bytes, found %zd bytes", b->frames.count,
                      view.len);
@@ -219,7 +223,7 @@ static PyObject *copy_bytes(struct batch_object *b, uint32_t *gone)
         memcpy(to, b->frames.first, (size_t)size);
         Py_END_ALLOW_THREADS;
     }
-    *gone = batch_overwritten(b);
+    *gone = batch_overwritten(&b->ob_base);
     if (*gone > 0) {
         Py_ssize_t skip = (Py_ssize_t)*gone * b->frames.slot_bytes;
         PyObject *whole = PyBytes_FromStringAndSize(to + skip, size - skip);
@@ -238,7 +242,6 @@ static PyObject *batch_copy(PyObject *self, PyObject *unused)
     if (owner == NULL) {
         return NULL;
     }
-    b->seen = b->frames.count; /* what was overwritten is told by the copy */
     struct batch_object *copy = copy_in(b, owner, b->frames.position + gone, b->lost + gone, Py_NewRef(b->gaps));
     Py_DECREF(owner);
     return (PyObject *)copy;
@@ -275,6 +278,15 @@ static PyObject *get_is_copy(PyObject *self, void *unused)
     return PyBool_FromLong(batch_of(self)->owner != NULL);
 }
 
+/* Whoever wants it looks at the frames with it. */
+static PyObject *get_slice(PyObject *self, void *unused)
+{
+    struct batch_object *b = batch_of(self);
+    (void)unused;
+    b->is_asked = false;
+    return Py_NewRef(b->slice);
+}
+
 static PyMethodDef batch_methods[] = {{"valid", batch_is_valid, METH_NOARGS,
                                        "valid() -> bool\n\nTrue if none of these frames has been overwritten by "
                                        "now. Ask after use: what was computed is "
@@ -292,6 +304,7 @@ static PyMethodDef batch_methods[] = {{"valid", batch_is_valid, METH_NOARGS,
 
 static PyGetSetDef batch_attributes[] = {
     {"_length_min", get_length, NULL, NULL, NULL},
+    {"_slice", get_slice, NULL, NULL, NULL},
     {"is_copy", get_is_copy, NULL, "bool: not in the ring, valid for good", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
@@ -303,7 +316,6 @@ static PyMemberDef batch_members[] = {
     {"gaps", T_OBJECT, offsetof(struct batch_object, gaps), READONLY,
      "tuple of Gap: the gap records just before this batch"},
     {"_source", T_OBJECT, offsetof(struct batch_object, source), READONLY, NULL},
-    {"_slice", T_OBJECT, offsetof(struct batch_object, slice), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
 static PyType_Slot batch_slots[] = {{Py_tp_dealloc, batch_dealloc},

@@ -1,6 +1,7 @@
 /* A ring's memory as a read-only buffer, and the connection that it came by. */
 #include "tools/python/src/module.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "ring/channel.h"
@@ -60,9 +61,14 @@ struct memory_object *memory_attach(const char *instance, const char *ring, cons
     char error[512] = "";
     struct sluice_reader *reader = NULL;
     int code;
-    Py_BEGIN_ALLOW_THREADS;
-    code = sluice_attach_with(&reader, instance, ring, options, error, sizeof(error));
-    Py_END_ALLOW_THREADS;
+    do { /* a signal whose handler raises nothing is no reason to fail */
+        Py_BEGIN_ALLOW_THREADS;
+        code = sluice_attach_with(&reader, instance, ring, options, error, sizeof(error));
+        Py_END_ALLOW_THREADS;
+        if (code == -EINTR && PyErr_CheckSignals() != 0) {
+            return NULL;
+        }
+    } while (code == -EINTR);
     if (code != 0) {
         error_raise(code, error);
         return NULL;

@@ -45,6 +45,7 @@ struct batch_object {
     uint64_t lost;             /* frames overwritten before these */
     uint32_t length_bytes_min; /* of its frames; UINT32_MAX: it has none */
     uint32_t seen;             /* frames known to its user to be overwritten */
+    bool is_asked;             /* whether they are, since the last look at them: its user is done, and knows */
     bool is_current;           /* its reader has not gone on */
 };
 
@@ -85,13 +86,13 @@ struct memory_object *memory_described(struct memory_object *memory);
 /* Gives the server's place back; views stay readable. */
 void memory_disconnect(struct memory_object *memory);
 
-/* A batch's frames and what describes them, for other parts; no reference is passed. -1 with an exception set if it
- * is no batch. Of a copy, sluice_memory_overwritten() says nothing: batch_overwritten() does. */
+/* A batch's frames and what describes them, for other parts, which look at them now and ask batch_overwritten()
+ * after that; no reference is passed. -1 with an exception set if it is no batch. */
 int batch_frames(PyObject *batch, const struct sluice_reader **reader, struct sluice_batch *frames);
 
-/* How many of its frames, from the first on, have been overwritten by now; 0 of a copy. Counts them as lost of the
- * reader that goes on from there. */
-uint32_t batch_overwritten(struct batch_object *batch);
+/* How many of its frames, from the first on, have been overwritten by now; 0 of a copy. They count as lost of its
+ * reader, if that has not gone on. Of a Batch only. */
+uint32_t batch_overwritten(PyObject *batch);
 
 /* A type of a spec, added to the module under its own name; the reference is the process's. NULL: exception set. */
 PyTypeObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name);

@@ -10,6 +10,7 @@
 #include "ring/clock.h"
 #include "ring/layout.h"
 
+#define NS_PER_MS     ((int64_t)1000000)
 #define SLEEP_MS_MAX  1000     /* then look again, whatever the server says or does not say */
 #define SIGNALS_NS    10000000 /* a spinning reader asks for Ctrl-C that often */
 #define EVICTED_LOOKS 20       /* the ring's writer says so in its next round */
@@ -129,7 +130,7 @@ static int finish_last(struct reader_object *r)
         return 0;
     }
     uint32_t seen = last->seen;
-    uint32_t gone = batch_overwritten(last);
+    uint32_t gone = last->is_asked ? seen : batch_overwritten(&last->ob_base);
     last->is_current = false;
     r->last = NULL;
     int code = 0;
@@ -322,8 +323,7 @@ static int await(struct reader_object *r, int64_t timeout_ns)
         if (code > 0 || (timeout_ns >= 0 && left_ns <= 0)) {
             return code;
         }
-        int64_t left_ms =
-            timeout_ns < 0 ? SLEEP_MS_MAX : (left_ns + CLOCK_NS_PER_MS - 1) / (int64_t)CLOCK_NS_PER_MS;
+        int64_t left_ms = timeout_ns < 0 ? SLEEP_MS_MAX : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
         struct pollfd p = {.fd = sluice_reader_fd(memory->reader), .events = POLLIN | POLLRDHUP};
         memory->is_busy = true;
         Py_BEGIN_ALLOW_THREADS;
@@ -361,18 +361,18 @@ static PyObject *reader_iter(PyObject *self)
 static PyObject *reader_batch(PyObject *self, PyObject *arguments)
 {
     struct reader_object *r = reader_of(self);
-    unsigned int max = r->max_frames;
-    if (PyArg_ParseTuple(arguments, "|I:batch", &max) == 0) {
+    long long max = r->max_frames;
+    if (PyArg_ParseTuple(arguments, "|L:batch", &max) == 0) {
         return NULL;
     }
-    if (max == 0) {
-        PyErr_SetString(PyExc_ValueError, "expected max_frames of 1 or more, found 0");
+    if (max < 1 || max > UINT32_MAX) {
+        PyErr_Format(PyExc_ValueError, "expected max_frames of 1 or more, found %lld", max);
         return NULL;
     }
     if (memory_check(r->memory) != 0 || finish_last(r) != 0) {
         return NULL;
     }
-    struct batch_object *b = take(r, max);
+    struct batch_object *b = take(r, (uint32_t)max);
     if (b == NULL && PyErr_Occurred() == NULL) {
         Py_RETURN_NONE;
     }
@@ -440,7 +440,7 @@ static PyObject *reader_release(PyObject *self, PyObject *unused)
     if (r->rest.count == 0) { /* else what is read, but was not handed out, would be given back, too */
         sluice_reader_release(r->memory->reader);
     }
-    Py_RETURN_NONE;
+    return Py_NewRef(Py_None);
 }
 
 static PyObject *reader_close(PyObject *self, PyObject *unused)

@@ -1,6 +1,7 @@
 /* A running server as a whole (ring/server.h), as tuples; sluice/_server.py gives them names. */
 #include "tools/python/src/module.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "ring/server.h"
@@ -47,9 +48,14 @@ static PyObject *server_open(PyObject *module, PyObject *arguments)
     if (PyArg_ParseTuple(arguments, "z", &instance) == 0) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS;
-    code = sluice_open(&server, instance, error, sizeof(error));
-    Py_END_ALLOW_THREADS;
+    do { /* a signal whose handler raises nothing is no reason to fail */
+        Py_BEGIN_ALLOW_THREADS;
+        code = sluice_open(&server, instance, error, sizeof(error));
+        Py_END_ALLOW_THREADS;
+        if (code == -EINTR && PyErr_CheckSignals() != 0) {
+            return NULL;
+        }
+    } while (code == -EINTR);
     if (code != 0) {
         error_raise(code, error);
         return NULL;
