@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +93,29 @@ class Story(support.Case):
         process = self.demo()
         self.wait_said(process, "running, every channel good")
         self.interrupt(process)
+
+    def test_kept_for_programs(self):
+        """README's first program, on what `tools/demo --keep` leaves running, called as the demo says."""
+        process = self.demo("--keep", "--packets", "0")
+        self.wait_said(process, "ls build/demo/trips")
+        line, = (line for line in self.text().splitlines() if "first.py" in line)
+        said = self.path("first")
+        with open(said, "wb") as output:
+            first = support.spawn("/bin/sh", "-c", "exec env " + line.strip(), stdout=output, stderr=subprocess.STDOUT, cwd=ROOT,
+                                  env={**self.environment, "SLUICE_RUN_DIR": "build/demo/run", "PYTHONDONTWRITEBYTECODE": "1"})
+        self.addCleanup(support.stop, first)
+        row = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{18}  +(\d+) frames  mean (\S+)  highest (\S+) kPa$", re.M)
+        wait_until(lambda: len(row.findall(pathlib.Path(said).read_text(encoding="utf-8"))) >= 3, "three seconds of it")
+        text = pathlib.Path(said).read_text(encoding="utf-8")
+        self.assertRegex(text, r"^the interlock is (armed|ready|tripped)\n")
+        for count, mean, highest in row.findall(text):
+            self.assertGreater(int(count), 0)
+            self.assertTrue(90 < float(mean) <= float(highest) < 150, text)  # the chamber is quiet
+        first.send_signal(signal.SIGINT)
+        self.assertNotEqual(first.wait(support.PATIENCE_S), 0)
+        process.send_signal(signal.SIGINT)
+        self.assertIn(process.wait(90), (0, 1), self.text())  # the story's own
+        self.assertEqual(alive(), [])
 
     def test_without_a_port_it_goes_on(self):
         SOCKET.mkdir(parents=True)  # where the port would listen

@@ -15,6 +15,7 @@ import time
 
 DEMO = pathlib.Path("build/demo")
 BIN = pathlib.Path("build/release/bin")
+PYTHON_PACKAGE = pathlib.Path("build/release/python")
 RUN_DIR = DEMO / "run"
 HUGE_PAGES, HUGE_PAGES_STREAM = 64, 128  # with the stream: its ring, and DPDK's memory on both sides
 HUGE_PAGES_STATE = DEMO / "huge-pages.state"

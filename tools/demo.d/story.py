@@ -309,6 +309,8 @@ def keep(children):
     say("  sluice status --watch 1           one screen, every second")
     say("  sluice latency                    where the time goes, sample to valve")
     say("  sluice tail tvac --count 5        samples, in place, from the ring")
+    say(f"  PYTHONPATH={processes.PYTHON_PACKAGE} /usr/bin/python3 docs/examples/first.py {evidence.INSTANCE} tvac")
+    say("                                    the same from Python, as NumPy arrays over the ring")
     say("  sluice rules                      each rule, and how far it is from its limit")
     if any(s["name"] == packets.NAME for s in status["streams"]):
         say("  " + shlex.join(["sluice", "gen", *map(str, packets.Stream(children, DEMO, 10).arguments()), "--seconds", "10"]))
