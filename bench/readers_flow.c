@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/net_process.h"
 #include "bench/plan.h"
 #include "bench/readers_rig.h"
 
@@ -31,10 +32,11 @@ static int wait_until_read(const struct readers_rig *rig, struct error *err)
         if (plan_stopped()) {
             return -EINTR;
         }
-        if (state == READERS_FAILED || state == READERS_DONE || clock_monotonic_ns() > end_ns) {
-            return error_set(err, -ECHILD, "a reader came to position %llu, expected %llu: %.*s",
-                             (unsigned long long)page->position, (unsigned long long)rig->writer->next,
-                             (int)sizeof(page->text) - 1, page->text);
+        bool ended = rig->pid[0] > 0 && net_process_ended(rig->pid[0]);
+        if (ended || state == READERS_FAILED || state == READERS_DONE || clock_monotonic_ns() > end_ns) {
+            return error_set(err, -ECHILD, "a reader %scame to position %llu, expected %llu: %.*s",
+                             ended ? "has ended: it " : "", (unsigned long long)page->position,
+                             (unsigned long long)rig->writer->next, (int)sizeof(page->text) - 1, page->text);
         }
     }
     return 0;

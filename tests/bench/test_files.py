@@ -357,7 +357,7 @@ class Usage(Case):
                        "--from", "--list"):
             self.assertIn(option, run.stdout)
         run = bench("--help")
-        self.assertRegex(run.stdout, r"all +ring, daq, net, control and record in turn")
+        self.assertRegex(run.stdout, r"all +ring, daq, net, control, record and readers in turn")
 
 
 if __name__ == "__main__":
