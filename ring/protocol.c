@@ -55,7 +55,11 @@ static int connect_path(const char *directory)
     struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+    int connected;
+    do { /* a signal's handler changes nothing here or below: the timeouts hold all the same */
+        connected = connect(fd, (const struct sockaddr *)&address, sizeof(address));
+    } while (connected != 0 && errno == EINTR);
+    if (connected != 0) {
         int code = -errno;
         close(fd);
         return code;
@@ -151,7 +155,10 @@ static ssize_t receive(int socket_fd, void *packet, size_t bytes, int *fds, unsi
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
     *fd_count = 0;
-    ssize_t n = recvmsg(socket_fd, &message, flags | MSG_CMSG_CLOEXEC);
+    ssize_t n;
+    do {
+        n = recvmsg(socket_fd, &message, flags | MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return -errno;
     }
@@ -201,7 +208,11 @@ int protocol_ask(int socket_fd, struct protocol_request *request, struct protoco
     int patience_s = request->op == PROTOCOL_RECORD ? RECORD_TIMEOUT_S : ANSWER_TIMEOUT_S;
     struct timeval timeout = {.tv_sec = patience_s};
     setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    if (send(socket_fd, request, sizeof(*request), MSG_NOSIGNAL) != (ssize_t)sizeof(*request)) {
+    ssize_t sent;
+    do {
+        sent = send(socket_fd, request, sizeof(*request), MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent != (ssize_t)sizeof(*request)) {
         return error_set(err, -EPIPE, "the server has closed the connection; is it still running?");
     }
     ssize_t n = receive(socket_fd, reply, sizeof(*reply), fds, PROTOCOL_FDS_MAX, fd_count, 0);

@@ -131,6 +131,7 @@ void sluice_tell_progress(const struct ring_view *view, struct sluice_progress *
         progress->oldest = ring_oldest(ring_claimed_now(view->header), view->slot_count);
         if (progress->oldest >= progress->published) {
             progress->oldest = progress->published;
+            progress->oldest_tai_ns = progress->newest_tai_ns = 0;
             return;
         }
         if (progress->published - progress->oldest > view->slot_count) { /* scribbled: never more than a ring */

@@ -32,7 +32,12 @@ struct sluice_server {
     int socket_fd;
     char instance[RING_NAME_BYTES];
     const struct measures *measures; /* NULL: it shows none */
-    struct server_ring *ring;        /* rings of them */
+    struct {
+        const struct measures_entry *entry;
+        const void *place;
+    } measure[MEASURES_MAX]; /* those that lead somewhere */
+    uint32_t measure_count;
+    struct server_ring *ring; /* rings of them */
     uint32_t rings;
     void *map[PROTOCOL_FDS_MAX];
     size_t map_bytes[PROTOCOL_FDS_MAX];
@@ -101,6 +106,19 @@ static int fetch(struct sluice_server *s, struct error *err)
     return code;
 }
 
+/* What is listed, and is there. */
+static void find_measures(struct sluice_server *s)
+{
+    for (uint32_t i = 0; s->measures != NULL && i < s->measures->count; i++) {
+        const struct measures_entry *entry = &s->measures->entry[i];
+        const void *place = measures_find(entry, s->map, s->map_bytes, s->maps);
+        if (place != NULL) {
+            s->measure[s->measure_count].entry = entry;
+            s->measure[s->measure_count++].place = place;
+        }
+    }
+}
+
 int sluice_open(struct sluice_server **server, const char *instance, char *error, size_t error_bytes)
 {
     struct error err = {{0}};
@@ -116,6 +134,7 @@ int sluice_open(struct sluice_server **server, const char *instance, char *error
         sluice_close(s);
         return sluice_say(code, &err, error, error_bytes);
     }
+    find_measures(s);
     *server = s;
     return 0;
 }
@@ -235,25 +254,13 @@ int sluice_server_process(const struct sluice_server *server, uint32_t index, st
     return 0;
 }
 
-/* The entry, and where what it names lies. NULL: there is no such entry, or it leads nowhere. */
-static const struct measures_entry *find_measure(const struct sluice_server *server, uint32_t index,
-                                                 const void **place)
-{
-    if (server->measures == NULL || index >= server->measures->count) {
-        return NULL;
-    }
-    const struct measures_entry *entry = &server->measures->entry[index];
-    *place = measures_find(entry, server->map, server->map_bytes, server->maps);
-    return *place != NULL ? entry : NULL;
-}
-
 int sluice_server_measure(const struct sluice_server *server, uint32_t index, struct sluice_measure *measure)
 {
-    const void *place;
-    const struct measures_entry *entry = find_measure(server, index, &place);
-    if (entry == NULL) {
+    if (index >= server->measure_count) {
         return -ERANGE;
     }
+    const struct measures_entry *entry = server->measure[index].entry;
+    const void *place = server->measure[index].place;
     *measure = (struct sluice_measure){
         .kind = entry->kind, .value = measures_value(entry, place), .period_ns = entry->period_ns};
     memcpy(measure->name, entry->name, sizeof(measure->name));
@@ -266,11 +273,11 @@ int sluice_server_measure(const struct sluice_server *server, uint32_t index, st
 
 int sluice_server_histogram(const struct sluice_server *server, uint32_t index, struct sluice_histogram *histogram)
 {
-    const void *place;
-    const struct measures_entry *entry = find_measure(server, index, &place);
-    if (entry == NULL) {
+    if (index >= server->measure_count) {
         return -ERANGE;
     }
+    const struct measures_entry *entry = server->measure[index].entry;
+    const void *place = server->measure[index].place;
     if (entry->kind != MEASURES_HISTOGRAM) {
         return -EINVAL;
     }
