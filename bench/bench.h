@@ -15,6 +15,7 @@ int bench_control(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_daq(int argc, char **argv);
 int bench_record(int argc, char **argv);
+int bench_readers(int argc, char **argv);
 int bench_all(int argc, char **argv);
 
 #endif

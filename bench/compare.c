@@ -9,10 +9,10 @@ int compare_direction(const char *unit)
     static const struct {
         const char *unit;
         int direction;
-    } units[] = {{"million/s", 1}, {"GB/s", 1},          {"MB/s", 1},         {"s/GB", -1},
-                 {"KiB", -1},      {"frames", -1},       {"kHz", 1},          {"ns", -1},
-                 {"us", -1},       {"ms", -1},           {"% of a core", -1}, {"calls", -1},
-                 {"ppm", -1},      {"instructions", -1}, {"decisions", -1},   {"cycles", -1}};
+    } units[] = {{"million/s", 1},    {"GB/s", 1},   {"MB/s", 1},   {"s/GB", -1},         {"KiB", -1},
+                 {"frames", -1},      {"kHz", 1},    {"ns", -1},    {"us", -1},           {"ms", -1},
+                 {"% of a core", -1}, {"calls", -1}, {"ppm", -1},   {"instructions", -1}, {"decisions", -1},
+                 {"cycles", -1},      {"Gbit/s", 1}, {"of none", 1}};
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (strcmp(units[i].unit, unit) == 0) {
             return units[i].direction;

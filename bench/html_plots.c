@@ -156,6 +156,13 @@ void html_plots(const struct json_t *document, const char *question, FILE *to)
     draw_all(document, question, "latency_p50", false, to);
     draw_all(document, question, "latency_p99", false, to);
     draw_all(document, question, "loss_free_unstalled", false, to);
+    draw_all(document, question, "sum", false, to);
+    draw_all(document, question, "overhead", false, to);
+    draw_all(document, question, "fold", false, to);
+    draw_all(document, question, "impact_ratio", false, to);
+    draw_all(document, question, "impact_10g_ratio", false, to);
+    draw_all(document, question, "readings", false, to);
+    draw_all(document, question, "readings_private", false, to);
     draw_all(document, question, "cpu_percent", true, to);
     draw_all(document, question, "late_p99", true, to);
 }

@@ -18,6 +18,7 @@ struct daq_path;
 struct disk_path;
 struct net_path;
 struct outcome;
+struct readers_path;
 struct question;
 typedef void measure_body(const struct question *question, struct outcome *outcome);
 
@@ -42,6 +43,7 @@ struct question {
     const struct daq_path *daq;             /* sluice-bench daq */
     const struct disk_path *disk;           /* sluice-bench record .. */
     const char *directory;                  /* .. and where it writes */
+    const struct readers_path *readers;     /* sluice-bench readers */
 };
 
 /* What was found. In memory shared with the process that measures. */
@@ -74,6 +76,7 @@ measure_body measure_observer; /* values[0 .. 2]: a switch of threads, without t
 measure_body measure_net;      /* values[]: enum net_value, bench/net_search.h */
 measure_body measure_daq;      /* values[]: enum daq_value, bench/daq_rig.h */
 measure_body measure_record;   /* values[]: enum disk_value, bench/disk_rig.h */
+measure_body measure_readers;  /* values[]: as bench/readers_paths.c names them */
 measure_body measure_attach; /* values[0]: attach to first frame, median in us; [1]: frames/s that came meanwhile */
 
 /* Asks in a child process and waits for its end, at most limit_s; a child that takes longer is ended. */

@@ -30,7 +30,8 @@ static int usage(const struct bench_abilities *a, FILE *to, int code)
         a->plot ? " [--plot FILE.png]" : "", a->directory ? " [--directory DIR]" : "", SECONDS_MIN, SECONDS_MAX,
         SECONDS_DEFAULT);
     fprintf(to, "  --runs N       rounds, 1 to %u; default %s%u. The value is the median\n", ROW_RUNS_MAX,
-            a->runs == 0 ? "1 of net, 3 of record, of the others " : "", a->runs == 0 ? RUNS_DEFAULT : a->runs);
+            a->runs == 0 ? "1 of net, 3 of record and readers, of the others " : "",
+            a->runs == 0 ? RUNS_DEFAULT : a->runs);
     if (a->decisions) {
         fprintf(to,
                 "  --decisions N  of each variant%s, all rounds together, 1 to %u, however long they take\n"

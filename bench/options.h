@@ -40,6 +40,7 @@ extern const struct bench_question question_daq;
 extern const struct bench_question question_net;
 extern const struct bench_question question_control;
 extern const struct bench_question question_record;
+extern const struct bench_question question_readers;
 
 /* What a subcommand knows beside what all know. */
 struct bench_abilities {

@@ -15,14 +15,16 @@
 #define LIMIT_S 30.0 /* over what was asked for: a measurement that takes longer hangs */
 #define WARM_S  0.02 /* of a measurement that only warms up */
 /* What a measurement takes beside --seconds, for who waits. */
-#define START_S      0.1
-#define NET_START_S  1.5
-#define NET_TRIALS_S 14.0
-#define NET_TRIAL_S  0.15
-#define DAQ_START_S  0.6
-#define DAQ_TIMES    1.25
-#define DISK_START_S 2.5
-#define DISK_TIMES   1.5
+#define START_S         0.1
+#define NET_START_S     1.5
+#define NET_TRIALS_S    14.0
+#define NET_TRIAL_S     0.15
+#define DAQ_START_S     0.6
+#define DAQ_TIMES       1.25
+#define DISK_START_S    2.5
+#define DISK_TIMES      1.5
+#define READERS_START_S 1.2
+#define READERS_TIMES   2.5
 
 static volatile sig_atomic_t stopped;
 static int stop_fd = -1;
@@ -157,7 +159,7 @@ static uint32_t ask(struct plan *plan, struct plan_case *c, uint32_t round)
 static bool is_warmed(const struct question *q)
 {
     return q->body != measure_death && q->body != measure_attach && q->body != measure_net &&
-           q->body != measure_daq && q->body != measure_record;
+           q->body != measure_daq && q->body != measure_record && q->body != measure_readers;
 }
 
 static double expected_s(const struct plan_case *c, bool warm)
@@ -171,6 +173,9 @@ static double expected_s(const struct plan_case *c, bool warm)
     }
     if (q->body == measure_record) {
         return DISK_START_S + DISK_TIMES * q->seconds;
+    }
+    if (q->body == measure_readers) {
+        return READERS_START_S + READERS_TIMES * q->seconds;
     }
     return q->body == measure_daq ? DAQ_START_S + DAQ_TIMES * q->seconds : q->seconds + START_S;
 }

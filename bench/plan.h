@@ -49,6 +49,9 @@ void plan_daq(struct plan *plan, const struct environment *environment, double s
 void plan_record(struct plan *plan, const struct environment *environment, double seconds, const char *directory,
                  const char *only);
 
+/* The same of readers in Python and in C. */
+void plan_readers(struct plan *plan, const struct environment *environment, double seconds, const char *only);
+
 /* What only all rounds together say. Before rows_finish. */
 void plan_control_finish(struct plan *plan);
 void plan_record_finish(struct plan *plan);

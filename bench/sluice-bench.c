@@ -19,7 +19,8 @@ static const struct subcommand subcommands[] = {
     {"daq", bench_daq, "daq      from sensors into rings: what each sample costs, and how late it is"},
     {"record", bench_record,
      "record   from rings onto the disk: how fast, what it costs, what is lost; fio beside it"},
-    {"all", bench_all, "all      ring, daq, net, control and record in turn, one report"},
+    {"readers", bench_readers, "readers  what programs in Python and in C get out of a ring, and what they cost"},
+    {"all", bench_all, "all      ring, daq, net, control, record and readers in turn, one report"},
 };
 
 static int usage(FILE *to, int code)

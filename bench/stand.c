@@ -165,6 +165,7 @@ static void serve(struct stand *stand, struct client *client)
 
 static void welcome(struct stand *stand)
 {
+    // cppcheck-suppress nullPointer ; accept(2) takes none
     int fd = accept4(stand->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     for (uint32_t i = 0; fd >= 0 && i < STAND_CLIENTS_MAX; i++) {
         if (stand->client[i].fd < 0) {

@@ -52,4 +52,20 @@ void sluice_tell_rate(const struct sluice_tables *tables, const struct ring_view
 /* Maps a ring that a server has passed, read-only. 0 or -errno; on failure *memory is NULL. */
 int sluice_memory_map(struct sluice_memory **memory, int fd, struct error *err);
 
+#define SLUICE_REPORT_FRAMES 64u /* an observer's lease is for show */
+
+/* What was handed out before is given back: at once by a gating reader, now and then by an observer. */
+static inline void sluice_give_back(struct sluice_reader *reader)
+{
+    struct ring_reader *ring = &reader->ring;
+    uint64_t behind = ring->position - ring->lease->position;
+    if (behind >= (ring->generation != 0 ? 1 : SLUICE_REPORT_FRAMES)) {
+        ring_reader_release(ring);
+    }
+}
+
+/* sluice_merge_next() at a time of the caller's, CLOCK_MONOTONIC. */
+struct sluice_merge;
+int sluice_merge_next_at(struct sluice_merge *merge, uint64_t now_ns, struct sluice_frame *frame, uint32_t *index);
+
 #endif

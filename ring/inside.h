@@ -18,4 +18,15 @@ struct sluice_inside {
 /* Any thread; the reader's for as long as it is attached. */
 struct sluice_inside ring_inside(struct sluice_reader *reader);
 
+/* Gives the server's place back at once, as sluice_detach() does. What is left is the ring's memory and what
+ * describes it: sluice_batch_values(), sluice_ring() and the like go on; nothing that reads on may be called any
+ * more. sluice_detach() frees the rest. The reader's thread; also in a child of fork(), where the parent goes on
+ * undisturbed.
+ */
+void ring_disconnect(struct sluice_reader *reader);
+
+/* What describes a reader's frames, without its memory: sluice_batch_values(), sluice_channel() and sluice_stream()
+ * know enough with it, nothing else may be called. sluice_detach() frees it. NULL: no memory. */
+struct sluice_reader *ring_description(const struct sluice_reader *reader);
+
 #endif

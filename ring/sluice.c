@@ -21,25 +21,32 @@
 #define JOIN_LOOK_NS     20000
 #define SLEEP_MS_MAX     1000 /* then look again, whatever the server says or does not say */
 #define SPIN_US_MAX      1000000u
-#define REPORT_FRAMES    64u /* an observer's lease is for show */
 
 static_assert((int)SLUICE_FRAME_GAP == RING_FLAG_GAP && (int)SLUICE_FRAME_LOST_BEFORE == RING_FLAG_LOST_BEFORE &&
                   (int)SLUICE_FRAME_DUPLICATE == RING_FLAG_DUPLICATE &&
                   (int)SLUICE_FRAME_REORDERED == RING_FLAG_REORDERED,
               "what is installed is what is here");
 
+void ring_disconnect(struct sluice_reader *reader)
+{
+    if (reader->lease_base != NULL) {
+        munmap(reader->lease_base, reader->lease_bytes);
+        reader->lease_base = NULL;
+        reader->ring.lease = NULL;
+    }
+    if (reader->socket_fd >= 0) {
+        close(reader->socket_fd);
+        reader->socket_fd = -1;
+    }
+}
+
 void sluice_detach(struct sluice_reader *reader)
 {
     if (reader == NULL) {
         return;
     }
-    if (reader->lease_base != NULL) {
-        munmap(reader->lease_base, reader->lease_bytes);
-    }
+    ring_disconnect(reader);
     sluice_memory_drop(reader->memory);
-    if (reader->socket_fd >= 0) {
-        close(reader->socket_fd);
-    }
     free(reader);
 }
 
@@ -179,19 +186,9 @@ int sluice_attach(struct sluice_reader **reader, const char *instance, const cha
     return sluice_attach_with(reader, instance, ring, &options, error, error_bytes);
 }
 
-/* What was handed out before is given back: at once by a gating reader, now and then by an observer. */
-static inline void give_back(struct sluice_reader *reader)
-{
-    struct ring_reader *ring = &reader->ring;
-    uint64_t behind = ring->position - ring->lease->position;
-    if (behind >= (ring->generation != 0 ? 1 : REPORT_FRAMES)) {
-        ring_reader_release(ring);
-    }
-}
-
 int sluice_reader_next(struct sluice_reader *reader, struct sluice_frame *frame)
 {
-    give_back(reader);
+    sluice_give_back(reader);
     int n = ring_reader_next(&reader->ring, frame);
     if (n == 0) {
         ring_reader_release(&reader->ring);
@@ -374,6 +371,16 @@ uint64_t sluice_reader_lost(const struct sluice_reader *reader)
 uint64_t sluice_reader_epoch(const struct sluice_reader *reader)
 {
     return __atomic_load_n(&reader->ring.view.header->progress.epoch, __ATOMIC_ACQUIRE);
+}
+
+struct sluice_reader *ring_description(const struct sluice_reader *reader)
+{
+    struct sluice_reader *described = calloc(1, sizeof(*described));
+    if (described != NULL) {
+        described->socket_fd = -1;
+        described->tables = reader->tables;
+    }
+    return described;
 }
 
 struct sluice_inside ring_inside(struct sluice_reader *reader)

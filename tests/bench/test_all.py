@@ -27,8 +27,8 @@ PR_SET_CHILD_SUBREAPER = 36
 EXIT_SKIPPED = 77
 # A floor and one of ours of each question.
 ONLY = ("floor-counter,sluice-gating-b32,latency,udp-bare,udp-sluice,polls-timer,recvmmsg@1500,sluice-udp@1500,"
-        "floor-busy-idle,sluice-busy-idle-r16,mixed-idle-r16,hdf5-bare,sluice-packed_1472")
-QUESTIONS = ["ring", "daq", "net", "control", "record"]
+        "floor-busy-idle,sluice-busy-idle-r16,mixed-idle-r16,hdf5-bare,sluice-packed_1472,memory,c-column")
+QUESTIONS = ["ring", "daq", "net", "control", "record", "readers"]
 ENVIRONMENT = {"machine", "cpus", "kernel", "kernel_build", "kernel_options", "preemption", "clocksource", "governor",
                "page_bytes", "system_page_bytes", "huge_pages", "transparent_huge_pages", "cores", "siblings", "tsc_mhz",
                "sched_rt_runtime_us", "load_at_start", "vulnerabilities", "watched_s", "gaps_over_10us",
@@ -77,13 +77,13 @@ class All(Case):
         self.assertEqual(result["command"], " ".join(["sluice-bench all", *arguments]))
         self.assertEqual(set(result["environment"]), ENVIRONMENT)
         self.assertEqual([q["name"] for q in result["questions"]], QUESTIONS)
-        self.assertEqual([q["warm_up_rounds"] for q in result["questions"]], [1, 0, 0, 1, 0])
+        self.assertEqual([q["warm_up_rounds"] for q in result["questions"]], [1, 0, 0, 1, 0, 0])
         self.assertEqual({q["rounds"] for q in result["questions"]}, {1})
         keys = [(r["question"], r["name"], r["variant"], r["size_bytes"]) for r in result["rows"]]
         self.assertEqual(len(keys), len(set(keys)), "a row twice")
         for wanted in (("ring", "throughput", "sluice-gating-b32", 64), ("daq", "cpu_percent", "udp-sluice", 16),
                        ("net", "loss_free", "sluice-udp", 1500), ("control", "decision_p50", "sluice-busy-idle-r16", 0),
-                       ("record", "throughput", "sluice-packed_1472", 0)):
+                       ("record", "throughput", "sluice-packed_1472", 0), ("readers", "sum", "c-column", 64)):
             self.assertIn(wanted, keys)
         self.rows(result["rows"], run.stdout)
         self.progress(run.stderr)

@@ -15,7 +15,6 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RELEASE = os.path.join(ROOT, "build/release")
-EXAMPLES = ("observer", "recorder", "loop")  # in the order of libsluice(3)
 
 
 def source(*names):
@@ -428,24 +427,46 @@ class Ring(Man):
         self.assertTrue(os.path.exists(os.path.join(ROOT, "docs/examples/read_ring.pl")))
 
 
-class Library(Man):
-    """libsluice(3) against ring/sluice.h."""
+INSTALLED = ("ring/sluice.h", "ring/server.h", "ring/merge.h", "ring/stats.h")
 
-    page = page("libsluice.3")
-    header = source("ring/sluice.h")
+
+def functions_of(header):
+    return re.findall(r"^(?:SLUICE_API|static inline) [^;{]*?\b(sluice_\w+)\(", header, re.M)
+
+
+def types_of(header):
+    """Of functions of the user's."""
+    return re.findall(r"^typedef [^;]*?\b(sluice_\w+)\(", header, re.M)
+
+
+def constants_of(header):
+    """Enumerators, and macros that are a number."""
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    names = [name for body in re.findall(r"^enum \w+ \{(.*?)\}", code, re.M | re.S)
+             for name in re.findall(r"\b(SLUICE_\w+) = \d", body)]
+    return names + re.findall(r"^#define (SLUICE_\w+)\s+\(?\d", code, re.M)
+
+
+class Header:
+    """One page of section 3 against one installed header, both ways."""
+
+    titles = {}     # struct sluice_KEY is described below the heading VALUE
+    examples = {}   # programs in the order of the page, and what they are called with where nobody listens
 
     def test_functions(self):
-        functions = re.findall(r"^(?:SLUICE_API|static inline) [^;{]*?\b(sluice_\w+)\(", self.header, re.M)
+        functions = functions_of(self.header)
         self.same(re.findall(r"^\.Nm (sluice_\w+)", section(self.page, "NAME"), re.M), functions, "names")
-        self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M), functions, "prototypes")
+        self.same(re.findall(r"^\.F[no] (sluice_\w+)", section(self.page, "SYNOPSIS"), re.M),
+                  functions + types_of(self.header), "prototypes")
         text = section(self.page, "DESCRIPTION")
-        self.assertEqual([f for f in functions if not re.search(rf"(?m)^\.Fn {f}(?: [,;.])?$", text)], [], "not described")
+        self.assertEqual([f for f in functions if not re.search(rf"(?m)^\.Fn {f}(?: [,;.:])?$", text)], [], "not described")
 
     def test_prototypes(self):
         """The synopsis, put together again, is what the header says."""
         code = re.sub(r"/\*.*?\*/", "", self.header, flags=re.S)
         declared = [" ".join(d.split()) for d in re.findall(r"^SLUICE_API ([^;]*;)", code, re.M)]
         declared += [" ".join(d.split()) + ";" for d in re.findall(r"^static inline ([^;{]*\))", code, re.M)]
+        declared += [" ".join(d.split()) for d in re.findall(r"^(typedef [^;]*\);)", code, re.M)]
         text = section(self.page, "SYNOPSIS")
         text = re.sub(r"^\.Fo (\w+)\n(.*?)^\.Fc$", lambda m: f".Fn {m.group(1)} " + m.group(2).replace(".Fa ", ""),
                       text, flags=re.M | re.S)
@@ -456,38 +477,44 @@ class Library(Man):
                         f"({', '.join(re.findall(chr(34) + '([^' + chr(34) + ']*)', arguments)[::2])});")
         self.assertEqual(sorted(told), sorted(declared))
 
+    def test_include(self):
+        name = os.path.basename(self.header_path)
+        self.assertEqual(re.findall(r"^\.In (.*)$", section(self.page, "SYNOPSIS"), re.M), [f"sluice/{name}"])
+
     def test_members(self):
-        titles = {"options": "Options", "frame": "Frames", "batch": "Batches", "descriptor": "Descriptors",
-                  "ring": "Rings", "stream": "Streams", "channel": "Channels"}
-        self.same(titles, re.findall(r"^struct sluice_(\w+) \{", self.header, re.M), "structs")
-        for name, title in titles.items():
+        self.assertEqual(sorted(self.titles), sorted(re.findall(r"^struct sluice_(\w+) \{", self.header, re.M)), "structs")
+        for name, title in self.titles.items():
             body = re.search(rf"^struct sluice_{name} \{{(.*?)^\}};", self.header, re.M | re.S).group(1)
-            members = re.findall(r"^ {4}((?:const )?\w+ [^;]*);", body, re.M)
+            members = [" ".join(m.split()) for m in re.findall(r"^ {4}((?:const )?\w+\s[^;]*);", body, re.M)]
             told = re.findall(r'Fa "([^"]*)"', section(self.page, title, "Ss"))
             self.same(told, members, f"members of struct sluice_{name}")
 
     def test_constants(self):
-        """Every enumerator is on the page, those of frame flags and of starting places too."""
-        names = re.findall(r"^ {4}(SLUICE_[A-Z_]+) = \d", self.header, re.M) + ["SLUICE_OBSERVER", "SLUICE_GATING"]
-        self.assertGreater(len(names), 10)
-        self.assertEqual([n for n in names if not re.search(rf"\b{n}\b", self.page)], [], "left out")
+        """Every enumerator and number is on the page, and no page speaks of one that is in no header."""
+        names = constants_of(self.header)
+        self.assertGreater(len(names), 0)
+        text = re.sub(r"^\.Bd -literal.*?^\.Ed$", "", self.page, flags=re.M | re.S)
+        self.assertEqual([n for n in names if not re.search(rf"\b{n}\b", text)], [], "left out")
+        known = constants_of(source(*INSTALLED))
+        self.assertEqual(sorted(set(re.findall(r"^\.(?:It )?Dv (SLUICE_\w+)", text, re.M)) - set(known)), [], "are no more")
+
+    def test_functions_that_are_named_exist(self):
+        known = functions_of(source(*INSTALLED)) + types_of(source(*INSTALLED))
+        self.assertEqual(sorted(set(re.findall(r"^\.(?:It )?Fn (sluice_\w+)", self.page, re.M)) - set(known)), [])
 
     def test_examples_are_the_files(self):
-        """What the page shows, and what README shows, is what lies in docs/examples, byte for byte."""
+        """What the page shows is what lies in docs/examples, byte for byte."""
         shown = displays(section(self.page, "EXAMPLES"))
-        in_c = [name for name in os.listdir(os.path.join(ROOT, "docs/examples")) if name.endswith(".c")]
-        self.assertEqual(len(shown), len(in_c))
-        for name, text in zip(EXAMPLES, shown):
-            self.assertEqual(text, source(f"docs/examples/{name}.c"), f"{name}.c: quote it anew in libsluice.3")
-        quoted = "".join("    " * (line != "\n") + line for line in source("docs/examples/observer.c").splitlines(True))
-        self.assertIn(quoted, source("README.md"), "observer.c: quote it anew in README.md")
+        self.assertEqual(len(shown), len(self.examples))
+        for name, text in zip(self.examples, shown):
+            self.assertEqual(text, source(f"docs/examples/{name}.c"), f"{name}.c: quote it anew in the page")
 
     def test_examples_run(self):
         library = os.path.dirname(release_file(self, "lib/libsluice.so"))
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
             skip_loudly(self, "no C compiler")
-        for name in EXAMPLES:
+        for name, arguments in self.examples.items():
             with self.subTest(name), tempfile.TemporaryDirectory() as folder:
                 program = os.path.join(folder, name)
                 os.symlink(os.path.join(ROOT, "ring"), os.path.join(folder, "sluice"))
@@ -498,9 +525,67 @@ class Library(Man):
                 self.assertEqual(run.returncode, 0, run.stderr)
                 # Nobody listens: it starts, finds its symbols, and says so.
                 environment = dict(os.environ, LD_LIBRARY_PATH=library, SLUICE_RUN_DIR=folder)
-                run = subprocess.run([program, "nobody", "tvac"], env=environment, capture_output=True, text=True)
+                run = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True)
                 self.assertEqual(run.returncode, 1, run.stderr)
                 self.assertIn("expected a server", run.stderr)
+
+
+class Library(Header, Man):
+    """libsluice(3) against ring/sluice.h."""
+
+    page = page("libsluice.3")
+    header_path = "ring/sluice.h"
+    header = source(header_path)
+    titles = {"options": "Options", "frame": "Frames", "batch": "Batches", "descriptor": "Descriptors",
+              "ring": "Rings", "stream": "Streams", "channel": "Channels", "progress": "Progress", "ledger": "Ledgers",
+              "rate": "Rates"}
+    examples = {"observer": ("nobody", "tvac"), "recorder": ("nobody", "tvac"), "loop": ("nobody", "tvac"),
+                "values": ("nobody", "tvac", "p")}
+
+    def test_example_of_the_readme(self):
+        quoted = "".join("    " * (line != "\n") + line for line in source("docs/examples/observer.c").splitlines(True))
+        self.assertIn(quoted, source("README.md"), "observer.c: quote it anew in README.md")
+
+    def test_every_example_is_on_a_page(self):
+        in_c = [name[:-2] for name in os.listdir(os.path.join(ROOT, "docs/examples")) if name.endswith(".c")]
+        self.same([name for about in Header.__subclasses__() for name in about.examples], in_c, "examples")
+
+    def test_every_installed_header_has_a_page(self):
+        files = re.search(r"^install\(FILES ((?:\S+\.h )+)DESTINATION", source("ring/CMakeLists.txt"), re.M).group(1)
+        self.same([about.header_path for about in Header.__subclasses__()], ["ring/" + f for f in files.split()], "headers")
+        self.same(INSTALLED, ["ring/" + f for f in files.split()], "headers")
+
+
+class ServerLibrary(Header, Man):
+    """sluice_server(3) against ring/server.h."""
+
+    page = page("sluice_server.3")
+    header_path = "ring/server.h"
+    header = source(header_path)
+    titles = {"process": "Processes", "measure": "Measures", "histogram": "Histograms"}
+    examples = {"status": ("nobody",)}
+
+
+class MergeLibrary(Header, Man):
+    """sluice_merge(3) against ring/merge.h."""
+
+    page = page("sluice_merge.3")
+    header_path = "ring/merge.h"
+    header = source(header_path)
+    examples = {"merge": ("nobody", "tvac", "video")}
+
+
+class StatsLibrary(Header, Man):
+    """sluice_stats(3) against ring/stats.h."""
+
+    page = page("sluice_stats.3")
+    header_path = "ring/stats.h"
+    header = source(header_path)
+    titles = {"summary": "Summaries", "quantiles": "Percentiles", "bins": "Bins", "envelope": "Envelopes",
+              "envelope_point": "Points", "edges": "Thresholds", "edge": "Edges", "fold": "Folds", "fold_item": "Fold items",
+              "chunk": "Chunks", "samples": "Samples", "fold_envelope_context": "Envelope contexts",
+              "fold_edges_context": "Edge contexts"}
+    examples = {"summary": ("nobody", "tvac", "1")}
 
 
 class Server(Man):
@@ -625,6 +710,14 @@ class Bench(Man):
         self.same(told, re.findall(r'"(\w+)"', names), "rows")
         told = [v for line in re.findall(r"^\.It Li (.*)$", text, re.M) for v in line.split(" , ")]
         self.same(told, re.findall(r'\.variant = "([\w-]+)"', source("bench/disk_paths.c")), "variants")
+
+    def test_readers_rows(self):
+        text = section(self.page, "READERS ROWS")
+        code = source("bench/readers_paths.c")
+        names = re.findall(r'\{"(\w+)",\s*"[^"]*",\s*(?:true|false)\}', code)
+        self.assertGreater(len(names), 15)
+        self.same(tags(text, "Ic"), names, "rows")
+        self.same(tags(text, "Li"), set(re.findall(r'\.variant = "([\w-]+)"', code)), "variants")
 
     def test_json(self):
         words = re.findall(r'"([a-z]\w*)"', source("bench/document.c"))

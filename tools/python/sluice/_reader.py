@@ -1,0 +1,164 @@
+"""Readers: what iterates, waits and stands in event loops."""
+from __future__ import annotations
+
+import asyncio
+import time as _time
+from typing import TYPE_CHECKING
+
+from . import _sluice
+from ._arrays import Source
+from ._batch import Batch
+from ._describe import Gap, tai_ns
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ._describe import Channel
+    from ._server import Ring
+
+__all__ = ["Reader"]
+
+OLDEST, NEWEST, AT_TIME, AT_SEQUENCE, AT_POSITION = 1, 2, 3, 4, 5
+_MODES = {"observer": 1, "gating": 2}
+_STATES = ("unknown", "observer", "gating", "demoted", "evicted")
+_SLEEP_S = 1.0  # then look again, whatever the server says or does not say
+
+
+def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]":
+    """(enum sluice_start, at) of what a user chose."""
+    given = [x for x in (at, sequence, position) if x is not None]
+    if len(given) > 1 or (given and start not in (None, "newest")):
+        raise ValueError("expected one of start, at, sequence and position, found several")
+    if sequence is not None:
+        return AT_SEQUENCE, int(sequence)
+    if position is not None:
+        return AT_POSITION, int(position)
+    moment = at if at is not None else start
+    if moment is None or (isinstance(moment, str) and moment == "newest"):
+        return NEWEST, 0
+    if isinstance(moment, str):
+        if moment != "oldest":
+            raise ValueError(f"expected start of 'newest', 'oldest' or a moment, found '{moment}'")
+        return OLDEST, 0
+    return AT_TIME, tai_ns(moment, utc_offset_s)
+
+
+class Reader(_sluice.Reader):
+    """Reads one ring on, batch by batch: an iterator, an asynchronous iterator, and a context manager.
+
+    It never slows the ring's writer (mode "observer"), or not for longer than the ring grants ("gating"). One thread at a
+    time; any number of readers in a process. Not to be used in a child of fork().
+    """
+
+    __slots__ = ("__weakref__", "ring", "_awaiting")
+
+    ring: "Ring"  #: that it reads
+    position: int
+    lost: int
+    epoch: int
+    closed: bool
+    gaps: "tuple[Gap, ...]"
+    max_frames: int
+
+    def __repr__(self) -> str:
+        return (f"<sluice.Reader of '{self.ring.name}': {'closed' if self.closed else self.state}, position {self.position}, "
+                f"{self.lost} lost>")
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    async def __aenter__(self) -> "Reader":
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        self.close()
+
+    @property
+    def state(self) -> str:
+        """"observer", or what a gating reader has become: "gating", "demoted" (it held the writer up for too long and is an
+        observer now), "evicted" (its place was given away)."""
+        return _STATES[self._state]
+
+    @property
+    def channels(self) -> "dict[str, Channel]":
+        """name -> Channel, as this ring had them when the reader attached."""
+        return dict(self._source.layout.channels)
+
+    @property
+    def dtype(self) -> "np.dtype":
+        """Of batch.raw."""
+        return self._source.layout.dtype
+
+    def wait(self, timeout: "float | None" = None) -> bool:
+        """Waits until something new is there: True, or False after so many seconds (None: for ever). Spins for as long as
+        follow() was told, then sleeps. Gives back what was handed out. Raises ServerGone, Evicted."""
+        return self._wait(-1 if timeout is None else max(0, round(timeout * 1e9)))
+
+    def seek(self, start=None, *, at=None, sequence=None, position=None) -> int:
+        """Moves to another place, given as to Ring.follow(); to the end if nothing there is as new as that. A gating reader
+        only moves forward. Returns the position."""
+        return self._seek(*where(start, at, sequence, position, self.ring.utc_offset_s))
+
+    def _empty(self, gaps: "tuple[Gap, ...]", lost: int) -> Batch:
+        """A copy of nothing, here."""
+        return _sluice.empty(self, gaps, lost)
+
+    # ---- asyncio.
+
+    def __aiter__(self) -> "Reader":
+        return self
+
+    async def __anext__(self) -> Batch:
+        batch = self.batch()
+        while batch is None:
+            if self.position >= self._end or not await self._until_new():
+                raise StopAsyncIteration
+            batch = self.batch()
+        return batch
+
+    async def _until_new(self) -> bool:
+        """As wait() with follow()'s time-out, without keeping the loop."""
+        if self._awaiting:
+            raise RuntimeError("another task waits in this reader: one task at a time, or a reader for each")
+        loop = asyncio.get_running_loop()
+        deadline = None if self._timeout_ns < 0 else _time.monotonic() + self._timeout_ns / 1e9
+        self._awaiting = True
+        try:
+            while not self.arm():
+                left = _SLEEP_S if deadline is None else min(deadline - _time.monotonic(), _SLEEP_S)
+                if left <= 0:
+                    return False
+                await self._readable(loop, left)
+            return True
+        finally:
+            self._awaiting = False
+
+    async def _readable(self, loop, seconds: float) -> None:
+        fd = self.fileno()
+        ready = loop.create_future()
+
+        def done() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        loop.add_reader(fd, done)
+        timer = loop.call_later(seconds, done)
+        try:
+            await ready
+        finally:
+            timer.cancel()
+            loop.remove_reader(fd)
+
+
+def open_reader(ring: "Ring", place: "tuple[int, int]", mode: str = "observer", deadline_ms: int = 0) -> Reader:
+    if mode not in _MODES:
+        raise ValueError(f"expected mode 'observer' or 'gating', found '{mode}'")
+    reader = _sluice.open_reader(Reader, Batch, Gap, ring.instance, ring.name, _MODES[mode], place[0], place[1], deadline_ms)
+    reader._awaiting = False
+    reader.ring = ring
+    layout = ring._layout_of(reader._describe())
+    reader._source = Source(layout, reader._memory, layout.facts.slots)
+    return reader

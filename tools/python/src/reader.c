@@ -1,0 +1,628 @@
+/* A reader of one ring, as an iterator of batches that adjoin and have no gap record among them. Per batch nothing
+ * is run in Python. What is not per batch is in sluice/_reader.py. */
+#include "tools/python/src/module.h"
+
+#include <poll.h>
+#include <string.h>
+#include <structmember.h>
+#include <time.h>
+
+#include "ring/clock.h"
+#include "ring/layout.h"
+
+#define NS_PER_MS     ((int64_t)1000000)
+#define SLEEP_MS_MAX  1000     /* then look again, whatever the server says or does not say */
+#define SIGNALS_NS    10000000 /* a spinning reader asks for Ctrl-C that often */
+#define EVICTED_LOOKS 20       /* the ring's writer says so in its next round */
+#define EVICTED_NS    10000000
+
+static PyTypeObject *reader_type;
+
+struct reader_object {
+    PyObject ob_base;
+    struct memory_object *memory;
+    PyObject *source;
+    PyTypeObject *batch_class;
+    PyObject *gap_class;
+    struct batch_object *last; /* handed out; its user has not asked for the next */
+    struct sluice_batch rest;  /* read, and not handed out: what stands behind a gap record */
+    uint64_t expected;         /* a batch that begins behind this position was lost up to there */
+    uint64_t lost;             /* .. before the next batch */
+    uint64_t end;              /* position at which iteration ends */
+    PyObject *gaps;            /* list: before the next batch */
+    int64_t timeout_ns;        /* without anything new; < 0: none */
+    uint64_t spin_ns;
+    unsigned int max_frames;
+    bool counts_overruns; /* does not raise */
+    bool gives_gaps;      /* also without a frame behind them */
+};
+
+static struct reader_object *reader_of(PyObject *self)
+{
+    return (struct reader_object *)(void *)self;
+}
+
+/* open(cls, batch_class, gap_class, instance, ring, mode, start, at, deadline_ms) */
+static PyObject *reader_open(PyObject *module, PyObject *arguments)
+{
+    PyObject *class;
+    PyObject *batch_class;
+    PyObject *gap_class;
+    const char *instance;
+    const char *ring;
+    unsigned long long at;
+    struct sluice_options options = {.bytes = sizeof(options)};
+    (void)module;
+    if (PyArg_ParseTuple(arguments, "OOOssIIKI", &class, &batch_class, &gap_class, &instance, &ring, &options.mode,
+                         &options.start, &at, &options.deadline_ms) == 0) {
+        return NULL;
+    }
+    if (PyType_Check(class) == 0 || PyType_IsSubtype((PyTypeObject *)class, reader_type) == 0 ||
+        PyType_Check(batch_class) == 0) {
+        PyErr_SetString(PyExc_TypeError, "expected classes derived from Reader and Batch");
+        return NULL;
+    }
+    options.at = at;
+    struct memory_object *memory = memory_attach(instance, ring, &options);
+    if (memory == NULL) {
+        return NULL;
+    }
+    PyObject *self = ((allocfunc)PyType_GetSlot((PyTypeObject *)class, Py_tp_alloc))((PyTypeObject *)class, 0);
+    if (self == NULL) {
+        memory_disconnect(memory);
+        Py_DECREF(&memory->ob_base);
+        return NULL;
+    }
+    struct reader_object *r = reader_of(self);
+    r->memory = memory;
+    r->batch_class = (PyTypeObject *)Py_NewRef(batch_class);
+    r->gap_class = Py_NewRef(gap_class);
+    r->expected = sluice_reader_position(memory->reader);
+    r->end = UINT64_MAX;
+    r->timeout_ns = -1;
+    r->max_frames = 4096;
+    return self;
+}
+
+static void close_reader(struct reader_object *r)
+{
+    if (r->memory != NULL) {
+        memory_disconnect(r->memory);
+    }
+    if (r->last != NULL) {
+        struct batch_object *last = r->last;
+        r->last = NULL;
+        last->is_current = false;
+        Py_DECREF(&last->ob_base);
+    }
+    r->rest.count = 0;
+}
+
+static void reader_dealloc(PyObject *self)
+{
+    struct reader_object *r = reader_of(self);
+    PyTypeObject *type = Py_TYPE(self);
+    close_reader(r);
+    Py_XDECREF(r->source);
+    Py_XDECREF((PyObject *)r->batch_class);
+    Py_XDECREF(r->gap_class);
+    Py_XDECREF(r->gaps);
+    Py_XDECREF((PyObject *)r->memory);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* ---- One batch after the other. */
+
+static void skip(struct reader_object *r, uint32_t count)
+{
+    r->rest.first += (size_t)count * r->rest.slot_bytes;
+    r->rest.position += count;
+    r->rest.count -= count;
+    r->expected = r->rest.position;
+}
+
+/* The user asks for the next: whether the batch before had been whole until now is told. -1: Overrun is set. */
+static int finish_last(struct reader_object *r)
+{
+    struct batch_object *last = r->last;
+    if (last == NULL) {
+        return 0;
+    }
+    uint32_t seen = last->seen;
+    uint32_t gone = last->is_asked ? seen : batch_overwritten(&last->ob_base);
+    last->is_current = false;
+    r->last = NULL;
+    int code = 0;
+    if (gone > seen && !r->counts_overruns) {
+        PyObject *e = PyObject_CallFunction(error_types.overrun, "KIIK", (unsigned long long)last->frames.position,
+                                            gone, last->frames.count, (unsigned long long)r->memory->ring.slots);
+        if (e != NULL) {
+            PyErr_SetObject((PyObject *)Py_TYPE(e), e);
+            Py_DECREF(e);
+        }
+        code = -1;
+    }
+    Py_DECREF(&last->ob_base);
+    return code;
+}
+
+/* rest begins with a gap record: among the gaps, or lost if it was overwritten meanwhile. */
+static int take_gap(struct reader_object *r)
+{
+    struct ring_gap gap;
+    struct sluice_batch record = r->rest;
+    struct sluice_descriptor descriptor = *sluice_batch_descriptor(&record, 0);
+    record.count = 1;
+    memcpy(&gap, sluice_batch_payload(&record, 0), sizeof(gap));
+    bool is_gone = sluice_reader_overwritten(r->memory->reader, &record) > 0;
+    skip(r, 1);
+    if (is_gone) {
+        r->lost++;
+        return 0;
+    }
+    PyObject *entry = PyObject_CallFunction(r->gap_class, "KKsKKI", (unsigned long long)record.position,
+                                            (unsigned long long)descriptor.tai_ns, sluice_loss_name(gap.cause),
+                                            (unsigned long long)gap.count, (unsigned long long)gap.from_tai_ns,
+                                            (unsigned int)descriptor.stream);
+    if (r->gaps == NULL) {
+        r->gaps = PyList_New(0);
+    }
+    int code = entry != NULL && r->gaps != NULL ? PyList_Append(r->gaps, entry) : -1;
+    Py_XDECREF(entry);
+    return code;
+}
+
+static PyObject *take_gaps(struct reader_object *r)
+{
+    PyObject *gaps = r->gaps != NULL ? PyList_AsTuple(r->gaps) : PyTuple_New(0);
+    Py_CLEAR(r->gaps);
+    return gaps;
+}
+
+static struct batch_object *hand_out(struct reader_object *r, const struct sluice_batch *frames, uint32_t shortest)
+{
+    PyObject *gaps = take_gaps(r);
+    struct batch_object *b = batch_new(r->batch_class, r->memory, r->source, NULL, frames, shortest, r->lost, gaps);
+    if (b == NULL) {
+        return NULL;
+    }
+    r->lost = 0;
+    skip(r, frames->count);
+    b->is_current = true;
+    r->last = b;
+    Py_INCREF(&b->ob_base);
+    return b;
+}
+
+/* No frames, behind all that were handed out. */
+static struct sluice_batch nothing(const struct reader_object *r)
+{
+    const struct sluice_ring *ring = &r->memory->ring;
+    return (struct sluice_batch){.first = r->memory->slots,
+                                 .position = r->expected,
+                                 .slot_bytes = ring->slot_bytes,
+                                 .payload_offset = ring->payload_offset,
+                                 .payload_bytes = ring->payload_bytes};
+}
+
+/* At most so many of the frames that were read and not handed out, or else of new ones. */
+static uint32_t read_on(struct reader_object *r, uint32_t max)
+{
+    uint64_t position = sluice_reader_position(r->memory->reader);
+    if (r->rest.count > 0) {
+        return r->rest.count < max ? r->rest.count : max;
+    }
+    if (position >= r->end) {
+        return 0;
+    }
+    max = r->end - position < max ? (uint32_t)(r->end - position) : max;
+    return sluice_reader_batch(r->memory->reader, max, &r->rest);
+}
+
+/* The next batch. NULL: nothing there, or an exception is set. What is handed out was whole at that moment. */
+static struct batch_object *take(struct reader_object *r, uint32_t max)
+{
+    uint32_t count;
+    while ((count = read_on(r, max)) > 0) {
+        struct sluice_batch frames = r->rest;
+        uint32_t shortest;
+        frames.count = count;
+        if (frames.position > r->expected) {
+            r->lost += frames.position - r->expected;
+            r->expected = frames.position;
+        }
+        uint32_t until_gap = batch_scan(&frames, &shortest);
+        uint32_t gone = sluice_reader_overwritten(r->memory->reader, &frames);
+        if (gone > 0) { /* and what was scanned may not be true */
+            r->lost += gone;
+            skip(r, gone);
+        } else if (until_gap > 0) {
+            frames.count = until_gap;
+            return hand_out(r, &frames, shortest);
+        } else if (take_gap(r) != 0) {
+            return NULL;
+        }
+    }
+    if (r->gives_gaps && r->gaps != NULL) {
+        r->rest = nothing(r);
+        struct sluice_batch none = r->rest;
+        return hand_out(r, &none, UINT32_MAX);
+    }
+    return NULL;
+}
+
+/* ---- Waiting. */
+
+static int spin(struct reader_object *r, uint64_t until_ns)
+{
+    int found = 0;
+    uint64_t now_ns = clock_monotonic_ns();
+    while (found == 0 && now_ns < until_ns) {
+        uint64_t signals_ns = now_ns + SIGNALS_NS;
+        r->memory->is_busy = true;
+        Py_BEGIN_ALLOW_THREADS;
+        do {
+            found = sluice_reader_wait(r->memory->reader, 0);
+            now_ns = clock_monotonic_ns();
+        } while (found == 0 && now_ns < until_ns && now_ns < signals_ns);
+        Py_END_ALLOW_THREADS;
+        r->memory->is_busy = false;
+        if (PyErr_CheckSignals() != 0) {
+            return -1;
+        }
+    }
+    return found;
+}
+
+static void say_end(struct reader_object *r)
+{
+    const struct sluice_ring *ring = &r->memory->ring;
+    for (int i = 0; i < EVICTED_LOOKS && sluice_reader_state(r->memory->reader) == SLUICE_STATE_DEMOTED; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = EVICTED_NS}, NULL);
+    }
+    if (sluice_reader_state(r->memory->reader) == SLUICE_STATE_EVICTED) {
+        PyErr_Format(error_types.evicted,
+                     "ring '%.32s' of '%.32s': the server has given this reader's place away, because it held the "
+                     "writer up for longer than the ring's deadline; read faster, or follow as an observer",
+                     ring->name, ring->instance);
+    } else {
+        PyErr_Format(
+            error_types.server_gone,
+            "ring '%.32s' of '%.32s': the server has ended; what was read stays readable; attach again once "
+            "it runs",
+            ring->name, ring->instance);
+    }
+}
+
+/* 1: something new is there; 0: not within that time (< 0: for ever); -1: an exception is set. */
+static int await(struct reader_object *r, int64_t timeout_ns)
+{
+    struct memory_object *memory = r->memory;
+    uint64_t start_ns = clock_monotonic_ns();
+    if (r->rest.count > 0) {
+        return 1;
+    }
+    if (r->spin_ns > 0 && timeout_ns != 0) {
+        uint64_t spin_ns = timeout_ns >= 0 && (uint64_t)timeout_ns < r->spin_ns ? (uint64_t)timeout_ns : r->spin_ns;
+        int found = spin(r, start_ns + spin_ns);
+        if (found != 0) {
+            return found;
+        }
+    }
+    for (;;) {
+        if (memory_check(memory) != 0) { /* a signal's handler may have closed it */
+            return -1;
+        }
+        int code = sluice_reader_arm(memory->reader);
+        int64_t left_ns = timeout_ns - (int64_t)(clock_monotonic_ns() - start_ns);
+        if (code < 0) {
+            say_end(r);
+            return -1;
+        }
+        if (code > 0 || (timeout_ns >= 0 && left_ns <= 0)) {
+            return code;
+        }
+        int64_t left_ms = timeout_ns < 0 ? SLEEP_MS_MAX : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
+        struct pollfd p = {.fd = sluice_reader_fd(memory->reader), .events = POLLIN | POLLRDHUP};
+        memory->is_busy = true;
+        Py_BEGIN_ALLOW_THREADS;
+        (void)poll(&p, 1, left_ms < SLEEP_MS_MAX ? (int)left_ms : SLEEP_MS_MAX);
+        Py_END_ALLOW_THREADS;
+        memory->is_busy = false;
+        if (PyErr_CheckSignals() != 0) {
+            return -1;
+        }
+    }
+}
+
+static PyObject *reader_next(PyObject *self)
+{
+    struct reader_object *r = reader_of(self);
+    if (memory_check(r->memory) != 0 || finish_last(r) != 0) {
+        return NULL;
+    }
+    for (;;) {
+        struct batch_object *b = take(r, r->max_frames);
+        if (b != NULL || PyErr_Occurred() != NULL) {
+            return (PyObject *)b;
+        }
+        if (sluice_reader_position(r->memory->reader) >= r->end || await(r, r->timeout_ns) <= 0) {
+            return NULL;
+        }
+    }
+}
+
+static PyObject *reader_iter(PyObject *self)
+{
+    return Py_NewRef(self);
+}
+
+static PyObject *reader_batch(PyObject *self, PyObject *arguments)
+{
+    struct reader_object *r = reader_of(self);
+    unsigned int max = r->max_frames;
+    if (PyArg_ParseTuple(arguments, "|I:batch", &max) == 0) {
+        return NULL;
+    }
+    if (max == 0) {
+        PyErr_SetString(PyExc_ValueError, "expected max_frames of 1 or more, found 0");
+        return NULL;
+    }
+    if (memory_check(r->memory) != 0 || finish_last(r) != 0) {
+        return NULL;
+    }
+    struct batch_object *b = take(r, max);
+    if (b == NULL && PyErr_Occurred() == NULL) {
+        Py_RETURN_NONE;
+    }
+    return (PyObject *)b;
+}
+
+static PyObject *reader_wait(PyObject *self, PyObject *arguments)
+{
+    struct reader_object *r = reader_of(self);
+    long long timeout_ns;
+    if (PyArg_ParseTuple(arguments, "L", &timeout_ns) == 0 || memory_check(r->memory) != 0) {
+        return NULL;
+    }
+    int found = await(r, timeout_ns);
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}
+
+static PyObject *reader_arm(PyObject *self, PyObject *unused)
+{
+    struct reader_object *r = reader_of(self);
+    (void)unused;
+    if (memory_check(r->memory) != 0) {
+        return NULL;
+    }
+    if (r->rest.count > 0) {
+        Py_RETURN_TRUE;
+    }
+    int code = sluice_reader_arm(r->memory->reader);
+    if (code < 0) {
+        say_end(r);
+        return NULL;
+    }
+    return PyBool_FromLong(code);
+}
+
+/* ---- The rest. */
+
+static PyObject *reader_seek(PyObject *self, PyObject *arguments)
+{
+    struct reader_object *r = reader_of(self);
+    int start;
+    unsigned long long at;
+    if (PyArg_ParseTuple(arguments, "iK", &start, &at) == 0 || memory_check(r->memory) != 0 ||
+        finish_last(r) != 0) {
+        return NULL;
+    }
+    if (sluice_reader_seek(r->memory->reader, start, at) != 0) {
+        PyErr_Format(PyExc_ValueError, "expected a start of 1 to 5, found %d", start);
+        return NULL;
+    }
+    r->rest.count = 0;
+    r->lost = 0;
+    Py_CLEAR(r->gaps);
+    r->expected = sluice_reader_position(r->memory->reader);
+    return PyLong_FromUnsignedLongLong(r->expected);
+}
+
+static PyObject *reader_release(PyObject *self, PyObject *unused)
+{
+    struct reader_object *r = reader_of(self);
+    (void)unused;
+    if (memory_check(r->memory) != 0) {
+        return NULL;
+    }
+    if (r->rest.count == 0) { /* else what is read, but was not handed out, would be given back, too */
+        sluice_reader_release(r->memory->reader);
+    }
+    return Py_NewRef(Py_None);
+}
+
+static PyObject *reader_close(PyObject *self, PyObject *unused)
+{
+    struct reader_object *r = reader_of(self);
+    (void)unused;
+    if (r->memory->is_busy) {
+        return memory_check(r->memory) != 0 ? NULL : Py_NewRef(Py_None);
+    }
+    close_reader(r);
+    Py_RETURN_NONE;
+}
+
+static PyObject *reader_fileno(PyObject *self, PyObject *unused)
+{
+    const struct memory_object *memory = reader_of(self)->memory;
+    (void)unused;
+    bool is_busy = memory->is_busy; /* asking is no use */
+    if ((!memory->is_connected || !is_busy) && memory_check(memory) != 0) {
+        return NULL;
+    }
+    return PyLong_FromLong(sluice_reader_fd(memory->reader));
+}
+
+/* describe() -> (ring, channels, streams) as tuples */
+static PyObject *reader_describe(PyObject *self, PyObject *unused)
+{
+    const struct memory_object *memory = reader_of(self)->memory;
+    struct sluice_channel channel;
+    struct sluice_stream stream;
+    PyObject *channels = PyList_New(0);
+    PyObject *streams = PyList_New(0);
+    int code = channels != NULL && streams != NULL ? 0 : -1;
+    (void)unused;
+    for (uint32_t i = 0; code == 0 && sluice_channel(memory->reader, i, &channel) == 0; i++) {
+        PyObject *entry = describe_channel(&channel);
+        code = entry != NULL ? PyList_Append(channels, entry) : -1;
+        Py_XDECREF(entry);
+    }
+    for (uint32_t i = 0; code == 0 && sluice_stream(memory->reader, i, &stream) == 0; i++) {
+        PyObject *entry = describe_stream(&stream);
+        code = entry != NULL ? PyList_Append(streams, entry) : -1;
+        Py_XDECREF(entry);
+    }
+    if (code != 0) {
+        Py_XDECREF(channels);
+        Py_XDECREF(streams);
+        return NULL;
+    }
+    return Py_BuildValue("NNN", describe_ring(&memory->ring), channels, streams);
+}
+
+static PyObject *reader_progress(PyObject *self, PyObject *unused)
+{
+    struct sluice_progress progress;
+    (void)unused;
+    sluice_progress(reader_of(self)->memory->reader, &progress);
+    return describe_progress(&progress);
+}
+
+static PyObject *get_position(PyObject *self, void *unused)
+{
+    const struct reader_object *r = reader_of(self);
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(r->rest.count > 0 ? r->rest.position
+                                                         : sluice_reader_position(r->memory->reader));
+}
+
+static PyObject *get_lost(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(sluice_reader_lost(reader_of(self)->memory->reader));
+}
+
+static PyObject *get_state(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLong(sluice_reader_state(reader_of(self)->memory->reader));
+}
+
+static PyObject *get_epoch(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(sluice_reader_epoch(reader_of(self)->memory->reader));
+}
+
+static PyObject *get_closed(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(!reader_of(self)->memory->is_connected);
+}
+
+static PyObject *get_gaps(PyObject *self, void *unused)
+{
+    const struct reader_object *r = reader_of(self);
+    (void)unused;
+    return r->gaps != NULL ? PyList_AsTuple(r->gaps) : PyTuple_New(0);
+}
+
+static PyMethodDef reader_methods[] = {
+    {"batch", reader_batch, METH_VARARGS,
+     "batch(max_frames=...) -> Batch or None\n\nThe next frames that adjoin, at most max_frames; None: nothing "
+     "new. Never "
+     "waits. Gives the batch before back."},
+    {"_wait", reader_wait, METH_VARARGS, NULL},
+    {"arm", reader_arm, METH_NOARGS,
+     "arm() -> bool\n\nFor event loops: True if something new is there, read it first. False: fileno() becomes "
+     "readable "
+     "once there is. Arm again each time that it was readable and all was read."},
+    {"_seek", reader_seek, METH_VARARGS, NULL},
+    {"release", reader_release, METH_NOARGS,
+     "release()\n\nGives back what was handed out, before the next batch would: for a gating reader that pauses."},
+    {"close", reader_close, METH_NOARGS,
+     "close()\n\nGives the server's place back at once. Arrays stay readable; twice is fine."},
+    {"fileno", reader_fileno, METH_NOARGS,
+     "fileno() -> int\n\nA descriptor for select, poll and event loops, nothing else may be done with it. See "
+     "arm()."},
+    {"_describe", reader_describe, METH_NOARGS, NULL},
+    {"_progress", reader_progress, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef reader_attributes[] = {
+    {"position", get_position, NULL, "int: the next position that will be looked at", NULL},
+    {"lost", get_lost, NULL, "int: frames overwritten before, or while, this reader used them, in total", NULL},
+    {"epoch", get_epoch, NULL, "int: grows by one each time the ring's writer (re)starts", NULL},
+    {"closed", get_closed, NULL, "bool: after close(), and in a child of fork()", NULL},
+    {"gaps", get_gaps, NULL, "tuple of Gap: come since the last batch, with no frame behind them yet", NULL},
+    {"_state", get_state, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyMemberDef reader_members[] = {
+    {"max_frames", T_UINT, offsetof(struct reader_object, max_frames), READONLY, "int: most frames of a batch"},
+    {"_max_frames", T_UINT, offsetof(struct reader_object, max_frames), 0, NULL},
+    {"_source", T_OBJECT_EX, offsetof(struct reader_object, source), 0, NULL},
+    {"_memory", T_OBJECT_EX, offsetof(struct reader_object, memory), READONLY, NULL},
+    {"_end", T_ULONGLONG, offsetof(struct reader_object, end), 0, NULL},
+    {"_timeout_ns", T_LONGLONG, offsetof(struct reader_object, timeout_ns), 0, NULL},
+    {"_spin_ns", T_ULONGLONG, offsetof(struct reader_object, spin_ns), 0, NULL},
+    {"_counts_overruns", T_BOOL, offsetof(struct reader_object, counts_overruns), 0, NULL},
+    {"_gives_gaps", T_BOOL, offsetof(struct reader_object, gives_gaps), 0, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyType_Slot reader_slots[] = {{Py_tp_dealloc, reader_dealloc},
+                                     {Py_tp_methods, reader_methods},
+                                     {Py_tp_members, reader_members},
+                                     {Py_tp_getset, reader_attributes},
+                                     {Py_tp_iter, reader_iter},
+                                     {Py_tp_iternext, reader_next},
+                                     {0, NULL}};
+
+static PyType_Spec reader_spec = {.name = "sluice._sluice.Reader",
+                                  .basicsize = sizeof(struct reader_object),
+                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE |
+                                           Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+                                  .slots = reader_slots};
+
+/* empty(reader, gaps, lost): a batch of no frames, where the reader stands */
+static PyObject *reader_empty(PyObject *module, PyObject *arguments)
+{
+    PyObject *self;
+    PyObject *gaps;
+    unsigned long long lost;
+    (void)module;
+    if (PyArg_ParseTuple(arguments, "OOK", &self, &gaps, &lost) == 0) {
+        return NULL;
+    }
+    if (PyObject_TypeCheck(self, reader_type) == 0 || PyTuple_Size(gaps) < 0) {
+        PyErr_SetString(PyExc_TypeError, "expected a Reader and a tuple of Gap");
+        return NULL;
+    }
+    const struct reader_object *r = reader_of(self);
+    struct sluice_batch none = nothing(r);
+    return (PyObject *)batch_new(r->batch_class, r->memory, r->source, NULL, &none, UINT32_MAX, lost,
+                                 Py_NewRef(gaps));
+}
+
+static PyMethodDef functions[] = {{"open_reader", reader_open, METH_VARARGS, NULL},
+                                  {"empty", reader_empty, METH_VARARGS, NULL},
+                                  {NULL, NULL, 0, NULL}};
+
+int reader_register(PyObject *module)
+{
+    reader_type = module_add_type(module, &reader_spec, "Reader");
+    return reader_type != NULL ? PyModule_AddFunctions(module, functions) : -1;
+}
