@@ -303,6 +303,9 @@ int sluice_reader_arm(struct sluice_reader *reader)
                                        .version = PROTOCOL_VERSION,
                                        .op = PROTOCOL_WAIT,
                                        .argument = reader->ring.position};
+    if (reader->ring.corrupt != 0) {
+        return -EPROTO;
+    }
     ring_reader_release(&reader->ring);
     int code = drain(reader);
     if (ring_reader_has_new(&reader->ring)) {
@@ -335,6 +338,9 @@ static bool spin(struct sluice_reader *reader)
 
 int sluice_reader_wait(struct sluice_reader *reader, int timeout_ms)
 {
+    if (reader->ring.corrupt != 0) {
+        return -EPROTO; /* the slot that cannot be true would look like something new for ever */
+    }
     if (ring_reader_has_new(&reader->ring)) {
         return 1;
     }

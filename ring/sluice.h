@@ -227,7 +227,8 @@ SLUICE_API uint64_t sluice_reader_position(const struct sluice_reader *reader);
 SLUICE_API int sluice_reader_state(const struct sluice_reader *reader);
 
 /* Waits until something new is there: 1, or 0 at the time-out (ms; 0: just look; negative: none), or -EPIPE once
- * the server is gone or has evicted this reader (frames that are left can still be read). Spins for as long as
+ * the server is gone or has evicted this reader (frames that are left can still be read), or -EPROTO once what was
+ * read of the ring cannot be true: its memory was overwritten, and nothing more will come. Spins for as long as
  * sluice_reader_spin() says, then sleeps; costs a writer that publishes in batches nothing. */
 SLUICE_API int sluice_reader_wait(struct sluice_reader *reader, int timeout_ms);
 
@@ -237,7 +238,8 @@ SLUICE_API void sluice_reader_spin(struct sluice_reader *reader, uint32_t spin_u
 
 /* For event loops. sluice_reader_fd() is a descriptor for poll(2), select(2) or epoll(7), nothing else may be done
  * with it. sluice_reader_arm(): 1 if something new is there (read it first), 0 if not: then the descriptor becomes
- * readable once there is; -EPIPE as above. Arm again after each time that it was readable and all was read. */
+ * readable once there is; -EPIPE and -EPROTO as above. Arm again after each time that it was readable and all was
+ * read. */
 SLUICE_API int sluice_reader_fd(const struct sluice_reader *reader);
 SLUICE_API int sluice_reader_arm(struct sluice_reader *reader);
 

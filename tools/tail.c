@@ -134,6 +134,9 @@ static int follow(struct sluice_reader *reader, const struct arguments *argument
             code = sluice_reader_wait(reader, WAIT_MS);
         }
         say_changes(reader, &lost, &state);
+        if (code == -EPROTO) {
+            return command_fail("tail", "the ring's memory was overwritten; restart the server", EXIT_NOT_SO);
+        }
         if (code < 0) {
             return ended(reader, &lost, &state);
         }

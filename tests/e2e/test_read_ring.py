@@ -473,6 +473,16 @@ class Library(Sample):
             self.assertLessEqual(progress[1] - progress[0], 16, (claimed, published))
             impostor.end()
 
+    def test_tail_of_a_corrupt_ring_ends(self):
+        """A length and counters that cannot be: it neither shows them nor looks for ever."""
+        for changes, start in (([(8192 + 4 * 64 + 24, "<H", 33)], ["--oldest"]), ([(512, "<Q", 3), (640, "<Q", 20)], []),
+                               ([(640, "<Q", 2**60)], [])):
+            impostor = self.impostor(self.changed(*changes))
+            done = self.cli("tail", *start, "fake", "small")
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+            self.assertIn("the ring's memory was overwritten", done.stderr)
+            impostor.end()
+
     def test_a_signal_is_no_end(self):
         """The fault: two thousand signals while it is asked whether the server lives."""
         impostor, handle = self.open(self.sample)
