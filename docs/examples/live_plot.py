@@ -48,9 +48,11 @@ def draw(axes, points, running, reader):
     axes.set_xlim(-arguments.seconds, 0)
     axes.set_xlabel("s before the newest frame")
     axes.set_ylabel(f"{arguments.channel}, {channel.unit}")
-    axes.set_title(f"{arguments.instance}: {arguments.ring}   {running.count:,} frames, mean {running.mean:.4g}, "
-                   f"std {running.std():.3g}, {running.min:.4g} to {running.max:.4g}, "
-                   f"{running.not_finite} not numbers, {reader.lost} lost", fontsize=9)
+    # Three things that may be missing: what never came to the ring, what came as no number, what this program was too slow for.
+    axes.set_title(f"{arguments.instance}: {arguments.ring}   {running.count + running.not_finite:,} frames, {running.missing} "
+                   f"missing before, {reader.lost} overwritten, {running.not_finite} not numbers\n"
+                   f"mean {running.mean:.4g}, std {running.std():.3g}, {running.min:.4g} to {running.max:.4g} {channel.unit}",
+                   fontsize=9)
 
 
 with sluice.attach(arguments.instance) as server:

@@ -330,6 +330,13 @@ class Rings(unittest.TestCase):
         c = stats.edges(ring, "x", 50)
         self.assertAlmostEqual(c.unknown_s, 0.008)
         self.assertEqual(c.edges["flags"].tolist(), [stats_held_unsure])
+        running = stats.Running()
+        for batch in ring.follow(start="oldest", wait=False):
+            running.update(batch, "x")
+        self.assertEqual((running.count, running.missing), (200, 7))
+        self.assertEqual(stats.spectrum(ring, "x", segment=64).seen, s.seen)
+        self.stand(f"gap r sender 5 {START + 300 * MS}")
+        self.assertEqual((stats.summary(ring, "x").seen.gaps, stats.summary(ring, "x").seen.missing), (2, 12), "with none behind it")
         copy = ring.last(frames=200)
         again = stats.Edges(50)
         again.update(copy, "x")

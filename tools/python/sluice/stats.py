@@ -78,6 +78,10 @@ def _numbers(values) -> "tuple[np.ndarray, int, bool]":
     return array, _TYPES[kind], not array.dtype.isnative
 
 
+def _gap_frames(batch: Batch) -> int:
+    return sum(g.count for g in batch.gaps)
+
+
 class _Stream:
     """What all have in common: a state in C's form, and what was missing in what it was given."""
 
@@ -91,7 +95,8 @@ class _Stream:
         self._is_broken = True
         #: frames that were overwritten before they had been read: they are not in the result
         self.discarded = 0
-        #: frames that the ring says are missing before others (65535 each at most: the ledger has the exact sum)
+        #: frames that the ring says never came: of gap records, and before others (65535 of those each at most: the ledger has
+        #: the exact sum)
         self.missing = 0
 
     def __getstate__(self) -> dict:
@@ -139,8 +144,10 @@ class _Stream:
             end = batch.position + len(batch)
             if batch.is_copy and len(batch):
                 end = int(batch.positions[-1]) + 1
-            return self._told(_sluice.stats_fold_batch(self._kind, self._state, self._counts, is_broken, batch, index,
-                                                       self._next), end)
+            taken = self._told(_sluice.stats_fold_batch(self._kind, self._state, self._counts, is_broken, batch, index,
+                                                        self._next), end)
+            self.missing += _gap_frames(batch)
+        return taken
 
     def _told(self, told: tuple, end: int) -> int:
         taken, discarded, missing, is_broken, out = told
@@ -544,8 +551,9 @@ class _Pass:
         for batch in self.reader:
             self.lost += batch.lost
             self.gaps += len(batch.gaps)
-            self.missing += sum(g.count for g in batch.gaps)
-            if len(batch):
+            if not len(batch):
+                self.missing += _gap_frames(batch)  # else who takes the batch counts them
+            else:
                 first, last = _span(batch)
                 yield batch
                 self.first = self.first or first
@@ -763,7 +771,7 @@ def spectrum(ring: "Ring", channel: str, *, segment: int = 1024, overlap: float 
                 welch.cut()
             following = batch.position + len(batch)
             values, times, flags, missing = values[gone:], times[gone:], flags[gone:], missing[gone:]
-            read.missing += int(missing.sum())
+            read.missing += int(missing.sum()) + _gap_frames(batch)
             _take_runs(welch, values, times, flags)
         seen = read.seen()
     rate_from = rate if isinstance(rate, str) else "given"
