@@ -38,7 +38,7 @@ enum protocol_op {
     PROTOCOL_UNSHELVE = 13,           /* name = rule */
     PROTOCOL_ACKNOWLEDGE_CONFIG = 14, /* argument = the configuration's checksum */
     PROTOCOL_RECORD = 15,             /* name = recorder, argument = enum recorder_verb, reason = its text */
-    PROTOCOL_CONFIG = 16              /* reply: the configuration's text, read-only; value = its bytes */
+    PROTOCOL_CONFIG = 16              /* reply: the configuration's text, read-only; text = its bytes, decimal */
 };
 
 struct protocol_request {

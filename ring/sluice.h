@@ -324,7 +324,8 @@ SLUICE_API void sluice_memory_drop(struct sluice_memory *memory);
 SLUICE_API const uint8_t *sluice_memory_slots(const struct sluice_memory *memory, size_t *bytes);
 
 /* How many of the frames at positions [position, position + count) have been overwritten, from the first on; as
- * sluice_reader_overwritten(), but nothing is counted, and without the reader. Any thread. */
+ * sluice_reader_overwritten(), but nothing is counted, and without the reader. For positions that were handed out:
+ * of those that nobody has written yet it knows nothing. Any thread. */
 SLUICE_API uint64_t sluice_memory_overwritten(const struct sluice_memory *memory, uint64_t position,
                                               uint64_t count);
 

@@ -296,7 +296,7 @@ uint64_t sluice_histogram_quantile_ns(const struct sluice_histogram *histogram, 
 {
     struct histogram h = {.count = histogram->count, .max_ns = histogram->max_ns};
     memcpy(h.buckets, histogram->buckets, sizeof(h.buckets));
-    return hist_quantile_ns(&h, q);
+    return hist_quantile_ns(&h, q > 0 ? (q < 1 ? q : 1) : 0); /* NaN is 0 */
 }
 
 uint64_t sluice_histogram_high_ns(uint32_t bucket)

@@ -84,48 +84,56 @@ static bool print_frame(const struct sluice_reader *reader, const struct sluice_
     return true;
 }
 
+struct told {
+    uint64_t
+        overtaken; /* frames that were overwritten while they were looked at; their reader does not count them */
+    uint64_t lost;
+    int state;
+};
+
 /* What does not belong in the frames' own stream, each once. */
-static void say_changes(const struct sluice_reader *reader, uint64_t *lost, int *state)
+static void say_changes(const struct sluice_reader *reader, struct told *told)
 {
+    uint64_t lost = sluice_reader_lost(reader) + told->overtaken;
     int now = sluice_reader_state(reader);
-    if (now != *state) {
-        *state = now;
+    if (now != told->state) {
+        told->state = now;
         fprintf(stderr, "sluice tail: %s\n",
                 now == SLUICE_STATE_DEMOTED
                     ? "demoted: held the writer up for longer than the ring's deadline; an observer from here on"
                     : "evicted: the server has given this reader's place away");
     }
-    if (sluice_reader_lost(reader) != *lost) {
-        *lost = sluice_reader_lost(reader);
+    if (lost != told->lost) {
+        told->lost = lost;
         fprintf(stderr, "sluice tail: too slow: %" PRIu64 " frames were overwritten before they were shown\n",
-                *lost);
+                lost);
     }
 }
 
 /* The connection has ended: with the server, or because it evicted us, which the ring's writer says in its next
  * round. */
-static int ended(const struct sluice_reader *reader, uint64_t *lost, int *state)
+static int ended(const struct sluice_reader *reader, struct told *told)
 {
     for (int i = 0; i < LAST_LOOKS && sluice_reader_state(reader) == SLUICE_STATE_DEMOTED; i++) {
         nanosleep(&(struct timespec){.tv_nsec = LAST_LOOK_NS}, NULL);
     }
-    say_changes(reader, lost, state);
-    return *state == SLUICE_STATE_EVICTED ? EXIT_NOT_SO
-                                          : command_fail("tail", "the server has ended", EXIT_UNREACHABLE);
+    say_changes(reader, told);
+    return told->state == SLUICE_STATE_EVICTED ? EXIT_NOT_SO
+                                               : command_fail("tail", "the server has ended", EXIT_UNREACHABLE);
 }
 
 static int follow(struct sluice_reader *reader, const struct arguments *arguments)
 {
     struct sluice_frame frame;
     uint64_t shown = 0;
-    uint64_t lost = 0;
-    int state = arguments->gating ? SLUICE_STATE_GATING : SLUICE_STATE_OBSERVER;
+    struct told told = {.state = arguments->gating ? SLUICE_STATE_GATING : SLUICE_STATE_OBSERVER};
     int code = 0;
     while (stop == 0 && (arguments->count == 0 || shown < arguments->count)) {
         if (sluice_reader_next(reader, &frame) == 1) {
             if ((frame.flags & SLUICE_FRAME_GAP) != 0) {
                 print_gap(&frame, arguments->json);
             } else if (!print_frame(reader, &frame, arguments->json)) {
+                told.overtaken++;
                 continue;
             }
             shown++;
@@ -133,12 +141,12 @@ static int follow(struct sluice_reader *reader, const struct arguments *argument
             fflush(stdout);
             code = sluice_reader_wait(reader, WAIT_MS);
         }
-        say_changes(reader, &lost, &state);
+        say_changes(reader, &told);
         if (code == -EPROTO) {
             return command_fail("tail", "the ring's memory was overwritten; restart the server", EXIT_NOT_SO);
         }
         if (code < 0) {
-            return ended(reader, &lost, &state);
+            return ended(reader, &told);
         }
         if (ferror(stdout) != 0) {
             return EXIT_NOT_SO;

@@ -284,6 +284,23 @@ class Silence(package.Case):
         self.assertEqual(list(server.rings), ["tvac"])
 
 
+class Corrupt(package.Case):
+    def test_a_ring_that_was_scribbled_over(self):
+        """FAULT: the ring's header says what no writer can have said. Nobody spins over it, or waits for ever."""
+        stand = self.usual()
+        stand("publish tvac 10")
+        server = self.attach()
+        readers = [self.follow(server=server, start="oldest", **how) for how in ({}, {"timeout": 5}, {"spin_us": 1000})]
+        for reader in readers:
+            self.assertEqual(len(next(reader)), 10)
+        stand("scribble tvac")
+        for reader in readers:
+            with self.assertRaisesRegex(sluice.VersionMismatch, "its memory was overwritten; restart the server"):
+                next(reader)
+        self.assertRaises(sluice.VersionMismatch, readers[0].arm)
+        self.assertRaises(sluice.VersionMismatch, readers[0].wait, 5)
+
+
 class EventLoops(package.Case):
     def setUp(self):
         super().setUp()

@@ -3,13 +3,18 @@
  * end.
  *
  *   channel NAME TYPE le|be AT_BYTE UNIT SCALE OFFSET LOW HIGH [BITS SHIFT]   of the ring that is made next
- *   polynomial C0 C1 ..                    the calibration of the last channel
+ *   polynomial C0 C1 ..                      the calibration of the last channel
  *   ring NAME SLOTS SLOT_BYTES PAYLOAD_OFFSET FRAME_BYTES NOMINAL_HZ [huge]   FRAME_BYTES 0: they vary
- *   publish RING COUNT [TAI_NS STEP_NS]    frames of fill(); without a time: now, each. Answer: the position behind
- * them frame RING HEX [TAI_NS [SEQUENCE]]     one frame, exactly these bytes gap RING CAUSE COUNT [TAI_NS] a gap
- * record pace RING HZ BATCH                     publishes by itself until `rest RING` rest RING restart RING the
- * next writer behave polite|version|silent|full|rude readers                                of each
- * "RING:POSITION:LOST" now                                    TAI ns
+ *   publish RING COUNT [TAI_NS STEP_NS]      frames of fill(); without a time: now. Answer: the next position
+ *   frame RING HEX [TAI_NS [SEQUENCE]]       one frame, exactly these bytes
+ *   gap RING CAUSE COUNT [TAI_NS]            a gap record
+ *   pace RING HZ BATCH                       publishes by itself, until it is told to rest
+ *   rest RING
+ *   restart RING                             the next writer
+ *   scribble RING                            its header says what no writer can have said
+ *   behave polite|version|silent|full|rude
+ *   readers                                  of each "RING:POSITION:LOST"
+ *   now                                      TAI ns
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -310,6 +315,8 @@ static int obey_ring(struct made *m, int words, char *word[], char *text, size_t
         code = begin_pace(m, words, word, err);
     } else if (strcmp(verb, "rest") == 0) {
         stop_pacing(m);
+    } else if (strcmp(verb, "scribble") == 0) {
+        __atomic_store_n(&m->writer->view.header->progress.claimed, 0, __ATOMIC_RELEASE);
     } else if (strcmp(verb, "restart") == 0) {
         code = stand_restart(stand, (uint32_t)(m - made), err);
     } else {

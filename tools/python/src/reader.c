@@ -2,7 +2,9 @@
  * is run in Python. What is not per batch is in sluice/_reader.py. */
 #include "tools/python/src/module.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <structmember.h>
 #include <time.h>
@@ -275,9 +277,20 @@ static int spin(struct reader_object *r, uint64_t until_ns)
     return found;
 }
 
-static void say_end(struct reader_object *r)
+/* Nothing more will come, by what sluice_reader_arm() said. */
+static void say_end(struct reader_object *r, int why)
 {
     const struct sluice_ring *ring = &r->memory->ring;
+    if (why == -EPROTO) {
+        char text[256];
+        snprintf(
+            text, sizeof(text),
+            "ring '%.32s' of '%.32s': expected what a writer can have left, found words that cannot be true: its "
+            "memory was overwritten; restart the server",
+            ring->name, ring->instance);
+        error_raise(why, text);
+        return;
+    }
     for (int i = 0; i < EVICTED_LOOKS && sluice_reader_state(r->memory->reader) == SLUICE_STATE_DEMOTED; i++) {
         r->memory->is_busy = true;
         Py_BEGIN_ALLOW_THREADS;
@@ -321,7 +334,7 @@ static int await(struct reader_object *r, int64_t timeout_ns)
         int code = sluice_reader_arm(memory->reader);
         int64_t left_ns = timeout_ns - (int64_t)(clock_monotonic_ns() - start_ns);
         if (code < 0) {
-            say_end(r);
+            say_end(r, code);
             return -1;
         }
         if (code > 0 || (timeout_ns >= 0 && left_ns <= 0)) {
@@ -406,7 +419,7 @@ static PyObject *reader_arm(PyObject *self, PyObject *unused)
     }
     int code = sluice_reader_arm(r->memory->reader);
     if (code < 0) {
-        say_end(r);
+        say_end(r, code);
         return NULL;
     }
     return PyBool_FromLong(code);
