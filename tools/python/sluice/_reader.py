@@ -125,8 +125,9 @@ class Reader(_sluice.Reader):
 
     def seek(self, start=None, *, at=None, sequence=None, position=None) -> int:
         """Moves to another place, given as to Ring.follow(); to the end if nothing there is as new as that. A gating reader
-        only moves forward. Returns the position."""
-        return self._seek(*where(start, at, sequence, position, self.ring.utc_offset_s))
+        only moves forward. What has been overwritten from that position or number on is lost, and counted. Returns the
+        position."""
+        return self._seek(*where(start, at, sequence, position, self.ring.utc_offset_s), True)
 
     def _empty(self, gaps: "tuple[Gap, ...]", lost: int) -> Batch:
         """A copy of nothing, here."""

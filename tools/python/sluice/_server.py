@@ -170,8 +170,10 @@ class Ring:
         start       "newest" (what is published from now on), "oldest" (what is there first), or a moment
         at          a moment: from the first frame that is not older. int TAI ns since 1970, float seconds since 1970 UTC,
                     aware datetime, numpy.datetime64 (UTC)
-        sequence    from the first frame whose sender's number is not lower
-        position    from that position
+        sequence    from the first frame whose sender's number is not lower. Found by bisection: the numbers must rise. What
+                    has been overwritten from that number on is lost, at most so many as numbers are missing
+        position    from that position, as a reader's .position was kept: what has been overwritten since is lost, and
+                    counted in the first batch's .lost and in reader.lost
         max_frames  most frames of a batch; a batch ends at gap records and at the end of the ring's memory, too
         timeout     iteration ends after so many seconds without anything new; None: never
         mode        "observer": never slows the ring's writer; "gating": loses nothing while it keeps the deadline

@@ -537,7 +537,7 @@ class _Pass:
         if seconds is not None:
             options = {"at": max(progress.newest_time - round(seconds * 1e9), 0)}
         elif frames is not None:
-            options = {"position": max(progress.published - frames, 0)}
+            options = {"position": max(progress.published - frames, progress.oldest)}
         self.reader = ring.follow(**options, wait=False, on_overrun="count", gaps=True)
         self.frames = self.lost = self.discarded = self.gaps = self.missing = self.first = self.last = 0
 

@@ -30,6 +30,7 @@ struct reader_object {
     struct sluice_batch rest;  /* read, and not handed out: what stands behind a gap record */
     uint64_t expected;         /* a batch that begins behind this position was lost up to there */
     uint64_t lost;             /* .. before the next batch */
+    uint64_t missed;           /* overwritten before it was there: libsluice's reader does not count them */
     uint64_t end;              /* position at which iteration ends */
     PyObject *gaps;            /* list: before the next batch */
     int64_t timeout_ns;        /* without anything new; < 0: none */
@@ -42,6 +43,49 @@ struct reader_object {
 static struct reader_object *reader_of(PyObject *self)
 {
     return (struct reader_object *)(void *)self;
+}
+
+/* The number of the first frame from a position on. False: there is none, or it went meanwhile. */
+static bool number_at(const struct memory_object *m, uint64_t position, uint64_t *number)
+{
+    struct sluice_progress progress;
+    sluice_progress(m->reader, &progress);
+    for (; position < progress.published; position++) {
+        const uint8_t *slot = m->slots + position % m->ring.slots * m->ring.slot_bytes;
+        const struct ring_descriptor *descriptor = (const void *)slot;
+        uint64_t rest = __atomic_load_n(&descriptor->rest, __ATOMIC_RELAXED);
+        *number = __atomic_load_n(&descriptor->source_sequence, __ATOMIC_RELAXED);
+        if (sluice_memory_overwritten(m->memory, position, 1) != 0) {
+            return false;
+        }
+        if ((rest >> 16 & RING_FLAG_GAP) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How many positions between the place that was asked for and the one that was reached have been overwritten: of a
+ * number at most so many, since some may never have come. */
+static uint64_t missed_before(const struct memory_object *m, int start, uint64_t at)
+{
+    uint64_t position = sluice_reader_position(m->reader);
+    uint64_t number;
+    if (start == SLUICE_AT_POSITION) {
+        return position > at ? position - at : 0;
+    }
+    if (start != SLUICE_AT_SEQUENCE || position == 0 || sluice_memory_overwritten(m->memory, position - 1, 1) == 0 ||
+        !number_at(m, position, &number) || number <= at) {
+        return 0;
+    }
+    return number - at < position ? number - at : position;
+}
+
+/* It stands where it was told to: what is gone from there on is lost before the next batch. */
+static void stand(struct reader_object *r, uint64_t missed)
+{
+    r->missed += missed;
+    r->expected = sluice_reader_position(r->memory->reader) - missed;
 }
 
 /* open(cls, batch_class, gap_class, instance, ring, mode, start, at, deadline_ms) */
@@ -79,7 +123,7 @@ static PyObject *reader_open(PyObject *module, PyObject *arguments)
     r->memory = memory;
     r->batch_class = (PyTypeObject *)Py_NewRef(batch_class);
     r->gap_class = Py_NewRef(gap_class);
-    r->expected = sluice_reader_position(memory->reader);
+    stand(r, missed_before(memory, (int)options.start, at));
     r->end = UINT64_MAX;
     r->timeout_ns = -1;
     r->max_frames = 4096;
@@ -432,10 +476,12 @@ static PyObject *reader_seek(PyObject *self, PyObject *arguments)
     struct reader_object *r = reader_of(self);
     int start;
     unsigned long long at;
-    if (PyArg_ParseTuple(arguments, "iK", &start, &at) == 0 || memory_check(r->memory) != 0 ||
+    int counts = 0; /* what was overwritten from there on */
+    if (PyArg_ParseTuple(arguments, "iK|p", &start, &at, &counts) == 0 || memory_check(r->memory) != 0 ||
         finish_last(r) != 0) {
         return NULL;
     }
+    uint64_t before = sluice_reader_position(r->memory->reader);
     if (sluice_reader_seek(r->memory->reader, start, at) != 0) {
         PyErr_Format(PyExc_ValueError, "expected a start of 1 to 5, found %d", start);
         return NULL;
@@ -443,8 +489,10 @@ static PyObject *reader_seek(PyObject *self, PyObject *arguments)
     r->rest.count = 0;
     r->lost = 0;
     Py_CLEAR(r->gaps);
-    r->expected = sluice_reader_position(r->memory->reader);
-    return PyLong_FromUnsignedLongLong(r->expected);
+    uint64_t position = sluice_reader_position(r->memory->reader);
+    bool is_kept = position == before && sluice_reader_state(r->memory->reader) != SLUICE_STATE_OBSERVER;
+    stand(r, counts != 0 && !is_kept ? missed_before(r->memory, start, at) : 0); /* a gating one does not go back */
+    return PyLong_FromUnsignedLongLong(position);
 }
 
 static PyObject *reader_release(PyObject *self, PyObject *unused)
@@ -529,7 +577,8 @@ static PyObject *get_position(PyObject *self, void *unused)
 static PyObject *get_lost(PyObject *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLongLong(sluice_reader_lost(reader_of(self)->memory->reader));
+    const struct reader_object *r = reader_of(self);
+    return PyLong_FromUnsignedLongLong(sluice_reader_lost(r->memory->reader) + r->missed);
 }
 
 static PyObject *get_state(PyObject *self, void *unused)
