@@ -274,6 +274,23 @@ static uint32_t read_on(struct reader_object *r, uint32_t max)
     return sluice_reader_batch(r->memory->reader, max, &r->rest);
 }
 
+/* What the reader met in the ring cannot be true: it will never find anything more. */
+static bool is_corrupt(const struct reader_object *r)
+{
+    return ring_inside(r->memory->reader).reader->corrupt != 0;
+}
+
+static void say_corrupt(const struct reader_object *r)
+{
+    const struct sluice_ring *ring = &r->memory->ring;
+    char text[256];
+    snprintf(text, sizeof(text),
+             "ring '%.32s' of '%.32s': expected what a writer can have left, found words that cannot be true: its "
+             "memory was overwritten; restart the server",
+             ring->name, ring->instance);
+    error_raise(-EPROTO, text);
+}
+
 /* The next batch. NULL: nothing there, or an exception is set. What is handed out was whole at that moment. */
 static struct batch_object *take(struct reader_object *r, uint32_t max)
 {
@@ -303,6 +320,9 @@ static struct batch_object *take(struct reader_object *r, uint32_t max)
     if (r->gap_count >= GAPS_MAX || (r->gives_gaps && r->gap_count > 0)) {
         struct sluice_batch none = nothing(r);
         return hand_out(r, &none, UINT32_MAX);
+    }
+    if (is_corrupt(r)) {
+        say_corrupt(r);
     }
     return NULL;
 }
@@ -335,13 +355,7 @@ static void say_end(struct reader_object *r, int why)
 {
     const struct sluice_ring *ring = &r->memory->ring;
     if (why == -EPROTO) {
-        char text[256];
-        snprintf(
-            text, sizeof(text),
-            "ring '%.32s' of '%.32s': expected what a writer can have left, found words that cannot be true: its "
-            "memory was overwritten; restart the server",
-            ring->name, ring->instance);
-        error_raise(why, text);
+        say_corrupt(r);
         return;
     }
     for (int i = 0; i < EVICTED_LOOKS && sluice_reader_state(r->memory->reader) == SLUICE_STATE_DEMOTED; i++) {
