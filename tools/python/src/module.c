@@ -1,11 +1,13 @@
 /* The module itself: its parts, and the exceptions that they raise. */
 #include "tools/python/src/module.h"
 
+#include <string.h>
+
 struct error_types error_types;
 
 void error_raise(int code, const char *text)
 {
-    PyObject *e = PyObject_CallFunction(error_types.of, "is", code, text);
+    PyObject *e = PyObject_CallFunction(error_types.of, "iN", code, describe_text(text, strlen(text)));
     if (e != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(e), e);
         Py_DECREF(e);

@@ -97,6 +97,10 @@ uint32_t batch_overwritten(PyObject *batch);
 /* A type of a spec, added to the module under its own name; the reference is the process's. NULL: exception set. */
 PyTypeObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name);
 
+/* Text that others wrote, to its 0 or its end: whatever it holds is shown, nothing is refused. NULL: exception set.
+ */
+PyObject *describe_text(const char *bytes, size_t size);
+
 /* What libsluice's structures say, as tuples whose fields sluice/_describe.py names in the same order. NULL:
  * exception set. */
 PyObject *describe_ring(const struct sluice_ring *ring);
