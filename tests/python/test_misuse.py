@@ -3,9 +3,16 @@
 the wrong moment, names that are no text, numbers that do not fit."""
 import asyncio
 import gc
+import os
+import socket
+import threading
+import time
 
 import package
 import sluice
+import standin
+from package import PATIENCE_S
+from standin import StandIn
 
 GAPS_MAX = 4096  # of tools/python/src/reader.c
 
@@ -130,6 +137,100 @@ class InBetween(package.Case):
             self.assertIsInstance(gap, sluice.Gap)
             self.assertIn((gap.position % 5, gap.cause, gap.count), ((3, "kernel", 2), (4, "nic", 1)))
         self.assertLessEqual(reader.position, 60)
+
+
+class Impossible(package.Case):
+    """FAULT: a server that is none says what no server says."""
+
+    def stand_in(self, **what):
+        stand_in = StandIn(self.run_dir, self.instance, **what)
+        self.addCleanup(stand_in.close)
+        return stand_in
+
+    def test_text_that_is_none(self):
+        """Names and sentences that are no UTF-8 are shown."""
+        self.stand_in(boards=(standin.measures(1, b"\xff\xfecontrol", b"\xff\xfecontrol"), standin.board(b"\xff\xfecontrol")),
+                      answer=lambda s, c, op: op != standin.BOARDS and not s.reply(c, code=-22, text=b"\xff\xfe is no ring"))
+        server = self.attach()
+        self.assertEqual([p.name for p in server.processes], ["\\xff\\xfecontrol"])
+        self.assertEqual(list(server.measures), ["\\xff\\xfecontrol"])
+        self.assertEqual(server.status()["processes"][0]["name"], "\\xff\\xfecontrol")
+        with self.raises(ValueError, "is no ring"):
+            sluice._sluice.open_reader(sluice.Reader, sluice.Batch, sluice.Gap, self.instance, "tvac", 1, 1, 0, 0)
+
+    CLOSED = """
+import gc
+class Cycle:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        server.close()
+class Number:
+    def __index__(self):
+        server.close()
+        return 0
+server = sluice.attach(sys.argv[1])
+print(len(server.measures))
+for ask in (lambda: server.measures, lambda: server.processes, server.status, lambda: server.histograms):
+    server = sluice.attach(sys.argv[1])
+    gc.collect()
+    Cycle()
+    gc.set_threshold(gc.get_count()[0] + 20)
+    try:
+        ask()
+    except sluice.Closed as e:
+        print("closed", flush=True)
+    gc.set_threshold(0)
+for name in ("describe", "progress", "ledger", "rate", "histogram"):
+    server = sluice.attach(sys.argv[1])
+    try:
+        getattr(server._core, name)(Number())
+    except sluice.Closed as e:
+        print("closed", flush=True)
+"""
+
+    def test_closed_in_the_middle(self):
+        """FAULT: a finalizer, or a number that runs code, closes the server while it is asked. That is told."""
+        self.stand_in(boards=(standin.measures(512), standin.board()))
+        out, _ = self.done(self.program(self.CLOSED, self.instance))
+        self.assertEqual(out.split()[0], "512")
+        self.assertGreaterEqual(out.count("closed"), 7, out)
+
+    def test_others_run_while_instances_are_looked_for(self):
+        """FAULT: a server does not take connections. The GIL is free meanwhile: another thread makes room."""
+        path = os.path.join(self.run_dir, "slow")
+        os.makedirs(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(listener.close)
+        listener.bind(os.path.join(path, "server.sock"))
+        listener.listen(0)
+        waiting = []
+        while True:
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.addCleanup(s.close)
+            s.setblocking(False)
+            try:
+                s.connect(os.path.join(path, "server.sock"))
+            except BlockingIOError:
+                break
+            waiting.append(s)
+        ran, is_over = [], threading.Event()
+
+        def run():
+            while not is_over.is_set():
+                ran.append(time.monotonic())
+                time.sleep(0.02)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        start = time.monotonic()
+        names = sluice.instances()
+        end = time.monotonic()
+        is_over.set()
+        thread.join(PATIENCE_S)
+        self.assertEqual(names, ["slow"])
+        if end - start > 0.5:
+            self.assertGreater(sum(start < t < end for t in ran), 3)
 
 
 if __name__ == "__main__":

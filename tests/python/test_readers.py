@@ -269,19 +269,52 @@ class Waiting(package.Case):
 
 
 class Silence(package.Case):
-    def test_signals_while_attaching(self):
-        """FAULT: the server does not answer, and signals come: attaching goes on until its own time-out."""
-        stand = self.usual()
-        stand("behave silent")
-        before = signal.signal(signal.SIGALRM, lambda *_: None)
+    """FAULT: the server does not answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.stand = self.usual()
+
+    def signals(self, handler):
+        before = signal.signal(signal.SIGALRM, handler)
         self.addCleanup(signal.signal, signal.SIGALRM, before)
-        threading.Timer(0.3, stand, ["behave polite"]).start()
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
-        try:
-            server = self.attach()
-        finally:
+
+    def test_signals_while_attaching(self):
+        """Signals whose handlers raise nothing change nothing: it is told after its own time, not later."""
+        came = []
+        self.signals(lambda *_: came.append(1))
+        ring = self.attach()["tvac"]
+        self.stand("behave silent")
+        for request in (lambda: sluice.attach(self.instance), ring.follow):
+            start = time.monotonic()
+            with self.raises(sluice.ServerGone, "no answer"):
+                request()
+            self.assertGreater(time.monotonic() - start, 4)
+            self.assertLess(time.monotonic() - start, PATIENCE_S)
+        self.assertGreater(len(came), 5)
+
+    def test_a_signal_that_raises(self):
+        """It ends the request at once, and is what is raised."""
+
+        class Enough(Exception):
+            pass
+
+        def handler(*_):
+            raise Enough
+
+        ring = self.attach()["tvac"]
+        self.stand("behave silent")
+        for request in (lambda: sluice.attach(self.instance), ring.follow, lambda: ring.last(frames=1)):
+            start = time.monotonic()
+            with self.assertRaises(Enough):
+                self.signals(handler)
+                request()
             signal.setitimer(signal.ITIMER_REAL, 0)
-        self.assertEqual(list(server.rings), ["tvac"])
+            self.assertLess(time.monotonic() - start, 4)
+        self.stand("behave polite")
+        self.assertEqual(list(self.attach().rings), ["tvac"])
 
 
 class Corrupt(package.Case):

@@ -73,6 +73,10 @@ extern struct error_types error_types;
 /* Sets the exception for what libsluice returned and said. */
 void error_raise(int code, const char *text);
 
+/* True if an exception is set after a request of libsluice: one for what it returned and said, or what a signal's
+ * handler raised meanwhile. */
+bool error_raised(int code, const char *text);
+
 /* The same attachment is not used by two threads at once, nor after close(), nor in a child of fork(). 0, or -1
  * with an exception set. */
 int memory_check(const struct memory_object *memory);

@@ -49,16 +49,11 @@ static PyObject *server_open(PyObject *module, PyObject *arguments)
     if (PyArg_ParseTuple(arguments, "z", &instance) == 0) {
         return NULL;
     }
-    do { /* a signal whose handler raises nothing is no reason to fail */
-        Py_BEGIN_ALLOW_THREADS;
-        code = sluice_open(&server, instance, error, sizeof(error));
-        Py_END_ALLOW_THREADS;
-        if (code == -EINTR && PyErr_CheckSignals() != 0) {
-            return NULL;
-        }
-    } while (code == -EINTR);
-    if (code != 0) {
-        error_raise(code, error);
+    Py_BEGIN_ALLOW_THREADS;
+    code = sluice_open(&server, instance, error, sizeof(error));
+    Py_END_ALLOW_THREADS;
+    if (error_raised(code, error)) {
+        sluice_close(server);
         return NULL;
     }
     PyObject *self = ((allocfunc)PyType_GetSlot(server_type, Py_tp_alloc))(server_type, 0);
@@ -347,9 +342,16 @@ static PyObject *instances(PyObject *module, PyObject *unused)
 {
     char names[INSTANCES_MAX][32];
     PyObject *all = PyList_New(0);
-    uint32_t count = sluice_instances(names, INSTANCES_MAX);
+    uint32_t count;
     (void)module;
     (void)unused;
+    Py_BEGIN_ALLOW_THREADS; /* it waits for whoever is slow to take a connection */
+    count = sluice_instances(names, INSTANCES_MAX);
+    Py_END_ALLOW_THREADS;
+    if (PyErr_Occurred() != NULL) { /* a signal's handler raised meanwhile */
+        Py_XDECREF(all);
+        return NULL;
+    }
     for (uint32_t i = 0; all != NULL && i < count && i < INSTANCES_MAX; i++) {
         if (append(all, PyUnicode_DecodeFSDefaultAndSize(names[i],
                                                          (Py_ssize_t)strnlen(names[i], sizeof(names[i])))) != 0) {
