@@ -296,6 +296,31 @@ static void close_gate(struct usher *usher, struct usher_reader *reader)
     }
 }
 
+/* Programs that look at the newest second again and again come and go as often: they must not push what matters out
+ * of the log. Whether this one may be told; what was not is told as a number, by the next one or the next look. */
+static bool may_tell(struct usher *usher)
+{
+    usher_tell_rest(usher, clock_monotonic_ns());
+    if (usher->told >= USHER_TOLD_IN_S) {
+        usher->untold++;
+        return false;
+    }
+    usher->told++;
+    return true;
+}
+
+void usher_tell_rest(struct usher *usher, uint64_t now_ns)
+{
+    if (now_ns - usher->told_since_ns < CLOCK_NS_PER_S) {
+        return;
+    }
+    if (usher->untold > 0) {
+        log_line("readers have come and gone %u times more within a second", usher->untold);
+    }
+    usher->told_since_ns = now_ns;
+    usher->told = usher->untold = 0;
+}
+
 bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struct protocol_request *request)
 {
     struct protocol_reply reply = {.code = 0};
@@ -315,10 +340,11 @@ bool usher_attach(struct usher *usher, int fd, pid_t pid, uid_t uid, const struc
         *reader = (struct usher_reader){.fd = fd, .pid = pid, .uid = uid, .ring = (uint32_t)ring};
         reader->lease = (struct shared){.segment = {.fd = -1}, .read_only_fd = -1};
         attached = attach(usher, reader, request) == 0;
-        if (attached) {
+        if (attached && (reader->generation != 0 || may_tell(usher))) {
             log_line("%s pid %d (uid %u) attached to ring %s", reader->generation != 0 ? "gating reader" : "reader",
                      pid, uid, usher->ring[ring].plan->name);
-        } else {
+        }
+        if (!attached) {
             close_gate(usher, reader);
             (void)epoll_ctl(usher->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
             shared_destroy(&reader->lease);
@@ -353,9 +379,12 @@ uint64_t usher_lost(const struct usher *usher, const struct usher_reader *reader
 void usher_drop(struct usher *usher, struct usher_reader *reader)
 {
     struct supervisor_ring *shown = &usher->board->ring[reader->ring];
+    bool is_gating = reader->generation != 0;
     shown->readers_lost += usher_lost(usher, reader);
     close_gate(usher, reader);
-    log_line("reader pid %d has left ring %s", reader->pid, usher->ring[reader->ring].plan->name);
+    if (is_gating || may_tell(usher)) {
+        log_line("reader pid %d has left ring %s", reader->pid, usher->ring[reader->ring].plan->name);
+    }
     close(reader->fd);
     reader->fd = -1;
     shared_destroy(&reader->lease);

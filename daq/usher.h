@@ -84,9 +84,17 @@ struct usher {
     struct usher_reader *reader; /* readers_max of them */
     uint64_t generation;         /* last one given */
     uint64_t lags_looked_ns;     /* monotonic */
+    uint64_t told_since_ns;      /* monotonic; in this second .. */
+    uint32_t told;               /* .. so many observers that came or left were put into the log, */
+    uint32_t untold;             /* .. so many were not */
     struct supervisor_board *board;
     int64_t tai_minus_monotonic_ns;
 };
+
+#define USHER_TOLD_IN_S 10u
+
+/* Tells the log how many came and left without being told by name. With the lock. */
+void usher_tell_rest(struct usher *usher, uint64_t now_ns);
 
 /* Everything but the rings, which are added one by one before the thread starts. 0 or -errno. */
 int usher_init(struct usher *usher, uint32_t readers_max, struct supervisor_board *board,

@@ -64,6 +64,7 @@ uint32_t usher_look_at_lags(struct usher *usher, uint64_t monotonic_ns)
     }
     if (is_due) {
         usher->lags_looked_ns = monotonic_ns;
+        usher_tell_rest(usher, monotonic_ns);
     }
     return readers;
 }

@@ -15,6 +15,11 @@ struct sluice_inside {
     const struct ring_ledger *ledger;     /* in the ring itself */
 };
 
+/* What libsluice asks, when a signal comes while it waits for a server to take a connection or to answer: true, it
+ * gives up with -EINTR; else it goes on until its own time-out. NULL, at the start: signals change nothing. Set it
+ * before anybody attaches. */
+void ring_on_signal(bool (*give_up)(void));
+
 /* Any thread; the reader's for as long as it is attached. */
 struct sluice_inside ring_inside(struct sluice_reader *reader);
 

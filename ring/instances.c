@@ -22,7 +22,7 @@ static bool runs(const char *name)
     if (fd >= 0) {
         close(fd);
     }
-    return fd >= 0 || fd == -EACCES || fd == -EAGAIN;
+    return fd >= 0 || fd == -EACCES || fd == -ETIMEDOUT;
 }
 
 static bool is_known(const struct found *found, const char *name)

@@ -1,6 +1,7 @@
 #include "ring/measures.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ring/board.h"
@@ -71,6 +72,21 @@ int measures_check(const void *base, size_t bytes, struct error *err)
         sane = entry_is_sane(measures, &measures->entry[i]);
     }
     return sane ? 0 : error_set(err, -EPROTO, "the server's list of measures is damaged; restart it");
+}
+
+int measures_copy(struct measures **copy, const void *base, size_t bytes, struct error *err)
+{
+    *copy = malloc(sizeof(**copy));
+    if (*copy == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(*copy, base, bytes < sizeof(**copy) ? bytes : sizeof(**copy));
+    int code = measures_check(*copy, bytes, err);
+    if (code != 0) {
+        free(*copy);
+        *copy = NULL;
+    }
+    return code;
 }
 
 static size_t bytes_of(const struct measures_entry *entry)

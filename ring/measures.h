@@ -70,6 +70,9 @@ bool measures_add_word(struct measures *measures, uint64_t value, const char *te
 /* Others: is this such a list, and nothing in it out of bounds? 0 or -EPROTO. */
 int measures_check(const void *base, size_t bytes, struct error *err);
 
+/* The same of a copy, which nobody changes any more: *copy is to be freed. 0, -EPROTO or -ENOMEM. */
+int measures_copy(struct measures **copy, const void *base, size_t bytes, struct error *err);
+
 /* Where an entry lies: in that of the maps [0 .. count) that is the board it names, which must reach so far. NULL:
  * in none of them. */
 const void *measures_find(const struct measures_entry *entry, void *const map[], const size_t map_bytes[],

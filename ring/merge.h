@@ -68,8 +68,9 @@ SLUICE_API void sluice_merge_close(struct sluice_merge *merge);
 SLUICE_API int sluice_merge_next(struct sluice_merge *merge, struct sluice_frame *frame, uint32_t *index);
 
 /* Waits until a frame may be given: 1, or 0 at the time-out (ms; 0: just look; negative: none), or -EPIPE once the
- * servers of all readers have ended (or evicted them) and everything has been given. Sleeps, whatever
- * sluice_reader_spin() says. Also releases the frame given before. A signal does not end it. */
+ * servers of all readers have ended (or evicted them) and everything has been given, or -EPROTO once the ring of
+ * one cannot be true (sluice_reader_wait()): detach it, and merge the others. Sleeps, whatever sluice_reader_spin()
+ * says. Also releases the frame given before. A signal does not end it. */
 SLUICE_API int sluice_merge_wait(struct sluice_merge *merge, int timeout_ms);
 
 /* Frames given that were older than one given before, in total. If it grows for ever, the patience is too short, or

@@ -1,6 +1,7 @@
 #include "ring/protocol.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,9 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "ring/clock.h"
+#include "ring/inside.h"
 
 #define ANSWER_TIMEOUT_S 5
 #define RECORD_TIMEOUT_S 35   /* a run is ended and synced first; the server gives up before that */
@@ -41,6 +45,46 @@ int protocol_run_dir(char *path, size_t bytes, const char *instance, struct erro
     return format_dir(path, bytes, instance, err);
 }
 
+static bool (*wants_to_give_up)(void); /* NULL: signals change nothing */
+
+void ring_on_signal(bool (*give_up)(void))
+{
+    wants_to_give_up = give_up;
+}
+
+static uint64_t deadline_in(uint64_t seconds)
+{
+    return clock_monotonic_ns() + seconds * CLOCK_NS_PER_S;
+}
+
+/* A call was ended by a signal. 0: go on; -EINTR, -ETIMEDOUT. The socket's own time-outs begin anew with each call:
+ * with signals that come often none of them would ever be reached. */
+static int after_signal(uint64_t deadline_ns)
+{
+    if (wants_to_give_up != NULL && wants_to_give_up()) {
+        return -EINTR;
+    }
+    return clock_monotonic_ns() < deadline_ns ? 0 : -ETIMEDOUT;
+}
+
+/* Waits until there is something to be received, or the connection's end. 0, -EINTR, -ETIMEDOUT. */
+static int await_answer(int fd, uint64_t deadline_ns)
+{
+    for (;;) {
+        uint64_t now_ns = clock_monotonic_ns();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int left_ms = now_ns < deadline_ns ? (int)((deadline_ns - now_ns) / CLOCK_NS_PER_MS) + 1 : 0;
+        int n = poll(&p, 1, left_ms);
+        if (n != 0 && !(n < 0 && errno == EINTR)) {
+            return 0; /* or what is wrong is said by receiving */
+        }
+        int code = n == 0 ? -ETIMEDOUT : after_signal(deadline_ns);
+        if (code != 0) {
+            return code;
+        }
+    }
+}
+
 static int connect_path(const char *directory)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -55,12 +99,12 @@ static int connect_path(const char *directory)
     struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-    int connected;
-    do { /* a signal's handler changes nothing here or below: the timeouts hold all the same */
-        connected = connect(fd, (const struct sockaddr *)&address, sizeof(address));
-    } while (connected != 0 && errno == EINTR);
-    if (connected != 0) {
-        int code = -errno;
+    uint64_t deadline_ns = deadline_in(ANSWER_TIMEOUT_S);
+    int code = 0;
+    while (code == 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        code = errno == EINTR ? after_signal(deadline_ns) : errno == EAGAIN ? -ETIMEDOUT : -errno;
+    }
+    if (code != 0) {
         close(fd);
         return code;
     }
@@ -99,6 +143,12 @@ int protocol_connect(const char *instance, struct error *err)
         return error_set(err, fd,
                          "not permitted to talk to instance '%s' (%s/%s); become root or a member of the "
                          "socket's group",
+                         instance, directory, PROTOCOL_SOCKET);
+    }
+    if (fd == -ETIMEDOUT) {
+        return error_set(err, fd,
+                         "instance '%s' (%s/%s) takes no connection: its server is stopped, or hangs; look at its "
+                         "process",
                          instance, directory, PROTOCOL_SOCKET);
     }
     if (fd >= 0 && !server_is_trusted(fd)) {
@@ -163,8 +213,10 @@ static ssize_t receive(int socket_fd, void *packet, size_t bytes, int *fds, unsi
         return -errno;
     }
     if (!take_fds(&message, fds, max, fd_count) || (message.msg_flags & MSG_TRUNC) != 0) {
+        /* The kernel passes as many as this process may have. */
+        bool is_full = (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == MSG_CTRUNC && *fd_count < max;
         close_all(fds, fd_count);
-        return -EPROTO;
+        return is_full ? -EMFILE : -EPROTO;
     }
     return n;
 }
@@ -208,24 +260,45 @@ int protocol_ask(int socket_fd, struct protocol_request *request, struct protoco
     int patience_s = request->op == PROTOCOL_RECORD ? RECORD_TIMEOUT_S : ANSWER_TIMEOUT_S;
     struct timeval timeout = {.tv_sec = patience_s};
     setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    ssize_t sent;
-    do {
-        sent = send(socket_fd, request, sizeof(*request), MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent != (ssize_t)sizeof(*request)) {
+    uint64_t deadline_ns = deadline_in((uint64_t)patience_s);
+    int code = 0;
+    ssize_t sent = -1;
+    while (code == 0 && (sent = send(socket_fd, request, sizeof(*request), MSG_NOSIGNAL)) < 0) {
+        code = errno == EINTR ? after_signal(deadline_ns) : errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
+    }
+    if (code == -EPIPE || (code == 0 && sent != (ssize_t)sizeof(*request))) {
         return error_set(err, -EPIPE, "the server has closed the connection; is it still running?");
     }
-    ssize_t n = receive(socket_fd, reply, sizeof(*reply), fds, PROTOCOL_FDS_MAX, fd_count, 0);
+    code = code == 0 ? await_answer(socket_fd, deadline_ns) : code;
+    if (code == -EINTR) {
+        return error_set(err, code, "interrupted while waiting for the server's answer");
+    }
+    ssize_t n = code;
+    if (code == 0) {
+        n = receive(socket_fd, reply, sizeof(*reply), fds, PROTOCOL_FDS_MAX, fd_count, 0);
+    }
     if (n == 0) {
         close_all(fds, fd_count); /* an empty packet can carry some */
         return error_set(err, -EPIPE,
                          "the server has closed the connection without an answer; is it still running?");
     }
-    if (n < 0 && n != -EPROTO) {
+    if (n == -EMFILE) {
+        return error_set(err, -EMFILE,
+                         "this process may not open as many descriptors as the server passes; raise its limit "
+                         "(ulimit -n)");
+    }
+    if (n == -EPROTO) {
+        return error_set(
+            err, -EPROTO,
+            "expected a reply of protocol version %u, found a longer one; use the same release on both "
+            "sides",
+            PROTOCOL_VERSION);
+    }
+    if (n < 0) {
         return error_set(err, n == -EAGAIN ? -ETIMEDOUT : (int)n, "no answer from the server within %d s (%s)",
                          patience_s, strerror((int)-n));
     }
-    int code = 0;
+    code = 0;
     reply->text[sizeof(reply->text) - 1] = 0;
     if (n != (ssize_t)sizeof(*reply) || reply->magic != PROTOCOL_MAGIC || reply->version != PROTOCOL_VERSION) {
         code = error_set(err, -EPROTO,

@@ -30,8 +30,8 @@ SLUICE_API uint32_t sluice_instances(char names[][32], uint32_t max);
 
 /* Connects to `instance`; NULL: the only one that runs. 0, or -errno with a sentence in error[0 .. error_bytes)
  * (may be NULL): -ECONNREFUSED or -ENOENT no such server, -E2BIG several run and none was named, -EACCES not
- * permitted, -ETIMEDOUT or -EPIPE no answer, -EPROTO another version, or corrupt, -EINVAL no name, -ENOMEM.
- * Thread-safe. */
+ * permitted, -ETIMEDOUT or -EPIPE no answer, -EPROTO another version, or corrupt, -EMFILE too few descriptors,
+ * -EINVAL no name, -ENOMEM. Thread-safe. */
 SLUICE_API int sluice_open(struct sluice_server **server, const char *instance, char *error, size_t error_bytes);
 
 /* NULL is fine. */

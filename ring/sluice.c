@@ -134,7 +134,8 @@ static int attach(struct sluice_reader *r, const char *instance, const char *rin
     return code;
 }
 
-static int check_options(const char *ring, const struct sluice_options *options, struct error *err)
+static int check_options(const char *instance, const char *ring, const struct sluice_options *options,
+                         struct error *err)
 {
     if (options->bytes < sizeof(*options) || options->mode < SLUICE_OBSERVER || options->mode > SLUICE_GATING ||
         options->start < SLUICE_OLDEST || options->start > SLUICE_AT_POSITION) {
@@ -143,6 +144,9 @@ static int check_options(const char *ring, const struct sluice_options *options,
             "expected options of %zu bytes, mode 1 or 2 and start 1 to 5, found %u bytes, mode %u, start "
             "%u",
             sizeof(*options), options->bytes, options->mode, options->start);
+    }
+    if (instance == NULL || instance[0] == 0) {
+        return error_set(err, -EINVAL, "expected the name of an instance, found none; sluice_instances() has them");
     }
     if (ring == NULL || strlen(ring) >= RING_NAME_BYTES) {
         return error_set(err, -ENXIO, "expected a ring's name of 1 to %u characters", RING_NAME_BYTES - 1);
@@ -160,7 +164,7 @@ int sluice_attach_with(struct sluice_reader **reader, const char *instance, cons
     }
     chosen.mode = chosen.mode != 0 ? chosen.mode : SLUICE_OBSERVER;
     chosen.start = chosen.start != 0 ? chosen.start : SLUICE_NEWEST;
-    int code = check_options(ring, &chosen, &err);
+    int code = check_options(instance, ring, &chosen, &err);
     struct sluice_reader *r = code == 0 ? calloc(1, sizeof(*r)) : NULL;
     if (r != NULL) {
         r->socket_fd = -1;

@@ -184,9 +184,10 @@ struct sluice_options {
 
 /* Attaches to `ring` of server `instance`: an observer, `start` is SLUICE_OLDEST or SLUICE_NEWEST. 0, or -errno
  * with a sentence in error[0 .. error_bytes) (may be NULL): -ECONNREFUSED no such server, -EACCES not permitted,
- * -ETIMEDOUT or -EPIPE no answer -ENXIO no such ring, -EUSERS too many readers, -EPERM the ring takes no gating
- * readers -EAGAIN gating: the ring's worker is not running or does not answer -EPROTO another version, or corrupt;
- * -EINVAL impossible options; -ENAMETOOLONG, -ENOMEM Thread-safe. */
+ * -ETIMEDOUT or -EPIPE no answer, -ENXIO no such ring, -EUSERS too many readers, -EPERM the ring takes no gating
+ * readers, -EAGAIN gating: the ring's worker is not running or does not answer, -EPROTO another version, or
+ * corrupt, -EMFILE too few descriptors, -EINVAL impossible options or no instance, -ENAMETOOLONG, -ENOMEM. Signals
+ * change nothing. Thread-safe. */
 SLUICE_API int sluice_attach(struct sluice_reader **reader, const char *instance, const char *ring, int start,
                              char *error, size_t error_bytes);
 
@@ -229,7 +230,9 @@ SLUICE_API int sluice_reader_state(const struct sluice_reader *reader);
 /* Waits until something new is there: 1, or 0 at the time-out (ms; 0: just look; negative: none), or -EPIPE once
  * the server is gone or has evicted this reader (frames that are left can still be read), or -EPROTO once what was
  * read of the ring cannot be true: its memory was overwritten, and nothing more will come. Spins for as long as
- * sluice_reader_spin() says, then sleeps; costs a writer that publishes in batches nothing. */
+ * sluice_reader_spin() says, then sleeps; costs a writer that publishes in batches nothing. A signal does not end
+ * it.
+ */
 SLUICE_API int sluice_reader_wait(struct sluice_reader *reader, int timeout_ms);
 
 /* How long sluice_reader_wait() looks by itself before it sleeps, 0 .. 1000000 us; 0, the default: not at all. A

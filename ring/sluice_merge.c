@@ -190,9 +190,10 @@ int sluice_merge_next(struct sluice_merge *merge, struct sluice_frame *frame, ui
 /* What the lanes with nothing waiting say when they are asked to wake us. */
 struct asked {
     struct pollfd poll[SLUICE_MERGE_READERS_MAX];
-    uint32_t count; /* of those that will */
-    bool has_new;   /* one has something already */
-    bool has_ended; /* the server of one has, as is known from now on */
+    uint32_t count;  /* of those that will */
+    bool has_new;    /* one has something already */
+    bool has_ended;  /* the server of one has, as is known from now on */
+    bool is_corrupt; /* one's ring is: its frames are missing, and nothing will come of waiting */
 };
 
 static void ask(struct sluice_merge *m, struct asked *asked)
@@ -200,14 +201,16 @@ static void ask(struct sluice_merge *m, struct asked *asked)
     asked->count = 0;
     asked->has_new = false;
     asked->has_ended = false;
+    asked->is_corrupt = false;
     for (uint32_t i = 0; i < m->count; i++) {
         struct lane *lane = &m->lane[i];
         if (lane->has_frame || lane->has_ended) {
             continue;
         }
         int code = sluice_reader_arm(lane->reader);
-        lane->has_ended = code < 0;
-        asked->has_ended = asked->has_ended || code < 0;
+        asked->is_corrupt = asked->is_corrupt || code == -EPROTO;
+        lane->has_ended = code < 0 && code != -EPROTO;
+        asked->has_ended = asked->has_ended || lane->has_ended;
         asked->has_new = asked->has_new || code == 1;
         if (code >= 0) {
             asked->poll[asked->count++] =
@@ -236,6 +239,9 @@ int sluice_merge_wait(struct sluice_merge *merge, int timeout_ms)
             return 1;
         }
         ask(merge, &asked);
+        if (asked.is_corrupt) {
+            return -EPROTO;
+        }
         if (asked.has_ended) {
             continue; /* what it published last is looked for once more; this happens once for each reader */
         }

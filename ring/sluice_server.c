@@ -31,7 +31,7 @@ struct server_ring {
 struct sluice_server {
     int socket_fd;
     char instance[RING_NAME_BYTES];
-    const struct measures *measures; /* NULL: it shows none */
+    struct measures *measures; /* ours; NULL: it shows none */
     struct {
         const struct measures_entry *entry;
         const void *place;
@@ -77,8 +77,8 @@ static int take(struct sluice_server *s, int fd, struct error *err)
         return take_ring(s, base, bytes, err);
     }
     if (magic == MEASURES_MAGIC) {
-        code = measures_check(base, bytes, err);
-        s->measures = code == 0 ? base : NULL;
+        free(s->measures); /* of a server that shows two */
+        code = measures_copy(&s->measures, base, bytes, err);
     } else if (is_board(s, s->maps - 1) && ((const struct board *)base)->version != BOARD_LAYOUT_VERSION) {
         code =
             error_set(err, -EPROTO, "expected boards of version %u, found %u; use the same release on both sides",
@@ -151,6 +151,7 @@ void sluice_close(struct sluice_server *server)
         close(server->socket_fd);
     }
     free(server->ring);
+    free(server->measures);
     free(server);
 }
 

@@ -1,6 +1,7 @@
 #include "tools/session.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -28,8 +29,8 @@ static int take_segment(struct session *s, int fd, struct error *err)
         return ring_attach(&s->ring[s->rings++], base, bytes, err);
     }
     if (magic == MEASURES_MAGIC) {
-        s->measures = base;
-        return measures_check(base, bytes, err);
+        free(s->measures);
+        return measures_copy(&s->measures, base, bytes, err);
     }
     if (magic == CONTROL_TABLE_MAGIC && bytes >= sizeof(*s->table)) {
         s->table = base;
@@ -102,5 +103,6 @@ void session_close(struct session *session)
     if (session->socket_fd >= 0) {
         close(session->socket_fd);
     }
+    free(session->measures);
     *session = (struct session){.socket_fd = -1};
 }

@@ -27,7 +27,7 @@ struct session {
     const struct control_board *control;
     const struct blackbox_board *black_box; /* NULL: there is none */
     const struct observer_board *observer;  /* NULL: there is none */
-    const struct measures *measures;
+    struct measures *measures;              /* ours */
     const struct recorder_board *recorder[SESSION_RECORDERS_MAX];
     uint32_t recorders;
     const struct worker_board *worker[SESSION_WORKERS_MAX];

@@ -106,7 +106,7 @@ class Permissions(support.Case):
         self.addCleanup(client.close)
         code, _, fds = support.call(client, support.BOARDS)
         self.assertEqual(code, 0)
-        self.assertEqual(len(fds), 6)
+        self.assertEqual(len(fds), 7)
         for fd in fds:
             self.addCleanup(os.close, fd)
             self.assertEqual(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE, os.O_RDONLY)

@@ -269,19 +269,52 @@ class Waiting(package.Case):
 
 
 class Silence(package.Case):
-    def test_signals_while_attaching(self):
-        """FAULT: the server does not answer, and signals come: attaching goes on until its own time-out."""
-        stand = self.usual()
-        stand("behave silent")
-        before = signal.signal(signal.SIGALRM, lambda *_: None)
+    """FAULT: the server does not answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.stand = self.usual()
+
+    def signals(self, handler):
+        before = signal.signal(signal.SIGALRM, handler)
         self.addCleanup(signal.signal, signal.SIGALRM, before)
-        threading.Timer(0.3, stand, ["behave polite"]).start()
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
-        try:
-            server = self.attach()
-        finally:
+
+    def test_signals_while_attaching(self):
+        """Signals whose handlers raise nothing change nothing: it is told after its own time, not later."""
+        came = []
+        self.signals(lambda *_: came.append(1))
+        ring = self.attach()["tvac"]
+        self.stand("behave silent")
+        for request in (lambda: sluice.attach(self.instance), ring.follow):
+            start = time.monotonic()
+            with self.raises(sluice.ServerGone, "no answer"):
+                request()
+            self.assertGreater(time.monotonic() - start, 4)
+            self.assertLess(time.monotonic() - start, PATIENCE_S)
+        self.assertGreater(len(came), 5)
+
+    def test_a_signal_that_raises(self):
+        """It ends the request at once, and is what is raised."""
+
+        class Enough(Exception):
+            pass
+
+        def handler(*_):
+            raise Enough
+
+        ring = self.attach()["tvac"]
+        self.stand("behave silent")
+        for request in (lambda: sluice.attach(self.instance), ring.follow, lambda: ring.last(frames=1)):
+            start = time.monotonic()
+            with self.assertRaises(Enough):
+                self.signals(handler)
+                request()
             signal.setitimer(signal.ITIMER_REAL, 0)
-        self.assertEqual(list(server.rings), ["tvac"])
+            self.assertLess(time.monotonic() - start, 4)
+        self.stand("behave polite")
+        self.assertEqual(list(self.attach().rings), ["tvac"])
 
 
 class Corrupt(package.Case):
@@ -299,6 +332,44 @@ class Corrupt(package.Case):
                 next(reader)
         self.assertRaises(sluice.VersionMismatch, readers[0].arm)
         self.assertRaises(sluice.VersionMismatch, readers[0].wait, 5)
+        self.assertRaises(sluice.VersionMismatch, readers[0].batch)
+
+    EACH = """
+import asyncio
+from sluice import stats
+ring = sluice.attach(sys.argv[1])["tvac"]
+readers = [ring.follow(timeout=0.2), ring.follow(timeout=0.2), ring.follow(position=3, timeout=0.2)]
+print("there", flush=True)
+sys.stdin.readline()
+async def collect(reader):
+    return [len(b) async for b in reader]
+def polled(reader):
+    return [len(b) for b in iter(reader.batch, None)]
+for use in (lambda: [len(b) for b in readers[0]], lambda: asyncio.run(collect(readers[1])), lambda: polled(readers[2]),
+            lambda: readers[2].wait(0.2), lambda: [len(b) for b in ring.follow(start="oldest", wait=False)],
+            lambda: len(ring.last(frames=3)), lambda: len(ring.last(frames=2**40)), lambda: len(ring.last(seconds=5)),
+            lambda: len(ring.at(1)), lambda: stats.summary(ring).keys(), lambda: stats.summary(ring, frames=5).keys(), lambda: ring.ledger):
+    try:
+        use()
+    except (sluice.VersionMismatch, sluice.NotInRing):
+        pass
+print("done", flush=True)
+"""
+
+    def test_nothing_hangs(self):
+        """FAULT: each impossible header in turn, under everything that reads: all of it ends."""
+        for claimed, published in (("0", ""), ("3", ""), (str(2**63), ""), ("75", ""), (str(2**64 - 1), ""), ("10", str(2**63)),
+                                   (str(2**63 + 64), str(2**63)), (str(2**62), str(2**62 - 1)), ("1000", "1000"), ("5", "0")):
+            with self.subTest(f"claimed {claimed}, published {published}"):
+                stand = self.stand("channel pressure f64 le 0 kPa 1 0 0 500", "ring tvac 64 128 64 32 1000",
+                                   name=f"corrupt{self.count()}")
+                stand("publish tvac 10")
+                program = self.program(self.EACH, stand.instance)
+                self.assertEqual(program.stdout.readline(), "there\n")
+                stand(f"scribble tvac {claimed} {published}".strip())
+                out, _ = program.communicate("\n", timeout=PATIENCE_S)
+                self.assertEqual(out, "done\n")
+                stand.end()
 
 
 class EventLoops(package.Case):

@@ -2,13 +2,19 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "ring/inside.h"
 #include "ring/protocol.h"
 
 #define NOBODY 65534
@@ -404,4 +410,95 @@ Test(protocol, all_leases_of_a_worker_fit_the_socket)
         cr_assert_eq(count, 1);
         close(fd);
     }
+}
+
+/* ---- Signals, and a process that may open nothing more. */
+
+static int signals;
+
+static void count_signal(int number)
+{
+    (void)number;
+    signals++;
+}
+
+/* Every 10 ms, without SA_RESTART: each ends the call that waits. */
+static void begin_signals(void)
+{
+    struct sigaction action = {.sa_handler = count_signal};
+    struct itimerval often = {.it_interval = {.tv_usec = 10000}, .it_value = {.tv_usec = 10000}};
+    cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+}
+
+static int call(const struct peer *peer, struct error *err)
+{
+    struct protocol_reply reply;
+    int fds[PROTOCOL_FDS_MAX];
+    unsigned count = 0;
+    int code = protocol_call(peer->ours, PROTOCOL_BOARDS, NULL, &reply, fds, &count, err);
+    cr_assert(code == 0 || count == 0);
+    return code;
+}
+
+static void *answer_late(void *peer)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    answer(peer, &fine, sizeof(fine), 1);
+    return NULL;
+}
+
+Test(protocol, signals_change_nothing)
+{
+    struct peer peer = open_peer();
+    struct error err = {{0}};
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, answer_late, &peer), 0);
+    begin_signals();
+    int code = call(&peer, &err);
+    cr_assert_eq(code, 0, "%s", err.text);
+    pthread_join(thread, NULL);
+    cr_assert_gt(signals, 0);
+}
+
+/* Fault: no answer, and signals that would begin each time-out anew. */
+Test(protocol, a_silent_server_is_told_although_signals_come, .timeout = 60)
+{
+    struct peer peer = open_peer();
+    struct error err = {{0}};
+    begin_signals();
+    cr_assert_eq(call(&peer, &err), -ETIMEDOUT);
+    cr_assert_not_null(strstr(err.text, "no answer from the server within 5 s"), "%s", err.text);
+}
+
+static bool second_time(void)
+{
+    static int asked;
+    return ++asked == 2;
+}
+
+Test(protocol, whoever_wants_to_give_up_may)
+{
+    struct peer peer = open_peer();
+    struct error err = {{0}};
+    ring_on_signal(second_time);
+    begin_signals();
+    cr_assert_eq(call(&peer, &err), -EINTR);
+    ring_on_signal(NULL);
+}
+
+Test(protocol, too_few_descriptors_are_no_other_release)
+{
+    struct peer peer = open_peer();
+    struct error err = {{0}};
+    answer(&peer, &fine, sizeof(fine), 3);
+    int next = dup(peer.ours);
+    cr_assert_geq(next, 0);
+    close(next);
+    struct rlimit limit = {.rlim_cur = (rlim_t)next + 1, .rlim_max = (rlim_t)next + 1};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(call(&peer, &err), -EMFILE);
+    cr_assert_not_null(strstr(err.text, "ulimit -n"), "%s", err.text);
+    int again = dup(peer.ours);
+    cr_assert_eq(again, next, "what had come through is closed");
 }

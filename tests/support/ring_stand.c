@@ -11,7 +11,7 @@
  *   pace RING HZ BATCH                       publishes by itself, until it is told to rest
  *   rest RING
  *   restart RING                             the next writer
- *   scribble RING                            its header says what no writer can have said
+ *   scribble RING [CLAIMED [PUBLISHED]]      its header says what no writer can have said; CLAIMED is 0 else
  *   behave polite|version|silent|full|rude
  *   readers                                  of each "RING:POSITION:LOST"
  *   now                                      TAI ns
@@ -300,6 +300,14 @@ static void say_readers(char *text, size_t bytes)
     }
 }
 
+static void scribble(int words, char *word[], struct ring_header *header)
+{
+    if (words > 3) {
+        __atomic_store_n(&header->progress.published, strtoull(word[3], NULL, 0), __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&header->progress.claimed, words > 2 ? strtoull(word[2], NULL, 0) : 0, __ATOMIC_RELEASE);
+}
+
 static int obey_ring(struct made *m, int words, char *word[], char *text, size_t bytes, struct error *err)
 {
     const char *verb = word[0];
@@ -316,7 +324,7 @@ static int obey_ring(struct made *m, int words, char *word[], char *text, size_t
     } else if (strcmp(verb, "rest") == 0) {
         stop_pacing(m);
     } else if (strcmp(verb, "scribble") == 0) {
-        __atomic_store_n(&m->writer->view.header->progress.claimed, 0, __ATOMIC_RELEASE);
+        scribble(words, word, m->writer->view.header);
     } else if (strcmp(verb, "restart") == 0) {
         code = stand_restart(stand, (uint32_t)(m - made), err);
     } else {

@@ -65,8 +65,9 @@ def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]"
 class Reader(_sluice.Reader):
     """Reads one ring on, batch by batch: an iterator, an asynchronous iterator, and a context manager.
 
-    It never slows the ring's writer (mode "observer"), or not for longer than the ring grants ("gating"). One thread at a
-    time; any number of readers in a process. Not to be used in a child of fork().
+    It never slows the ring's writer (mode "observer"), or not for longer than the ring grants ("gating"). A batch has frames,
+    unless follow(gaps=True) asked for gap records at once, or so many of them wait (4096) that they come by themselves. One
+    thread at a time; any number of readers in a process. Not to be used in a child of fork().
     """
 
     __slots__ = ("__weakref__", "ring", "_awaiting")
@@ -144,6 +145,10 @@ class Reader(_sluice.Reader):
             if self.position >= self._end or not await self._until_new():
                 raise StopAsyncIteration
             batch = self.batch()
+            if batch is None:  # overwritten again and again: the loop goes on meanwhile
+                import asyncio
+
+                await asyncio.sleep(0)
         return batch
 
     async def _until_new(self) -> bool:

@@ -180,7 +180,7 @@ class Ring:
         deadline_ms gating: may hold the writer up for so long, at most what the ring grants; 0: that
         spin_us     looks by itself for so long before it sleeps: a frame is seen within microseconds, at the cost of a core
         gaps        True: a gap record gives a batch at once, of no frames if none came behind it; False: it comes with the
-                    next frames
+                    next frames, or in a batch of no frames once 4096 of them wait (a source that is nothing but broken)
         on_overrun  "raise": Overrun, if a batch was overwritten before the next is asked for, unless valid(), overwritten()
                     or copy() was asked after the last look at it; "count": it counts in reader.lost, and it is for you
                     to ask
@@ -264,14 +264,24 @@ class Ring:
                                     f"is left is {(progress.oldest_time - ns) / 1e9:.6f} s newer")
                 reader._end = progress.published
                 reader._seek(AT_TIME, ns)
-                batch = reader.batch(1)
+                batch, skipped = reader.batch(1), list(reader.gaps)
+                while batch is not None and len(batch) == 0 and batch.gaps:  # so many of them that they come by themselves
+                    skipped += batch.gaps
+                    batch, skipped = reader.batch(1), skipped + list(reader.gaps)
                 if batch is None:
-                    older_s = (ns - progress.newest_time) / 1e9
-                    raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: " + (
-                        f"its newest frame is {older_s:.6f} s older" if older_s > 0 else "what is there is no frame"))
+                    raise NotInRing(f"ring '{self.name}' has nothing as new as {ns}: {_instead(ns, progress, skipped)}")
                 if len(found := batch.copy()):
                     return found
         raise NotInRing(f"ring '{self.name}': what was there at {ns} was overwritten while it was looked for")
+
+
+def _instead(ns: int, progress: Progress, gaps: "list[Gap]") -> str:
+    """What there is where no frame is."""
+    if gaps:
+        return (f"behind it are gap records only ({len(gaps)}, the first at {gaps[0].time}: {gaps[0].cause}), and no frame has "
+                "come since; last(seconds=..).gaps shows them")
+    older_s = (ns - progress.newest_time) / 1e9
+    return f"its newest frame is {older_s:.6f} s older" if older_s > 0 else "what is there is no frame"
 
 
 _AT_TRIES = 8  # the oldest frame of a fast ring goes while it is looked at

@@ -5,12 +5,11 @@
 
 #define WORD(n) ((unsigned long long)(n))
 
-/* Names come out of shared memory: whatever they hold is shown, nothing is refused. */
-static PyObject *text(const char *bytes, size_t size)
+PyObject *describe_text(const char *bytes, size_t size)
 {
     return PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)strnlen(bytes, size), "backslashreplace");
 }
-#define TEXT(field) text(field, sizeof(field))
+#define TEXT(field) describe_text(field, sizeof(field))
 
 PyObject *describe_ring(const struct sluice_ring *r)
 {

@@ -61,16 +61,11 @@ struct memory_object *memory_attach(const char *instance, const char *ring, cons
     char error[512] = "";
     struct sluice_reader *reader = NULL;
     int code;
-    do { /* a signal whose handler raises nothing is no reason to fail */
-        Py_BEGIN_ALLOW_THREADS;
-        code = sluice_attach_with(&reader, instance, ring, options, error, sizeof(error));
-        Py_END_ALLOW_THREADS;
-        if (code == -EINTR && PyErr_CheckSignals() != 0) {
-            return NULL;
-        }
-    } while (code == -EINTR);
-    if (code != 0) {
-        error_raise(code, error);
+    Py_BEGIN_ALLOW_THREADS;
+    code = sluice_attach_with(&reader, instance, ring, options, error, sizeof(error));
+    Py_END_ALLOW_THREADS;
+    if (error_raised(code, error)) {
+        sluice_detach(reader);
         return NULL;
     }
     struct memory_object *m = new_memory(reader);

@@ -1,15 +1,27 @@
 /* The module itself: its parts, and the exceptions that they raise. */
 #include "tools/python/src/module.h"
 
+#include <string.h>
+
+#include "ring/inside.h"
+
 struct error_types error_types;
 
 void error_raise(int code, const char *text)
 {
-    PyObject *e = PyObject_CallFunction(error_types.of, "is", code, text);
+    PyObject *e = PyObject_CallFunction(error_types.of, "iN", code, describe_text(text, strlen(text)));
     if (e != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(e), e);
         Py_DECREF(e);
     }
+}
+
+bool error_raised(int code, const char *text)
+{
+    if (code != 0 && PyErr_Occurred() == NULL) {
+        error_raise(code, text);
+    }
+    return PyErr_Occurred() != NULL;
 }
 
 PyTypeObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name)
@@ -69,16 +81,29 @@ static int add_constants(PyObject *module)
     return PyModule_AddStringConstant(module, "version", SLUICE_VERSION);
 }
 
-/* What is here belongs to the process, as the connections do. */
+/* What is here belongs to the process, as the connections do: the interpreter that imported it first has it, also
+ * when that was a subinterpreter, and has ended. */
 static int one_interpreter(void)
 {
     static PyInterpreterState *owner;
     if (owner != NULL && owner != PyInterpreterState_Get()) {
-        PyErr_SetString(PyExc_ImportError, "sluice works in one interpreter of a process");
+        PyErr_SetString(PyExc_ImportError,
+                        "sluice works in one interpreter of a process, the first that imports it: import it in the "
+                        "main one, and hand arrays on from there");
         return -1;
     }
     owner = PyInterpreterState_Get();
     return 0;
+}
+
+/* A request has been interrupted: it goes on unless a handler of Python's raises, as Ctrl-C does. What it raised
+ * stays set for the thread that asked. */
+static bool has_raised(void)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    bool is_raised = PyErr_Occurred() != NULL || PyErr_CheckSignals() != 0;
+    PyGILState_Release(state);
+    return is_raised;
 }
 
 static int execute(PyObject *module)
@@ -88,6 +113,7 @@ static int execute(PyObject *module)
     if (one_interpreter() != 0 || find_errors() != 0 || add_constants(module) != 0) {
         return -1;
     }
+    ring_on_signal(has_raised);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (parts[i](module) != 0) {
             return -1;

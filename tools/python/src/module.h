@@ -73,6 +73,10 @@ extern struct error_types error_types;
 /* Sets the exception for what libsluice returned and said. */
 void error_raise(int code, const char *text);
 
+/* True if an exception is set after a request of libsluice: one for what it returned and said, or what a signal's
+ * handler raised meanwhile. */
+bool error_raised(int code, const char *text);
+
 /* The same attachment is not used by two threads at once, nor after close(), nor in a child of fork(). 0, or -1
  * with an exception set. */
 int memory_check(const struct memory_object *memory);
@@ -96,6 +100,10 @@ uint32_t batch_overwritten(PyObject *batch);
 
 /* A type of a spec, added to the module under its own name; the reference is the process's. NULL: exception set. */
 PyTypeObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name);
+
+/* Text that others wrote, to its 0 or its end: whatever it holds is shown, nothing is refused. NULL: exception set.
+ */
+PyObject *describe_text(const char *bytes, size_t size);
 
 /* What libsluice's structures say, as tuples whose fields sluice/_describe.py names in the same order. NULL:
  * exception set. */

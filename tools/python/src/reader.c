@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <structmember.h>
 #include <time.h>
 
 #include "ring/clock.h"
+#include "ring/inside.h"
 #include "ring/layout.h"
 
 #define NS_PER_MS     ((int64_t)1000000)
@@ -17,9 +19,24 @@
 #define SIGNALS_NS    10000000 /* a spinning reader asks for Ctrl-C that often */
 #define EVICTED_LOOKS 20       /* the ring's writer says so in its next round */
 #define EVICTED_NS    10000000
+#define GAPS_MAX                                                                                                   \
+    4096u /* that wait for a frame; anybody who can send datagrams can make the ring's writer write them */
+#define LAPS_MAX 64 /* of one look, when the writer takes back what was read again and again */
 
 static PyTypeObject *reader_type;
 
+/* A gap record, as it was read. */
+struct gap {
+    uint64_t position;
+    uint64_t tai_ns;
+    uint64_t count;
+    uint64_t from_tai_ns;
+    uint32_t cause;
+    uint32_t stream;
+};
+
+/* Whatever allocates an object may run the cyclic collector, and by it anybody's code, which may use this very
+ * reader: what a call hands out is taken off here first, and nothing here is relied on after that. */
 struct reader_object {
     PyObject ob_base;
     struct memory_object *memory;
@@ -32,12 +49,14 @@ struct reader_object {
     uint64_t lost;             /* .. before the next batch */
     uint64_t missed;           /* overwritten before it was there: libsluice's reader does not count them */
     uint64_t end;              /* position at which iteration ends */
-    PyObject *gaps;            /* list: before the next batch */
-    int64_t timeout_ns;        /* without anything new; < 0: none */
+    struct gap *gap;           /* [gap_count], before the next batch; malloc's */
+    uint32_t gap_count;
+    uint32_t gap_room;
+    int64_t timeout_ns; /* without anything new; < 0: none */
     uint64_t spin_ns;
     unsigned int max_frames;
     bool counts_overruns; /* does not raise */
-    bool gives_gaps;      /* also without a frame behind them */
+    bool gives_gaps;      /* also without a frame behind them, and fewer than GAPS_MAX */
 };
 
 static struct reader_object *reader_of(PyObject *self)
@@ -50,7 +69,7 @@ static bool number_at(const struct memory_object *m, uint64_t position, uint64_t
 {
     struct sluice_progress progress;
     sluice_progress(m->reader, &progress);
-    for (; position < progress.published; position++) {
+    for (uint64_t looks = 0; position < progress.published && looks < m->ring.slots; position++, looks++) {
         const uint8_t *slot = m->slots + position % m->ring.slots * m->ring.slot_bytes;
         const struct ring_descriptor *descriptor = (const void *)slot;
         uint64_t rest = __atomic_load_n(&descriptor->rest, __ATOMIC_RELAXED);
@@ -130,18 +149,23 @@ static PyObject *reader_open(PyObject *module, PyObject *arguments)
     return self;
 }
 
+static void end_last(struct reader_object *r)
+{
+    struct batch_object *last = r->last;
+    r->last = NULL;
+    if (last != NULL) {
+        last->is_current = false;
+        Py_DECREF(&last->ob_base);
+    }
+}
+
 static void close_reader(struct reader_object *r)
 {
     if (r->memory != NULL) {
         memory_disconnect(r->memory);
     }
-    if (r->last != NULL) {
-        struct batch_object *last = r->last;
-        r->last = NULL;
-        last->is_current = false;
-        Py_DECREF(&last->ob_base);
-    }
     r->rest.count = 0;
+    end_last(r);
 }
 
 static void reader_dealloc(PyObject *self)
@@ -152,7 +176,7 @@ static void reader_dealloc(PyObject *self)
     Py_XDECREF(r->source);
     Py_XDECREF((PyObject *)r->batch_class);
     Py_XDECREF(r->gap_class);
-    Py_XDECREF(r->gaps);
+    free(r->gap);
     Py_XDECREF((PyObject *)r->memory);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
@@ -199,6 +223,16 @@ static int take_gap(struct reader_object *r)
     struct ring_gap gap;
     struct sluice_batch record = r->rest;
     struct sluice_descriptor descriptor = *sluice_batch_descriptor(&record, 0);
+    if (r->gap_count == r->gap_room) {
+        uint32_t room = r->gap_room > 0 ? r->gap_room * 2 : 16;
+        struct gap *more = realloc(r->gap, room * sizeof(*more));
+        if (more == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        r->gap = more;
+        r->gap_room = room;
+    }
     record.count = 1;
     memcpy(&gap, sluice_batch_payload(&record, 0), sizeof(gap));
     bool is_gone = sluice_reader_overwritten(r->memory->reader, &record) > 0;
@@ -207,34 +241,52 @@ static int take_gap(struct reader_object *r)
         r->lost++;
         return 0;
     }
-    PyObject *entry = PyObject_CallFunction(r->gap_class, "KKsKKI", (unsigned long long)record.position,
-                                            (unsigned long long)descriptor.tai_ns, sluice_loss_name(gap.cause),
-                                            (unsigned long long)gap.count, (unsigned long long)gap.from_tai_ns,
-                                            (unsigned int)descriptor.stream);
-    if (r->gaps == NULL) {
-        r->gaps = PyList_New(0);
-    }
-    int code = entry != NULL && r->gaps != NULL ? PyList_Append(r->gaps, entry) : -1;
-    Py_XDECREF(entry);
-    return code;
+    r->gap[r->gap_count++] = (struct gap){.position = record.position,
+                                          .tai_ns = descriptor.tai_ns,
+                                          .count = gap.count,
+                                          .from_tai_ns = gap.from_tai_ns,
+                                          .cause = gap.cause,
+                                          .stream = descriptor.stream};
+    return 0;
 }
 
-static PyObject *take_gaps(struct reader_object *r)
+/* Tuple of Gap, or NULL with an exception set. */
+static PyObject *gaps_tuple(PyObject *gap_class, const struct gap *gap, uint32_t count)
 {
-    PyObject *gaps = r->gaps != NULL ? PyList_AsTuple(r->gaps) : PyTuple_New(0);
-    Py_CLEAR(r->gaps);
-    return gaps;
+    PyObject *all = PyTuple_New((Py_ssize_t)count);
+    for (uint32_t i = 0; all != NULL && i < count; i++) {
+        PyObject *entry = PyObject_CallFunction(
+            gap_class, "KKsKKI", (unsigned long long)gap[i].position, (unsigned long long)gap[i].tai_ns,
+            sluice_loss_name(gap[i].cause), (unsigned long long)gap[i].count,
+            (unsigned long long)gap[i].from_tai_ns, (unsigned int)gap[i].stream);
+        if (entry == NULL || PyTuple_SetItem(all, (Py_ssize_t)i, entry) != 0) {
+            Py_CLEAR(all);
+        }
+    }
+    return all;
 }
 
+/* NULL: an exception is set, and what should have been handed out counts as lost. */
 static struct batch_object *hand_out(struct reader_object *r, const struct sluice_batch *frames, uint32_t shortest)
 {
-    PyObject *gaps = take_gaps(r);
-    struct batch_object *b = batch_new(r->batch_class, r->memory, r->source, NULL, frames, shortest, r->lost, gaps);
+    struct gap *gap = r->gap;
+    uint32_t gap_count = r->gap_count;
+    uint64_t lost = r->lost;
+    r->gap = NULL;
+    r->gap_count = r->gap_room = 0;
+    r->lost = 0;
+    if (frames->count > 0) {
+        skip(r, frames->count);
+    }
+    PyObject *gaps = gaps_tuple(r->gap_class, gap, gap_count);
+    free(gap);
+    struct batch_object *b = batch_new(r->batch_class, r->memory, r->source, NULL, frames, shortest, lost, gaps);
     if (b == NULL) {
+        r->lost += lost + frames->count + gap_count;
+        ring_inside(r->memory->reader).reader->lost += frames->count + gap_count;
         return NULL;
     }
-    r->lost = 0;
-    skip(r, frames->count);
+    end_last(r); /* of somebody who came in between */
     b->is_current = true;
     r->last = b;
     Py_INCREF(&b->ob_base);
@@ -266,11 +318,29 @@ static uint32_t read_on(struct reader_object *r, uint32_t max)
     return sluice_reader_batch(r->memory->reader, max, &r->rest);
 }
 
+/* What the reader met in the ring cannot be true: it will never find anything more. */
+static bool is_corrupt(const struct reader_object *r)
+{
+    return ring_inside(r->memory->reader).reader->corrupt != 0;
+}
+
+static void say_corrupt(const struct reader_object *r)
+{
+    const struct sluice_ring *ring = &r->memory->ring;
+    char text[256];
+    snprintf(text, sizeof(text),
+             "ring '%.32s' of '%.32s': expected what a writer can have left, found words that cannot be true: its "
+             "memory was overwritten; restart the server",
+             ring->name, ring->instance);
+    error_raise(-EPROTO, text);
+}
+
 /* The next batch. NULL: nothing there, or an exception is set. What is handed out was whole at that moment. */
 static struct batch_object *take(struct reader_object *r, uint32_t max)
 {
     uint32_t count;
-    while ((count = read_on(r, max)) > 0) {
+    int laps = 0;
+    while (r->gap_count < GAPS_MAX && laps < LAPS_MAX && (count = read_on(r, max)) > 0) {
         struct sluice_batch frames = r->rest;
         uint32_t shortest;
         frames.count = count;
@@ -283,6 +353,7 @@ static struct batch_object *take(struct reader_object *r, uint32_t max)
         if (gone > 0) { /* and what was scanned may not be true */
             r->lost += gone;
             skip(r, gone);
+            laps++;
         } else if (until_gap > 0) {
             frames.count = until_gap;
             return hand_out(r, &frames, shortest);
@@ -290,10 +361,12 @@ static struct batch_object *take(struct reader_object *r, uint32_t max)
             return NULL;
         }
     }
-    if (r->gives_gaps && r->gaps != NULL) {
-        r->rest = nothing(r);
-        struct sluice_batch none = r->rest;
+    if (r->gap_count >= GAPS_MAX || (r->gives_gaps && r->gap_count > 0)) {
+        struct sluice_batch none = nothing(r);
         return hand_out(r, &none, UINT32_MAX);
+    }
+    if (is_corrupt(r)) {
+        say_corrupt(r);
     }
     return NULL;
 }
@@ -326,13 +399,7 @@ static void say_end(struct reader_object *r, int why)
 {
     const struct sluice_ring *ring = &r->memory->ring;
     if (why == -EPROTO) {
-        char text[256];
-        snprintf(
-            text, sizeof(text),
-            "ring '%.32s' of '%.32s': expected what a writer can have left, found words that cannot be true: its "
-            "memory was overwritten; restart the server",
-            ring->name, ring->instance);
-        error_raise(why, text);
+        say_corrupt(r);
         return;
     }
     for (int i = 0; i < EVICTED_LOOKS && sluice_reader_state(r->memory->reader) == SLUICE_STATE_DEMOTED; i++) {
@@ -408,7 +475,9 @@ static PyObject *reader_next(PyObject *self)
         if (b != NULL || PyErr_Occurred() != NULL) {
             return (PyObject *)b;
         }
-        if (sluice_reader_position(r->memory->reader) >= r->end || await(r, r->timeout_ns) <= 0) {
+        bool is_at_end = r->rest.count == 0 && sluice_reader_position(r->memory->reader) >= r->end;
+        if (is_at_end || await(r, r->timeout_ns) <= 0 || PyErr_CheckSignals() != 0 ||
+            memory_check(r->memory) != 0) {
             return NULL;
         }
     }
@@ -488,7 +557,7 @@ static PyObject *reader_seek(PyObject *self, PyObject *arguments)
     }
     r->rest.count = 0;
     r->lost = 0;
-    Py_CLEAR(r->gaps);
+    r->gap_count = 0;
     uint64_t position = sluice_reader_position(r->memory->reader);
     bool is_kept = position == before && sluice_reader_state(r->memory->reader) != SLUICE_STATE_OBSERVER;
     stand(r, counts != 0 && !is_kept ? missed_before(r->memory, start, at) : 0); /* a gating one does not go back */
@@ -602,8 +671,18 @@ static PyObject *get_closed(PyObject *self, void *unused)
 static PyObject *get_gaps(PyObject *self, void *unused)
 {
     const struct reader_object *r = reader_of(self);
+    uint32_t count = r->gap_count;
+    struct gap *gap = malloc(count * sizeof(*gap) + 1);
     (void)unused;
-    return r->gaps != NULL ? PyList_AsTuple(r->gaps) : PyTuple_New(0);
+    if (gap == NULL) {
+        return PyErr_NoMemory();
+    }
+    if (count > 0) {
+        memcpy(gap, r->gap, count * sizeof(*gap));
+    }
+    PyObject *gaps = gaps_tuple(r->gap_class, gap, count);
+    free(gap);
+    return gaps;
 }
 
 static PyMethodDef reader_methods[] = {

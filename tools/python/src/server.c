@@ -24,7 +24,8 @@ static struct server_object *server_of(PyObject *self)
     return (struct server_object *)(void *)self;
 }
 
-/* NULL: an exception is set. */
+/* NULL: an exception is set. Asked again after whatever makes an object or looks at one: the cyclic collector, or a
+ * number's own __index__(), may have closed it. */
 static struct sluice_server *opened(PyObject *self)
 {
     struct server_object *s = server_of(self);
@@ -48,16 +49,11 @@ static PyObject *server_open(PyObject *module, PyObject *arguments)
     if (PyArg_ParseTuple(arguments, "z", &instance) == 0) {
         return NULL;
     }
-    do { /* a signal whose handler raises nothing is no reason to fail */
-        Py_BEGIN_ALLOW_THREADS;
-        code = sluice_open(&server, instance, error, sizeof(error));
-        Py_END_ALLOW_THREADS;
-        if (code == -EINTR && PyErr_CheckSignals() != 0) {
-            return NULL;
-        }
-    } while (code == -EINTR);
-    if (code != 0) {
-        error_raise(code, error);
+    Py_BEGIN_ALLOW_THREADS;
+    code = sluice_open(&server, instance, error, sizeof(error));
+    Py_END_ALLOW_THREADS;
+    if (error_raised(code, error)) {
+        sluice_close(server);
         return NULL;
     }
     PyObject *self = ((allocfunc)PyType_GetSlot(server_type, Py_tp_alloc))(server_type, 0);
@@ -113,8 +109,9 @@ void server_after_fork(void)
 static PyObject *server_instance(PyObject *self, PyObject *unused)
 {
     const struct sluice_server *server = opened(self);
+    const char *instance = server != NULL ? sluice_server_instance(server) : NULL;
     (void)unused;
-    return server != NULL ? PyUnicode_FromString(sluice_server_instance(server)) : NULL;
+    return instance != NULL ? describe_text(instance, strlen(instance)) : NULL;
 }
 
 static PyObject *server_alive(PyObject *self, PyObject *unused)
@@ -132,15 +129,49 @@ static int append(PyObject *list, PyObject *entry)
     return code;
 }
 
+/* The ring, or measure, that is asked for. NULL: an exception is set. */
+static const struct sluice_server *ring_of(PyObject *self, PyObject *arguments, unsigned int *ring)
+{
+    return PyArg_ParseTuple(arguments, "I", ring) != 0 ? opened(self) : NULL;
+}
+
+static int append_channels(PyObject *self, unsigned int ring, PyObject *all)
+{
+    const struct sluice_server *server;
+    struct sluice_channel channel;
+    for (uint32_t i = 0; (server = opened(self)) != NULL; i++) {
+        if (sluice_server_channel(server, ring, i, &channel) != 0) {
+            return 0;
+        }
+        if (append(all, describe_channel(&channel)) != 0) {
+            return -1;
+        }
+    }
+    return -1;
+}
+
+static int append_streams(PyObject *self, unsigned int ring, PyObject *all)
+{
+    const struct sluice_server *server;
+    struct sluice_stream stream;
+    for (uint32_t i = 0; (server = opened(self)) != NULL; i++) {
+        if (sluice_server_stream(server, ring, i, &stream) != 0) {
+            return 0;
+        }
+        if (append(all, describe_stream(&stream)) != 0) {
+            return -1;
+        }
+    }
+    return -1;
+}
+
 /* describe(ring) -> (ring, channels, streams) as tuples; IndexError behind the last. */
 static PyObject *server_describe(PyObject *self, PyObject *arguments)
 {
-    const struct sluice_server *server = opened(self);
     unsigned int ring;
+    const struct sluice_server *server = ring_of(self, arguments, &ring);
     struct sluice_ring about;
-    struct sluice_channel channel;
-    struct sluice_stream stream;
-    if (server == NULL || PyArg_ParseTuple(arguments, "I", &ring) == 0) {
+    if (server == NULL) {
         return NULL;
     }
     if (sluice_server_ring(server, ring, &about) != 0) {
@@ -149,14 +180,8 @@ static PyObject *server_describe(PyObject *self, PyObject *arguments)
     }
     PyObject *channels = PyList_New(0);
     PyObject *streams = PyList_New(0);
-    int code = channels != NULL && streams != NULL ? 0 : -1;
-    for (uint32_t i = 0; code == 0 && sluice_server_channel(server, ring, i, &channel) == 0; i++) {
-        code = append(channels, describe_channel(&channel));
-    }
-    for (uint32_t i = 0; code == 0 && sluice_server_stream(server, ring, i, &stream) == 0; i++) {
-        code = append(streams, describe_stream(&stream));
-    }
-    if (code != 0) {
+    if (channels == NULL || streams == NULL || append_channels(self, ring, channels) != 0 ||
+        append_streams(self, ring, streams) != 0) {
         Py_XDECREF(channels);
         Py_XDECREF(streams);
         return NULL;
@@ -179,10 +204,10 @@ static PyObject *no_ring(unsigned int ring)
 
 static PyObject *server_progress(PyObject *self, PyObject *arguments)
 {
-    const struct sluice_server *server = opened(self);
     unsigned int ring;
+    const struct sluice_server *server = ring_of(self, arguments, &ring);
     struct sluice_progress progress;
-    if (server == NULL || PyArg_ParseTuple(arguments, "I", &ring) == 0) {
+    if (server == NULL) {
         return NULL;
     }
     return sluice_server_progress(server, ring, &progress) == 0 ? describe_progress(&progress) : no_ring(ring);
@@ -190,10 +215,10 @@ static PyObject *server_progress(PyObject *self, PyObject *arguments)
 
 static PyObject *server_ledger(PyObject *self, PyObject *arguments)
 {
-    const struct sluice_server *server = opened(self);
     unsigned int ring;
+    const struct sluice_server *server = ring_of(self, arguments, &ring);
     struct sluice_ledger ledger;
-    if (server == NULL || PyArg_ParseTuple(arguments, "I", &ring) == 0) {
+    if (server == NULL) {
         return NULL;
     }
     return sluice_server_ledger(server, ring, &ledger) == 0 ? describe_ledger(&ledger) : no_ring(ring);
@@ -201,10 +226,10 @@ static PyObject *server_ledger(PyObject *self, PyObject *arguments)
 
 static PyObject *server_rate(PyObject *self, PyObject *arguments)
 {
-    const struct sluice_server *server = opened(self);
     unsigned int ring;
+    const struct sluice_server *server = ring_of(self, arguments, &ring);
     struct sluice_rate rate;
-    if (server == NULL || PyArg_ParseTuple(arguments, "I", &ring) == 0) {
+    if (server == NULL) {
         return NULL;
     }
     return sluice_server_rate(server, ring, &rate) == 0 ? describe_rate(&rate) : no_ring(ring);
@@ -212,20 +237,30 @@ static PyObject *server_rate(PyObject *self, PyObject *arguments)
 
 static PyObject *describe_process(const struct sluice_process *p)
 {
-    return Py_BuildValue("sKKKKiiiNNIKKK", p->name, WORD(p->pid), WORD(p->started_tai_ns), WORD(p->heartbeats),
-                         WORD(p->heartbeat_ns), p->core, p->policy, p->priority, PyBool_FromLong(p->is_locked != 0),
-                         PyBool_FromLong(p->is_sealed != 0), p->refusals, WORD(p->stalls), WORD(p->stall_ns),
-                         WORD(p->stall_ns_max));
+    return Py_BuildValue("NKKKKiiiNNIKKK", describe_text(p->name, sizeof(p->name)), WORD(p->pid),
+                         WORD(p->started_tai_ns), WORD(p->heartbeats), WORD(p->heartbeat_ns), p->core, p->policy,
+                         p->priority, PyBool_FromLong(p->is_locked != 0), PyBool_FromLong(p->is_sealed != 0),
+                         p->refusals, WORD(p->stalls), WORD(p->stall_ns), WORD(p->stall_ns_max));
+}
+
+static PyObject *describe_measure(uint32_t index, const struct sluice_measure *m)
+{
+    return Py_BuildValue("INIKKN", index, describe_text(m->name, sizeof(m->name)), m->kind, WORD(m->value),
+                         WORD(m->period_ns), describe_text(m->word, sizeof(m->word)));
 }
 
 static PyObject *server_processes(PyObject *self, PyObject *unused)
 {
-    const struct sluice_server *server = opened(self);
+    const struct sluice_server *server;
     struct sluice_process process;
-    PyObject *all = server != NULL ? PyList_New(0) : NULL;
+    PyObject *all = PyList_New(0);
     (void)unused;
-    for (uint32_t i = 0; all != NULL && sluice_server_process(server, i, &process) == 0; i++) {
-        if (append(all, describe_process(&process)) != 0) {
+    for (uint32_t i = 0; all != NULL; i++) {
+        server = opened(self);
+        if (server != NULL && sluice_server_process(server, i, &process) != 0) {
+            break;
+        }
+        if (server == NULL || append(all, describe_process(&process)) != 0) {
             Py_CLEAR(all);
         }
     }
@@ -235,15 +270,16 @@ static PyObject *server_processes(PyObject *self, PyObject *unused)
 /* measures() -> list of (index, name, kind, value, period_ns, word) */
 static PyObject *server_measures(PyObject *self, PyObject *unused)
 {
-    const struct sluice_server *server = opened(self);
-    struct sluice_measure m;
-    PyObject *all = server != NULL ? PyList_New(0) : NULL;
+    const struct sluice_server *server;
+    struct sluice_measure measure;
+    PyObject *all = PyList_New(0);
     (void)unused;
-    for (uint32_t i = 0; all != NULL && sluice_server_measure(server, i, &m) == 0; i++) {
-        m.name[sizeof(m.name) - 1] = 0;
-        m.word[sizeof(m.word) - 1] = 0;
-        if (append(all, Py_BuildValue("IsIKKs", i, m.name, m.kind, WORD(m.value), WORD(m.period_ns), m.word)) !=
-            0) {
+    for (uint32_t i = 0; all != NULL; i++) {
+        server = opened(self);
+        if (server != NULL && sluice_server_measure(server, i, &measure) != 0) {
+            break;
+        }
+        if (server == NULL || append(all, describe_measure(i, &measure)) != 0) {
             Py_CLEAR(all);
         }
     }
@@ -253,10 +289,10 @@ static PyObject *server_measures(PyObject *self, PyObject *unused)
 /* histogram(index) -> (count, max_ns, sum_ns, late, limit_ns, bytes of the buckets) */
 static PyObject *server_histogram(PyObject *self, PyObject *arguments)
 {
-    const struct sluice_server *server = opened(self);
     unsigned int index;
+    const struct sluice_server *server = ring_of(self, arguments, &index);
     struct sluice_histogram h;
-    if (server == NULL || PyArg_ParseTuple(arguments, "I", &index) == 0) {
+    if (server == NULL) {
         return NULL;
     }
     if (sluice_server_histogram(server, index, &h) != 0) {
@@ -306,9 +342,16 @@ static PyObject *instances(PyObject *module, PyObject *unused)
 {
     char names[INSTANCES_MAX][32];
     PyObject *all = PyList_New(0);
-    uint32_t count = sluice_instances(names, INSTANCES_MAX);
+    uint32_t count;
     (void)module;
     (void)unused;
+    Py_BEGIN_ALLOW_THREADS; /* it waits for whoever is slow to take a connection */
+    count = sluice_instances(names, INSTANCES_MAX);
+    Py_END_ALLOW_THREADS;
+    if (PyErr_Occurred() != NULL) { /* a signal's handler raised meanwhile */
+        Py_XDECREF(all);
+        return NULL;
+    }
     for (uint32_t i = 0; all != NULL && i < count && i < INSTANCES_MAX; i++) {
         if (append(all, PyUnicode_DecodeFSDefaultAndSize(names[i],
                                                          (Py_ssize_t)strnlen(names[i], sizeof(names[i])))) != 0) {
