@@ -87,8 +87,7 @@ class Waiting(package.Case):
         """FAULT: a reader is used by a thread while another waits in it. Every use is refused, nothing is disturbed."""
         reader = self.follow()
         thread, result = self.waiter(reader, next)
-        for use in (lambda: next(reader), reader.batch, reader.wait, reader.arm, lambda: reader.seek("oldest"), reader.release,
-                    reader.close):
+        for use in (lambda: next(reader), reader.batch, reader.wait, reader.arm, lambda: reader.seek("oldest"), reader.release):
             with self.raises(RuntimeError, "another thread"):
                 use()
         self.assertEqual((reader.lost, reader.position, reader.state), (0, 0, "observer"))
@@ -236,18 +235,33 @@ class Waiting(package.Case):
         wait_until(lambda: self.ring("readers") == "", "the stand to see their end")
 
     def test_closing_the_server_while_a_thread_waits(self):
-        """FAULT: it is closed under a reader in use: that is refused, everything else is closed."""
+        """It is closed under readers in use, asleep and spinning: they are told, at once, and all is closed."""
         server = self.attach()
-        reader, other = server["tvac"].follow(), server["tvac"].follow()
-        thread, result = self.waiter(reader, next)
-        with self.raises(RuntimeError, "another thread"):
-            server.close()
-        self.assertEqual((other.closed, reader.closed, server.alive), (True, False, False))
-        self.ring("publish tvac 1")
-        thread.join(PATIENCE_S)
-        self.assertEqual(len(result[0]), 1)
+        other = server["tvac"].follow()
+        reader = server["tvac"].follow()
+        waiters = [self.waiter(reader, next), self.waiter(server["tvac"].follow(), sluice.Reader.wait)]
+        spinner = server["tvac"].follow(spin_us=1_000_000)
+        spins = threading.Thread(target=self.assertRaises, args=(sluice.Closed, next, spinner), daemon=True)
+        spins.start()
+        wait_until(lambda: self.is_used(spinner), "the thread to spin")
         server.close()
-        self.assertTrue(reader.closed)
+        server.close()
+        self.assertEqual((other.closed, reader.closed, spinner.closed, server.alive), (True, True, True, False))
+        for thread, result in waiters:
+            thread.join(PATIENCE_S)
+            self.assertIsInstance(result[0], sluice.Closed)
+        spins.join(PATIENCE_S)
+        self.assertFalse(spins.is_alive())
+        wait_until(lambda: self.ring("readers") == "", "the stand to see their end")
+        with self.raises(sluice.Closed, "closed"):
+            next(reader)
+
+    @staticmethod
+    def is_used(reader):
+        try:
+            reader.arm()
+        except RuntimeError:
+            return True
 
     def test_a_reader_that_is_dropped(self):
         """Without close(): its place is free when it is collected, also while a view is kept."""

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Programs as people write them: what is left out, mistaken or kept for too long is told, and nothing is silently wrong."""
+import signal
+
 import package
 import sluice
 from package import PATIENCE_S, STEP_NS
+from support import wait_until
 
 TAI_NS = 1_795_718_081_000_000_000
 
@@ -70,6 +73,87 @@ class Gating(package.Case):
         before = gating.position
         self.assertEqual(gating.seek(position=0), before)
         self.assertEqual((next(gating).lost, gating.lost), (0, 0))
+
+
+class Leaving(Case):
+    """A loop is left before the next batch is asked for: the last one is looked at all the same."""
+
+    def lapped(self, **options):
+        """A reader whose last batch was looked at, and overwritten after that."""
+        self.publish(20)
+        reader = self.follow(start="oldest", **options)
+        self.assertGreater(next(reader)["pressure"][0], 0)
+        self.publish(100, 20)
+        return reader
+
+    def test_with(self):
+        """FAULT: the last batch of a with block is overwritten before it is left."""
+        with self.assertRaises(sluice.Overrun) as caught:
+            with self.lapped() as reader:
+                pass
+        self.assertEqual((caught.exception.position, caught.exception.count), (0, 20))
+        self.assertTrue(reader.closed)
+        self.assertEqual(reader.lost, 20)
+
+    def test_async_with(self):
+        """FAULT: the same."""
+        import asyncio
+
+        async def work():
+            async with self.lapped():
+                pass
+
+        self.assertRaises(sluice.Overrun, asyncio.run, work())
+
+    def test_with_after_asking(self):
+        self.publish(20)
+        with self.follow(start="oldest") as reader:
+            for batch in reader:
+                self.assertEqual(batch["pressure"][0], 0.25)
+                self.assertTrue(batch.valid())
+                self.publish(100, 20)
+                break
+        self.assertEqual(reader.lost, 0)
+
+    def test_another_exception(self):
+        """It is not covered by an Overrun; what was lost is counted."""
+        with self.assertRaises(ZeroDivisionError):
+            with self.lapped() as reader:
+                1 / 0
+        self.assertEqual((reader.closed, reader.lost), (True, 20))
+
+    def test_close(self):
+        reader = self.lapped()
+        reader.close()
+        reader.close()
+        self.assertEqual(reader.lost, 20)
+        with self.lapped(on_overrun="count") as reader:
+            pass
+        self.assertGreaterEqual(reader.lost, 20)
+
+
+class Interrupted(Case):
+    PROGRAM = """
+import threading
+with sluice.attach(sys.argv[1]) as server:
+    threading.Thread(target=lambda: [None for _ in server["tvac"].follow(spin_us=int(sys.argv[2]))]).start()
+    print("waiting", flush=True)
+    for batch in server["tvac"].follow():
+        pass
+"""
+
+    def test_with_a_thread_that_waits(self):
+        """FAULT: Ctrl-C, while another thread of the program waits for frames, too. It ends, and says KeyboardInterrupt."""
+        for spin_us in (0, 1_000_000):
+            with self.subTest(spin_us=spin_us):
+                program = self.program(self.PROGRAM, self.instance, spin_us)
+                self.assertEqual(program.stdout.readline(), "waiting\n")
+                wait_until(lambda: len(self.ring("readers").split()) == 2, "both readers")
+                program.send_signal(signal.SIGINT)
+                _, err = program.communicate(timeout=PATIENCE_S)
+                self.assertIn("KeyboardInterrupt", err)
+                self.assertNotIn("RuntimeError", err)
+                wait_until(lambda: self.ring("readers") == "", "the stand to see their end")
 
 
 if __name__ == "__main__":

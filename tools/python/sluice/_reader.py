@@ -94,14 +94,18 @@ class Reader(_sluice.Reader):
     def __enter__(self) -> "Reader":
         return self
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    def __exit__(self, kind, *_) -> None:
+        try:
+            if kind is None:  # else that is told already
+                self._finish()
+        finally:
+            self.close()
 
     async def __aenter__(self) -> "Reader":
         return self
 
-    async def __aexit__(self, *_) -> None:
-        self.close()
+    async def __aexit__(self, *what) -> None:
+        self.__exit__(*what)
 
     @property
     def state(self) -> str:

@@ -210,6 +210,11 @@ class Ring:
         self._server._check()
         reader = open_reader(self, place, mode, deadline_ms)
         self._server._readers.add(reader)
+        try:
+            self._server._check()  # another thread may have closed it meanwhile
+        except BaseException:
+            reader.close()
+            raise
         return reader
 
     def last(self, *, seconds: "float | None" = None, frames: "int | None" = None) -> Batch:
@@ -375,16 +380,10 @@ class Server:
         return self.rings[name]
 
     def close(self) -> None:
-        """Closes the view and every reader that was opened by it. Twice is fine."""
-        in_use = None
-        for reader in list(self._readers):
-            try:
-                reader.close()
-            except RuntimeError as e:  # a thread waits in it
-                in_use = e
+        """Closes the view and every reader that was opened by it; threads that wait in one get Closed. Twice is fine."""
         self._core.close()
-        if in_use is not None:
-            raise in_use
+        for reader in list(self._readers):
+            reader.close()
 
     def _check(self) -> None:
         self._core.rings()

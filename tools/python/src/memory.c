@@ -15,7 +15,7 @@ int memory_check(const struct memory_object *memory)
     if (memory->is_forked) {
         PyErr_SetString(error_types.forked,
                         "this reader belongs to the parent of fork(); attach again in the child");
-    } else if (!memory->is_connected) {
+    } else if (!memory->is_connected || memory->is_closing) {
         PyErr_SetString(error_types.closed, "this reader is closed; follow() the ring again");
     } else if (memory->is_busy) {
         PyErr_SetString(PyExc_RuntimeError,

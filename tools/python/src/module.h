@@ -28,6 +28,7 @@ struct memory_object {
     bool is_connected;
     bool is_forked;                  /* in a child of fork(): the connection is the parent's */
     bool is_busy;                    /* a thread waits, without the GIL */
+    bool is_closing;                 /* .. and was told to close its reader: it is as good as closed */
     struct memory_object *described; /* what copies keep: without the map; NULL: made when it is wanted */
     struct memory_object *next, *previous;
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <structmember.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "ring/clock.h"
@@ -93,8 +94,9 @@ static uint64_t missed_before(const struct memory_object *m, int start, uint64_t
     if (start == SLUICE_AT_POSITION) {
         return position > at ? position - at : 0;
     }
-    if (start != SLUICE_AT_SEQUENCE || position == 0 || sluice_memory_overwritten(m->memory, position - 1, 1) == 0 ||
-        !number_at(m, position, &number) || number <= at) {
+    if (start != SLUICE_AT_SEQUENCE || position == 0 ||
+        sluice_memory_overwritten(m->memory, position - 1, 1) == 0 || !number_at(m, position, &number) ||
+        number <= at) {
         return 0;
     }
     return number - at < position ? number - at : position;
@@ -159,8 +161,12 @@ static void end_last(struct reader_object *r)
     }
 }
 
+/* The last batch was not asked about, and will not be: what of it was overwritten counts. */
 static void close_reader(struct reader_object *r)
 {
+    if (r->last != NULL && !r->last->is_asked && r->memory->is_connected) {
+        batch_overwritten(&r->last->ob_base);
+    }
     if (r->memory != NULL) {
         memory_disconnect(r->memory);
     }
@@ -371,7 +377,18 @@ static struct batch_object *take(struct reader_object *r, uint32_t max)
     return NULL;
 }
 
-/* ---- Waiting. */
+/* ---- Waiting. Another thread may close the reader meanwhile. */
+
+/* After each time without the GIL. 0, or -1: it was told to close, did so, and Closed is set. */
+static int woken(struct reader_object *r)
+{
+    r->memory->is_busy = false;
+    if (!r->memory->is_closing) {
+        return 0;
+    }
+    close_reader(r);
+    return memory_check(r->memory);
+}
 
 static int spin(struct reader_object *r, uint64_t until_ns)
 {
@@ -386,12 +403,11 @@ static int spin(struct reader_object *r, uint64_t until_ns)
             now_ns = clock_monotonic_ns();
         } while (found == 0 && now_ns < until_ns && now_ns < signals_ns);
         Py_END_ALLOW_THREADS;
-        r->memory->is_busy = false;
-        if (PyErr_CheckSignals() != 0) {
+        if (woken(r) != 0 || PyErr_CheckSignals() != 0 || memory_check(r->memory) != 0) {
             return -1;
         }
     }
-    return found;
+    return found > 0 ? 1 : 0; /* arming says why not */
 }
 
 /* Nothing more will come, by what sluice_reader_arm() said. */
@@ -407,7 +423,9 @@ static void say_end(struct reader_object *r, int why)
         Py_BEGIN_ALLOW_THREADS;
         nanosleep(&(struct timespec){.tv_nsec = EVICTED_NS}, NULL);
         Py_END_ALLOW_THREADS;
-        r->memory->is_busy = false;
+        if (woken(r) != 0) {
+            return;
+        }
     }
     if (sluice_reader_state(r->memory->reader) == SLUICE_STATE_EVICTED) {
         PyErr_Format(error_types.evicted,
@@ -457,8 +475,7 @@ static int await(struct reader_object *r, int64_t timeout_ns)
         Py_BEGIN_ALLOW_THREADS;
         (void)poll(&p, 1, left_ms < SLEEP_MS_MAX ? (int)left_ms : SLEEP_MS_MAX);
         Py_END_ALLOW_THREADS;
-        memory->is_busy = false;
-        if (PyErr_CheckSignals() != 0) {
+        if (woken(r) != 0 || PyErr_CheckSignals() != 0) {
             return -1;
         }
     }
@@ -577,15 +594,27 @@ static PyObject *reader_release(PyObject *self, PyObject *unused)
     return Py_NewRef(Py_None);
 }
 
+/* Of a thread that waits in it: that one is woken, and closes it. */
 static PyObject *reader_close(PyObject *self, PyObject *unused)
 {
     struct reader_object *r = reader_of(self);
     (void)unused;
     if (r->memory->is_busy) {
-        return memory_check(r->memory) != 0 ? NULL : Py_NewRef(Py_None);
+        r->memory->is_closing = true;
+        (void)shutdown(sluice_reader_fd(r->memory->reader),
+                       SHUT_RDWR); /* wakes poll(); a spinning one looks itself */
+    } else {
+        close_reader(r);
     }
-    close_reader(r);
     Py_RETURN_NONE;
+}
+
+/* finish(): as asking for the next batch does, tells whether the one before was whole. */
+static PyObject *reader_finish(PyObject *self, PyObject *unused)
+{
+    struct reader_object *r = reader_of(self);
+    (void)unused;
+    return r->memory->is_connected && finish_last(r) != 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *reader_fileno(PyObject *self, PyObject *unused)
@@ -665,7 +694,8 @@ static PyObject *get_epoch(PyObject *self, void *unused)
 static PyObject *get_closed(PyObject *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(!reader_of(self)->memory->is_connected);
+    const struct memory_object *memory = reader_of(self)->memory;
+    return PyBool_FromLong(!memory->is_connected || memory->is_closing);
 }
 
 static PyObject *get_gaps(PyObject *self, void *unused)
@@ -699,7 +729,10 @@ static PyMethodDef reader_methods[] = {
     {"release", reader_release, METH_NOARGS,
      "release()\n\nGives back what was handed out, before the next batch would: for a gating reader that pauses."},
     {"close", reader_close, METH_NOARGS,
-     "close()\n\nGives the server's place back at once. Arrays stay readable; twice is fine."},
+     "close()\n\nGives the server's place back at once. What of the last batch was overwritten, unasked, counts in "
+     "lost. Arrays stay readable; twice is fine. Any thread: a wait of another one ends at once, and raises "
+     "Closed."},
+    {"_finish", reader_finish, METH_NOARGS, NULL},
     {"fileno", reader_fileno, METH_NOARGS,
      "fileno() -> int\n\nA descriptor for select, poll and event loops, nothing else may be done with it. See "
      "arm()."},
