@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Programs as people write them: what is left out, mistaken or kept for too long is told, and nothing is silently wrong."""
+import pickle
 import signal
 
+import numpy as np
 import package
 import sluice
 from package import PATIENCE_S, STEP_NS
@@ -154,6 +156,40 @@ with sluice.attach(sys.argv[1]) as server:
                 self.assertIn("KeyboardInterrupt", err)
                 self.assertNotIn("RuntimeError", err)
                 wait_until(lambda: self.ring("readers") == "", "the stand to see their end")
+
+
+class Told(Case):
+    def test_every_exception_can_be_pickled(self):
+        """A pool's worker sends its exception on: one that cannot be read there would hang the pool."""
+        for name in sluice.errors.__all__:
+            kind = getattr(sluice, name)
+            if kind is sluice.Overrun:
+                error = kind(5, 3, 10, 64)
+            elif kind is sluice.ShortFrame:
+                error = kind("too short", 7)
+            else:
+                error = kind("words")
+                error.errno = 111
+            with self.subTest(name):
+                for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+                    again = pickle.loads(pickle.dumps(error, protocol))
+                    self.assertIs(type(again), kind)
+                    self.assertEqual((str(again), again.errno), (str(error), error.errno))
+                    for attribute in ("position", "count"):
+                        if isinstance(getattr(error, attribute, None), int):
+                            self.assertEqual(getattr(again, attribute), getattr(error, attribute))
+
+    def test_moments_beyond_what_ns_can_hold(self):
+        """FAULT: NumPy wraps such moments into others without a word."""
+        self.publish(20)
+        for wrong in (np.datetime64("2600-01-01"), np.datetime64(TAI_NS, "us"), np.datetime64("1600-01-01", "s"),
+                      np.datetime64(2**40, "D")):
+            with self.subTest(str(wrong)), self.raises(ValueError, "1970 to 2262"):
+                self.tvac.at(wrong)
+        self.assertEqual(self.tvac.at(np.datetime64("2026-01-01")).position, 0)
+        self.assertEqual(self.tvac.follow(at=np.datetime64("1970-02-01T00:00:00.000000000001")).position, 0)
+        self.assertEqual(self.tvac.at(np.datetime64("2026")).position, 0)
+        self.assertEqual(self.tvac.follow(at=np.datetime64("2261-01-01")).position, 20)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,10 @@ def tai_ns(moment, utc_offset_s: int) -> int:
     elif isinstance(moment, np.datetime64):
         if np.isnat(moment):
             raise ValueError("expected a moment, found NaT")
-        ns = int(moment.astype("datetime64[ns]").astype(np.int64)) + utc_offset_s * 10**9
+        whole = moment.astype("datetime64[ns]")
+        if np.datetime_data(moment.dtype)[0] not in ("ps", "fs", "as") and whole.astype(moment.dtype) != moment:  # NumPy wraps
+            raise ValueError(f"expected a moment of 1970 to 2262, which datetime64[ns] can hold, found {moment!r}")
+        ns = int(whole.astype(np.int64)) + utc_offset_s * 10**9
     elif isinstance(moment, (float, np.floating)):
         if not np.isfinite(moment):
             raise ValueError(f"expected a moment, found {moment}")

@@ -62,6 +62,10 @@ class Overrun(Error):
             "more slots, or follow with on_overrun='count'")
         self.position = position
         self.count = count
+        self._given = (position, count, frames, slots)
+
+    def __reduce__(self):
+        return type(self), self._given, self.__dict__
 
 
 class ShortFrame(Error, ValueError):
@@ -72,6 +76,9 @@ class ShortFrame(Error, ValueError):
     def __init__(self, text: str, position: int) -> None:
         super().__init__(text)
         self.position = position
+
+    def __reduce__(self):
+        return type(self), (str(self), self.position), self.__dict__
 
 
 class Forked(Error, RuntimeError):
