@@ -13,6 +13,7 @@ import package
 import sluice
 import support
 from package import PATIENCE_S
+from sluice import stats
 from support import wait_until
 
 
@@ -90,21 +91,34 @@ class Attaching(package.Case):
         self.assertEqual(ring.follow().state, "observer")
 
     def test_the_server_comes_again(self):
-        """FAULT: the server ends and another one takes its name, whose ring is another: views say so, follow() finds it."""
+        """FAULT: the server ends and another one takes its name, whose ring is another: whatever was known of the old one is
+        told to be that."""
         stand = self.usual()
         stand("publish tvac 3")
         server = self.attach()
         self.assertTrue(server.alive)
+        ring = server["tvac"]
         reader = self.follow(server=server, start="oldest")
         old = next(reader)
         stand.end()
+        self.assertFalse(server.alive)
+        self.assertEqual((ring.progress.published, ring.ledger.delivered), (3, 3))  # the last that it wrote
         stand = self.stand("channel pressure f32 be 0 Pa 1 0 0 500", "ring tvac 32 64 32 16 0", "ring other 32 64 32 16 0")
         stand("publish tvac 2")
         self.assertFalse(server.alive)
-        self.assertEqual(server["tvac"].progress.published, 3)  # the last that it wrote
         with self.assertRaises(sluice.ServerGone):
             next(reader)
-        again = self.follow(server=server, start="oldest")
+        moment = np.datetime64("2026-01-01")
+        for use in (lambda: ring.progress, lambda: ring.ledger, lambda: ring.rate, ring.follow, lambda: ring.follow(at=moment),
+                    ring.last, lambda: ring.last(frames=1), lambda: ring.at(moment), lambda: stats.summary(ring, "pressure"),
+                    lambda: stats.summary(ring, "pressure", seconds=1), lambda: stats.histogram(ring, "pressure", frames=1),
+                    lambda: stats.percentiles(ring, "pressure"), lambda: stats.spectrum(ring, "pressure"),
+                    lambda: stats.envelope(ring, "pressure"), lambda: stats.edges(ring, "pressure", 1), server.status,
+                    lambda: server.measures, lambda: server.processes, lambda: server.histograms):
+            with self.raises(sluice.ServerGone, "another one of that name runs", "attach again"):
+                use()
+        wait_until(lambda: stand("readers") == "", "the stand to see their end")
+        again = self.follow(start="oldest")
         self.assertEqual(again.channels["pressure"].unit, "Pa")
         self.assertEqual(next(again)["pressure"].tolist(), [0.25, 1.25])
         self.assertEqual(again.dtype.itemsize, 16)

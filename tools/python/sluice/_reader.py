@@ -197,6 +197,10 @@ def open_reader(ring: "Ring", place: "tuple[int, int]", mode: str = "observer", 
     reader = _sluice.open_reader(Reader, Batch, Gap, ring.instance, ring.name, _MODES[mode], place[0], place[1], deadline_ms)
     reader._awaiting = False
     reader.ring = ring
-    layout = ring._layout_of(reader._describe())
+    try:
+        layout = ring._layout_of(reader._describe())
+    except BaseException:
+        reader.close()
+        raise
     reader._source = Source(layout, reader._memory, layout.facts.slots)
     return reader

@@ -12,7 +12,7 @@ from ._arrays import near
 from ._batch import Batch
 from ._describe import Channel, Gap, Layout, Ledger, Progress, Rate, Stream, tai_ns
 from ._reader import AT_POSITION, AT_TIME, NEWEST, OLDEST, Reader, nanoseconds, open_reader, where
-from .errors import Closed, NoSuchRing, NotInRing
+from .errors import Closed, NoSuchRing, NotInRing, ServerGone
 
 if TYPE_CHECKING:
     import datetime
@@ -72,7 +72,9 @@ class Histogram(NamedTuple):
 
 
 class Ring:
-    """One ring of a server. Its facts are read where the server shows them; follow(), last() and at() attach to it."""
+    """One ring of a server. Its facts are read where the server shows them; follow(), last() and at() attach to it. Once
+    another server has taken that one's name, all of them raise ServerGone: attach again. progress, ledger and rate of one
+    that has only ended are the last that it wrote."""
 
     __slots__ = ("_server", "_index", "_layout", "__weakref__")
 
@@ -87,8 +89,14 @@ class Ring:
                 f"{facts.channels} channels>")
 
     def _layout_of(self, key: tuple) -> Layout:
-        """The layout of what a reader was given: the server may have been restarted since we looked at it."""
-        return self._layout if key == self._layout.key else Layout(key)
+        """The layout of what a reader was given. It is another ring's if the server was restarted since we looked at it:
+        then nothing that we know is true of it."""
+        if key == self._layout.key:
+            return self._layout
+        layout = Layout(key)
+        if layout.facts.created_time != self._layout.facts.created_time:
+            raise self._server._replaced(self.name)
+        return layout
 
     # ---- What it is.
 
@@ -149,15 +157,15 @@ class Ring:
 
     @property
     def progress(self) -> Progress:
-        return Progress(*self._server._core.progress(self._index))
+        return Progress(*self._server._now(self.name).progress(self._index))
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(*self._server._core.ledger(self._index))
+        return Ledger(*self._server._now(self.name).ledger(self._index))
 
     @property
     def rate(self) -> Rate:
-        return Rate(*self._server._core.rate(self._index))
+        return Rate(*self._server._now(self.name).rate(self._index))
 
     # ---- Reading it.
 
@@ -388,6 +396,18 @@ class Server:
     def _check(self) -> None:
         self._core.rings()
 
+    def _now(self, ring: "str | None" = None) -> "_sluice.Server":
+        """What is asked for facts that change: of a server that has ended these are the last, but not once another one
+        writes what they are taken for."""
+        if not self._core.alive() and self._instance in _sluice.instances():
+            raise self._replaced(ring)
+        return self._core
+
+    def _replaced(self, ring: "str | None") -> ServerGone:
+        what = f"ring '{ring}' of '{self._instance}'" if ring is not None else f"server '{self._instance}'"
+        return ServerGone(f"{what}: the server that was attached to has ended, and another one of that name runs, whose rings "
+                          "are others: attach again")
+
     @property
     def instance(self) -> str:
         return self._instance
@@ -403,19 +423,19 @@ class Server:
 
     @property
     def processes(self) -> "list[Process]":
-        return [Process(*row) for row in self._core.processes()]
+        return [Process(*row) for row in self._now().processes()]
 
     @property
     def measures(self) -> "dict[str, int | str]":
         """What the server counts and measures, as it is now: counters and gauges as numbers, states as words. Names are
         stable. Histograms are not among them."""
         return {name: word if kind == _STATE else value
-                for _, name, kind, value, _, word in self._core.measures() if kind != _HISTOGRAM}
+                for _, name, kind, value, _, word in self._now().measures() if kind != _HISTOGRAM}
 
     @property
     def histograms(self) -> "dict[str, Histogram]":
         """Copies of the server's histograms of durations."""
-        rows = [(index, name, period_ns) for index, name, kind, _, period_ns, _ in self._core.measures() if kind == _HISTOGRAM]
+        rows = [(index, name, period_ns) for index, name, kind, _, period_ns, _ in self._now().measures() if kind == _HISTOGRAM]
         found = {}
         for index, name, period_ns in rows:
             count, max_ns, sum_ns, late, limit_ns, data = self._core.histogram(index)
