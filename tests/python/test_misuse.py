@@ -139,6 +139,52 @@ class InBetween(package.Case):
         self.assertLessEqual(reader.position, 60)
 
 
+class TwoThreads(package.Case):
+    """FAULT: two threads use one reader, none of them waits."""
+
+    def setUp(self):
+        super().setUp()
+        self.usual()("publish tvac 20")
+        self.reader = self.follow(start="oldest", max_frames=2, wait=False)
+
+    @staticmethod
+    def elsewhere(action):
+        """In a thread that has ended when this returns."""
+        result = []
+
+        def run():
+            try:
+                result.append(action())
+            except Exception as e:
+                result.append(e)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return result[0]
+
+    def test_a_batch_in_hand(self):
+        """Whatever would give it back under its user's hands is refused, and disturbs nothing."""
+        batch = next(self.reader)
+        self.assertEqual(batch["pressure"].tolist(), [0.25, 1.25])
+        for use in (lambda: next(self.reader), self.reader.batch, self.reader.wait, self.reader.arm, self.reader.release,
+                    lambda: self.reader.seek("oldest")):
+            error = self.elsewhere(use)
+            self.assertIsInstance(error, RuntimeError)
+            self.assertIn("another thread uses a batch", str(error))
+        self.assertEqual((self.reader.position, self.reader.state), (2, "observer"))
+        self.assertEqual(next(self.reader).position, 2)
+
+    def test_handed_over(self):
+        """By having asked, by release(), by the end of a thread; to close it is everybody's."""
+        self.assertTrue(next(self.reader).valid())
+        self.assertEqual(self.elsewhere(lambda: next(self.reader).position), 2)
+        self.assertEqual(next(self.reader).position, 4)  # that thread has ended
+        self.reader.release()
+        self.assertEqual(self.elsewhere(lambda: len(next(self.reader).copy())), 2)
+        self.assertIsNone(self.elsewhere(self.reader.close))
+
+
 class Impossible(package.Case):
     """FAULT: a server that is none says what no server says."""
 

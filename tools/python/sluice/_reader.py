@@ -66,8 +66,13 @@ class Reader(_sluice.Reader):
     """Reads one ring on, batch by batch: an iterator, an asynchronous iterator, and a context manager.
 
     It never slows the ring's writer (mode "observer"), or not for longer than the ring grants ("gating"). A batch has frames,
-    unless follow(gaps=True) asked for gap records at once, or so many of them wait (4096) that they come by themselves. One
-    thread at a time; any number of readers in a process. Not to be used in a child of fork().
+    unless follow(gaps=True) asked for gap records at once, or so many of them wait (4096) that they come by themselves. Any
+    number of readers in a process. Not to be used in a child of fork().
+
+    One thread at a time. RuntimeError is raised to a thread that uses the reader while another waits in it, or while another,
+    which used it last, still has a batch in hand: one with frames that was not asked valid(), overwritten() or copy() after
+    the last look at it. To hand a reader over, ask one of these last, release() the reader, or end the thread. What is not
+    seen: looks at arrays that were taken out of a batch before. close() is free to all but while a thread waits.
     """
 
     __slots__ = ("__weakref__", "ring", "_awaiting")

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <structmember.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ring/clock.h"
 #include "ring/inside.h"
@@ -45,12 +47,14 @@ struct reader_object {
     PyTypeObject *batch_class;
     PyObject *gap_class;
     struct batch_object *last; /* handed out; its user has not asked for the next */
-    struct sluice_batch rest;  /* read, and not handed out: what stands behind a gap record */
-    uint64_t expected;         /* a batch that begins behind this position was lost up to there */
-    uint64_t lost;             /* .. before the next batch */
-    uint64_t missed;           /* overwritten before it was there: libsluice's reader does not count them */
-    uint64_t end;              /* position at which iteration ends */
-    struct gap *gap;           /* [gap_count], before the next batch; malloc's */
+    unsigned long owner;       /* the thread that used this last, and what the kernel calls it */
+    pid_t owner_tid;
+    struct sluice_batch rest; /* read, and not handed out: what stands behind a gap record */
+    uint64_t expected;        /* a batch that begins behind this position was lost up to there */
+    uint64_t lost;            /* .. before the next batch */
+    uint64_t missed;          /* overwritten before it was there: libsluice's reader does not count them */
+    uint64_t end;             /* position at which iteration ends */
+    struct gap *gap;          /* [gap_count], before the next batch; malloc's */
     uint32_t gap_count;
     uint32_t gap_room;
     int64_t timeout_ns; /* without anything new; < 0: none */
@@ -341,6 +345,37 @@ static void say_corrupt(const struct reader_object *r)
     error_raise(-EPROTO, text);
 }
 
+/* The thread that used it last is in the middle of a batch: it has not asked whether that was whole since it looked
+ * at it, and runs. */
+static bool is_in_use(const struct reader_object *r)
+{
+    const struct batch_object *last = r->last;
+    return last != NULL && last->frames.count > 0 && !last->is_asked &&
+           (syscall(SYS_tgkill, getpid(), r->owner_tid, 0) == 0 || errno != ESRCH);
+}
+
+/* Before each use, but for close(). 0, or -1 with an exception set. */
+static int enter(struct reader_object *r)
+{
+    unsigned long thread = PyThread_get_thread_ident();
+    if (memory_check(r->memory) != 0) {
+        return -1;
+    }
+    if (thread != r->owner) {
+        if (is_in_use(r)) {
+            PyErr_SetString(
+                PyExc_RuntimeError,
+                "another thread uses a batch of this reader, which this call would give back to the ring: "
+                "expected it to be asked valid(), overwritten() or copy() last, or that thread to "
+                "release() the reader; one thread at a time, or a reader for each");
+            return -1;
+        }
+        r->owner = thread;
+        r->owner_tid = (pid_t)syscall(SYS_gettid);
+    }
+    return 0;
+}
+
 /* The next batch. NULL: nothing there, or an exception is set. What is handed out was whole at that moment. */
 static struct batch_object *take(struct reader_object *r, uint32_t max)
 {
@@ -484,7 +519,7 @@ static int await(struct reader_object *r, int64_t timeout_ns)
 static PyObject *reader_next(PyObject *self)
 {
     struct reader_object *r = reader_of(self);
-    if (memory_check(r->memory) != 0 || finish_last(r) != 0) {
+    if (enter(r) != 0 || finish_last(r) != 0) {
         return NULL;
     }
     for (;;) {
@@ -516,7 +551,7 @@ static PyObject *reader_batch(PyObject *self, PyObject *arguments)
         PyErr_Format(PyExc_ValueError, "expected max_frames of 1 or more, found %lld", max);
         return NULL;
     }
-    if (memory_check(r->memory) != 0 || finish_last(r) != 0) {
+    if (enter(r) != 0 || finish_last(r) != 0) {
         return NULL;
     }
     struct batch_object *b = take(r, (uint32_t)max);
@@ -530,7 +565,7 @@ static PyObject *reader_wait(PyObject *self, PyObject *arguments)
 {
     struct reader_object *r = reader_of(self);
     long long timeout_ns;
-    if (PyArg_ParseTuple(arguments, "L", &timeout_ns) == 0 || memory_check(r->memory) != 0) {
+    if (PyArg_ParseTuple(arguments, "L", &timeout_ns) == 0 || enter(r) != 0) {
         return NULL;
     }
     int found = await(r, timeout_ns);
@@ -541,7 +576,7 @@ static PyObject *reader_arm(PyObject *self, PyObject *unused)
 {
     struct reader_object *r = reader_of(self);
     (void)unused;
-    if (memory_check(r->memory) != 0) {
+    if (enter(r) != 0) {
         return NULL;
     }
     if (r->rest.count > 0) {
@@ -563,8 +598,7 @@ static PyObject *reader_seek(PyObject *self, PyObject *arguments)
     int start;
     unsigned long long at;
     int counts = 0; /* what was overwritten from there on */
-    if (PyArg_ParseTuple(arguments, "iK|p", &start, &at, &counts) == 0 || memory_check(r->memory) != 0 ||
-        finish_last(r) != 0) {
+    if (PyArg_ParseTuple(arguments, "iK|p", &start, &at, &counts) == 0 || enter(r) != 0 || finish_last(r) != 0) {
         return NULL;
     }
     uint64_t before = sluice_reader_position(r->memory->reader);
@@ -585,7 +619,7 @@ static PyObject *reader_release(PyObject *self, PyObject *unused)
 {
     struct reader_object *r = reader_of(self);
     (void)unused;
-    if (memory_check(r->memory) != 0) {
+    if (enter(r) != 0 || finish_last(r) != 0) {
         return NULL;
     }
     if (r->rest.count == 0) { /* else what is read, but was not handed out, would be given back, too */
@@ -727,7 +761,9 @@ static PyMethodDef reader_methods[] = {
      "once there is. Arm again each time that it was readable and all was read."},
     {"_seek", reader_seek, METH_VARARGS, NULL},
     {"release", reader_release, METH_NOARGS,
-     "release()\n\nGives back what was handed out, before the next batch would: for a gating reader that pauses."},
+     "release()\n\nGives back what was handed out, before the next batch would: for a gating reader that pauses, "
+     "or before "
+     "another thread goes on with this one. Raises Overrun as the next batch would."},
     {"close", reader_close, METH_NOARGS,
      "close()\n\nGives the server's place back at once. What of the last batch was overwritten, unasked, counts in "
      "lost. Arrays stay readable; twice is fine. Any thread: a wait of another one ends at once, and raises "
