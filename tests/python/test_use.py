@@ -7,6 +7,7 @@ import numpy as np
 import package
 import sluice
 from package import PATIENCE_S, STEP_NS
+from sluice import stats
 from support import wait_until
 
 TAI_NS = 1_795_718_081_000_000_000
@@ -59,8 +60,6 @@ class Resuming(Case):
 
     def test_fewer_than_were_asked_for(self):
         """last() and statistics of more frames than the ring has: nothing is lost by that."""
-        from sluice import stats
-
         self.publish(200)
         self.assertEqual(self.tvac.last(frames=150).lost, 0)
         self.assertEqual(stats.summary(self.tvac, "pressure", frames=150).seen.lost, 0)
@@ -75,6 +74,30 @@ class Gating(package.Case):
         before = gating.position
         self.assertEqual(gating.seek(position=0), before)
         self.assertEqual((next(gating).lost, gating.lost), (0, 0))
+
+
+class GapsBehind(Case):
+    """FAULT: the last that the writer wrote are gap records, a minute after the last frame."""
+
+    def test_seconds_are_counted_from_the_newest_frame(self):
+        self.publish(20)
+        for count in range(1, 30):
+            self.ring(f"gap tvac restart 1 {TAI_NS + 60 * 10**9 + count}")
+            if count not in (1, 2, 10, 29):
+                continue
+            found = self.tvac.last(seconds=0.005)
+            self.assertEqual((found.positions.tolist(), len(found.gaps)), (list(range(14, 20)), count))
+            summary = stats.summary(self.tvac, "pressure", seconds=0.005)
+            self.assertEqual((summary.count, summary.seen.gaps, summary.seen.missing), (6, count, count))
+        self.assertEqual(len(self.tvac.last(seconds=1)), 20)
+        self.assertEqual(stats.summary(self.tvac, "pressure", seconds=1e300).count, 20)
+
+    def test_nothing_but_gap_records(self):
+        self.assertEqual(len(self.tvac.last(seconds=1)), 0)
+        for _ in range(70):
+            self.ring(f"gap tvac restart 1 {TAI_NS}")
+        self.assertEqual(len(self.tvac.last(seconds=1)), 0)
+        self.assertEqual(stats.summary(self.tvac, "pressure", seconds=1).count, 0)
 
 
 class Leaving(Case):

@@ -72,7 +72,7 @@ class Reader(_sluice.Reader):
     One thread at a time. RuntimeError is raised to a thread that uses the reader while another waits in it, or while another,
     which used it last, still has a batch in hand: one with frames that was not asked valid(), overwritten() or copy() after
     the last look at it. To hand a reader over, ask one of these last, release() the reader, or end the thread. What is not
-    seen: looks at arrays that were taken out of a batch before. close() is free to all but while a thread waits.
+    seen: looks at arrays that were taken out of a batch before. close() is everybody's: a thread that waits gets Closed.
     """
 
     __slots__ = ("__weakref__", "ring", "_awaiting")
@@ -138,6 +138,21 @@ class Reader(_sluice.Reader):
         only moves forward. What has been overwritten from that position or number on is lost, and counted. Returns the
         position."""
         return self._seek(*where(start, at, sequence, position, self.ring.utc_offset_s), True)
+
+    def _newest_frame_time(self) -> int:
+        """TAI ns of the newest frame before the end of iteration, from which seconds are counted back: gap records may stand
+        behind it, long after it. Of the newest of them where there is nothing else; 0 of nothing. Moves."""
+        end, back = self._end, 1
+        while True:
+            self._seek(AT_POSITION, max(end - back, 0))
+            start, found = self.position, 0
+            for batch in self:
+                if len(batch):
+                    time = int(batch.time[-1])
+                    found = time if batch.valid() else found
+            if found or start > end - back or start == 0:
+                return found or self._progress()[3]
+            back *= 4
 
     def _empty(self, gaps: "tuple[Gap, ...]", lost: int) -> Batch:
         """A copy of nothing, here."""

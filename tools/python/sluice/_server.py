@@ -242,7 +242,7 @@ class Ring:
             reader._max_frames = _COPY_FRAMES
             if frames is None:
                 ns = round(min(1.0 if seconds is None else seconds, 1e12) * 1e9)
-                reader._seek(AT_TIME, max(progress.newest_time - ns, 0))
+                reader._seek(AT_TIME, max(reader._newest_frame_time() - ns, 0))
             else:
                 self._seek_back(reader, progress, frames)
             batch = _join(reader)

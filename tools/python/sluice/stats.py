@@ -29,6 +29,7 @@ import numpy as np
 
 from . import _sluice
 from ._batch import Batch
+from ._reader import AT_POSITION, AT_TIME
 
 if TYPE_CHECKING:
     from ._server import Ring
@@ -532,13 +533,12 @@ class _Pass:
             raise ValueError("expected seconds or frames, found both")
         if seconds is not None and not seconds > 0 or frames is not None and frames < 1:
             raise ValueError(f"expected more than 0, found {seconds if frames is None else frames}")
-        progress = ring.progress
-        options = {"start": "oldest"}
+        self.reader = reader = ring.follow(start="oldest", wait=False, on_overrun="count", gaps=True)
         if seconds is not None:
-            options = {"at": max(progress.newest_time - round(seconds * 1e9), 0)}
+            ns = round(min(seconds, 1e12) * 1e9)
+            reader._seek(AT_TIME, max(reader._newest_frame_time() - ns, 0))
         elif frames is not None:
-            options = {"position": max(progress.published - frames, progress.oldest)}
-        self.reader = ring.follow(**options, wait=False, on_overrun="count", gaps=True)
+            reader._seek(AT_POSITION, max(reader._end - frames, 0))
         self.frames = self.lost = self.discarded = self.gaps = self.missing = self.first = self.last = 0
 
     def __enter__(self) -> "_Pass":
