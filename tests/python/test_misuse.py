@@ -230,7 +230,7 @@ for ask in (lambda: server.measures, lambda: server.processes, server.status, la
 for name in ("describe", "progress", "ledger", "rate", "histogram"):
     server = sluice.attach(sys.argv[1])
     try:
-        getattr(server._core, name)(Number())
+        getattr(server._attached.core, name)(Number())
     except sluice.Closed as e:
         print("closed", flush=True)
 """

@@ -226,8 +226,7 @@ print(first.position - first.lost + frames + lost == reader.position, frames > 0
     def test_gating_reader_that_stands_still(self):
         """FAULT: a gating reader does not move: it is demoted, then evicted, and both are told."""
         server, _, _ = self.udp_server(hz=500, slots=64, ring={"gating": {"readers_max": 2, "deadline_ms": 200, "evict_ms": 300}})
-        ring = self.attach()["udp"]
-        reader = self.follow("udp", ring._server, mode="gating", deadline_ms=20, on_overrun="count")
+        reader = self.follow("udp", mode="gating", deadline_ms=20, on_overrun="count")
         self.assertEqual(reader.state, "gating")
         wait_until(lambda: reader.state != "gating", "it to be demoted")
         wait_until(lambda: reader.state == "evicted", "it to be evicted")

@@ -39,7 +39,7 @@ class Skab(package.Case):
                                             [{"name": "hot", "channel": "c4", "high": 500}])).start()
         wait_until(lambda: server.stream("bed")["open"], "the line to be open")
         ring = self.attach()["bed"]
-        reader = self.follow("bed", ring._server, start="oldest", timeout=0)
+        reader = self.follow("bed", start="oldest", timeout=0)
         live = []
         for i, row in enumerate(rows):
             line.put((", ".join(row) + "\r\n").encode())

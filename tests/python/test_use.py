@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Programs as people write them: what is left out, mistaken or kept for too long is told, and nothing is silently wrong."""
+import gc
+import os
 import pickle
 import signal
+import typing
 
 import numpy as np
 import package
@@ -213,6 +216,83 @@ class Told(Case):
         self.assertEqual(self.tvac.follow(at=np.datetime64("1970-02-01T00:00:00.000000000001")).position, 0)
         self.assertEqual(self.tvac.at(np.datetime64("2026")).position, 0)
         self.assertEqual(self.tvac.follow(at=np.datetime64("2261-01-01")).position, 20)
+
+
+class Mistakes(Case):
+    """What is close to what was meant says what that is."""
+
+    def setUp(self):
+        super().setUp()
+        self.publish(20)
+        self.batch = self.tvac.last(frames=10)
+
+    def test_a_server_is_like_its_rings(self):
+        server = self.attach()
+        self.assertEqual((list(server), len(server), "tvac" in server, "x" in server), (["tvac"], 1, True, False))
+        self.assertTrue(server)
+
+    def test_channels(self):
+        for channels in (self.tvac.channels, self.follow().channels):
+            with self.raises(sluice.NoSuchChannel, "did you mean 'pressure'?"):
+                channels["presure"]
+            self.assertIsNone(channels.get("presure"))
+            self.assertEqual(("presure" in channels, list(channels)), (False, ["pressure", "temperature"]))
+        with self.raises(TypeError, "batch.values(['pressure'])"):
+            self.batch.values("pressure")
+        with self.raises(TypeError, "expected a channel's name"):
+            self.batch.value(0)
+
+    def test_a_batch_is_no_array(self):
+        with self.raises(TypeError, "several in their units"):
+            self.batch[["pressure", "temperature"]]
+        for key in (slice(5), 0, np.arange(3)):
+            with self.raises(TypeError, "batch.raw[:5]"):
+                self.batch[key]
+        with self.raises(TypeError, "batch.raw"):
+            np.asarray(self.batch)
+        with self.raises(TypeError, "array of float64"):
+            self.batch.value("pressure", out=[0.0] * 10)
+
+    def test_truth(self):
+        """A batch of gap records only is true: `while batch := reader.batch()` goes on."""
+        self.ring("gap tvac kernel 3")
+        self.publish(2, 21)
+        with self.tvac.follow(position=20, gaps=True) as reader:
+            frames = gaps = 0
+            while batch := reader.batch():
+                frames, gaps = frames + len(batch), gaps + len(batch.gaps)
+        self.assertEqual((frames, gaps), (2, 1))
+        self.ring("gap tvac kernel 3")
+        with self.tvac.follow(position=23, gaps=True) as reader:
+            self.assertTrue(batch := reader.batch())
+            self.assertEqual(len(batch), 0)
+        self.assertIn("1 frames at 22, 1 gap record, a copy", repr(self.tvac.last(frames=1)))
+        self.assertFalse(self.tvac.last(frames=0))
+
+    def test_what_cannot_be_sent(self):
+        for thing, words in ((self.batch, "raw.copy()"), (self.follow(), "reader.position"), (self.tvac, ".instance"),
+                             (self.attach(), ".instance")):
+            with self.raises(TypeError, words):
+                pickle.dumps(thing)
+
+    def test_types_of_arguments(self):
+        self.assertIn("at", typing.get_type_hints(sluice.Ring.follow))
+
+    def test_modules(self):
+        """sluice.stats without having been imported."""
+        program = self.program("print(sluice.stats.Running, sluice.layout.__name__, hasattr(sluice, 'no'))")
+        self.assertEqual(self.done(program)[0], "<class 'sluice.stats.Running'> sluice.layout False\n")
+
+    def test_nothing_is_kept_in_circles(self):
+        """What is dropped is gone, without the cyclic collector: descriptors and maps."""
+        gc.disable()
+        try:
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(20):
+                self.assertEqual(sluice.attach(self.instance)["tvac"].progress.published, 20)
+            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        finally:
+            gc.enable()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,16 @@ from ._server import Histogram, Process, Ring, Server, attach, instances
 from .errors import (Closed, Error, Evicted, Forked, GatingRefused, NoSuchChannel, NoSuchRing, NotInRing, NotPermitted,
                      Overrun, ServerGone, ServerNotFound, ShortFrame, TooManyReaders, VersionMismatch)
 
+
+def __getattr__(name: str):
+    """sluice.stats and sluice.layout are imported when they are first used."""
+    if name in ("stats", "layout"):
+        import importlib
+
+        return importlib.import_module(f"sluice.{name}")
+    raise AttributeError(f"module 'sluice' has no attribute {name!r}")
+
+
 __version__ = _sluice.version
 
 #: Bits of batch.flags.

@@ -6,7 +6,6 @@ import difflib
 import numpy as np
 
 from ._describe import Layout
-from .errors import NoSuchChannel
 
 _DESCRIPTOR = (("position_word", "<u8", 0), ("time", "<u8", 8), ("sequence", "<u8", 16), ("length", "<u2", 24),
                ("flags", "<u2", 26), ("stream", "<u2", 28), ("lost_before", "<u2", 30))  # ring/layout.h
@@ -52,9 +51,6 @@ class Source(dict):
                           (facts.slot_bytes, *strides))
 
     def __missing__(self, name: str) -> np.ndarray:
-        channel = self.layout.channels.get(name)
-        if channel is None:
-            raise NoSuchChannel(f"ring '{self.layout.facts.name}' has no channel '{name}': "
-                                f"{near(name, self.layout.channels)}")
+        channel = self.layout.channels[name]
         column = self[name] = self.payload(channel.dtype, channel.at_byte)
         return column

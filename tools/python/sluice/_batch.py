@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Iterable
 import numpy as np
 
 from . import _sluice
-from ._arrays import near
-from .errors import NoSuchChannel, ShortFrame
+from .errors import ShortFrame
 
 if TYPE_CHECKING:
-    from ._describe import Gap
+    from ._describe import Channel, Gap
 
 __all__ = ["Batch"]
 
@@ -39,8 +38,30 @@ class Batch(_sluice.Batch):
 
     def __repr__(self) -> str:
         where = f"{len(self)} frames at {self.position}" if len(self) else f"no frames at {self.position}"
-        more = (f", {self.lost} lost before" if self.lost else "") + (f", {len(self.gaps)} gaps before" if self.gaps else "")
+        more = (f", {self.lost} lost before" if self.lost else "")
+        if self.gaps:
+            more += f", {len(self.gaps)} gap record{'s' if len(self.gaps) > 1 else ''}"
         return f"<sluice.Batch of '{self._source.layout.facts.name}': {where}{more}{', a copy' if self.is_copy else ''}>"
+
+    def __bool__(self) -> bool:
+        """False of what tells nothing: no frames and no gap records."""
+        return len(self) > 0 or bool(self.gaps)
+
+    def __array__(self, *_, **__):
+        raise TypeError("a Batch is no array: which of its arrays? batch.raw (structured), batch['name'], batch.value('name'), "
+                        "batch.values(['name', ..])")
+
+    def __reduce__(self):
+        raise TypeError("a Batch lies in memory that no other process has: send its arrays, copied, such as "
+                        "batch.raw.copy(), batch.value('name'), batch.time.copy()")
+
+    def _check_key(self, key) -> None:
+        """What batch[key] says of what is no name."""
+        if isinstance(key, (slice, int, np.integer, np.ndarray)):
+            raise TypeError(f"expected a channel's name, found {key!r}: frames are picked out of an array, such as "
+                            "batch.raw[:5], batch['name'][:5]")
+        raise TypeError(f"expected one channel's name, found {key!r}: batch.values(['a', 'b']) gives several in their units, "
+                        "batch.raw[['a', 'b']] as they lie there")
 
     def _check_length(self, name: str) -> None:
         channel = self._source.layout.channels.get(name)
@@ -68,12 +89,10 @@ class Batch(_sluice.Batch):
         self._check_end(end, "all channels", "batch['name'] needs one of them only")
         return source.payload(source.layout.dtype)[self._slice]
 
-    def _channel(self, name: str):
-        channel = self._source.layout.channels.get(name)
-        if channel is None:
-            raise NoSuchChannel(f"ring '{self._source.layout.facts.name}' has no channel '{name}': "
-                                f"{near(name, self._source.layout.channels)}")
-        return channel
+    def _channel(self, name: str) -> "Channel":
+        if not isinstance(name, str):
+            raise TypeError(f"expected a channel's name, found {name!r}")
+        return self._source.layout.channels[name]
 
     def value(self, name: str, out: "np.ndarray | None" = None) -> np.ndarray:
         """float64 (n,): the channel in its unit, calibrated; NaN where its frame is too short for it, and where its
@@ -81,6 +100,8 @@ class Batch(_sluice.Batch):
         index = self._channel(name).index
         if out is None:
             out = np.empty(len(self))
+        elif not isinstance(out, np.ndarray):
+            raise TypeError(f"expected an array of float64 to write into, found {type(out).__name__}")
         elif out.dtype != np.float64 or out.shape != (len(self),):
             raise ValueError(f"expected out of float64 ({len(self)},), found {out.dtype} {out.shape}")
         elif not out.flags.c_contiguous or not out.dtype.isnative:
@@ -92,6 +113,8 @@ class Batch(_sluice.Batch):
     def values(self, names: "Iterable[str] | None" = None) -> np.ndarray:
         """float64 (n, k): the named channels in their units (None: all, in the ring's order), each as value() gives it.
         Columns are contiguous."""
+        if isinstance(names, str):
+            raise TypeError(f"expected several names, found one: batch.value({names!r}), or batch.values([{names!r}])")
         names = list(self._source.layout.channels) if names is None else list(names)
         table = np.empty((len(names), len(self)))
         for row, name in zip(table, names):
@@ -102,7 +125,8 @@ class Batch(_sluice.Batch):
 
     @property
     def time(self) -> np.ndarray:
-        """uint64 (n,), TAI ns since 1970: a view. ring.stamp says what it is the time of."""
+        """uint64 (n,), TAI ns since 1970: a view. ring.stamp says what it is the time of. Unsigned: a difference below 0
+        wraps; take batch.utc's, or .astype(np.int64) first."""
         return self._source.time[self._slice]
 
     @property
@@ -113,7 +137,8 @@ class Batch(_sluice.Batch):
 
     @property
     def sequence(self) -> np.ndarray:
-        """uint64 (n,): the sender's own numbers, unwrapped; the position where it has none. A view."""
+        """uint64 (n,): the sender's own numbers, unwrapped; the position where it has none. A view.
+        Unsigned: a difference below 0 wraps; .astype(np.int64) first."""
         return self._source.sequence[self._slice]
 
     @property

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import datetime
-from typing import NamedTuple
+from typing import Iterable, NamedTuple, Union
 
 import numpy as np
 
 from ._sluice import LOSSES, REFUSALS, TYPES
-from .errors import VersionMismatch
+from .errors import NoSuchChannel, VersionMismatch
 
 __all__ = ["Channel", "Gap", "Layout", "Ledger", "Progress", "Rate", "Stream", "CAUSES", "REASONS"]
 
@@ -126,6 +126,19 @@ def channel_of(row: tuple, index: int) -> Channel:
     return Channel(name, unit, dtype, at_byte, scale, offset, (low, high), words, bits, shift, index)
 
 
+class Channels(dict):
+    """name -> Channel; who asks for one that is not there is told which are near it."""
+
+    def __init__(self, ring: str, channels: "Iterable[Channel]") -> None:
+        super().__init__((c.name, c) for c in channels)
+        self.ring = ring
+
+    def __missing__(self, name):
+        from ._arrays import near  # which needs this module
+
+        raise NoSuchChannel(f"ring '{self.ring}' has no channel '{name}': {near(name, self)}")
+
+
 class Layout:
     """How frames of a ring lie in memory. Built once for a ring."""
 
@@ -135,7 +148,7 @@ class Layout:
         ring, channels, streams = key
         self.key = key
         self.facts = RingFacts(*ring)
-        self.channels = {c.name: c for c in (channel_of(row, i) for i, row in enumerate(channels))}
+        self.channels = Channels(self.facts.name, (channel_of(row, i) for i, row in enumerate(channels)))
         if len(self.channels) != len(channels):
             raise VersionMismatch(f"ring '{self.facts.name}' of '{self.facts.instance}' has two channels of one name: what "
                                   "its server shows is corrupt")
@@ -157,7 +170,7 @@ class Layout:
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
-Time = "int | float | datetime.datetime | np.datetime64"
+Time = Union[int, float, datetime.datetime, np.datetime64]
 
 
 def tai_ns(moment, utc_offset_s: int) -> int:

@@ -92,6 +92,10 @@ class Reader(_sluice.Reader):
         def __next__(self) -> Batch: ...
         def batch(self, max_frames: int = ..., /) -> "Batch | None": ...
 
+    def __reduce__(self):
+        raise TypeError("a Reader belongs to the process that attached it: follow() the ring in the other one, from "
+                        "reader.position on")
+
     def __repr__(self) -> str:
         return (f"<sluice.Reader of '{self.ring.name}': {'closed' if self.closed else self.state}, position {self.position}, "
                 f"{self.lost} lost>")

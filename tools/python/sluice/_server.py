@@ -3,21 +3,16 @@ from __future__ import annotations
 
 import weakref
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Iterator, Mapping, NamedTuple
+from typing import Iterator, Mapping, NamedTuple
 
 import numpy as np
 
 from . import _sluice
 from ._arrays import near
 from ._batch import Batch
-from ._describe import Channel, Gap, Layout, Ledger, Progress, Rate, Stream, tai_ns
+from ._describe import Channel, Gap, Layout, Ledger, Progress, Rate, Stream, Time, tai_ns
 from ._reader import AT_POSITION, AT_TIME, NEWEST, OLDEST, Reader, nanoseconds, open_reader, where
 from .errors import Closed, NoSuchRing, NotInRing, ServerGone
-
-if TYPE_CHECKING:
-    import datetime
-
-    Time = int | float | datetime.datetime | np.datetime64
 
 __all__ = ["Histogram", "Process", "Ring", "Server", "attach", "instances"]
 
@@ -71,22 +66,51 @@ class Histogram(NamedTuple):
         return np.frombuffer(_sluice.histogram_highs(), "<u8"), np.frombuffer(self.data, "<u8")
 
 
+class _Attached:
+    """What a server and its rings share: neither keeps the other alive, so that both go at once when they are dropped."""
+
+    __slots__ = ("core", "instance", "readers")
+
+    def __init__(self, instance: "str | None") -> None:
+        self.core = _sluice.open_server(instance)
+        self.instance: str = self.core.instance()
+        self.readers: "weakref.WeakSet[Reader]" = weakref.WeakSet()
+
+    def check(self) -> None:
+        self.core.rings()
+
+    def now(self, ring: "str | None" = None) -> "_sluice.Server":
+        """What is asked for facts that change: of a server that has ended these are the last, but not once another one
+        writes what they are taken for."""
+        if not self.core.alive() and self.instance in _sluice.instances():
+            raise self.replaced(ring)
+        return self.core
+
+    def replaced(self, ring: "str | None") -> ServerGone:
+        what = f"ring '{ring}' of '{self.instance}'" if ring is not None else f"server '{self.instance}'"
+        return ServerGone(f"{what}: the server that was attached to has ended, and another one of that name runs, whose rings "
+                          "are others: attach again")
+
+
 class Ring:
     """One ring of a server. Its facts are read where the server shows them; follow(), last() and at() attach to it. Once
     another server has taken that one's name, all of them raise ServerGone: attach again. progress, ledger and rate of one
     that has only ended are the last that it wrote."""
 
-    __slots__ = ("_server", "_index", "_layout", "__weakref__")
+    __slots__ = ("_attached", "_index", "_layout", "__weakref__")
 
-    def __init__(self, server: "Server", index: int) -> None:
-        self._server = server
+    def __init__(self, attached: "_Attached", index: int) -> None:
+        self._attached = attached
         self._index = index
-        self._layout = Layout(server._core.describe(index))
+        self._layout = Layout(attached.core.describe(index))
 
     def __repr__(self) -> str:
         facts = self._layout.facts
         return (f"<sluice.Ring '{facts.name}' of '{facts.instance}': {facts.slots} slots of {facts.slot_bytes} bytes, "
                 f"{facts.channels} channels>")
+
+    def __reduce__(self):
+        raise TypeError("a Ring is seen by the process that attached to its server: attach() in the other one, by .instance")
 
     def _layout_of(self, key: tuple) -> Layout:
         """The layout of what a reader was given. It is another ring's if the server was restarted since we looked at it:
@@ -95,7 +119,7 @@ class Ring:
             return self._layout
         layout = Layout(key)
         if layout.facts.created_time != self._layout.facts.created_time:
-            raise self._server._replaced(self.name)
+            raise self._attached.replaced(self.name)
         return layout
 
     # ---- What it is.
@@ -157,15 +181,15 @@ class Ring:
 
     @property
     def progress(self) -> Progress:
-        return Progress(*self._server._now(self.name).progress(self._index))
+        return Progress(*self._attached.now(self.name).progress(self._index))
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(*self._server._now(self.name).ledger(self._index))
+        return Ledger(*self._attached.now(self.name).ledger(self._index))
 
     @property
     def rate(self) -> Rate:
-        return Rate(*self._server._now(self.name).rate(self._index))
+        return Rate(*self._attached.now(self.name).rate(self._index))
 
     # ---- Reading it.
 
@@ -215,11 +239,11 @@ class Ring:
         return reader
 
     def _open(self, place: "tuple[int, int]", mode: str = "observer", deadline_ms: int = 0) -> Reader:
-        self._server._check()
+        self._attached.check()
         reader = open_reader(self, place, mode, deadline_ms)
-        self._server._readers.add(reader)
+        self._attached.readers.add(reader)
         try:
-            self._server._check()  # another thread may have closed it meanwhile
+            self._attached.check()  # another thread may have closed it meanwhile
         except BaseException:
             reader.close()
             raise
@@ -361,18 +385,16 @@ class Server:
     """A running server, seen from outside: it is neither slowed nor changed by what is asked here. Closing it closes its
     readers, too; arrays and copies stay readable."""
 
-    __slots__ = ("_core", "_instance", "_readers", "rings", "__weakref__")
+    __slots__ = ("_attached", "rings", "__weakref__")
 
     rings: "Mapping[str, Ring]"
 
     def __init__(self, instance: "str | None" = None) -> None:
-        self._core = _sluice.open_server(instance)
-        self._instance = self._core.instance()
-        self._readers: "weakref.WeakSet[Reader]" = weakref.WeakSet()
-        self.rings = Rings([Ring(self, i) for i in range(self._core.rings())])
+        self._attached = _Attached(instance)
+        self.rings = Rings([Ring(self._attached, i) for i in range(self._attached.core.rings())])
 
     def __repr__(self) -> str:
-        return f"<sluice.Server '{self._instance}': rings {', '.join(self.rings)}>"
+        return f"<sluice.Server '{self.instance}': rings {', '.join(self.rings)}>"
 
     def __enter__(self) -> "Server":
         return self
@@ -383,62 +405,60 @@ class Server:
     def __getitem__(self, name: str) -> Ring:
         return self.rings[name]
 
+    def __iter__(self) -> "Iterator[str]":
+        """Names of its rings."""
+        return iter(self.rings)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.rings
+
+    def __len__(self) -> int:
+        return len(self.rings)
+
+    def __reduce__(self):
+        raise TypeError("a Server is attached to by the process that made it: attach() in the other one, by its .instance")
+
     def ring(self, name: str) -> Ring:
         """One of rings. NoSuchRing suggests what could have been meant."""
         return self.rings[name]
 
     def close(self) -> None:
         """Closes the view and every reader that was opened by it; threads that wait in one get Closed. Twice is fine."""
-        self._core.close()
-        for reader in list(self._readers):
+        self._attached.core.close()
+        for reader in list(self._attached.readers):
             reader.close()
-
-    def _check(self) -> None:
-        self._core.rings()
-
-    def _now(self, ring: "str | None" = None) -> "_sluice.Server":
-        """What is asked for facts that change: of a server that has ended these are the last, but not once another one
-        writes what they are taken for."""
-        if not self._core.alive() and self._instance in _sluice.instances():
-            raise self._replaced(ring)
-        return self._core
-
-    def _replaced(self, ring: "str | None") -> ServerGone:
-        what = f"ring '{ring}' of '{self._instance}'" if ring is not None else f"server '{self._instance}'"
-        return ServerGone(f"{what}: the server that was attached to has ended, and another one of that name runs, whose rings "
-                          "are others: attach again")
 
     @property
     def instance(self) -> str:
-        return self._instance
+        return self._attached.instance
 
     @property
     def alive(self) -> bool:
         """True while the server that was attached to runs; False: it has ended, or another has taken its place, or this view
         is closed."""
         try:
-            return self._core.alive()
+            return self._attached.core.alive()
         except Closed:
             return False
 
     @property
     def processes(self) -> "list[Process]":
-        return [Process(*row) for row in self._now().processes()]
+        return [Process(*row) for row in self._attached.now().processes()]
 
     @property
     def measures(self) -> "dict[str, int | str]":
         """What the server counts and measures, as it is now: counters and gauges as numbers, states as words. Names are
         stable. Histograms are not among them."""
         return {name: word if kind == _STATE else value
-                for _, name, kind, value, _, word in self._now().measures() if kind != _HISTOGRAM}
+                for _, name, kind, value, _, word in self._attached.now().measures() if kind != _HISTOGRAM}
 
     @property
     def histograms(self) -> "dict[str, Histogram]":
         """Copies of the server's histograms of durations."""
-        rows = [(index, name, period_ns) for index, name, kind, _, period_ns, _ in self._now().measures() if kind == _HISTOGRAM]
+        rows = [(index, name, period_ns) for index, name, kind, _, period_ns, _ in self._attached.now().measures() if kind == _HISTOGRAM]
         found = {}
         for index, name, period_ns in rows:
-            count, max_ns, sum_ns, late, limit_ns, data = self._core.histogram(index)
+            count, max_ns, sum_ns, late, limit_ns, data = self._attached.core.histogram(index)
             found[name] = Histogram(name, count, max_ns, sum_ns, late, limit_ns, period_ns, data)
         return found
 

@@ -582,13 +582,7 @@ def _run(ring: "Ring", stream: _Stream, channel: str, seconds, frames) -> Seen:
 
 
 def _channel(ring: "Ring", name: str):
-    from ._arrays import near
-    from .errors import NoSuchChannel
-
-    channel = ring.channels.get(name)
-    if channel is None:
-        raise NoSuchChannel(f"ring '{ring.name}' has no channel '{name}': {near(name, ring.channels)}")
-    return channel
+    return ring.channels[name]
 
 
 def summary(ring: "Ring", channel: "str | Iterable[str] | None" = None, *, seconds: "float | None" = None,

@@ -128,6 +128,9 @@ static Py_ssize_t batch_length(PyObject *self)
 static PyObject *batch_subscript(PyObject *self, PyObject *key)
 {
     struct batch_object *b = batch_of(self);
+    if (PyUnicode_Check(key) == 0) {
+        return PyObject_CallMethod(self, "_check_key", "(O)", key); /* raises */
+    }
     PyObject *column = PyObject_GetItem(b->source, key);
     PyObject *answer = NULL;
     b->is_asked = false;
