@@ -10,6 +10,7 @@ from . import _sluice
 from ._arrays import Source
 from ._batch import Batch
 from ._describe import Gap, tai_ns
+from ._fork import connecting
 
 if TYPE_CHECKING:
     from typing import Mapping
@@ -75,10 +76,11 @@ class Reader(_sluice.Reader):
     seen: looks at arrays that were taken out of a batch before. close() is free to all but while a thread waits.
     """
 
-    __slots__ = ("__weakref__", "ring", "_awaiting")
+    __slots__ = ("__weakref__", "ring", "_awaiting", "_waiter")
 
     ring: "Ring"  #: that it reads
     _awaiting: bool
+    _waiter: "tuple | None"  # (loop, descriptor, future) of the task that waits
     position: int
     lost: int
     epoch: int
@@ -107,6 +109,13 @@ class Reader(_sluice.Reader):
 
     async def __aexit__(self, *_) -> None:
         self.close()
+
+    def close(self) -> None:
+        """Gives the server's place back at once. Arrays stay readable; twice is fine. A task that waits in it is told (Closed);
+        a thread that does keeps it (RuntimeError)."""
+        if self._waiter is not None:
+            self._wake()
+        super().close()
 
     @property
     def state(self) -> str:
@@ -184,18 +193,38 @@ class Reader(_sluice.Reader):
 
         loop.add_reader(fd, done)
         timer = loop.call_later(seconds, done)
+        self._waiter = loop, fd, ready
         try:
             await ready
         finally:
             timer.cancel()
+            if self._waiter is not None:  # else that was done before the descriptor was closed: it may be another's by now
+                self._waiter = None
+                loop.remove_reader(fd)
+
+    def _wake(self) -> None:
+        """Before the descriptor is closed: its number may be another reader's in the same loop soon."""
+        import asyncio
+
+        assert self._waiter is not None
+        loop, fd, ready = self._waiter
+        if not loop.is_closed():
+            if loop.is_running() and asyncio._get_running_loop() is not loop:
+                raise RuntimeError("a task of another thread's event loop waits in this reader: close it there "
+                                   "(loop.call_soon_threadsafe(reader.close))")
             loop.remove_reader(fd)
+            if not ready.done():
+                ready.set_result(None)
+        self._waiter = None
 
 
 def open_reader(ring: "Ring", place: "tuple[int, int]", mode: str = "observer", deadline_ms: int = 0) -> Reader:
     if mode not in _MODES:
         raise ValueError(f"expected mode 'observer' or 'gating', found '{mode}'")
-    reader = _sluice.open_reader(Reader, Batch, Gap, ring.instance, ring.name, _MODES[mode], place[0], place[1], deadline_ms)
+    with connecting():
+        reader = _sluice.open_reader(Reader, Batch, Gap, ring.instance, ring.name, _MODES[mode], place[0], place[1], deadline_ms)
     reader._awaiting = False
+    reader._waiter = None
     reader.ring = ring
     layout = ring._layout_of(reader._describe())
     reader._source = Source(layout, reader._memory, layout.facts.slots)

@@ -11,6 +11,7 @@ from . import _sluice
 from ._arrays import near
 from ._batch import Batch
 from ._describe import Channel, Gap, Layout, Ledger, Progress, Rate, Stream, tai_ns
+from ._fork import connecting
 from ._reader import AT_POSITION, AT_TIME, NEWEST, OLDEST, Reader, nanoseconds, open_reader, where
 from .errors import Closed, NoSuchRing, NotInRing
 
@@ -351,7 +352,8 @@ class Server:
     rings: "Mapping[str, Ring]"
 
     def __init__(self, instance: "str | None" = None) -> None:
-        self._core = _sluice.open_server(instance)
+        with connecting():
+            self._core = _sluice.open_server(instance)
         self._instance = self._core.instance()
         self._readers: "weakref.WeakSet[Reader]" = weakref.WeakSet()
         self.rings = Rings([Ring(self, i) for i in range(self._core.rings())])
@@ -442,4 +444,5 @@ def attach(instance: "str | None" = None) -> Server:
 
 def instances() -> "list[str]":
     """Names of the servers that run here, as far as this user may know of them."""
-    return _sluice.instances()
+    with connecting():
+        return _sluice.instances()
