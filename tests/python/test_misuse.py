@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 
+import numpy as np
 import package
 import sluice
 import standin
@@ -183,6 +184,42 @@ class TwoThreads(package.Case):
         self.reader.release()
         self.assertEqual(self.elsewhere(lambda: len(next(self.reader).copy())), 2)
         self.assertIsNone(self.elsewhere(self.reader.close))
+
+
+class Numbers(package.Case):
+    """Numbers that do not fit are refused with words, never masked."""
+
+    def test_numbers(self):
+        stand = self.usual()
+        stand("publish tvac 50")
+        ring = self.attach()["tvac"]
+        reader = self.follow(start="oldest")
+        for use in (lambda: ring.follow(position=-1), lambda: ring.follow(position=2**64 + 5), lambda: ring.follow(position=3.9),
+                    lambda: ring.follow(sequence=-1), lambda: ring.follow(sequence=2**64), lambda: ring.follow(max_frames=1.5),
+                    lambda: ring.follow(max_frames=2**32), lambda: ring.follow(deadline_ms=2**32 + 7),
+                    lambda: ring.follow(deadline_ms=-1), lambda: ring.follow(spin_us=0.5), lambda: ring.last(frames=1.5),
+                    lambda: ring.last(frames=-1), lambda: ring.last(seconds=float("nan")), lambda: ring.follow(timeout=float("nan")),
+                    lambda: ring.follow(timeout="5"), lambda: reader.seek(position=2**64), lambda: reader.batch(0),
+                    lambda: reader.batch(-1), lambda: reader.batch(2**32), lambda: reader.batch(2**70),
+                    lambda: ring.at(np.datetime64("3000-01-01")), lambda: ring.at(np.datetime64(10**13, "Y")), lambda: ring.at(np.datetime64("1960-01-01", "D")),
+                    lambda: ring.at(-1), lambda: ring.at(2**64)):
+            with self.assertRaisesRegex((TypeError, ValueError), "expected .*, found"):
+                use()
+        self.assertRaises(TypeError, reader.batch, 1.5)
+        self.assertEqual(len(reader.batch(np.int64(3))), 3)
+        self.assertEqual(ring.follow(position=np.uint64(7), wait=False).position, 7)
+
+    def test_what_is_for_ever(self):
+        stand = self.usual()
+        stand("publish tvac 5")
+        ring = self.attach()["tvac"]
+        for timeout in (None, float("inf"), 1e10, 10**400):
+            self.assertEqual(ring.follow(timeout=timeout)._timeout_ns, -1)
+        self.assertEqual(ring.follow(timeout=-1)._timeout_ns, 0)
+        self.assertEqual([len(ring.last(seconds=s)) for s in (float("inf"), 1e300, 10**400)], [5] * 3)
+        self.assertEqual(len(ring.last(frames=2**64 - 1)), 5)
+        nothing = ring.last(frames=0)
+        self.assertEqual((len(nothing), nothing.is_copy, nothing.valid(), len(nothing["pressure"])), (0, True, True, 0))
 
 
 class Impossible(package.Case):

@@ -1,7 +1,6 @@
 """Readers: what iterates, waits and stands in event loops."""
 from __future__ import annotations
 
-import operator
 import time as _time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from . import _sluice
 from ._arrays import Source
 from ._batch import Batch
-from ._describe import Gap, tai_ns
+from ._describe import Gap, tai_ns, whole
 from ._fork import connecting
 
 if TYPE_CHECKING:
@@ -29,19 +28,12 @@ _SLEEP_S = 1.0  # then look again, whatever the server says or does not say
 
 
 def nanoseconds(seconds: "float | None") -> int:
-    """Of a time-out; -1: for ever."""
+    """Of a time-out; -1: for ever, which thirty years are, too, and infinity. Less than 0 is 0."""
     if seconds is None:
         return -1
-    if seconds != seconds:
-        raise ValueError("expected a time-out in seconds or None, found NaN")
-    return round(max(0.0, min(float(seconds), 1e9)) * 1e9)  # thirty years are for ever
-
-
-def _word(number, what: str) -> int:
-    number = operator.index(number)
-    if not 0 <= number < 2**64:
-        raise ValueError(f"expected a {what} of 0 or more that fits 64 bits, found {number}")
-    return number
+    if isinstance(seconds, (str, bytes)) or seconds != seconds:
+        raise ValueError(f"expected a time-out in seconds or None, found {seconds!r}")
+    return -1 if seconds >= 1e9 else round(max(0.0, float(seconds)) * 1e9)
 
 
 def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]":
@@ -50,9 +42,9 @@ def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]"
     if len(given) > 1 or (given and start not in (None, "newest")):
         raise ValueError("expected one of start, at, sequence and position, found several")
     if sequence is not None:
-        return AT_SEQUENCE, _word(sequence, "sequence")
+        return AT_SEQUENCE, whole(sequence, "a sequence")
     if position is not None:
-        return AT_POSITION, _word(position, "position")
+        return AT_POSITION, whole(position, "a position")
     moment = at if at is not None else start
     if moment is None or (isinstance(moment, str) and moment == "newest"):
         return NEWEST, 0
