@@ -61,6 +61,17 @@ class Endless(package.Case):
         self.assertEqual(ring.at(4000)["pressure"].tolist(), [3 + count + 0.25])
         self.assertEqual(len(ring.last(frames=2).gaps), count)
 
+        seeks = []
+
+        def seek(reader, start, at):
+            seeks.append(at)
+            return sluice._sluice.Reader._seek(reader, start, at)
+
+        self.addCleanup(delattr, sluice.Reader, "_seek")
+        sluice.Reader._seek = seek
+        self.assertEqual(len(ring.last(frames=3)), 3)
+        self.assertLess(len(seeks), 20)  # the step back doubles
+
         async def collect():
             reader = self.follow(timeout=0.01, position=3)
             return [(len(b), len(b.gaps)) async for b in reader]
@@ -314,6 +325,34 @@ for name in ("describe", "progress", "ledger", "rate", "histogram"):
         self.assertEqual(names, ["slow"])
         if end - start > 0.5:
             self.assertGreater(sum(start < t < end for t in ran), 3)
+
+
+class Interpreters(package.Case):
+    PROGRAM = """
+import _xxsubinterpreters as sub
+CODE = "import sys, warnings; warnings.simplefilter('ignore'); sys.path[:0] = %r; import sluice; print('imported', flush=True)"
+for _ in range(12):
+    each = sub.create()
+    try:
+        sub.run_string(each, CODE % sys.path[:2])
+    except sub.RunFailedError as e:
+        print(e, flush=True)
+    sub.destroy(each)
+    try:
+        import sluice
+    except ImportError as e:
+        refused = e
+print(refused)
+"""
+
+    def test_it_stays_with_the_first(self):
+        """FAULT: a subinterpreter imports the package and ends; the main one and others come after it. They are refused with
+        words; one that lies where the first one lay is another one all the same."""
+        out, _ = self.done(self.program(self.PROGRAM, lazy=True))
+        lines = out.splitlines()
+        self.assertEqual((len(lines), lines[0]), (13, "imported"), out)
+        for line in lines[1:]:
+            self.assertIn("one interpreter of a process", line)
 
 
 if __name__ == "__main__":
