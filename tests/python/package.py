@@ -67,11 +67,11 @@ class Case(support.Case):
     def raises(self, kind, *words):
         return _Raises(self, kind, words)
 
-    def program(self, text, *arguments, before=(), **options):
-        """A Python program as a process of its own, with the package; its text begins with `import sluice`."""
+    def program(self, text, *arguments, before=(), lazy=False, **options):
+        """A Python program as a process of its own, with the package; its text begins with `import sluice`, unless lazy."""
         path = self.path(f"program{self.count()}.py")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("import os, sys, time\nimport sluice\n" + text)
+            file.write("import os, sys, time\n" + ("" if lazy else "import sluice\n") + text)
         environment = {**self.environment, "PYTHONPATH": PACKAGE, **options.pop("environment", {})}
         process = subprocess.Popen([*before, support.PYTHON, "-B", path, *map(str, arguments)], env=environment,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 
+import numpy as np
 import package
 import sluice
 import standin
@@ -59,6 +60,17 @@ class Endless(package.Case):
         self.ring("publish tvac 1 6000 0")
         self.assertEqual(ring.at(4000)["pressure"].tolist(), [3 + count + 0.25])
         self.assertEqual(len(ring.last(frames=2).gaps), count)
+
+        seeks = []
+
+        def seek(reader, start, at):
+            seeks.append(at)
+            return sluice._sluice.Reader._seek(reader, start, at)
+
+        self.addCleanup(delattr, sluice.Reader, "_seek")
+        sluice.Reader._seek = seek
+        self.assertEqual(len(ring.last(frames=3)), 3)
+        self.assertLess(len(seeks), 20)  # the step back doubles
 
         async def collect():
             reader = self.follow(timeout=0.01, position=3)
@@ -185,6 +197,42 @@ class TwoThreads(package.Case):
         self.assertIsNone(self.elsewhere(self.reader.close))
 
 
+class Numbers(package.Case):
+    """Numbers that do not fit are refused with words, never masked."""
+
+    def test_numbers(self):
+        stand = self.usual()
+        stand("publish tvac 50")
+        ring = self.attach()["tvac"]
+        reader = self.follow(start="oldest")
+        for use in (lambda: ring.follow(position=-1), lambda: ring.follow(position=2**64 + 5), lambda: ring.follow(position=3.9),
+                    lambda: ring.follow(sequence=-1), lambda: ring.follow(sequence=2**64), lambda: ring.follow(max_frames=1.5),
+                    lambda: ring.follow(max_frames=2**32), lambda: ring.follow(deadline_ms=2**32 + 7),
+                    lambda: ring.follow(deadline_ms=-1), lambda: ring.follow(spin_us=0.5), lambda: ring.last(frames=1.5),
+                    lambda: ring.last(frames=-1), lambda: ring.last(seconds=float("nan")), lambda: ring.follow(timeout=float("nan")),
+                    lambda: ring.follow(timeout="5"), lambda: reader.seek(position=2**64), lambda: reader.batch(0),
+                    lambda: reader.batch(-1), lambda: reader.batch(2**32), lambda: reader.batch(2**70),
+                    lambda: ring.at(np.datetime64("3000-01-01")), lambda: ring.at(np.datetime64(10**13, "Y")), lambda: ring.at(np.datetime64("1960-01-01", "D")),
+                    lambda: ring.at(-1), lambda: ring.at(2**64)):
+            with self.assertRaisesRegex((TypeError, ValueError), "expected .*, found"):
+                use()
+        self.assertRaises(TypeError, reader.batch, 1.5)
+        self.assertEqual(len(reader.batch(np.int64(3))), 3)
+        self.assertEqual(ring.follow(position=np.uint64(7), wait=False).position, 7)
+
+    def test_what_is_for_ever(self):
+        stand = self.usual()
+        stand("publish tvac 5")
+        ring = self.attach()["tvac"]
+        for timeout in (None, float("inf"), 1e10, 10**400):
+            self.assertEqual(ring.follow(timeout=timeout)._timeout_ns, -1)
+        self.assertEqual(ring.follow(timeout=-1)._timeout_ns, 0)
+        self.assertEqual([len(ring.last(seconds=s)) for s in (float("inf"), 1e300, 10**400)], [5] * 3)
+        self.assertEqual(len(ring.last(frames=2**64 - 1)), 5)
+        nothing = ring.last(frames=0)
+        self.assertEqual((len(nothing), nothing.is_copy, nothing.valid(), len(nothing["pressure"])), (0, True, True, 0))
+
+
 class Impossible(package.Case):
     """FAULT: a server that is none says what no server says."""
 
@@ -277,6 +325,34 @@ for name in ("describe", "progress", "ledger", "rate", "histogram"):
         self.assertEqual(names, ["slow"])
         if end - start > 0.5:
             self.assertGreater(sum(start < t < end for t in ran), 3)
+
+
+class Interpreters(package.Case):
+    PROGRAM = """
+import _xxsubinterpreters as sub
+CODE = "import sys, warnings; warnings.simplefilter('ignore'); sys.path[:0] = %r; import sluice; print('imported', flush=True)"
+for _ in range(12):
+    each = sub.create()
+    try:
+        sub.run_string(each, CODE % sys.path[:2])
+    except sub.RunFailedError as e:
+        print(e, flush=True)
+    sub.destroy(each)
+    try:
+        import sluice
+    except ImportError as e:
+        refused = e
+print(refused)
+"""
+
+    def test_it_stays_with_the_first(self):
+        """FAULT: a subinterpreter imports the package and ends; the main one and others come after it. They are refused with
+        words; one that lies where the first one lay is another one all the same."""
+        out, _ = self.done(self.program(self.PROGRAM, lazy=True))
+        lines = out.splitlines()
+        self.assertEqual((len(lines), lines[0]), (13, "imported"), out)
+        for line in lines[1:]:
+            self.assertIn("one interpreter of a process", line)
 
 
 if __name__ == "__main__":

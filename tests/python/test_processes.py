@@ -143,6 +143,70 @@ class Forks(package.Case):
         except RuntimeError:
             return True
 
+    def test_fork_while_a_thread_attaches(self):
+        """FAULT: the parent forks while another thread is attaching: the child has no end of its connection."""
+        before = sockets()
+        ring = self.attach()["tvac"]
+        self.ring("behave silent")
+        got = []
+        thread = threading.Thread(target=self.told, args=(ring.follow, got), daemon=True)
+        thread.start()
+        wait_until(lambda: self.polls(thread), "the thread to wait for an answer")
+        self.assertEqual(in_child(lambda: sockets() - before), ("0", 0))
+        thread.join(PATIENCE_S)
+        self.assertIsInstance(got[0], sluice.ServerGone)
+
+    @staticmethod
+    def told(use, result):
+        try:
+            result.append(use())
+        except sluice.Error as e:
+            result.append(e)
+
+    @staticmethod
+    def polls(thread):
+        with open(f"/proc/self/task/{thread.native_id}/syscall", encoding="ascii") as file:
+            return file.read().split()[0] in ("7", "271", "47")
+
+    def test_fork_in_a_handler_while_attaching(self):
+        """FAULT: a signal's handler forks in the middle of attaching, in the same thread. Nobody waits for himself."""
+        self.ring("behave silent")
+        children = []
+
+        def handler(*_):
+            children.append(os.fork())
+
+        before = signal.signal(signal.SIGALRM, handler)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        result = []
+        try:
+            self.told(lambda: sluice.attach(self.instance), result)
+        finally:
+            if children == [0]:
+                os._exit(0 if isinstance(result[0], sluice.ServerGone) else 1)
+        self.assertIsInstance(result[0], sluice.ServerGone)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]), 0)
+        self.ring("behave polite")
+        self.assertEqual(in_child(lambda: attach_and_count(self.instance)), ("5", 0))  # nothing is held any more
+
+    def test_the_child_of_a_handler_gets_no_reader(self):
+        """FAULT: the same, and the server answers the child."""
+        from sluice import _fork
+
+        def child():
+            pid = None
+            try:
+                with _fork.connecting():
+                    pid = os.fork()
+            except sluice.Forked:
+                os._exit(0 if pid == 0 else 1)
+            if pid == 0:
+                os._exit(1)
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        self.assertEqual(in_child(child), ("0", 0))
+
     def test_multiprocessing(self):
         """A pool by fork, and one by spawn, under a parent that is attached and reads on."""
         server = self.attach()

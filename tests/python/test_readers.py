@@ -478,6 +478,43 @@ class EventLoops(package.Case):
 
         asyncio.run(work())
 
+    def test_closed_while_a_task_waits(self):
+        """FAULT: another task closes the reader, and the next one gets its descriptor's number. Each is told its own."""
+        sleep_s = sluice._reader._SLEEP_S
+        self.addCleanup(setattr, sluice._reader, "_SLEEP_S", sleep_s)
+        sluice._reader._SLEEP_S = 10 * PATIENCE_S  # else the look that comes each second would find it, too
+
+        async def work():
+            first = self.follow("a", self.server)
+            fd = first.fileno()
+            task = asyncio.create_task(anext(first))
+            await asyncio.sleep(0.02)
+            first.close()
+            second = self.follow("b", self.server)
+            self.assertEqual(second.fileno(), fd)
+            other = asyncio.create_task(anext(second))
+            with self.assertRaises(sluice.Closed):
+                await asyncio.wait_for(task, PATIENCE_S)
+            await asyncio.sleep(0.02)
+            self.ring("publish b 1")
+            self.assertEqual(len(await asyncio.wait_for(other, PATIENCE_S)), 1)
+
+        asyncio.run(work())
+
+    def test_closed_by_another_thread_while_a_task_waits(self):
+        """FAULT: the loop is another thread's. That is refused with words; the task waits on."""
+
+        async def work():
+            reader = self.follow("a", self.server)
+            task = asyncio.create_task(anext(reader))
+            await asyncio.sleep(0.02)
+            with self.raises(RuntimeError, "close it there"):
+                await asyncio.to_thread(reader.close)
+            self.ring("publish a 1")
+            self.assertEqual(len(await asyncio.wait_for(task, PATIENCE_S)), 1)
+
+        asyncio.run(work())
+
     def test_the_loop_goes_on(self):
         """While a reader waits, the loop's other tasks run."""
 

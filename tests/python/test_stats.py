@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """sluice.stats against NumPy on copies: arrays of every kind, batches that were overwritten, rings with gaps and losses."""
+import copy
 import math
 import os
 import pickle
@@ -188,7 +189,7 @@ class Arrays(unittest.TestCase):
         with self.assertRaises(ValueError):
             timed.update(np.arange(4.0), times=[1, 2])
         for wrong in ((0,), (-1,), (2.5e19,)):
-            with self.assertRaises(ValueError):
+            with self.assertRaises((TypeError, ValueError)):
                 stats.Envelope(*wrong)
 
     def test_edges(self):
@@ -233,6 +234,94 @@ class Arrays(unittest.TestCase):
         for t in threads:
             t.join()
         self.assertEqual((stream.count, stream.mean, stream.std()), (8_000_000, 1.0, 0.0))
+
+
+class Misuse(unittest.TestCase):
+    def test_numbers_that_do_not_fit(self):
+        """Refused with words, never cut or wrapped around."""
+        r = stats.Running()
+        r.update(np.arange(5.0))
+        for make in (lambda: r.std(-1), lambda: r.std(2**32), lambda: r.std(0.5), lambda: stats.Envelope(2.7), lambda: stats.Envelope(-1),
+                     lambda: stats.Envelope(2**64), lambda: stats.Envelope(every_ns=1.5), lambda: stats.Envelope(1, keep=0),
+                     lambda: stats.Histogram(0, 1, 2.5), lambda: stats.Histogram(0, 1, 0)):
+            with self.assertRaisesRegex((TypeError, ValueError), "expected .* found"):
+                make()
+        self.assertEqual(stats.Envelope(np.int32(3)).update(np.arange(4.0)), 4)
+
+    def test_times(self):
+        """Whole numbers of 0 or more, or datetime64 in UTC, of any unit."""
+
+        def points(times):
+            e = stats.Envelope(1)
+            e.update(np.arange(2.0), times=times)
+            return e.points()["time"].tolist()
+
+        utc = np.array(["2020-01-01", "2020-01-02"], "M8[s]")
+        from sluice._describe import kernel_utc_offset_s, tai_ns
+
+        wanted = [tai_ns(t, kernel_utc_offset_s()) for t in utc]
+        self.assertEqual(points(utc), wanted)
+        self.assertEqual(points(utc.astype("M8[ns]")), wanted)
+        self.assertEqual(points(utc.astype("M8[D]")[::-1]), wanted[::-1])
+        self.assertEqual(points([5, 6]), [5, 6])
+        self.assertEqual(points(np.array([5, 2**64 - 1], ">u8")), [5, 2**64 - 1])
+        for times in ([-5, 4], np.array([-1, 0], np.int8), [0.5, 1.5], np.array(["2020-01-01", "NaT"], "M8[ns]"),
+                      np.array([1000, 3000], "M8[Y]"), np.array(["1960-01-01", "2020-01-01"], "M8[s]"), [True, False],
+                      np.ma.array([1, 2], mask=[0, 1])):
+            with self.assertRaisesRegex((TypeError, ValueError), "expected times"):
+                points(times)
+
+    def test_masked_arrays(self):
+        """Their masked values would count as values."""
+        masked = np.ma.array([1.0, 99.0, 3.0], mask=[0, 1, 0])
+        r = stats.Running()
+        with self.assertRaisesRegex(TypeError, "compressed"):
+            r.update(masked)
+        self.assertEqual((r.update(masked.compressed()), r.mean), (2, 2.0))
+
+    def test_copies_share_nothing(self):
+        for make in (stats.Running, stats.Quantiles, lambda: stats.Histogram(0, 10, 5), lambda: stats.Envelope(3),
+                     lambda: stats.Edges(5.0)):
+            for way in (copy.copy, copy.deepcopy):
+                one = make()
+                one.update(np.arange(10.0))
+                other, before = way(one), repr(one)
+                other.update(np.arange(100.0))
+                self.assertEqual((repr(one), one.count), (before, 10))
+                self.assertNotEqual(repr(other), before)
+
+    def test_asked_while_updated(self):
+        """FAULT: a thread merges and asks while another folds, without the GIL: nothing is lost, nothing seen half done."""
+        values = np.concatenate([np.full(100000, 1e6), np.full(100000, -1e6)])
+        total, small, is_over, rounds = stats.Running(), stats.Running(), threading.Event(), []
+        small.update(np.zeros(3))
+
+        def run():
+            while not is_over.is_set():
+                total.update(values)
+                rounds.append(1)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        for merges in range(1, 301):
+            total.merge(small)
+            self.assertEqual((total.count - 3 * merges) % len(values), 0)
+            self.assertLess(total.std(), 1.1e6)
+        is_over.set()
+        thread.join()
+        self.assertEqual(total.count, len(rounds) * len(values) + 900)
+
+    def test_merged_with_each_other(self):
+        """FAULT: two threads merge two into each other. Nobody waits for ever."""
+        one, other = stats.Running(), stats.Running()
+        threads = [threading.Thread(target=lambda a=a, b=b: [a.merge(b) for _ in range(2000)], daemon=True)
+                   for a, b in ((one, other), (other, one))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            self.assertFalse(thread.is_alive())
+        self.assertIs(one.merge(one), one)
 
 
 class Rings(unittest.TestCase):

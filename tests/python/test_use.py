@@ -210,7 +210,7 @@ class Told(Case):
         self.publish(20)
         for wrong in (np.datetime64("2600-01-01"), np.datetime64(TAI_NS, "us"), np.datetime64("1600-01-01", "s"),
                       np.datetime64(2**40, "D")):
-            with self.subTest(str(wrong)), self.raises(ValueError, "1970 to 2262"):
+            with self.subTest(str(wrong)), self.raises(ValueError, "1970 to 2261"):
                 self.tvac.at(wrong)
         self.assertEqual(self.tvac.at(np.datetime64("2026-01-01")).position, 0)
         self.assertEqual(self.tvac.follow(at=np.datetime64("1970-02-01T00:00:00.000000000001")).position, 0)

@@ -11,10 +11,9 @@
 Arrays are views of the ring's own memory, read-only: nothing is copied until you ask for it. Frames that were lost, on
 their way or by reading too slowly, are counted exactly (batch.lost, batch.gaps, reader.lost), never hidden.
 """
-import os as _os
-
 from . import errors
 from . import _sluice
+from . import _fork
 from ._batch import Batch
 from ._describe import CAUSES, REASONS, Channel, Gap, Ledger, Progress, Rate, Stream
 from ._reader import Reader
@@ -41,4 +40,4 @@ __all__ = ["attach", "instances", "Server", "Ring", "Reader", "Batch", "Channel"
            "Progress", "Rate", "Stream", "CAUSES", "REASONS", "LOST_BEFORE", "DUPLICATE", "REORDERED", "errors",
            *errors.__all__]
 
-_os.register_at_fork(after_in_child=_sluice.after_fork_in_child)
+_fork.register()

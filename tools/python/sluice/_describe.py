@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import datetime
+import operator
+import time
 from typing import Iterable, NamedTuple, Union
 
 import numpy as np
@@ -166,11 +168,31 @@ class Layout:
         self.stamp = STAMPS[self.facts.stamp] if self.facts.stamp < len(STAMPS) else "unknown"
 
 
-# ---- Moments.
+# ---- Numbers and moments.
+
+
+def whole(number, what: str, least: int = 0, most: int = 2**64 - 1) -> int:
+    """A whole number in a range: what does not fit is refused, never cut."""
+    try:
+        found = operator.index(number)
+    except TypeError:
+        raise TypeError(f"expected {what} as a whole number, found {type(number).__name__} {number!r}") from None
+    if not least <= found <= most:
+        raise ValueError(f"expected {what} of {least} to {most}, found {found}")
+    return found
+
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_YEARS = 292  # from 1970 on: beyond, NumPy's conversion to ns wraps around
 Time = Union[int, float, datetime.datetime, np.datetime64]
+
+
+def _years(moments):
+    """Of datetime64, since 1970; NaT is far below."""
+    if np.datetime_data(moments.dtype)[0] in ("ps", "fs", "as"):  # from which NumPy knows no way to years
+        moments = moments.astype("datetime64[s]")
+    return moments.astype("datetime64[Y]").astype(np.int64)
 
 
 def tai_ns(moment, utc_offset_s: int) -> int:
@@ -187,10 +209,9 @@ def tai_ns(moment, utc_offset_s: int) -> int:
     elif isinstance(moment, np.datetime64):
         if np.isnat(moment):
             raise ValueError("expected a moment, found NaT")
-        whole = moment.astype("datetime64[ns]")
-        if np.datetime_data(moment.dtype)[0] not in ("ps", "fs", "as") and whole.astype(moment.dtype) != moment:  # NumPy wraps
-            raise ValueError(f"expected a moment of 1970 to 2262, which datetime64[ns] can hold, found {moment!r}")
-        ns = int(whole.astype(np.int64)) + utc_offset_s * 10**9
+        if not 0 <= _years(moment) < _YEARS:
+            raise ValueError(f"expected a moment of 1970 to 2261, found {moment!r}")
+        ns = int(moment.astype("datetime64[ns]").astype(np.int64)) + utc_offset_s * 10**9
     elif isinstance(moment, (float, np.floating)):
         if not np.isfinite(moment):
             raise ValueError(f"expected a moment, found {moment}")
@@ -201,3 +222,26 @@ def tai_ns(moment, utc_offset_s: int) -> int:
     if not 0 <= ns < 2**64:
         raise ValueError(f"expected a moment from 1970 on that fits 64 bits of ns, found {moment!r}")
     return ns
+
+
+def kernel_utc_offset_s() -> int:
+    """TAI - UTC as the kernel knows it, from which rings have theirs; 0: it does not know, and its TAI is UTC."""
+    return round((time.clock_gettime_ns(time.CLOCK_TAI) - time.time_ns()) / 1e9)
+
+
+def tai_ns_array(times) -> np.ndarray:
+    """uint64: tai_ns() of an array of whole numbers (TAI ns) or datetime64 (UTC)."""
+    if np.ma.isMaskedArray(times):
+        raise TypeError("expected times without a mask, found a masked array: take times.compressed(), and the values with it")
+    array = np.asarray(times)
+    if array.dtype.kind == "M":
+        years = _years(array)
+        if not ((years >= 0) & (years < _YEARS)).all():  # NaT is no year
+            raise ValueError("expected times of 1970 to 2261, found others, or NaT")
+        array = array.astype("datetime64[ns]").astype(np.int64).astype(np.uint64)
+        return np.ascontiguousarray(array + np.uint64(kernel_utc_offset_s() * 10**9))
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"expected times as whole numbers (TAI ns since 1970) or datetime64 (UTC), found {array.dtype}")
+    if array.dtype.kind == "i" and array.size and array.min() < 0:
+        raise ValueError(f"expected times of 0 or more, found {array.min()}")
+    return np.ascontiguousarray(array, np.uint64)

@@ -1,7 +1,6 @@
 """Readers: what iterates, waits and stands in event loops."""
 from __future__ import annotations
 
-import operator
 import time as _time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING
 from . import _sluice
 from ._arrays import Source
 from ._batch import Batch
-from ._describe import Gap, tai_ns
+from ._describe import Gap, tai_ns, whole
+from ._fork import connecting
 
 if TYPE_CHECKING:
     from typing import Mapping
@@ -28,19 +28,12 @@ _SLEEP_S = 1.0  # then look again, whatever the server says or does not say
 
 
 def nanoseconds(seconds: "float | None") -> int:
-    """Of a time-out; -1: for ever."""
+    """Of a time-out; -1: for ever, which thirty years are, too, and infinity. Less than 0 is 0."""
     if seconds is None:
         return -1
-    if seconds != seconds:
-        raise ValueError("expected a time-out in seconds or None, found NaN")
-    return round(max(0.0, min(float(seconds), 1e9)) * 1e9)  # thirty years are for ever
-
-
-def _word(number, what: str) -> int:
-    number = operator.index(number)
-    if not 0 <= number < 2**64:
-        raise ValueError(f"expected a {what} of 0 or more that fits 64 bits, found {number}")
-    return number
+    if isinstance(seconds, (str, bytes)) or seconds != seconds:
+        raise ValueError(f"expected a time-out in seconds or None, found {seconds!r}")
+    return -1 if seconds >= 1e9 else round(max(0.0, float(seconds)) * 1e9)
 
 
 def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]":
@@ -49,9 +42,9 @@ def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]"
     if len(given) > 1 or (given and start not in (None, "newest")):
         raise ValueError("expected one of start, at, sequence and position, found several")
     if sequence is not None:
-        return AT_SEQUENCE, _word(sequence, "sequence")
+        return AT_SEQUENCE, whole(sequence, "a sequence")
     if position is not None:
-        return AT_POSITION, _word(position, "position")
+        return AT_POSITION, whole(position, "a position")
     moment = at if at is not None else start
     if moment is None or (isinstance(moment, str) and moment == "newest"):
         return NEWEST, 0
@@ -75,10 +68,11 @@ class Reader(_sluice.Reader):
     seen: looks at arrays that were taken out of a batch before. close() is everybody's: a thread that waits gets Closed.
     """
 
-    __slots__ = ("__weakref__", "ring", "_awaiting")
+    __slots__ = ("__weakref__", "ring", "_awaiting", "_waiter")
 
     ring: "Ring"  #: that it reads
     _awaiting: bool
+    _waiter: "tuple | None"  # (loop, descriptor, future) of the task that waits
     position: int
     lost: int
     epoch: int
@@ -115,6 +109,13 @@ class Reader(_sluice.Reader):
 
     async def __aexit__(self, *what) -> None:
         self.__exit__(*what)
+
+    def close(self) -> None:
+        """Gives the server's place back at once. Arrays stay readable; twice is fine. A task that waits in it is told (Closed);
+        a thread that does keeps it (RuntimeError)."""
+        if self._waiter is not None:
+            self._wake()
+        super().close()
 
     @property
     def state(self) -> str:
@@ -208,18 +209,38 @@ class Reader(_sluice.Reader):
 
         loop.add_reader(fd, done)
         timer = loop.call_later(seconds, done)
+        self._waiter = loop, fd, ready
         try:
             await ready
         finally:
             timer.cancel()
+            if self._waiter is not None:  # else that was done before the descriptor was closed: it may be another's by now
+                self._waiter = None
+                loop.remove_reader(fd)
+
+    def _wake(self) -> None:
+        """Before the descriptor is closed: its number may be another reader's in the same loop soon."""
+        import asyncio
+
+        assert self._waiter is not None
+        loop, fd, ready = self._waiter
+        if not loop.is_closed():
+            if loop.is_running() and asyncio._get_running_loop() is not loop:
+                raise RuntimeError("a task of another thread's event loop waits in this reader: close it there "
+                                   "(loop.call_soon_threadsafe(reader.close))")
             loop.remove_reader(fd)
+            if not ready.done():
+                ready.set_result(None)
+        self._waiter = None
 
 
 def open_reader(ring: "Ring", place: "tuple[int, int]", mode: str = "observer", deadline_ms: int = 0) -> Reader:
     if mode not in _MODES:
         raise ValueError(f"expected mode 'observer' or 'gating', found '{mode}'")
-    reader = _sluice.open_reader(Reader, Batch, Gap, ring.instance, ring.name, _MODES[mode], place[0], place[1], deadline_ms)
+    with connecting():
+        reader = _sluice.open_reader(Reader, Batch, Gap, ring.instance, ring.name, _MODES[mode], place[0], place[1], deadline_ms)
     reader._awaiting = False
+    reader._waiter = None
     reader.ring = ring
     try:
         layout = ring._layout_of(reader._describe())

@@ -10,7 +10,8 @@ import numpy as np
 from . import _sluice
 from ._arrays import near
 from ._batch import Batch
-from ._describe import Channel, Gap, Layout, Ledger, Progress, Rate, Stream, Time, tai_ns
+from ._describe import Channel, Gap, Layout, Ledger, Progress, Rate, Stream, Time, tai_ns, whole
+from ._fork import connecting
 from ._reader import AT_POSITION, AT_TIME, NEWEST, OLDEST, Reader, nanoseconds, open_reader, where
 from .errors import Closed, NoSuchRing, NotInRing, ServerGone
 
@@ -72,7 +73,8 @@ class _Attached:
     __slots__ = ("core", "instance", "readers")
 
     def __init__(self, instance: "str | None") -> None:
-        self.core = _sluice.open_server(instance)
+        with connecting():
+            self.core = _sluice.open_server(instance)
         self.instance: str = self.core.instance()
         self.readers: "weakref.WeakSet[Reader]" = weakref.WeakSet()
 
@@ -82,7 +84,7 @@ class _Attached:
     def now(self, ring: "str | None" = None) -> "_sluice.Server":
         """What is asked for facts that change: of a server that has ended these are the last, but not once another one
         writes what they are taken for."""
-        if not self.core.alive() and self.instance in _sluice.instances():
+        if not self.core.alive() and self.instance in instances():
             raise self.replaced(ring)
         return self.core
 
@@ -220,12 +222,9 @@ class Ring:
         """
         if on_overrun not in ("raise", "count"):
             raise ValueError(f"expected on_overrun 'raise' or 'count', found '{on_overrun}'")
-        if not 1 <= max_frames < 2**32:
-            raise ValueError(f"expected max_frames of 1 or more, found {max_frames}")
-        if not 0 <= spin_us <= 1_000_000:
-            raise ValueError(f"expected spin_us of 0 to 1000000, found {spin_us}")
-        if not 0 <= deadline_ms < 2**32:
-            raise ValueError(f"expected deadline_ms of 0 or more, found {deadline_ms}")
+        max_frames = whole(max_frames, "max_frames", 1, 2**32 - 1)
+        spin_us = whole(spin_us, "spin_us", 0, 1_000_000)
+        deadline_ms = whole(deadline_ms, "deadline_ms", 0, 2**32 - 1)
         timeout_ns = nanoseconds(timeout)
         reader = self._open(where(start, at, sequence, position, self.utc_offset_s), mode, deadline_ms)
         reader._max_frames = max_frames
@@ -255,8 +254,10 @@ class Ring:
         .gaps; .lost counts what was overwritten while it was copied."""
         if seconds is not None and frames is not None:
             raise ValueError("expected seconds or frames, found both")
-        if frames is not None and frames < 0 or seconds is not None and not seconds >= 0:
-            raise ValueError(f"expected 0 or more, found {seconds if frames is None else frames}")
+        if frames is not None:
+            frames = min(whole(frames, "frames"), self.slots)
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"expected seconds of 0 or more, found {seconds}")
         with self._open((OLDEST, 0)) as reader:
             progress = Progress(*reader._progress())
             reader._end = progress.published
@@ -483,4 +484,5 @@ def attach(instance: "str | None" = None) -> Server:
 
 def instances() -> "list[str]":
     """Names of the servers that run here, as far as this user may know of them."""
-    return _sluice.instances()
+    with connecting():
+        return _sluice.instances()

@@ -22,13 +22,15 @@ The sums are made in C (ring/stats.h) at the speed of memory, with the GIL relea
 """
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import TYPE_CHECKING, Iterable, NamedTuple
+from typing import TYPE_CHECKING, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
 from . import _sluice
 from ._batch import Batch
+from ._describe import tai_ns_array, whole
 from ._reader import AT_POSITION, AT_TIME
 
 if TYPE_CHECKING:
@@ -67,6 +69,9 @@ _TYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "i8": 7, "u8": 8
 
 def _numbers(values) -> "tuple[np.ndarray, int, bool]":
     """An array as C takes it, its type and whether it is big-endian. Copied only where C has no such type."""
+    if np.ma.isMaskedArray(values):
+        raise TypeError("expected an array without a mask, found a masked array, whose masked values would count as values: "
+                        "take values.compressed(), or values.filled(np.nan), which counts them as not_finite")
     array = np.asarray(values)
     kind = array.dtype.str[1:]
     if kind == "b1":
@@ -89,7 +94,7 @@ class _Stream:
     _kind: int
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may ask in the middle of an update()
         self._state = np.zeros(1, _STATES[self._kind])
         self._counts: "np.ndarray | None" = None
         self._next = 0  # position that would follow
@@ -101,14 +106,17 @@ class _Stream:
         self.missing = 0
 
     def __getstate__(self) -> dict:
-        return {k: v for k, v in self.__dict__.items() if k != "_lock"}
+        """Of its own: copy.copy() shares nothing."""
+        with self._lock:
+            return {k: v.copy() if isinstance(v, (np.ndarray, list)) else v for k, v in self.__dict__.items() if k != "_lock"}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may ask in the middle of an update()
 
     def _get(self, name: str):
-        return self._state[0][name].item()
+        with self._lock:  # C may be in the middle of it, without the GIL
+            return self._state[0][name].item()
 
     @property
     def count(self) -> int:
@@ -122,7 +130,8 @@ class _Stream:
 
     def update(self, values, channel: "str | None" = None, times=None) -> int:
         """Takes an array of any real type, byte order and strides (nothing is copied), or a Batch and the name of a channel,
-        in its unit, calibrated. times: of an array's values, uint64 ns (None: their numbers). Returns how many values were
+        in its unit, calibrated. times: of an array's values, whole numbers (TAI ns since 1970) or datetime64 (UTC; by the kernel's TAI - UTC, as
+        rings have it); None: their numbers. Returns how many values were
         taken: of a batch those whose frames were still whole after they had been read. That batch need not be asked valid();
         follow(on_overrun="count") does not ask for it."""
         if isinstance(values, Batch):
@@ -133,7 +142,7 @@ class _Stream:
             raise TypeError(f"expected update(batch, channel) or update(array), found {type(values).__name__} and a channel")
         array, kind, is_big = _numbers(values)
         if times is not None:
-            times = np.ascontiguousarray(times, np.uint64)
+            times = tai_ns_array(times)
         with self._lock:
             return self._told(_sluice.stats_fold_array(self._kind, self._state, self._counts, self._is_broken, array, kind,
                                                        is_big, times, self._next), self._next + array.size)
@@ -164,11 +173,19 @@ class _Stream:
 
     def gap(self) -> None:
         """Something is missing before the next value. Batches tell that by themselves."""
-        self._is_broken = True
+        with self._lock:
+            self._is_broken = True
 
-    def _merge_told(self, other: "_Stream") -> None:
+    @contextlib.contextmanager
+    def _both(self, other: "_Stream") -> "Iterator[None]":
+        """Both are held, in the same order whoever merges whom."""
         if type(other) is not type(self):
             raise TypeError(f"expected {type(self).__name__}, found {type(other).__name__}")
+        first, second = sorted((self, other), key=id)
+        with first._lock, second._lock:
+            yield
+
+    def _merge_told(self, other: "_Stream") -> None:
         self.discarded += other.discarded
         self.missing += other.missing
 
@@ -180,30 +197,36 @@ class Running(_Stream):
 
     def merge(self, other: "Running") -> "Running":
         """Takes in what another has seen: as if it had seen both. Returns itself."""
-        with self._lock:
+        with self._both(other):
             self._merge_told(other)
             _sluice.stats_merge(self._kind, self._state, other._state)
         return self
 
     @property
     def mean(self) -> float:
-        return self._get("mean") if self.count else float("nan")
+        return self._of_some("mean")
 
     @property
     def min(self) -> float:
-        return self._get("min") if self.count else float("nan")
+        return self._of_some("min")
 
     @property
     def max(self) -> float:
-        return self._get("max") if self.count else float("nan")
+        return self._of_some("max")
+
+    def _of_some(self, name: str) -> float:
+        with self._lock:
+            return self._get(name) if self.count else float("nan")
 
     def std(self, ddof: int = 0) -> float:
         """Standard deviation: of what was seen (ddof 0, as NumPy has it), or as estimated from it as a sample (1). NaN of
         not more than ddof values."""
-        return _sluice.stats_std(self._state, ddof)
+        with self._lock:
+            return _sluice.stats_std(self._state, whole(ddof, "ddof", 0, 2**32 - 1))
 
     def __repr__(self) -> str:
-        return f"<Running: {self.count} values, {self.mean:g} +- {self.std():g}, {self.min:g} to {self.max:g}>"
+        with self._lock:
+            return f"<Running: {self.count} values, {self.mean:g} +- {self.std():g}, {self.min:g} to {self.max:g}>"
 
 
 class Quantiles(_Stream):
@@ -214,7 +237,7 @@ class Quantiles(_Stream):
 
     def merge(self, other: "Quantiles") -> "Quantiles":
         """Takes in what another has seen: as if it had seen both. Returns itself."""
-        with self._lock:
+        with self._both(other):
             self._merge_told(other)
             _sluice.stats_merge(self._kind, self._state, other._state)
         return self
@@ -223,10 +246,12 @@ class Quantiles(_Stream):
         """The lowest value that at least the fraction q (0 to 1) of all are not above, within 0.1 % of itself; an array for
         an array. NaN of nothing."""
         if np.ndim(q):
-            return np.array([self.quantile(float(x)) for x in np.ravel(q)]).reshape(np.shape(q))
+            with self._lock:  # all of one moment
+                return np.array([self.quantile(float(x)) for x in np.ravel(q)]).reshape(np.shape(q))
         if not 0 <= q <= 1:
             raise ValueError(f"expected a quantile of 0 to 1, found {q} (percentile() takes 0 to 100)")
-        return _sluice.stats_quantile(self._state, float(q))
+        with self._lock:
+            return _sluice.stats_quantile(self._state, float(q))
 
     def percentile(self, p):
         """quantile(p / 100)."""
@@ -242,10 +267,11 @@ class Quantiles(_Stream):
 
     def __getstate__(self) -> dict:
         """Without the buckets beyond min and max, which are empty."""
-        state = super().__getstate__()
-        used = np.flatnonzero(self._state[0]["buckets"]) if self.count else np.empty(0, int)
-        head = tuple(self._get(n) for n in ("count", "not_finite", "min", "max"))
-        state["_state"] = (head, used, self._state[0]["buckets"][used])
+        with self._lock:
+            state = {k: v for k, v in self.__dict__.items() if k != "_lock"}
+            used = np.flatnonzero(self._state[0]["buckets"]) if self.count else np.empty(0, int)
+            head = tuple(self._get(n) for n in ("count", "not_finite", "min", "max"))
+            state["_state"] = (head, used, self._state[0]["buckets"][used])
         return state
 
     def __setstate__(self, state: dict) -> None:
@@ -268,17 +294,16 @@ class Histogram(_Stream):
 
     def __init__(self, low: float, high: float, bins: int = 100) -> None:
         super().__init__()
-        if not 1 <= bins <= 2**31:
-            raise ValueError(f"expected 1 to 2^31 bins, found {bins}")
+        bins = whole(bins, "bins", 1, 2**31)
         self._counts = np.zeros(bins, np.uint64)
         if not _sluice.stats_init(self._kind, self._state, self._counts, low, high):
             raise ValueError(f"expected finite low < high, and {bins} bins that are wider than nothing, found {low} and {high}")
 
     def merge(self, other: "Histogram") -> "Histogram":
         """Takes in what another of the same bins has seen. Returns itself."""
-        if isinstance(other, Histogram) and any(self._state[n] != other._state[n] for n in ("low", "high", "bins")):
-            raise ValueError("expected a histogram of the same bins")
-        with self._lock:
+        with self._both(other):
+            if any(self._state[n] != other._state[n] for n in ("low", "high", "bins")):
+                raise ValueError("expected a histogram of the same bins")
             self._merge_told(other)
             self._counts += other._counts
             for name in ("count", "below", "above", "not_finite"):
@@ -288,7 +313,8 @@ class Histogram(_Stream):
     @property
     def counts(self) -> np.ndarray:
         """uint64 (bins,), a copy."""
-        return self._counts.copy()
+        with self._lock:
+            return self._counts.copy()
 
     @property
     def edges(self) -> np.ndarray:
@@ -318,11 +344,10 @@ class Envelope(_Stream):
 
     def __init__(self, every: int = 0, *, every_ns: int = 0, keep: "int | None" = None) -> None:
         super().__init__()
+        every, every_ns = whole(every, "every", 0, 2**53), whole(every_ns, "every_ns", 0, 2**53)
         if not _sluice.stats_init(self._kind, self._state, None, every, every_ns):
             raise ValueError(f"expected either every or every_ns, 1 or more, found {every} and {every_ns}")
-        if keep is not None and keep < 1:
-            raise ValueError(f"expected to keep 1 point or more, found {keep}")
-        self.keep = keep
+        self.keep = None if keep is None else whole(keep, "points to keep", 1)
         self._parts: "list[np.ndarray]" = []
         self._kept = 0
 
@@ -394,7 +419,8 @@ class Edges(_Stream):
     @property
     def level(self) -> str:
         """"above", "below", "unknown": now."""
-        return ("unknown", "below", "above")[0 if self._is_broken or self._get("is_broken") else self._get("level")]
+        with self._lock:
+            return ("unknown", "below", "above")[0 if self._is_broken or self._get("is_broken") else self._get("level")]
 
     @property
     def rising(self) -> int:
@@ -531,8 +557,10 @@ class _Pass:
     def __init__(self, ring: "Ring", seconds: "float | None", frames: "int | None") -> None:
         if seconds is not None and frames is not None:
             raise ValueError("expected seconds or frames, found both")
-        if seconds is not None and not seconds > 0 or frames is not None and frames < 1:
-            raise ValueError(f"expected more than 0, found {seconds if frames is None else frames}")
+        if seconds is not None and not seconds > 0:
+            raise ValueError(f"expected seconds of more than 0, found {seconds}")
+        if frames is not None:
+            frames = whole(frames, "frames", 1)
         self.reader = reader = ring.follow(start="oldest", wait=False, on_overrun="count", gaps=True)
         if seconds is not None:
             ns = round(min(seconds, 1e12) * 1e9)
@@ -643,17 +671,20 @@ def envelope(ring: "Ring", channel: str, points: int = 1000, *, every: "int | No
     if every is not None and every_seconds is not None:
         raise ValueError("expected every or every_seconds, found both")
     if every_seconds is not None:
+        if not 1e-9 <= every_seconds < 2**53 / 1e9:
+            raise ValueError(f"expected every_seconds of 1e-9 to {2**53 / 1e9:.0f}, found {every_seconds}")
         stream = Envelope(every_ns=round(every_seconds * 1e9))
     elif every is not None:
         stream = Envelope(every)
     else:
+        points = whole(points, "points", 1)
         p = ring.progress
         span_ns = p.newest_time - p.oldest_time
         held = p.published - p.oldest
         if seconds is not None and span_ns > 0:
-            held = min(held, round(held * seconds * 1e9 / span_ns))
+            held = min(held, round(held * min(seconds, 1e12) * 1e9 / span_ns))
         held = min(held, frames) if frames is not None else held
-        stream = Envelope(max(-(-held // max(points, 1)), 1))
+        stream = Envelope(max(-(-held // points), 1))
     seen = _run(ring, stream, channel, seconds, frames)
     return Bands(stream.points(), unit, seen)
 
@@ -743,8 +774,9 @@ def spectrum(ring: "Ring", channel: str, *, segment: int = 1024, overlap: float 
     unit = _channel(ring, channel).unit
     if window not in _WINDOWS:
         raise ValueError(f"expected a window of {', '.join(_WINDOWS)}, found '{window}'")
-    if segment < 2 or not 0 <= overlap < 1:
-        raise ValueError(f"expected a segment of 2 values or more and an overlap of 0 to below 1, found {segment}, {overlap}")
+    segment = whole(segment, "a segment", 2, 2**40)
+    if not 0 <= overlap < 1:
+        raise ValueError(f"expected an overlap of 0 to below 1, found {overlap}")
     nominal_hz = ring.rate.nominal_hz
     if rate == "nominal" and not nominal_hz > 0:
         raise ValueError(f"ring '{ring.name}' has no nominal rate: take rate='stamps', or give one in Hz")

@@ -85,14 +85,15 @@ static int add_constants(PyObject *module)
  * when that was a subinterpreter, and has ended. */
 static int one_interpreter(void)
 {
-    static PyInterpreterState *owner;
-    if (owner != NULL && owner != PyInterpreterState_Get()) {
+    static int64_t owner = -1; /* a number that no other ever gets; an address would be used again */
+    int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
+    if (owner != -1 && owner != id) {
         PyErr_SetString(PyExc_ImportError,
                         "sluice works in one interpreter of a process, the first that imports it: import it in the "
                         "main one, and hand arrays on from there");
         return -1;
     }
-    owner = PyInterpreterState_Get();
+    owner = id;
     return 0;
 }
 

@@ -543,12 +543,20 @@ static PyObject *reader_iter(PyObject *self)
 static PyObject *reader_batch(PyObject *self, PyObject *arguments)
 {
     struct reader_object *r = reader_of(self);
+    PyObject *given = NULL;
     long long max = r->max_frames;
-    if (PyArg_ParseTuple(arguments, "|L:batch", &max) == 0) {
+    int is_beyond = 0;
+    if (PyArg_ParseTuple(arguments, "|O:batch", &given) == 0) {
         return NULL;
     }
-    if (max < 1 || max > UINT32_MAX) {
-        PyErr_Format(PyExc_ValueError, "expected max_frames of 1 or more, found %lld", max);
+    if (given != NULL) {
+        max = PyLong_AsLongLongAndOverflow(given, &is_beyond);
+        if (max == -1 && PyErr_Occurred() != NULL) {
+            return NULL;
+        }
+    }
+    if (is_beyond != 0 || max < 1 || max > UINT32_MAX) {
+        PyErr_Format(PyExc_ValueError, "expected max_frames of 1 to %u, found %S", UINT32_MAX, given);
         return NULL;
     }
     if (enter(r) != 0 || finish_last(r) != 0) {
