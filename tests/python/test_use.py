@@ -253,6 +253,28 @@ class Mistakes(Case):
         with self.raises(TypeError, "array of float64"):
             self.batch.value("pressure", out=[0.0] * 10)
 
+    def test_statistics(self):
+        with self.raises(ValueError, "bins"):
+            stats.histogram(self.tvac, "pressure", bins=0)
+        with self.raises(TypeError, "bins", "'auto'"):
+            stats.histogram(self.tvac, "pressure", bins="auto")
+        with self.raises(ValueError, "low < high"):
+            stats.histogram(self.tvac, "pressure", range=(1, 1))
+        for rate in (None, "fast", 0, float("nan"), [5]):
+            with self.raises(ValueError, "expected a rate of 'stamps', 'nominal' or Hz"):
+                stats.spectrum(self.tvac, "pressure", rate=rate)
+        for other in (None, stats.Running(), 5):
+            with self.raises(TypeError, "expected Histogram, found"):
+                stats.Histogram(0, 1, 5).merge(other)
+        with self.assertRaises(sluice.NoSuchChannel):
+            stats.summary(self.tvac, "presure")
+
+    def test_keywords(self):
+        reader = self.follow(start="oldest")
+        self.assertEqual((len(reader.batch(max_frames=3)), len(reader.batch(4)), len(reader.batch())), (3, 4, 13))
+        with self.assertRaises(TypeError):
+            reader.batch(frames=3)
+
     def test_truth(self):
         """A batch of gap records only is true: `while batch := reader.batch()` goes on."""
         self.ring("gap tvac kernel 3")

@@ -651,13 +651,9 @@ def histogram(ring: "Ring", channel: str, bins: int = 100, range: "tuple[float, 
     outside is counted as below and above."""
     about = _channel(ring, channel)
     low, high = about.range if range is None else range
-    try:
-        stream = Histogram(low, high, bins)
-    except ValueError as e:
-        if range is not None:
-            raise
-        raise ValueError(f"channel '{channel}' has no range to take bins from ({low} to {high}): give one, "
-                         "range=(low, high)") from e
+    if range is None and not (np.isfinite((low, high)).all() and low < high):
+        raise ValueError(f"channel '{channel}' has no range to take bins from ({low} to {high}): give one, range=(low, high)")
+    stream = Histogram(low, high, bins)
     seen = _run(ring, stream, channel, seconds, frames)
     return Counts(stream.counts, stream.edges, stream.below, stream.above, stream.not_finite, about.unit, seen)
 
@@ -780,7 +776,7 @@ def spectrum(ring: "Ring", channel: str, *, segment: int = 1024, overlap: float 
     nominal_hz = ring.rate.nominal_hz
     if rate == "nominal" and not nominal_hz > 0:
         raise ValueError(f"ring '{ring.name}' has no nominal rate: take rate='stamps', or give one in Hz")
-    if isinstance(rate, str) and rate not in ("nominal", "stamps") or not isinstance(rate, str) and not rate > 0:
+    if rate not in ("nominal", "stamps") and (not isinstance(rate, (int, float, np.number)) or not rate > 0):
         raise ValueError(f"expected a rate of 'stamps', 'nominal' or Hz, found {rate!r}")
     welch = _Welch(segment, max(round(segment * (1 - overlap)), 1), _WINDOWS[window](segment), detrend)
     following = None

@@ -540,13 +540,15 @@ static PyObject *reader_iter(PyObject *self)
     return Py_NewRef(self);
 }
 
-static PyObject *reader_batch(PyObject *self, PyObject *arguments)
+static PyObject *reader_batch(PyObject *self, PyObject *arguments, PyObject *named)
 {
+    static char max_frames[] = "max_frames";
+    char *names[] = {max_frames, NULL};
     struct reader_object *r = reader_of(self);
     PyObject *given = NULL;
     long long max = r->max_frames;
     int is_beyond = 0;
-    if (PyArg_ParseTuple(arguments, "|O:batch", &given) == 0) {
+    if (PyArg_ParseTupleAndKeywords(arguments, named, "|O:batch", names, &given) == 0) {
         return NULL;
     }
     if (given != NULL) {
@@ -758,7 +760,7 @@ static PyObject *get_gaps(PyObject *self, void *unused)
 }
 
 static PyMethodDef reader_methods[] = {
-    {"batch", reader_batch, METH_VARARGS,
+    {"batch", (PyCFunction)(void (*)(void))reader_batch, METH_VARARGS | METH_KEYWORDS,
      "batch(max_frames=...) -> Batch or None\n\nThe next frames that adjoin, at most max_frames; None: nothing "
      "new. Never "
      "waits. Gives the batch before back."},
