@@ -345,13 +345,26 @@ static void say_corrupt(const struct reader_object *r)
     error_raise(-EPROTO, text);
 }
 
+/* Whether Python has that thread still. The kernel's has not quite ended when join() returns. */
+static bool is_running(unsigned long thread)
+{
+    PyObject *function = PySys_GetObject("_current_frames"); /* borrowed */
+    PyObject *frames = function != NULL ? PyObject_CallNoArgs(function) : NULL;
+    PyObject *key = PyLong_FromUnsignedLong(thread);
+    int found = frames != NULL && key != NULL ? PySequence_Contains(frames, key) : -1;
+    Py_XDECREF(frames);
+    Py_XDECREF(key);
+    PyErr_Clear();
+    return found != 0;
+}
+
 /* The thread that used it last is in the middle of a batch: it has not asked whether that was whole since it looked
  * at it, and runs. */
 static bool is_in_use(const struct reader_object *r)
 {
     const struct batch_object *last = r->last;
     return last != NULL && last->frames.count > 0 && !last->is_asked &&
-           (syscall(SYS_tgkill, getpid(), r->owner_tid, 0) == 0 || errno != ESRCH);
+           (syscall(SYS_tgkill, getpid(), r->owner_tid, 0) == 0 || errno != ESRCH) && is_running(r->owner);
 }
 
 /* Before each use, but for close(). 0, or -1 with an exception set. */
