@@ -55,12 +55,14 @@ def draw(axes, points, running, reader):
                    fontsize=9)
 
 
-with sluice.attach(arguments.instance) as server:
+try:
+    server = sluice.attach(arguments.instance)
     ring = server[arguments.ring]
-    channel = ring.channels.get(arguments.channel)
-    if channel is None:
-        raise SystemExit(f"{arguments.ring} has no channel '{arguments.channel}': it has {', '.join(ring.channels)}")
+    channel = ring.channels[arguments.channel]
+except sluice.Error as e:
+    raise SystemExit(str(e)) from None
 
+with server:
     running = stats.Running()
     # Everything that is drawn is in these points, whatever the rate: the memory does not grow.
     envelope = stats.Envelope(every_ns=max(round(arguments.seconds * 1e9 / PIXELS), 1), keep=PIXELS)

@@ -4,7 +4,7 @@
 Every channel of every frame is folded into mean, spread and percentiles as it comes. The frames are read where they lie, in
 the server's ring; this process keeps 56 bytes a channel, and one histogram of which a few pages are touched.
 """
-import sys
+import argparse
 import time
 
 import sluice
@@ -18,8 +18,18 @@ def private_kb():
 
 
 def main():
-    instance, name = sys.argv[1:3]
-    wanted = int(sys.argv[3]) if len(sys.argv) > 3 else 10_000_000
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("instance")
+    parser.add_argument("ring")
+    parser.add_argument("readings", nargs="?", type=int, default=10_000_000)
+    arguments = parser.parse_args()
+    try:
+        run(arguments.instance, arguments.ring, arguments.readings)
+    except sluice.Error as e:
+        raise SystemExit(str(e)) from None
+
+
+def run(instance, name, wanted):
     with sluice.attach(instance) as server:
         ring = server[name]
         names = list(ring.channels)

@@ -3,12 +3,15 @@
 import gc
 import os
 import pickle
+import select
 import signal
+import subprocess
 import typing
 
 import numpy as np
 import package
 import sluice
+import support
 from package import PATIENCE_S, STEP_NS
 from sluice import stats
 from support import wait_until
@@ -299,6 +302,34 @@ class Mistakes(Case):
 
     def test_types_of_arguments(self):
         self.assertIn("at", typing.get_type_hints(sluice.Ring.follow))
+
+    def test_select(self):
+        """As docs/python.md has it."""
+        reader, seen = self.follow(), 0
+        self.publish(3, 20)
+        while seen < 6:
+            while (batch := reader.batch()) is not None:
+                seen += len(batch)
+                if seen == 3:
+                    self.publish(3, 23)
+            if not reader.arm():
+                self.assertTrue(seen == 6 or select.select([reader], [], [], PATIENCE_S)[0])
+
+    def test_examples_without_a_server(self):
+        """FAULT: no arguments, no such server, ring or channel: a sentence, no traceback."""
+        for name in ("live_plot", "ten_million"):
+            path = os.path.join(package.ROOT, "docs/examples", f"{name}.py")
+            rest = ["pressure"] if name == "live_plot" else []
+            for arguments, words in (([], "usage:"), (["absent", "tvac", *rest], "absent"), ([self.instance, "x", *rest], "'tvac'"),
+                                     ([self.instance, "tvac", "presure"], "presure")):
+                done = subprocess.run([support.PYTHON, "-B", path, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                                      env={**self.environment, "PYTHONPATH": package.PACKAGE}, text=True, timeout=PATIENCE_S)
+                with self.subTest(f"{name} {arguments}"):
+                    if "No module named 'matplotlib'" in done.stderr:
+                        continue
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertIn(words, done.stderr)
+                    self.assertNotIn("Traceback", done.stderr)
 
     def test_modules(self):
         """sluice.stats without having been imported."""
