@@ -21,6 +21,8 @@ endforeach()
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/tools/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT server)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/examples/ DESTINATION share/doc/libsluice-dev/examples COMPONENT development
         FILES_MATCHING PATTERN "*.c" PATTERN "*.pl")
+install(FILES ${CMAKE_SOURCE_DIR}/docs/python.md ${CMAKE_SOURCE_DIR}/docs/live_plot.png DESTINATION share/doc/python3-sluice
+        COMPONENT python)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/examples/ DESTINATION share/doc/python3-sluice/examples COMPONENT python
         FILES_MATCHING PATTERN "*.py")
 

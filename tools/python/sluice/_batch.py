@@ -185,7 +185,8 @@ class Batch(_sluice.Batch):
 
     def samples(self, dtype, at_byte: int = 0, count: "int | None" = None) -> np.ndarray:
         """A payload that is an array (a waveform, VDIF words): view (n, count) of dtype, from at_byte of the payload on.
-        count None: to the end of the shortest frame."""
+        count None: to the end of the shortest frame. Rows do not adjoin: over all of it, .sum(axis=1).sum() or
+        np.einsum("ij->", x) run at the speed of memory, NumPy's plain .sum() at a third of it."""
         dtype = np.dtype(dtype)
         if at_byte < 0 or (count is not None and count < 0) or dtype.itemsize == 0 or dtype.hasobject:
             raise ValueError(f"expected at_byte and count of 0 or more and a type of numbers, found {at_byte}, {count}, {dtype}")

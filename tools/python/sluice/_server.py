@@ -137,7 +137,8 @@ class Ring:
 
     @property
     def slots(self) -> int:
-        """Frames and gap records that it holds."""
+        """Room for so many frames and gap records. Some of it the writer has claimed for what comes next: fewer can be read at
+        once."""
         return self._layout.facts.slots
 
     @property
@@ -202,8 +203,8 @@ class Ring:
         """Attaches: a Reader, which iterates over batches of frames as they come.
 
         start       "newest" (what is published from now on), "oldest" (what is there first), or a moment
-        at          a moment: from the first frame that is not older. int TAI ns since 1970, float seconds since 1970 UTC,
-                    aware datetime, numpy.datetime64 (UTC)
+        at          a moment: from the first frame that is not older. int TAI ns since 1970, float seconds since 1970 UTC (in
+                    steps of 0.2 us today), aware datetime, numpy.datetime64 (UTC). Found by bisection: times must rise
         sequence    from the first frame whose sender's number is not lower. Found by bisection: the numbers must rise. What
                     has been overwritten from that number on is lost, at most so many as numbers are missing
         position    from that position, as a reader's .position was kept: what has been overwritten since is lost, and
@@ -289,7 +290,7 @@ class Ring:
 
     def at(self, time: "Time") -> Batch:
         """One frame, a copy: the first that is not older than this moment. NotInRing if nothing in the ring is as new as
-        that, or that moment has been overwritten."""
+        that, or that moment has been overwritten. Found by bisection: times must rise."""
         ns = tai_ns(time, self.utc_offset_s)
         with self._open((NEWEST, 0)) as reader:
             reader._counts_overruns = True

@@ -14,7 +14,8 @@
 In those calls, seconds is counted back from the newest frame; frames is how many of the ring's newest positions are looked
 at (a gap record takes one, too). Every result says in .seen which frames it is of, and what is missing.
 
-They take memory of a fixed size, however many values there are. NaN and infinities are counted (not_finite) and never
+They take memory of a fixed size, however many values there are; but an Envelope without `keep` keeps all its points, and Edges
+all crossings until they are taken by take(). NaN and infinities are counted (not_finite) and never
 folded in. Of a batch only frames that were still whole after they had been read count; how many were not is told
 (discarded), as is everything else that is missing: no result is of other frames than it says.
 
@@ -231,7 +232,9 @@ class Running(_Stream):
 
 class Quantiles(_Stream):
     """Percentiles to 0.1 % of themselves, of any number of values of any size: 16 MiB of address space, of which only those
-    pages are touched in which values lie (8 KiB for a signal that stays within a power of two). min and max are exact."""
+    pages are touched in which values lie (8 KiB for a signal that stays within a power of two). min and max are exact, what
+    lies between comes in steps of 1/512 of the value's power of two (0.125 from 64 to 128): for a small spread on a large
+    offset take the offset off first, or np.percentile() of the values."""
 
     _kind = _QUANTILES
 
