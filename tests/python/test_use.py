@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Programs as people write them: what is left out, mistaken or kept for too long is told, and nothing is silently wrong."""
 import gc
+import inspect
 import os
 import pickle
+import pydoc
 import select
 import signal
 import subprocess
@@ -301,7 +303,15 @@ class Mistakes(Case):
                 pickle.dumps(thing)
 
     def test_types_of_arguments(self):
-        self.assertIn("at", typing.get_type_hints(sluice.Ring.follow))
+        """Tools that ask for them get types, of everything public."""
+        self.assertIs(typing.get_type_hints(sluice.Ring.at)["time"], sluice._describe.Time)
+        self.assertNotIn("\"'", pydoc.render_doc(sluice.Ring.follow))
+        self.assertNotIn("'\"", pydoc.render_doc(sluice.Ring.follow))
+        for kind in (sluice.Server, sluice.Ring, sluice.Reader, sluice.Batch):
+            for name, found in vars(kind).items():
+                function = getattr(found, "fget", found)
+                if inspect.isfunction(function) and not name.startswith("_"):
+                    typing.get_type_hints(function)
 
     def test_select(self):
         """As docs/python.md has it."""

@@ -36,11 +36,11 @@ class Source(dict):
         for name, kind, offset in _DESCRIPTOR:
             setattr(self, name, np.ndarray(shape, kind, buffer, offset, strides) if count else np.empty(0, kind))
 
-    def over(self, owner: bytes) -> "Source":
+    def over(self, owner: bytes) -> Source:
         """The same over a copy of whole slots."""
         return Source(self.layout, owner, len(owner) // self.layout.facts.slot_bytes)
 
-    def payload(self, dtype, at_byte: int = 0, shape: "tuple[int, ...]" = (), strides: "tuple[int, ...]" = ()) -> np.ndarray:
+    def payload(self, dtype, at_byte: int = 0, shape: tuple[int, ...] = (), strides: tuple[int, ...] = ()) -> np.ndarray:
         """An array of what lies at_byte in every payload; shape and strides of what one frame holds."""
         facts = self.layout.facts
         if self.count == 0:

@@ -27,12 +27,12 @@ class Batch(_sluice.Batch):
 
     position: int
     lost: int
-    gaps: "tuple[Gap, ...]"
+    gaps: tuple[Gap, ...]
     is_copy: bool
 
     if TYPE_CHECKING:
 
-        def copy(self) -> "Batch": ...
+        def copy(self) -> Batch: ...
 
     # ---- Channels.
 
@@ -89,12 +89,12 @@ class Batch(_sluice.Batch):
         self._check_end(end, "all channels", "batch['name'] needs one of them only")
         return source.payload(source.layout.dtype)[self._slice]
 
-    def _channel(self, name: str) -> "Channel":
+    def _channel(self, name: str) -> Channel:
         if not isinstance(name, str):
             raise TypeError(f"expected a channel's name, found {name!r}")
         return self._source.layout.channels[name]
 
-    def value(self, name: str, out: "np.ndarray | None" = None) -> np.ndarray:
+    def value(self, name: str, out: np.ndarray | None = None) -> np.ndarray:
         """float64 (n,): the channel in its unit, calibrated; NaN where its frame is too short for it, and where its
         calibration says nothing. out: an array of that shape and type to write into, which is returned."""
         index = self._channel(name).index
@@ -110,7 +110,7 @@ class Batch(_sluice.Batch):
         self._values(index, out)
         return out
 
-    def values(self, names: "Iterable[str] | None" = None) -> np.ndarray:
+    def values(self, names: Iterable[str] | None = None) -> np.ndarray:
         """float64 (n, k): the named channels in their units (None: all, in the ring's order), each as value() gives it.
         Columns are contiguous."""
         if isinstance(names, str):
@@ -183,7 +183,7 @@ class Batch(_sluice.Batch):
             fixed = 0
         return self._source.payload("u1", 0, (fixed or room,), (1,))[self._slice]
 
-    def samples(self, dtype, at_byte: int = 0, count: "int | None" = None) -> np.ndarray:
+    def samples(self, dtype, at_byte: int = 0, count: int | None = None) -> np.ndarray:
         """A payload that is an array (a waveform, VDIF words): view (n, count) of dtype, from at_byte of the payload on.
         count None: to the end of the shortest frame. Rows do not adjoin: over all of it, .sum(axis=1).sum() or
         np.einsum("ij->", x) run at the speed of memory, NumPy's plain .sum() at a third of it."""

@@ -13,8 +13,8 @@ from .errors import NoSuchChannel, VersionMismatch
 
 __all__ = ["Channel", "Gap", "Layout", "Ledger", "Progress", "Rate", "Stream", "CAUSES", "REASONS"]
 
-CAUSES: "tuple[str, ...]" = tuple(name for name in LOSSES if name != "unknown")
-REASONS: "tuple[str, ...]" = tuple(name for name in REFUSALS if name != "unknown")
+CAUSES: tuple[str, ...] = tuple(name for name in LOSSES if name != "unknown")
+REASONS: tuple[str, ...] = tuple(name for name in REFUSALS if name != "unknown")
 CALIBRATIONS = ("none", "polynomial", "points", "thermocouple", "logarithmic")
 STAMPS = ("unknown", "taken", "device", "reconstructed", "asked")
 _NUMPY = {"i8": "i1", "u8": "u1", "i16": "i2", "u16": "u2", "i32": "i4", "u32": "u4", "i64": "i8", "u64": "u8", "f32": "f4",
@@ -41,7 +41,7 @@ class Channel(NamedTuple):
     at_byte: int  #: in the payload
     scale: float
     offset: float
-    range: "tuple[float, float]"  #: valid values, inclusive, in unit
+    range: tuple[float, float]  #: valid values, inclusive, in unit
     calibration: str  #: "none", "polynomial", "points", "thermocouple", "logarithmic"
     bits: int  #: the raw value is so many bits of the number; 0: all of them
     shift: int  #: .. from this one on, the lowest is 0
@@ -79,11 +79,11 @@ class Ledger(NamedTuple):
 
     sent: int
     delivered: int
-    lost: "dict[str, int]"  #: by cause
+    lost: dict[str, int]  #: by cause
     residual: int  #: by how much it does not add up: 0, but for the moment in which the writer counts
     duplicated: int
     reordered: int
-    refused: "dict[str, int]"  #: arrivals that were refused, by reason
+    refused: dict[str, int]  #: arrivals that were refused, by reason
     noise_bytes: int
     gap_records: int
     connects: int
@@ -131,7 +131,7 @@ def channel_of(row: tuple, index: int) -> Channel:
 class Channels(dict):
     """name -> Channel; who asks for one that is not there is told which are near it."""
 
-    def __init__(self, ring: str, channels: "Iterable[Channel]") -> None:
+    def __init__(self, ring: str, channels: Iterable[Channel]) -> None:
         super().__init__((c.name, c) for c in channels)
         self.ring = ring
 

@@ -3,20 +3,17 @@ from __future__ import annotations
 
 import time as _time
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Mapping
+
+import numpy as np
 
 from . import _sluice
 from ._arrays import Source
 from ._batch import Batch
-from ._describe import Gap, tai_ns, whole
+from ._describe import Channel, Gap, tai_ns, whole
 from ._fork import connecting
 
 if TYPE_CHECKING:
-    from typing import Mapping
-
-    import numpy as np
-
-    from ._describe import Channel
     from ._server import Ring
 
 __all__ = ["Reader"]
@@ -27,7 +24,7 @@ _STATES = ("unknown", "observer", "gating", "demoted", "evicted")
 _SLEEP_S = 1.0  # then look again, whatever the server says or does not say
 
 
-def nanoseconds(seconds: "float | None") -> int:
+def nanoseconds(seconds: float | None) -> int:
     """Of a time-out; -1: for ever, which thirty years are, too, and infinity. Less than 0 is 0."""
     if seconds is None:
         return -1
@@ -36,7 +33,7 @@ def nanoseconds(seconds: "float | None") -> int:
     return -1 if seconds >= 1e9 else round(max(0.0, float(seconds)) * 1e9)
 
 
-def where(start, at, sequence, position, utc_offset_s: int) -> "tuple[int, int]":
+def where(start, at, sequence, position, utc_offset_s: int) -> tuple[int, int]:
     """(enum sluice_start, at) of what a user chose."""
     given = [x for x in (at, sequence, position) if x is not None]
     if len(given) > 1 or (given and start not in (None, "newest")):
@@ -70,21 +67,21 @@ class Reader(_sluice.Reader):
 
     __slots__ = ("__weakref__", "ring", "_awaiting", "_waiter")
 
-    ring: "Ring"  #: that it reads
+    ring: Ring  #: that it reads
     _awaiting: bool
-    _waiter: "tuple | None"  # (loop, descriptor, future) of the task that waits
+    _waiter: tuple | None  # (loop, descriptor, future) of the task that waits
     position: int
     lost: int
     epoch: int
     closed: bool
-    gaps: "tuple[Gap, ...]"
+    gaps: tuple[Gap, ...]
     max_frames: int
 
     if TYPE_CHECKING:
 
-        def __iter__(self) -> "Reader": ...
+        def __iter__(self) -> Reader: ...
         def __next__(self) -> Batch: ...
-        def batch(self, max_frames: int = ...) -> "Batch | None": ...
+        def batch(self, max_frames: int = ...) -> Batch | None: ...
 
     def __reduce__(self):
         raise TypeError("a Reader belongs to the process that attached it: follow() the ring in the other one, from "
@@ -94,7 +91,7 @@ class Reader(_sluice.Reader):
         return (f"<sluice.Reader of '{self.ring.name}': {'closed' if self.closed else self.state}, position {self.position}, "
                 f"{self.lost} lost>")
 
-    def __enter__(self) -> "Reader":
+    def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, kind, *_) -> None:
@@ -104,7 +101,7 @@ class Reader(_sluice.Reader):
         finally:
             self.close()
 
-    async def __aenter__(self) -> "Reader":
+    async def __aenter__(self) -> Reader:
         return self
 
     async def __aexit__(self, *what) -> None:
@@ -124,16 +121,16 @@ class Reader(_sluice.Reader):
         return _STATES[self._state]
 
     @property
-    def channels(self) -> "Mapping[str, Channel]":
+    def channels(self) -> Mapping[str, Channel]:
         """name -> Channel, as this ring had them when the reader attached."""
         return MappingProxyType(self._source.layout.channels)
 
     @property
-    def dtype(self) -> "np.dtype":
+    def dtype(self) -> np.dtype:
         """Of batch.raw."""
         return self._source.layout.dtype
 
-    def wait(self, timeout: "float | None" = None) -> bool:
+    def wait(self, timeout: float | None = None) -> bool:
         """Waits until something new is there: True, or False after so many seconds (None: for ever). Spins for as long as
         follow() was told, then sleeps. Gives back what was handed out. Raises ServerGone, Evicted."""
         return self._wait(nanoseconds(timeout))
@@ -159,13 +156,13 @@ class Reader(_sluice.Reader):
                 return found or self._progress()[3]
             back *= 4
 
-    def _empty(self, gaps: "tuple[Gap, ...]", lost: int) -> Batch:
+    def _empty(self, gaps: tuple[Gap, ...], lost: int) -> Batch:
         """A copy of nothing, here."""
         return _sluice.empty(self, gaps, lost).copy()
 
     # ---- asyncio.
 
-    def __aiter__(self) -> "Reader":
+    def __aiter__(self) -> Reader:
         return self
 
     async def __anext__(self) -> Batch:
@@ -234,7 +231,7 @@ class Reader(_sluice.Reader):
         self._waiter = None
 
 
-def open_reader(ring: "Ring", place: "tuple[int, int]", mode: str = "observer", deadline_ms: int = 0) -> Reader:
+def open_reader(ring: Ring, place: tuple[int, int], mode: str = "observer", deadline_ms: int = 0) -> Reader:
     if mode not in _MODES:
         raise ValueError(f"expected mode 'observer' or 'gating', found '{mode}'")
     with connecting():

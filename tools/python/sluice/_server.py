@@ -62,7 +62,7 @@ class Histogram(NamedTuple):
         return _sluice.histogram_quantile(self.count, self.max_ns, self.data, q)
 
     @property
-    def buckets(self) -> "tuple[np.ndarray, np.ndarray]":
+    def buckets(self) -> tuple[np.ndarray, np.ndarray]:
         """(high_ns, counts), uint64 [1152] each: counts[i] values were at most high_ns[i], and above high_ns[i - 1]."""
         return np.frombuffer(_sluice.histogram_highs(), "<u8"), np.frombuffer(self.data, "<u8")
 
@@ -72,23 +72,23 @@ class _Attached:
 
     __slots__ = ("core", "instance", "readers")
 
-    def __init__(self, instance: "str | None") -> None:
+    def __init__(self, instance: str | None) -> None:
         with connecting():
             self.core = _sluice.open_server(instance)
         self.instance: str = self.core.instance()
-        self.readers: "weakref.WeakSet[Reader]" = weakref.WeakSet()
+        self.readers: weakref.WeakSet[Reader] = weakref.WeakSet()
 
     def check(self) -> None:
         self.core.rings()
 
-    def now(self, ring: "str | None" = None) -> "_sluice.Server":
+    def now(self, ring: str | None = None) -> _sluice.Server:
         """What is asked for facts that change: of a server that has ended these are the last, but not once another one
         writes what they are taken for."""
         if not self.core.alive() and self.instance in instances():
             raise self.replaced(ring)
         return self.core
 
-    def replaced(self, ring: "str | None") -> ServerGone:
+    def replaced(self, ring: str | None) -> ServerGone:
         what = f"ring '{ring}' of '{self.instance}'" if ring is not None else f"server '{self.instance}'"
         return ServerGone(f"{what}: the server that was attached to has ended, and another one of that name runs, whose rings "
                           "are others: attach again")
@@ -101,7 +101,7 @@ class Ring:
 
     __slots__ = ("_attached", "_index", "_layout", "__weakref__")
 
-    def __init__(self, attached: "_Attached", index: int) -> None:
+    def __init__(self, attached: _Attached, index: int) -> None:
         self._attached = attached
         self._index = index
         self._layout = Layout(attached.core.describe(index))
@@ -156,12 +156,12 @@ class Ring:
         return self._layout.frame_bytes
 
     @property
-    def channels(self) -> "Mapping[str, Channel]":
+    def channels(self) -> Mapping[str, Channel]:
         """name -> Channel, in the order of the configuration."""
         return MappingProxyType(self._layout.channels)
 
     @property
-    def streams(self) -> "tuple[Stream, ...]":
+    def streams(self) -> tuple[Stream, ...]:
         return self._layout.streams
 
     @property
@@ -196,8 +196,8 @@ class Ring:
 
     # ---- Reading it.
 
-    def follow(self, *, start: "str | Time" = "newest", at: "Time | None" = None, sequence: "int | None" = None,
-               position: "int | None" = None, max_frames: int = 4096, timeout: "float | None" = None,
+    def follow(self, *, start: str | Time = "newest", at: Time | None = None, sequence: int | None = None,
+               position: int | None = None, max_frames: int = 4096, timeout: float | None = None,
                mode: str = "observer", deadline_ms: int = 0, spin_us: int = 0, gaps: bool = False,
                on_overrun: str = "raise", wait: bool = True) -> Reader:
         """Attaches: a Reader, which iterates over batches of frames as they come.
@@ -238,7 +238,7 @@ class Ring:
             reader._timeout_ns = 0
         return reader
 
-    def _open(self, place: "tuple[int, int]", mode: str = "observer", deadline_ms: int = 0) -> Reader:
+    def _open(self, place: tuple[int, int], mode: str = "observer", deadline_ms: int = 0) -> Reader:
         self._attached.check()
         reader = open_reader(self, place, mode, deadline_ms)
         self._attached.readers.add(reader)
@@ -249,7 +249,7 @@ class Ring:
             raise
         return reader
 
-    def last(self, *, seconds: "float | None" = None, frames: "int | None" = None) -> Batch:
+    def last(self, *, seconds: float | None = None, frames: int | None = None) -> Batch:
         """The newest frames as one copy, valid for good: of so many seconds up to the newest frame (1 s if nothing is said),
         or so many. Fewer, if the ring has fewer. Gap records in that span (of so many frames: behind the first) are in
         .gaps; .lost counts what was overwritten while it was copied."""
@@ -288,7 +288,7 @@ class Ring:
                 return
             back += max(frames - found, back)  # few steps, also where there is nothing but gap records
 
-    def at(self, time: "Time") -> Batch:
+    def at(self, time: Time) -> Batch:
         """One frame, a copy: the first that is not older than this moment. NotInRing if nothing in the ring is as new as
         that, or that moment has been overwritten. Found by bisection: times must rise."""
         ns = tai_ns(time, self.utc_offset_s)
@@ -314,7 +314,7 @@ class Ring:
         raise NotInRing(f"ring '{self.name}': what was there at {ns} was overwritten while it was looked for")
 
 
-def _instead(ns: int, progress: Progress, gaps: "list[Gap]") -> str:
+def _instead(ns: int, progress: Progress, gaps: list[Gap]) -> str:
     """What there is where no frame is."""
     if gaps:
         return (f"behind it are gap records only ({len(gaps)}, the first at {gaps[0].time}: {gaps[0].cause}), and no frame has "
@@ -328,8 +328,8 @@ _AT_TRIES = 8  # the oldest frame of a fast ring goes while it is looked at
 
 def _join(reader: Reader) -> Batch:
     """What iteration gives, as one copy."""
-    parts: "list[Batch]" = []
-    gaps: "list[Gap]" = []
+    parts: list[Batch] = []
+    gaps: list[Gap] = []
     lost = 0
     for batch in reader:
         copy = batch.copy()
@@ -364,7 +364,7 @@ class Rings(Mapping):
 
     __slots__ = ("_rings",)
 
-    def __init__(self, rings: "list[Ring]") -> None:
+    def __init__(self, rings: list[Ring]) -> None:
         self._rings = {r.name: r for r in rings}
 
     def __getitem__(self, name: str) -> Ring:
@@ -373,7 +373,7 @@ class Rings(Mapping):
         except (KeyError, TypeError):
             raise NoSuchRing(f"the server has no ring '{name}': {near(name, self._rings)}") from None
 
-    def __iter__(self) -> "Iterator[str]":
+    def __iter__(self) -> Iterator[str]:
         return iter(self._rings)
 
     def __len__(self) -> int:
@@ -389,16 +389,16 @@ class Server:
 
     __slots__ = ("_attached", "rings", "__weakref__")
 
-    rings: "Mapping[str, Ring]"
+    rings: Mapping[str, Ring]
 
-    def __init__(self, instance: "str | None" = None) -> None:
+    def __init__(self, instance: str | None = None) -> None:
         self._attached = _Attached(instance)
         self.rings = Rings([Ring(self._attached, i) for i in range(self._attached.core.rings())])
 
     def __repr__(self) -> str:
         return f"<sluice.Server '{self.instance}': rings {', '.join(self.rings)}>"
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_) -> None:
@@ -407,7 +407,7 @@ class Server:
     def __getitem__(self, name: str) -> Ring:
         return self.rings[name]
 
-    def __iter__(self) -> "Iterator[str]":
+    def __iter__(self) -> Iterator[str]:
         """Names of its rings."""
         return iter(self.rings)
 
@@ -444,18 +444,18 @@ class Server:
             return False
 
     @property
-    def processes(self) -> "list[Process]":
+    def processes(self) -> list[Process]:
         return [Process(*row) for row in self._attached.now().processes()]
 
     @property
-    def measures(self) -> "dict[str, int | str]":
+    def measures(self) -> dict[str, int | str]:
         """What the server counts and measures, as it is now: counters and gauges as numbers, states as words. Names are
         stable. Histograms are not among them."""
         return {name: word if kind == _STATE else value
                 for _, name, kind, value, _, word in self._attached.now().measures() if kind != _HISTOGRAM}
 
     @property
-    def histograms(self) -> "dict[str, Histogram]":
+    def histograms(self) -> dict[str, Histogram]:
         """Copies of the server's histograms of durations."""
         rows = [(index, name, period_ns) for index, name, kind, _, period_ns, _ in self._attached.now().measures() if kind == _HISTOGRAM]
         found = {}
@@ -477,13 +477,13 @@ class Server:
         }
 
 
-def attach(instance: "str | None" = None) -> Server:
+def attach(instance: str | None = None) -> Server:
     """A running server by its instance's name; without one, the only one that runs. ServerNotFound, NotPermitted,
     VersionMismatch, ServerGone (no answer)."""
     return Server(instance)
 
 
-def instances() -> "list[str]":
+def instances() -> list[str]:
     """Names of the servers that run here, as far as this user may know of them."""
     with connecting():
         return _sluice.instances()
