@@ -6,9 +6,11 @@ import difflib
 import numpy as np
 
 from ._describe import Layout
+from .layout import DTYPES
 
-_DESCRIPTOR = (("position_word", "<u8", 0), ("time", "<u8", 8), ("sequence", "<u8", 16), ("length", "<u2", 24),
-               ("flags", "<u2", 26), ("stream", "<u2", 28), ("lost_before", "<u2", 30))  # ring/layout.h
+_NAMES = {"position_word": "sequence", "time": "tai_ns", "sequence": "source_sequence", "length": "length_bytes",
+          "flags": "flags", "stream": "stream", "lost_before": "lost_before"}  # ours, and those of ring/layout.h
+_DESCRIPTOR = tuple((ours, *DTYPES["ring_descriptor"].fields[theirs][:2]) for ours, theirs in _NAMES.items())
 
 
 def near(name: str, names) -> str:

@@ -108,11 +108,11 @@ class Reader(_sluice.Reader):
         self.__exit__(*what)
 
     def close(self) -> None:
-        """Gives the server's place back at once. Arrays stay readable; twice is fine. A task that waits in it is told (Closed);
-        a thread that does keeps it (RuntimeError)."""
-        if self._waiter is not None:
-            self._wake()
-        super().close()
+        """Gives the server's place back at once. What of the last batch was overwritten, unasked, counts in lost. Arrays stay
+        readable; twice is fine. Any thread: whoever waits in it, a thread or a task, gets Closed at once. (If that is a task of
+        another thread's event loop, it is closed there, in that loop's next turn.)"""
+        if self._waiter is None or self._wake():
+            super().close()
 
     @property
     def state(self) -> str:
@@ -215,20 +215,26 @@ class Reader(_sluice.Reader):
                 self._waiter = None
                 loop.remove_reader(fd)
 
-    def _wake(self) -> None:
-        """Before the descriptor is closed: its number may be another reader's in the same loop soon."""
+    def _wake(self) -> bool:
+        """Before the descriptor is closed: its number may be another reader's in the same loop soon. False: another thread's
+        loop was told to close it."""
         import asyncio
 
         assert self._waiter is not None
         loop, fd, ready = self._waiter
         if not loop.is_closed():
             if loop.is_running() and asyncio._get_running_loop() is not loop:
-                raise RuntimeError("a task of another thread's event loop waits in this reader: close it there "
-                                   "(loop.call_soon_threadsafe(reader.close))")
+                try:
+                    loop.call_soon_threadsafe(self.close)
+                    return False
+                except RuntimeError:  # it was closed in this moment
+                    self._waiter = None
+                    return True
             loop.remove_reader(fd)
             if not ready.done():
                 ready.set_result(None)
         self._waiter = None
+        return True
 
 
 def open_reader(ring: Ring, place: tuple[int, int], mode: str = "observer", deadline_ms: int = 0) -> Reader:

@@ -131,8 +131,8 @@ class _Stream:
 
     def update(self, values, channel: "str | None" = None, times=None) -> int:
         """Takes an array of any real type, byte order and strides (nothing is copied), or a Batch and the name of a channel,
-        in its unit, calibrated. times: of an array's values, whole numbers (TAI ns since 1970) or datetime64 (UTC; by the kernel's TAI - UTC, as
-        rings have it); None: their numbers. Returns how many values were
+        in its unit, calibrated. times: of an array's values, whole numbers (TAI ns since 1970) or datetime64 (UTC; by the
+        kernel's TAI - UTC, as rings have it); None: their numbers. Returns how many values were
         taken: of a batch those whose frames were still whole after they had been read. That batch need not be asked valid();
         follow(on_overrun="count") does not ask for it."""
         if isinstance(values, Batch):
