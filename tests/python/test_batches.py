@@ -445,6 +445,49 @@ class Gaps(package.Case):
                 reader.batch(wrong)
 
 
+class Pieces(package.Case):
+    """Frames are read and looked at in pieces of 256: nobody sees where one ends."""
+
+    def test_how_many_adjoin(self):
+        stand = self.usual(1024)
+        stand("publish tvac 1500")  # positions 476 .. 1499; the memory's end before 1024
+        for most, wanted in ((255, [255, 255, 38, 255, 221]), (256, [256, 256, 36, 256, 220]), (257, [257, 257, 34, 257, 219]),
+                             (300, [300, 248, 300, 176]), (512, [512, 36, 476]), (4096, [548, 476])):
+            with self.subTest(most):
+                batches = list(self.follow(start="oldest", max_frames=most, wait=False))
+                self.assertEqual([len(b) for b in batches], wanted)
+                self.assertEqual(sum((numbers(b) for b in batches), []), list(range(476, 1500)))
+                for b in batches:
+                    np.testing.assert_array_equal(b["pressure"], b.positions + 0.25)
+
+    def test_gaps_and_short_frames_in_a_later_one(self):
+        stand = self.stand("channel pressure f64 le 8 kPa 1 0 0 500", "ring tvac 2048 128 64 0 1000")
+        payload = "00" * 16
+        for i in range(900):
+            stand("gap tvac kernel 1" if i in (256, 700) else f"frame tvac {'00' * 9 if i == 600 else payload}")
+        batches = list(self.follow(start="oldest", wait=False))
+        self.assertEqual([(b.position, len(b), len(b.gaps)) for b in batches], [(0, 256, 0), (257, 443, 1), (701, 199, 1)])
+        with self.assertRaises(sluice.ShortFrame) as caught:
+            batches[1]["pressure"]
+        self.assertEqual(caught.exception.position, 600)
+        self.assertEqual(len(batches[2]["pressure"]), 199)
+
+    def test_a_gating_reader_gives_nothing_back(self):
+        """What it has in hand is not released by the pieces that came after it."""
+        self.udp_server(hz=2000, slots=2048, ring={"gating": {"readers_max": 2, "deadline_ms": 20000}})
+        reader = self.follow("udp", mode="gating", start="newest", timeout=package.PATIENCE_S)
+        while reader._progress()[1] < reader.position + 600:
+            support.time.sleep(0.01)
+        first = next(reader)
+        batch = first if len(first) > 1 else next(reader)
+        self.assertGreaterEqual(len(batch), 300)
+        positions = numbers(batch)
+        while reader._progress()[1] < batch.position + 2048 - 1:  # the writer can go no further
+            support.time.sleep(0.01)
+        support.time.sleep(0.05)
+        self.assertEqual((batch.overwritten(), numbers(batch), reader.state, reader.lost), (0, positions, "gating", 0))
+
+
 class Short(package.Case):
     def test_frames_of_several_lengths(self):
         """FAULT: a frame ends before a channel does. Nothing shows what lies behind it."""

@@ -9,9 +9,7 @@
 #include <string.h>
 #include <structmember.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "ring/clock.h"
 #include "ring/inside.h"
@@ -24,7 +22,8 @@
 #define EVICTED_NS    10000000
 #define GAPS_MAX                                                                                                   \
     4096u /* that wait for a frame; anybody who can send datagrams can make the ring's writer write them */
-#define LAPS_MAX 64 /* of one look, when the writer takes back what was read again and again */
+#define PIECE_FRAMES 256u /* read and scanned at once: their descriptors' lines stay in the first cache */
+#define LAPS_MAX     64   /* of one look, when the writer takes back what was read again and again */
 
 static PyTypeObject *reader_type;
 
@@ -47,14 +46,14 @@ struct reader_object {
     PyTypeObject *batch_class;
     PyObject *gap_class;
     struct batch_object *last; /* handed out; its user has not asked for the next */
-    unsigned long owner;       /* the thread that used this last, and what the kernel calls it */
-    pid_t owner_tid;
-    struct sluice_batch rest; /* read, and not handed out: what stands behind a gap record */
-    uint64_t expected;        /* a batch that begins behind this position was lost up to there */
-    uint64_t lost;            /* .. before the next batch */
-    uint64_t missed;          /* overwritten before it was there: libsluice's reader does not count them */
-    uint64_t end;             /* position at which iteration ends */
-    struct gap *gap;          /* [gap_count], before the next batch; malloc's */
+    unsigned long owner;       /* the thread that used this last */
+    struct sluice_batch rest;  /* read, and not handed out: what stands behind a gap record */
+    bool has_more;             /* .. and what was read last was as much as was asked for */
+    uint64_t expected;         /* a batch that begins behind this position was lost up to there */
+    uint64_t lost;             /* .. before the next batch */
+    uint64_t missed;           /* overwritten before it was there: libsluice's reader does not count them */
+    uint64_t end;              /* position at which iteration ends */
+    struct gap *gap;           /* [gap_count], before the next batch; malloc's */
     uint32_t gap_count;
     uint32_t gap_room;
     int64_t timeout_ns; /* without anything new; < 0: none */
@@ -314,18 +313,66 @@ static struct sluice_batch nothing(const struct reader_object *r)
                                  .payload_bytes = ring->payload_bytes};
 }
 
-/* At most so many of the frames that were read and not handed out, or else of new ones. */
-static uint32_t read_on(struct reader_object *r, uint32_t max)
+/* Gives back what was handed out, but not what was only read: for a gating reader. */
+static void give_back(struct reader_object *r)
 {
-    uint64_t position = sluice_reader_position(r->memory->reader);
-    if (r->rest.count > 0) {
-        return r->rest.count < max ? r->rest.count : max;
+    struct ring_reader *ring = ring_inside(r->memory->reader).reader;
+    uint64_t position = ring->position;
+    ring->position = r->rest.count > 0 ? r->rest.position : position;
+    ring_reader_release(ring);
+    ring->position = position;
+}
+
+/* rest, which was scanned whole, goes on as far as it adjoins, in pieces: each is looked at a second time while it
+ * is in the cache. Returns how many frames come before a gap record. */
+static uint32_t read_pieces(struct reader_object *r, uint32_t max, uint32_t *shortest)
+{
+    struct ring_reader *ring = ring_inside(r->memory->reader).reader;
+    uint32_t until_gap = r->rest.count;
+    while (r->has_more && until_gap == r->rest.count && until_gap < max &&
+           ring->position % r->memory->ring.slots != 0) {
+        struct sluice_batch piece;
+        uint32_t piece_shortest;
+        uint32_t most = max - until_gap < PIECE_FRAMES ? max - until_gap : PIECE_FRAMES;
+        uint32_t count = ring_reader_batch(ring, most, &piece); /* gives nothing back */
+        r->has_more = count == most;
+        if (count == 0) {
+            break;
+        }
+        if (piece.position != r->rest.position + r->rest.count) { /* lapped: what was before is gone */
+            (void)sluice_reader_overwritten(r->memory->reader, &r->rest);
+            r->rest = piece;
+            return batch_scan(&piece, shortest);
+        }
+        until_gap += batch_scan(&piece, &piece_shortest);
+        *shortest = piece_shortest < *shortest ? piece_shortest : *shortest;
+        r->rest.count += count;
     }
-    if (position >= r->end) {
+    return until_gap;
+}
+
+/* At most so many frames: those that were read and not handed out, and new ones behind them. Returns their count,
+ * and how many of them come before a gap record. */
+static uint32_t read_on(struct reader_object *r, uint32_t max, uint32_t *until_gap, uint32_t *shortest)
+{
+    uint64_t from = r->rest.count > 0 ? r->rest.position : sluice_reader_position(r->memory->reader);
+    if (from >= r->end) {
         return 0;
     }
-    max = r->end - position < max ? (uint32_t)(r->end - position) : max;
-    return sluice_reader_batch(r->memory->reader, max, &r->rest);
+    max = r->end - from < max ? (uint32_t)(r->end - from) : max;
+    if (r->rest.count == 0) {
+        uint32_t most = max < PIECE_FRAMES ? max : PIECE_FRAMES;
+        r->has_more = sluice_reader_batch(r->memory->reader, most, &r->rest) == most;
+    } else {
+        give_back(r);
+    }
+    struct sluice_batch frames = r->rest;
+    frames.count = frames.count < max ? frames.count : max;
+    *until_gap = batch_scan(&frames, shortest);
+    if (frames.count > 0 && *until_gap == r->rest.count) {
+        *until_gap = read_pieces(r, max, shortest);
+    }
+    return r->rest.count < max ? r->rest.count : max;
 }
 
 /* What the reader met in the ring cannot be true: it will never find anything more. */
@@ -345,64 +392,56 @@ static void say_corrupt(const struct reader_object *r)
     error_raise(-EPROTO, text);
 }
 
-/* Whether Python has that thread still. The kernel's has not quite ended when join() returns. */
-static bool is_running(unsigned long thread)
+/* Whether that thread is in the middle of some code of Python's. */
+static bool runs(unsigned long thread)
 {
-    PyObject *function = PySys_GetObject("_current_frames"); /* borrowed */
-    PyObject *frames = function != NULL ? PyObject_CallNoArgs(function) : NULL;
-    PyObject *key = PyLong_FromUnsignedLong(thread);
-    int found = frames != NULL && key != NULL ? PySequence_Contains(frames, key) : -1;
+    PyObject *ask = PySys_GetObject("_current_frames"); /* borrowed */
+    PyObject *frames = ask != NULL ? PyObject_CallNoArgs(ask) : NULL;
+    PyObject *id = PyLong_FromUnsignedLong(thread);
+    int found = frames != NULL && id != NULL ? PyDict_Contains(frames, id) : -1;
+    Py_XDECREF(id);
     Py_XDECREF(frames);
-    Py_XDECREF(key);
-    PyErr_Clear();
+    if (found < 0) {
+        PyErr_Clear();
+    }
     return found != 0;
 }
 
-/* The thread that used it last is in the middle of a batch: it has not asked whether that was whole since it looked
- * at it, and runs. */
-static bool is_in_use(const struct reader_object *r)
-{
-    const struct batch_object *last = r->last;
-    return last != NULL && last->frames.count > 0 && !last->is_asked &&
-           (syscall(SYS_tgkill, getpid(), r->owner_tid, 0) == 0 || errno != ESRCH) && is_running(r->owner);
-}
-
-/* Before each use, but for close(). 0, or -1 with an exception set. */
+/* Before each use, but for close(). A thread has a batch in hand if it did not ask whether that was whole after the
+ * last look at it, and runs. 0, or -1 with an exception set. */
 static int enter(struct reader_object *r)
 {
     unsigned long thread = PyThread_get_thread_ident();
+    const struct batch_object *last = r->last;
     if (memory_check(r->memory) != 0) {
         return -1;
     }
-    if (thread != r->owner) {
-        if (is_in_use(r)) {
-            PyErr_SetString(
-                PyExc_RuntimeError,
-                "another thread uses a batch of this reader, which this call would give back to the ring: "
-                "expected it to be asked valid(), overwritten() or copy() last, or that thread to "
-                "release() the reader; one thread at a time, or a reader for each");
-            return -1;
-        }
-        r->owner = thread;
-        r->owner_tid = (pid_t)syscall(SYS_gettid);
+    if (thread != r->owner && last != NULL && last->frames.count > 0 && !last->is_asked && runs(r->owner)) {
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "another thread uses a batch of this reader, which this call would give back to the ring: "
+            "expected it to be asked valid(), overwritten() or copy() last, or that thread to release() "
+            "the reader; one thread at a time, or a reader for each");
+        return -1;
     }
-    return 0;
+    r->owner = thread;
+    return memory_check(r->memory); /* asking may have run other code */
 }
 
 /* The next batch. NULL: nothing there, or an exception is set. What is handed out was whole at that moment. */
 static struct batch_object *take(struct reader_object *r, uint32_t max)
 {
     uint32_t count;
+    uint32_t until_gap;
+    uint32_t shortest;
     int laps = 0;
-    while (r->gap_count < GAPS_MAX && laps < LAPS_MAX && (count = read_on(r, max)) > 0) {
+    while (r->gap_count < GAPS_MAX && laps < LAPS_MAX && (count = read_on(r, max, &until_gap, &shortest)) > 0) {
         struct sluice_batch frames = r->rest;
-        uint32_t shortest;
         frames.count = count;
         if (frames.position > r->expected) {
             r->lost += frames.position - r->expected;
             r->expected = frames.position;
         }
-        uint32_t until_gap = batch_scan(&frames, &shortest);
         uint32_t gone = sluice_reader_overwritten(r->memory->reader, &frames);
         if (gone > 0) { /* and what was scanned may not be true */
             r->lost += gone;
@@ -645,9 +684,7 @@ static PyObject *reader_release(PyObject *self, PyObject *unused)
     if (enter(r) != 0 || finish_last(r) != 0) {
         return NULL;
     }
-    if (r->rest.count == 0) { /* else what is read, but was not handed out, would be given back, too */
-        sluice_reader_release(r->memory->reader);
-    }
+    give_back(r);
     return Py_NewRef(Py_None);
 }
 
