@@ -19,8 +19,9 @@ class Batch(_sluice.Batch):
 
     What it gives are arrays over the ring's own memory, read-only, for good: nothing is copied. The ring's writer goes on
     meanwhile, so ask valid() or overwritten() *after* use, or copy() first: if neither is asked after the last look, and it
-    was overwritten, the reader raises Overrun when the next batch is asked for. Arrays stay readable after reader and server
-    are closed. A batch belongs to the reader's thread, or to whom that hands it, until the next is asked for.
+    was overwritten, the reader raises Overrun when the next batch is asked for, or its `with` block left. Arrays stay
+    readable after reader and server are closed. A batch belongs to the reader's thread, or to whom that hands it, until the
+    next is asked for.
     """
 
     __slots__ = ()

@@ -216,9 +216,9 @@ class Ring:
         spin_us     looks by itself for so long before it sleeps: a frame is seen within microseconds, at the cost of a core
         gaps        True: a gap record gives a batch at once, of no frames if none came behind it; False: it comes with the
                     next frames, or in a batch of no frames once 4096 of them wait (a source that is nothing but broken)
-        on_overrun  "raise": Overrun, if a batch was overwritten before the next is asked for, unless valid(), overwritten()
-                    or copy() was asked after the last look at it; "count": it counts in reader.lost, and it is for you
-                    to ask
+        on_overrun  "raise": Overrun, if a batch was overwritten before the next is asked for, or `with` is left, unless
+                    valid(), overwritten() or copy() was asked after the last look at it; "count": it counts in reader.lost,
+                    and it is for you to ask
         wait        False: what is in the ring now, then iteration ends
         """
         if on_overrun not in ("raise", "count"):
@@ -457,7 +457,8 @@ class Server:
     @property
     def histograms(self) -> dict[str, Histogram]:
         """Copies of the server's histograms of durations."""
-        rows = [(index, name, period_ns) for index, name, kind, _, period_ns, _ in self._attached.now().measures() if kind == _HISTOGRAM]
+        rows = [(index, name, period_ns) for index, name, kind, _, period_ns, _ in self._attached.now().measures()
+                if kind == _HISTOGRAM]
         found = {}
         for index, name, period_ns in rows:
             count, max_ns, sum_ns, late, limit_ns, data = self._attached.core.histogram(index)

@@ -695,12 +695,12 @@ static PyObject *reader_close(PyObject *self, PyObject *unused)
     (void)unused;
     if (r->memory->is_busy) {
         r->memory->is_closing = true;
-        (void)shutdown(sluice_reader_fd(r->memory->reader),
-                       SHUT_RDWR); /* wakes poll(); a spinning one looks itself */
+        /* Wakes poll(); one that spins looks by itself. */
+        (void)shutdown(sluice_reader_fd(r->memory->reader), SHUT_RDWR);
     } else {
         close_reader(r);
     }
-    Py_RETURN_NONE;
+    return Py_NewRef(Py_None);
 }
 
 /* finish(): as asking for the next batch does, tells whether the one before was whole. */
