@@ -347,7 +347,11 @@ static void say_corrupt(const struct reader_object *r)
 static bool runs(unsigned long thread)
 {
     PyObject *ask = PySys_GetObject("_current_frames"); /* borrowed */
+    int collects = PyGC_Disable(); /* it holds a lock: a finalizer that came here again would wait for itself */
     PyObject *frames = ask != NULL ? PyObject_CallNoArgs(ask) : NULL;
+    if (collects != 0) {
+        (void)PyGC_Enable();
+    }
     PyObject *id = PyLong_FromUnsignedLong(thread);
     int found = frames != NULL && id != NULL ? PyDict_Contains(frames, id) : -1;
     Py_XDECREF(id);
