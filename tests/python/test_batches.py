@@ -460,6 +460,18 @@ class Pieces(package.Case):
                 for b in batches:
                     np.testing.assert_array_equal(b["pressure"], b.positions + 0.25)
 
+    def test_lapped_to_behind_the_end(self):
+        """FAULT: the writer goes round before the first look. Iteration ends all the same, and every position is told."""
+        for most in (1, 3, 4096):
+            stand = self.stand("channel pressure f64 le 0 kPa 1 0 0 500", "ring tvac 64 128 64 32 1000", name=f"lap{most}")
+            stand("publish tvac 10")
+            with self.attach(stand.instance)["tvac"].follow(start="oldest", wait=False, max_frames=most) as reader:
+                stand("publish tvac 200")
+                seen = [(b.position, len(b), b.lost) for b in reader]
+                self.assertEqual(seen[0][0], seen[0][2])  # lost up to there
+                self.assertEqual(seen[0][0] + sum(s[1] for s in seen), reader.position)
+            stand.end()
+
     def test_gaps_and_short_frames_in_a_later_one(self):
         stand = self.stand("channel pressure f64 le 8 kPa 1 0 0 500", "ring tvac 2048 128 64 0 1000")
         payload = "00" * 16

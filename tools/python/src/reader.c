@@ -356,10 +356,11 @@ static uint32_t read_pieces(struct reader_object *r, uint32_t max, uint32_t *sho
 static uint32_t read_on(struct reader_object *r, uint32_t max, uint32_t *until_gap, uint32_t *shortest)
 {
     uint64_t from = r->rest.count > 0 ? r->rest.position : sluice_reader_position(r->memory->reader);
-    if (from >= r->end) {
+    if (r->rest.count == 0 &&
+        from >= r->end) { /* what was read is given, also if it was lapped, and lies behind the end */
         return 0;
     }
-    max = r->end - from < max ? (uint32_t)(r->end - from) : max;
+    max = from < r->end && r->end - from < max ? (uint32_t)(r->end - from) : max;
     if (r->rest.count == 0) {
         uint32_t most = max < PIECE_FRAMES ? max : PIECE_FRAMES;
         r->has_more = sluice_reader_batch(r->memory->reader, most, &r->rest) == most;
@@ -396,7 +397,11 @@ static void say_corrupt(const struct reader_object *r)
 static bool runs(unsigned long thread)
 {
     PyObject *ask = PySys_GetObject("_current_frames"); /* borrowed */
+    int collects = PyGC_Disable(); /* it holds a lock: a finalizer that came here again would wait for itself */
     PyObject *frames = ask != NULL ? PyObject_CallNoArgs(ask) : NULL;
+    if (collects != 0) {
+        (void)PyGC_Enable();
+    }
     PyObject *id = PyLong_FromUnsignedLong(thread);
     int found = frames != NULL && id != NULL ? PyDict_Contains(frames, id) : -1;
     Py_XDECREF(id);
