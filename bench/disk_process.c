@@ -11,6 +11,7 @@
 #include "bench/disk_rig.h"
 #include "bench/net_process.h"
 #include "bench/plan.h"
+#include "daq/process_memory.h"
 
 #define LOOK_US 5000
 
@@ -26,21 +27,7 @@ uint64_t disk_cpu_ns(pid_t pid)
 
 uint64_t disk_written(pid_t pid)
 {
-    static const char word[] = "write_bytes: ";
-    char path[64];
-    char line[128];
-    uint64_t bytes = 0;
-    snprintf(path, sizeof(path), "/proc/%d/io", pid);
-    FILE *f = fopen(path, "re");
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
-        if (strncmp(line, word, sizeof(word) - 1) == 0) {
-            bytes = strtoull(line + sizeof(word) - 1, NULL, 10);
-        }
-    }
-    if (f != NULL) {
-        fclose(f);
-    }
-    return bytes;
+    return process_number(pid, "io", "write_bytes:");
 }
 
 /* What its status says of why it failed. */

@@ -11,6 +11,7 @@
 
 #include "bench/net_process.h"
 #include "bench/plan.h"
+#include "daq/process_memory.h"
 
 #define LOOK_US           500
 #define SMALLEST_CHANNELS 8u   /* of a frame of 64 bytes */
@@ -116,21 +117,7 @@ void readers_tell(struct readers_rig *rig, enum readers_order order)
 
 double readers_anonymous_kb(pid_t pid)
 {
-    static const char word[] = "RssAnon:";
-    char path[64];
-    char line[128];
-    double kb = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", pid);
-    FILE *f = fopen(path, "re");
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
-        if (strncmp(line, word, sizeof(word) - 1) == 0) {
-            kb = strtod(line + sizeof(word) - 1, NULL);
-        }
-    }
-    if (f != NULL) {
-        fclose(f);
-    }
-    return kb;
+    return (double)process_number(pid, "status", "RssAnon:");
 }
 
 static void look_at_memory(struct readers_rig *rig)

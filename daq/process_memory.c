@@ -26,3 +26,21 @@ uint64_t process_pss_kb(pid_t pid)
     fclose(f);
     return sum_kb;
 }
+
+uint64_t process_number(pid_t pid, const char *file, const char *word)
+{
+    char path[64];
+    char line[256];
+    uint64_t number = 0;
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        if (strncmp(line, word, strlen(word)) == 0) {
+            number = strtoull(line + strlen(word), NULL, 10);
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return number;
+}

@@ -14,3 +14,12 @@ def child_is_left(seconds):
             left = False
         time.sleep(0.01)
     return left
+
+
+def children(pid):
+    """Of a process that may have ended; its first thread's."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []

@@ -208,21 +208,13 @@ class Ends(Case):
         self.addCleanup(process.kill)
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and process.poll() is None:
-            for child in self.children(process.pid):
-                readers = [c for c in self.children(child) if self.stat(c)[0] == "python3"]
+            for child in leftovers.children(process.pid):
+                readers = [c for c in leftovers.children(child) if self.stat(c)[0] == "python3"]
                 if enough(readers):
                     return process, readers
             time.sleep(0.01)
         self.fail(f"readers do not start: {process.poll()}")
         return None
-
-    @staticmethod
-    def children(pid):
-        try:
-            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-                return [int(child) for child in file.read().split()]
-        except OSError:
-            return []
 
     @staticmethod
     def stat(pid):
@@ -273,7 +265,7 @@ class Ends(Case):
     def test_killed_with_sender(self):
         """Fault: kill -9 of the bench while a reader has started a process of its own."""
         self.needs_package()
-        process, _ = self.begun("queue", lambda readers: any(self.children(r) for r in readers))
+        process, _ = self.begun("queue", lambda readers: any(leftovers.children(r) for r in readers))
         process.kill()
         process.wait()
         self.nothing_is_left()

@@ -174,21 +174,13 @@ class Ends(Case):
         self.addCleanup(process.kill)
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
-            for child in self.children(process.pid):
-                for measured in self.children(child):
+            for child in leftovers.children(process.pid):
+                for measured in leftovers.children(child):
                     if self.name(measured) == what and self.written(measured) > 1 << 20:
                         return process, measured
             time.sleep(0.01)
         self.fail(f"{what} does not start")
         return None
-
-    @staticmethod
-    def children(pid):
-        try:
-            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-                return [int(child) for child in file.read().split()]
-        except OSError:
-            return []
 
     @staticmethod
     def name(pid):

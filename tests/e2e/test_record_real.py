@@ -10,6 +10,7 @@ import os
 import unittest
 
 import recordings
+import skab
 import support
 import test_vdif
 from support import SHARED, wait_until
@@ -20,44 +21,21 @@ try:
 except ImportError:
     h5py = None
 
-SKAB = ("valve1/0.csv", "valve2/0.csv", "anomaly-free/anomaly-free.csv")
-COLUMNS = ("Accelerometer1RMS", "Accelerometer2RMS", "Current", "Pressure", "Temperature", "Thermocouple", "Voltage",
-           "Volume Flow RateRMS")
-UNITS = ("g", "g", "A", "bar", "degC", "degC", "V", "l/min")
-ROWS_MAX = 1200
-
 
 class Skab(RecordCase):
     @unittest.skipIf(h5py is None, "SKIPPED: python3-h5py is not installed: NO HDF5 WAS READ BACK")
     def test_from_the_serial_line_to_hdf5(self):
-        for name in SKAB:
-            path = os.path.join(SHARED, "data/skab", name)
-            if not os.path.exists(path):
-                self.skipTest(f"SKIPPED: {path} is not there: NO REAL RECORDING WAS MADE (SLUICE_SHARED names the folder)")
-            with self.subTest(name):
-                self.once(path)
-                self.doCleanups()
-                self.setUp()
+        skab.each(self, self.once, "NO REAL RECORDING WAS MADE")
 
     def once(self, path):
-        with open(path, encoding="utf-8") as file:
-            rows = [[row[c] for c in COLUMNS] for row in csv.DictReader(file, delimiter=";")][:ROWS_MAX]
+        rows = skab.rows(path)
         line = support.SensorPty(self, self.path("tty"))
-        channels = [{"name": f"c{i}", "field": i, "unit": unit, "range": [-1000, 1000], "stale_ms": 5000}
-                    for i, unit in enumerate(UNITS)]
-        source = {"name": "bed", "kind": "serial", "worker": "sensors", "ring": "bed", "device": self.path("tty"), "baud": 115200,
-                  "format": "text", "fields": len(COLUMNS), "channels": channels}
-        text = support.config(self.instance, [source], support.outputs_to(support.Actuator(self).target),
-                              [{"name": "hot", "channel": "c4", "high": 500}])
+        text = skab.config(self)
         text["recorders"] = [self.recorder(operator="skab", test_id=os.path.basename(path))]
         server = self.server(text).start()
         self.wait_recording(server)
         wait_until(lambda: server.stream("bed")["open"], "the line to be open")
-        for i, row in enumerate(rows):
-            line.put((", ".join(row) + "\r\n").encode())
-            if i % 50 == 49:
-                wait_until(lambda n=i: server.stream("bed")["delivered"] > n, "lines in the ring")
-        wait_until(lambda: server.stream("bed")["delivered"] == len(rows), "all lines in the ring")
+        skab.play(line, rows, lambda: server.stream("bed")["delivered"])
         server.end()
         out = self.path("bed.h5")
         done = self.cli("export", self.latest(), "-o", out)
@@ -67,18 +45,18 @@ class Skab(RecordCase):
             times = bed["time"][:]
             self.assertEqual(len(times), len(rows))
             self.assertTrue(all(a <= b for a, b in zip(times, times[1:])))
-            for i, unit in enumerate(UNITS):
+            for i, unit in enumerate(skab.UNITS):
                 values = bed[f"c{i}/value"]
                 units = values.attrs["units"]
                 self.assertEqual(units.decode() if isinstance(units, bytes) else units, unit)
-                self.assertEqual(list(values[:]), [float(row[i]) for row in rows], f"{COLUMNS[i]}: bit for bit")
+                self.assertEqual(list(values[:]), [float(row[i]) for row in rows], f"{skab.COLUMNS[i]}: bit for bit")
         table = self.path("bed.csv")
         self.assertEqual(self.cli("export", self.latest(), "-o", table).returncode, 0)
         with open(table, encoding="utf-8") as file:
             lines = [line for line in file if not line.startswith("#")]
         back = list(csv.reader(lines))[1:]
-        self.assertEqual([[float(x) for x in row[-len(COLUMNS):]] for row in back], [[float(x) for x in row] for row in rows])
-        print(f"{os.path.relpath(path, SHARED)}: {len(rows)} rows of {len(COLUMNS)} columns, equal to the last bit")
+        self.assertEqual([[float(x) for x in row[-len(skab.COLUMNS):]] for row in back], [[float(x) for x in row] for row in rows])
+        skab.say_equal(path, rows)
 
 
 class Vdif(test_vdif.Vdif, RecordCase):
