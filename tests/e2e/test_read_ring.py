@@ -251,8 +251,9 @@ class Live(Script):
         self.start()
         for folder in (self.dir, self.run_dir):
             os.chmod(folder, 0o755)
-        run = subprocess.run([PERL, "-e", "$( = $) = 65534; $< = $> = 65534; exec @ARGV or die", PERL, SCRIPT, self.instance, "data"],
-                             env=self.environment, capture_output=True, text=True, timeout=support.PATIENCE_S)
+        with open(SCRIPT, "rb") as script:  # read by us: the tree may lie where nobody may look
+            run = subprocess.run([PERL, "-e", "$( = $) = 65534; $< = $> = 65534; exec @ARGV or die", PERL, "-", self.instance, "data"],
+                                 stdin=script, env=self.environment, capture_output=True, text=True, timeout=support.PATIENCE_S)
         self.assertEqual(run.returncode, 3, run.stderr)
         self.assertIn(f"not permitted to talk to instance '{self.instance}'", run.stderr)
 
