@@ -213,15 +213,21 @@ class Bench:
                              "what comes every time is the server's")
 
     def reported(self, fault, trip):
-        """The black box's directory of this trip; None if there is no black box."""
+        """The black box has told of this trip: in a directory of its own, or, where it came while the report of one before was
+        under way, in that one. None if there is no black box."""
         if not BLACK_BOX:
             return None
         directory = self.text["black_box"]["directory"]
 
-        def there():
-            return [name for name in os.listdir(directory) if name.endswith(f"-trip{trip}")]
+        def told(name):
+            with open(os.path.join(directory, name, "trip.json"), encoding="utf-8") as file:
+                return [one["trip"] for one in json.load(file)["trips"]]
 
-        wait_until(there, lambda: f"{fault}: the directory of trip {trip}; there are {sorted(os.listdir(directory))}")
+        def there():
+            written = [name for name in os.listdir(directory) if re.search(r"-trip\d+$", name)]
+            return [name for name in written if name.endswith(f"-trip{trip}") or trip in told(name)]
+
+        wait_until(there, lambda: f"{fault}: the report of trip {trip}; there are {sorted(os.listdir(directory))}")
         return True
 
     def _dropped(self, fault, at, lines=SAFE):
