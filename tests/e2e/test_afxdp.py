@@ -144,9 +144,8 @@ class Afxdp(example_case.Case):
         return stream
 
     def assert_no_restart(self, server):
-        status = server.status()
+        status = server.wait_status(lambda s: all(p["sealed"] for p in s["processes"][1:]), "every process to be sealed")
         self.assertEqual({p["restarts"] for p in status["processes"]}, {0}, server.log())
-        self.assertTrue(all(p["sealed"] for p in status["processes"][1:]), status["processes"])
 
     def assert_read(self, follower, frames, **also):
         follower.drain()

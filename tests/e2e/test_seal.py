@@ -114,10 +114,9 @@ class SystemCalls(Busy):
         traced = {"control_names": self.strace(control), "worker_names": self.strace(worker)}
         self.everything(server)
         time.sleep(2)
-        status = server.status()
+        status = server.wait_status(lambda s: all(p["sealed"] for p in s["processes"][1:]), "every process to be sealed")
         self.assertEqual((server.control(), server.worker()), (control, worker))
         self.assertEqual({p["restarts"] for p in status["processes"]}, {0}, server.log())
-        self.assertTrue(all(p["sealed"] for p in status["processes"][1:]))
         server.end()  # how they end is traced as well
         for array, (tracer, out) in traced.items():
             tracer.wait(support.PATIENCE_S)
