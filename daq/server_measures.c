@@ -132,7 +132,7 @@ int server_create_measures(struct server *server, struct error *err)
     fill(&list, server);
     int code = list.full ? error_set(err, -E2BIG, "more is measured than the list has room for (%u)", MEASURES_MAX)
                          : shared_create_constant(&server->measures, "sluice-measures", list.measures,
-                                                  sizeof(*list.measures), err);
+                                                  measures_bytes(list.measures), err);
     free(list.measures);
     return code;
 }

@@ -58,13 +58,15 @@ static bool entry_is_sane(const struct measures *measures, const struct measures
 int measures_check(const void *base, size_t bytes, struct error *err)
 {
     const struct measures *measures = base;
-    if (bytes < sizeof(*measures) || measures->magic != MEASURES_MAGIC || measures->version != MEASURES_VERSION) {
+    if (bytes < offsetof(struct measures, entry) || measures->magic != MEASURES_MAGIC ||
+        measures->version != MEASURES_VERSION) {
         return error_set(err, -EPROTO,
                          "expected a list of measures of version %u, found another; use the same release on both "
                          "sides",
                          MEASURES_VERSION);
     }
-    bool sane = measures->count <= MEASURES_MAX && measures->words <= MEASURES_WORDS_MAX;
+    bool sane = measures->count <= MEASURES_MAX && measures->words <= MEASURES_WORDS_MAX &&
+                measures_bytes(measures) <= bytes;
     for (uint32_t i = 0; sane && i < measures->words; i++) {
         sane = is_text(measures->word[i].text, MEASURES_WORD_BYTES);
     }
@@ -76,7 +78,7 @@ int measures_check(const void *base, size_t bytes, struct error *err)
 
 int measures_copy(struct measures **copy, const void *base, size_t bytes, struct error *err)
 {
-    *copy = malloc(sizeof(**copy));
+    *copy = calloc(1, sizeof(**copy)); /* those are fewer bytes */
     if (*copy == NULL) {
         return -ENOMEM;
     }

@@ -56,9 +56,15 @@ struct measures {
     char instance[RING_NAME_BYTES];
     uint64_t reserved2;
     struct measures_word word[MEASURES_WORDS_MAX];
-    struct measures_entry entry[MEASURES_MAX];
+    struct measures_entry entry[MEASURES_MAX]; /* the segment ends behind the last one */
 };
 static_assert(offsetof(struct measures, word) == 64 && offsetof(struct measures, entry) % 64 == 0, "no padding");
+
+/* What there is of it. */
+static inline size_t measures_bytes(const struct measures *measures)
+{
+    return offsetof(struct measures, entry) + measures->count * sizeof(measures->entry[0]);
+}
 
 /* The server: adds one. False: there is no room for it, or its name is too long. The memory begins as zeros. */
 bool measures_add(struct measures *measures, const char *owner, const char *what, const char *board, size_t at,

@@ -104,7 +104,9 @@ Test(measures, what_is_out_of_bounds_is_refused)
     cr_assert(measures_add(&measures, "a", "b", "worker-0", 0, MEASURES_STATE, 4));
     struct measures good = measures;
     struct error err = {{0}};
-    cr_assert_eq(measures_check(&measures, sizeof(measures) - 1, &err), -EPROTO);
+    cr_assert_eq(measures_check(&measures, measures_bytes(&measures), &err), 0);
+    cr_assert_eq(measures_check(&measures, measures_bytes(&measures) - 1, &err), -EPROTO);
+    cr_assert_eq(measures_check(&measures, offsetof(struct measures, entry) - 1, &err), -EPROTO);
     measures.version++;
     cr_assert_not(passes());
     measures = good;
