@@ -4,6 +4,7 @@
 
 #include "ring/channel.h"
 #include "ring/handle.h"
+#include "ring/raw_loops.h"
 
 double sluice_value(const struct sluice_reader *reader, uint32_t index, const struct sluice_frame *frame)
 {
@@ -45,8 +46,8 @@ static void decode_each(const struct sluice_reader *reader, uint32_t index, cons
     }
 }
 
-/* raw * scale + offset of one type and byte order: both are constants where this is inlined, so that what is left
- * of it is a load. The same operations in the same order as ring_channel_decode(), hence the same bits. */
+/* raw * scale + offset of one type and byte order. The same operations in the same order as ring_channel_decode(),
+ * hence the same bits. */
 #define LINEAR_LOOP(name, type, word, load)                                                                        \
     static void name(const struct ring_channel *c, const struct run *run, double *values)                          \
     {                                                                                                              \
@@ -63,32 +64,11 @@ static void decode_each(const struct sluice_reader *reader, uint32_t index, cons
         }                                                                                                          \
     }
 
-#define AS_IT_IS(w) (w)
-LINEAR_LOOP(linear_i8, int8_t, uint8_t, AS_IT_IS)
-LINEAR_LOOP(linear_u8, uint8_t, uint8_t, AS_IT_IS)
-LINEAR_LOOP(linear_i16, int16_t, uint16_t, AS_IT_IS)
-LINEAR_LOOP(linear_u16, uint16_t, uint16_t, AS_IT_IS)
-LINEAR_LOOP(linear_i32, int32_t, uint32_t, AS_IT_IS)
-LINEAR_LOOP(linear_u32, uint32_t, uint32_t, AS_IT_IS)
-LINEAR_LOOP(linear_i64, int64_t, uint64_t, AS_IT_IS)
-LINEAR_LOOP(linear_u64, uint64_t, uint64_t, AS_IT_IS)
-LINEAR_LOOP(linear_f32, float, uint32_t, AS_IT_IS)
-LINEAR_LOOP(linear_f64, double, uint64_t, AS_IT_IS)
-LINEAR_LOOP(big_i16, int16_t, uint16_t, __builtin_bswap16)
-LINEAR_LOOP(big_u16, uint16_t, uint16_t, __builtin_bswap16)
-LINEAR_LOOP(big_i32, int32_t, uint32_t, __builtin_bswap32)
-LINEAR_LOOP(big_u32, uint32_t, uint32_t, __builtin_bswap32)
-LINEAR_LOOP(big_i64, int64_t, uint64_t, __builtin_bswap64)
-LINEAR_LOOP(big_u64, uint64_t, uint64_t, __builtin_bswap64)
-LINEAR_LOOP(big_f32, float, uint32_t, __builtin_bswap32)
-LINEAR_LOOP(big_f64, double, uint64_t, __builtin_bswap64)
+RAW_LOOPS(LINEAR_LOOP)
 
 typedef void linear_loop(const struct ring_channel *channel, const struct run *run, double *values);
-static linear_loop *const little[RING_TYPES] = {NULL,       linear_i8,  linear_u8,  linear_i16,
-                                                linear_u16, linear_i32, linear_u32, linear_i64,
-                                                linear_u64, linear_f32, linear_f64};
-static linear_loop *const big[RING_TYPES] = {NULL,    linear_i8, linear_u8, big_i16, big_u16, big_i32,
-                                             big_u32, big_i64,   big_u64,   big_f32, big_f64};
+static linear_loop *const little[RING_TYPES] = RAW_LITTLE;
+static linear_loop *const big[RING_TYPES] = RAW_BIG;
 
 uint32_t sluice_batch_values(const struct sluice_reader *reader, uint32_t index, const struct sluice_batch *batch,
                              uint32_t first, uint32_t count, double *values)
