@@ -192,11 +192,16 @@ class Player:
         return True
 
     def first_out(self):
-        status = self.server.status()
-        first = status["interlock"]["first_out"] if status else None
-        if not isinstance(first, dict):
-            raise DemoError("the permit has dropped, but sluice status names no first-out")
-        return first
+        """The outputs are written before the evidence: what a status shows may be a step behind them."""
+        end_s = time.monotonic() + ANSWER_S
+        while True:
+            status = self.server.status()
+            first = status["interlock"]["first_out"] if status else None
+            if isinstance(first, dict):
+                return first
+            if time.monotonic() > end_s:
+                raise DemoError(f"the permit has dropped, but in {ANSWER_S:g} s sluice status named no first-out")
+            time.sleep(0.01)
 
     def evidence(self, index, base):
         """The server's first-out, which must be this very sample."""
