@@ -68,13 +68,14 @@ static void finish(struct server *server, struct server_client *client, int code
     client->ticket = 0;
 }
 
-static void answer(struct server *server, struct server_client *client)
+/* False: control is in the middle of its report, ask again. An answer is never given from an old copy. */
+static bool answer(struct server *server, struct server_client *client)
 {
     static struct control_board board;
     char text[TEXT_BYTES];
     const struct server_command *c = &client->command;
     if (control_board_read(server_control_board(server), &board) != 0) {
-        return; /* never answer from an old copy: the deadline will */
+        return false;
     }
     server_events(server); /* so that the end of an earlier bypass is not taken for that of this one */
     int code = command_answer(&server->plan->table, &board, server_board(server)->bypass, c, text, sizeof(text));
@@ -83,6 +84,7 @@ static void answer(struct server *server, struct server_client *client)
         server_bypass_began(server, c->index, c->argument);
     }
     finish(server, client, code, code == 0 ? "answer" : "refused", done, text);
+    return true;
 }
 
 static uint64_t current_ticket(struct server *server)
@@ -284,9 +286,10 @@ bool server_commands(struct server *server)
             under_way_elsewhere = !answer_record(server, client) || under_way_elsewhere;
             continue;
         }
-        if (client->ticket != 0 && client->ticket == answered) {
-            answer(server, client);
-        } else if (now_ns > client->deadline_ns) {
+        if (client->ticket != 0 && client->ticket == answered && answer(server, client)) {
+            continue;
+        }
+        if (now_ns > client->deadline_ns) {
             time_out(server, client);
         } else if (client->ticket != 0) {
             under_way = true;

@@ -32,7 +32,8 @@ int map_segment_of(const struct map *map, const struct smaps_entry *entry)
 /* A consistent copy of the segment table. False: sluiced kept writing it. */
 static bool copy_segments(struct map *map, const struct segment_table *table)
 {
-    for (int attempt = 0; attempt < 1000; attempt++) {
+    uint32_t tries = 0;
+    while (session_again(&tries)) {
         uint64_t before = __atomic_load_n(&table->version, __ATOMIC_ACQUIRE);
         uint64_t n = table->segments < SEGMENT_TABLE_MAX ? table->segments : SEGMENT_TABLE_MAX;
         memcpy(map->segment, table->entry, n * sizeof(table->entry[0]));

@@ -61,8 +61,12 @@ static int follow(const struct arguments *a, struct session *session, struct pro
     struct engine_test test = {0};
     static struct control_board board;
     uint32_t output = find_output(session->table, a->name);
-    uint64_t before_ns = control_board_read(session->control, &board) == 0 ? board.test.from_ns : 0;
-    int code = order_ask(session->instance, request, &err);
+    int code = session_control_board(session, &board, &err);
+    if (code != 0) {
+        return command_fail("proof-test", err.text, EXIT_UNREACHABLE);
+    }
+    uint64_t before_ns = board.test.from_ns;
+    code = order_ask(session->instance, request, &err);
     if (code != EXIT_DONE || output == ENGINE_NONE) {
         return command_fail("proof-test", err.text, code != EXIT_DONE ? code : EXIT_NOT_SO);
     }

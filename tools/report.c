@@ -341,11 +341,7 @@ json_t *report_latency(const struct session *session)
 json_t *report_status(struct session *session, struct error *err)
 {
     static struct control_board board;
-    if (session_refresh(session, err) != 0) {
-        return NULL;
-    }
-    if (control_board_read(session->control, &board) != 0) {
-        error_set(err, -1, "the control process died in the middle of a report; try again");
+    if (session_refresh(session, err) != 0 || session_control_board(session, &board, err) != 0) {
         return NULL;
     }
     uint64_t now_ns = clock_tai_ns(session->table->tai_minus_monotonic_ns);

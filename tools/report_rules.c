@@ -112,11 +112,7 @@ json_t *report_rules(const struct session *s, const struct control_board *board)
 json_t *report_rules_alone(struct session *session, struct error *err)
 {
     static struct control_board board;
-    if (session_refresh(session, err) != 0) {
-        return NULL;
-    }
-    if (control_board_read(session->control, &board) != 0) {
-        error_set(err, -1, "the control process died in the middle of a report; try again");
+    if (session_refresh(session, err) != 0 || session_control_board(session, &board, err) != 0) {
         return NULL;
     }
     return json_pack("{s:o}", "rules", report_rules(session, &board));

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ring/segment.h"
+
+#define TRIES 1000u /* a millisecond each */
 
 int session_instance(const char *given, char name[RING_NAME_BYTES], struct error *err)
 {
@@ -93,6 +96,29 @@ int session_open(struct session *session, const char *instance, struct error *er
 int session_refresh(struct session *session, struct error *err)
 {
     return fetch(session, false, err);
+}
+
+bool session_again(uint32_t *tries)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    if (*tries > 0) {
+        nanosleep(&pause, NULL);
+    }
+    return (*tries)++ < TRIES;
+}
+
+int session_control_board(const struct session *session, struct control_board *copy, struct error *err)
+{
+    uint32_t tries = 0;
+    while (session_again(&tries)) {
+        if (control_board_read(session->control, copy) == 0) {
+            return 0;
+        }
+    }
+    return error_set(
+        err, -EAGAIN,
+        "expected a whole report of the control process within a second, it stands in the middle of one: "
+        "it has died or is stopped, the server will say so; try again");
 }
 
 void session_close(struct session *session)

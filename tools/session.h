@@ -50,6 +50,14 @@ int session_open(struct session *session, const char *instance, struct error *er
 
 /* Asks the server to bring its process and reader tables up to date. */
 int session_refresh(struct session *session, struct error *err);
+
+/* A board's writer is an ordinary thread, which the kernel may put off in the middle of its writing. For a copy
+ * that was not whole: waits a millisecond (not before the first try, with *tries 0) and counts. False: a second of
+ * tries is over, which a writer that lives does not need. */
+bool session_again(uint32_t *tries);
+
+/* A consistent copy of control's board. 0, or -EAGAIN with words: control stands in the middle of its writing. */
+int session_control_board(const struct session *session, struct control_board *copy, struct error *err);
 void session_close(struct session *session);
 
 #endif

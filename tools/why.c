@@ -17,7 +17,6 @@
 
 #define WORST_DEFAULT 8u
 #define COUNT_MOST    100000u
-#define READ_PAUSES   1000u
 #define SILENT_NS     (5 * CLOCK_NS_PER_S)
 
 struct options {
@@ -244,12 +243,9 @@ static json_t *json_log(const struct session *s, const struct options *o)
 static int read_findings(const struct session *s, const struct options *o, enum late_kind kind,
                          struct observer_findings *found)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
+    uint32_t tries = 0;
     int code = -EAGAIN;
-    for (uint32_t i = 0; code == -EAGAIN && i < READ_PAUSES; i++) {
-        if (i > 0) {
-            nanosleep(&pause, NULL);
-        }
+    while (code == -EAGAIN && session_again(&tries)) {
         code = o->latest ? observer_read_latest(s->observer, found) : observer_read_worst(s->observer, kind, found);
     }
     return code;

@@ -533,7 +533,8 @@ class Hostile(GatingCase):
                 before = self.view.published
                 self.source.send(100)
                 self.published(before + 100)
-                self.assertIsNotNone(server.status())
+                done = server.cli("status", self.instance, "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
         finally:
             stop.set()
             writer.join()
