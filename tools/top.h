@@ -57,7 +57,16 @@ struct top_look {
     const char *state_now; /* frozen: the interlock's state in the newest snapshot; NULL: not known */
 };
 
-enum top_view { TOP_OVERVIEW, TOP_RINGS, TOP_CHANNELS, TOP_READERS, TOP_INTERLOCK, TOP_PROCESSES, TOP_VIEWS };
+enum top_view {
+    TOP_OVERVIEW,
+    TOP_RINGS,
+    TOP_CHANNELS,
+    TOP_READERS,
+    TOP_INTERLOCK,
+    TOP_PROCESSES,
+    TOP_RECORDERS,
+    TOP_VIEWS
+};
 
 /* What the user has chosen. */
 struct top_state {
@@ -105,6 +114,15 @@ unsigned top_draw_outputs(struct page *page, struct top_area area, const struct 
 unsigned top_draw_list(struct page *page, struct top_area area, const struct top_look *look,
                        struct top_state *state, enum top_view list, bool alone);
 enum top_view top_section(unsigned selected);
+void top_head_recorders(struct page *page, unsigned row, const char *title);
+void top_row_recorder(struct page *page, unsigned row, const struct top_look *look, const json_t *recorder,
+                      const json_t *of);
+
+/* Below the rows of recorders: where each one writes, what it left out, removed and complains of. */
+unsigned top_draw_recorders_more(struct page *page, struct top_area area, const json_t *recorders);
+
+/* One line; none where nothing records. */
+unsigned top_draw_recorders_line(struct page *page, unsigned row, const struct top_look *look);
 
 /* Rows of a list in the order that is chosen. */
 struct top_rows {

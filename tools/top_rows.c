@@ -36,6 +36,11 @@ static const struct order orders[TOP_VIEWS][ORDERS_MAX] = {
                        {"memory", "pss_kb", false},
                        {"restarts", "restarts", false},
                        {"name", "name", true}},
+    [TOP_RECORDERS] = {{"as configured", NULL, false},
+                       {"rate", "bytes_per_s", false},
+                       {"missing", "missing", false},
+                       {"size", "run_bytes", false},
+                       {"name", "name", true}},
 };
 
 unsigned top_sorts(enum top_view list)
@@ -119,7 +124,10 @@ static void turn_round(struct top_rows *rows)
 void top_rows(struct top_rows *rows, const struct top_look *look, const struct top_state *state, enum top_view list)
 {
     const json_t *status = look->snapshot->status;
-    const char *key = list == TOP_CHANNELS ? "channels" : list == TOP_PROCESSES ? "processes" : "rings";
+    const char *key = list == TOP_CHANNELS    ? "channels"
+                      : list == TOP_PROCESSES ? "processes"
+                      : list == TOP_RECORDERS ? "recorders"
+                                              : "rings";
     const json_t *items = json_object_get(status, key);
     const struct order *order = &orders[list][state->sort[list] % ORDERS_MAX];
     rows->count = 0;

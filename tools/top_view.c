@@ -9,8 +9,8 @@
 
 const char *top_view_name(enum top_view view)
 {
-    static const char *const names[TOP_VIEWS] = {"overview", "rings",     "channels",
-                                                 "readers",  "interlock", "processes"};
+    static const char *const names[TOP_VIEWS] = {"overview",  "rings",     "channels", "readers",
+                                                 "interlock", "processes", "recorders"};
     return view < TOP_VIEWS ? names[view] : "?";
 }
 
@@ -114,15 +114,16 @@ static void draw_keys(struct page *page, const struct top_state *state)
 {
     const char *sort = top_sort_name(state->view, state->sort[state->view]);
     unsigned row = page->rows - 1;
-    if (page->columns >= 76) {
-        unsigned column = page_put(page, row, 0, PAGE_PLAIN,
-                                   "0 all 1 rings 2 channels 3 readers 4 interlock 5 processes space freeze ? q");
-        if (page->columns >= 120) {
-            page_put(page, row, column, PAGE_PLAIN, "uit  enter deeper  s sort: %s  r reverse%s",
+    if (page->columns >= 80) {
+        unsigned column =
+            page_put(page, row, 0, PAGE_PLAIN,
+                     "0 all 1 rings 2 channels 3 readers 4 interlock 5 processes 6 recorders ? help q");
+        if (page->columns >= 140) {
+            page_put(page, row, column, PAGE_PLAIN, "uit  space freeze  enter deeper  s sort: %s  r reverse%s",
                      sort != NULL ? sort : "-", state->reverse ? " (is)" : "");
         }
     } else {
-        page_put(page, row, 0, PAGE_PLAIN, "0-5 view s sort r reverse space freeze enter ? help q quit");
+        page_put(page, row, 0, PAGE_PLAIN, "0-6 view s sort r reverse space freeze enter ? help q quit");
     }
     page_row_look(page, row, PAGE_INVERSE);
 }
@@ -134,6 +135,7 @@ static void draw_help(struct page *page, struct top_area area)
         "",
         "0          overview           1  rings        2  channels",
         "3          readers            4  interlock    5  processes",
+        "6          recorders",
         "up, down   choose a section or a row; page up, page down, home, end",
         "enter      look closer: the section; a ring's readers",
         "b, escape  back to the overview",

@@ -1,4 +1,4 @@
-/* Rings, channels, readers, processes: a heading and a row each. Pure. */
+/* Lists: a heading and a row each. Pure. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -302,6 +302,7 @@ static const struct list lists[TOP_VIEWS] = {
     [TOP_CHANNELS] = {"channel", head_channels, row_channel},
     [TOP_READERS] = {"reader of", head_readers, row_reader},
     [TOP_PROCESSES] = {"process", head_processes, row_process},
+    [TOP_RECORDERS] = {"recorder", top_head_recorders, top_row_recorder},
 };
 
 unsigned top_draw_list(struct page *page, struct top_area area, const struct top_look *look,
@@ -332,7 +333,9 @@ unsigned top_draw_list(struct page *page, struct top_area area, const struct top
         count = 1;
     }
     area.first += 1 + count;
-    return list == TOP_PROCESSES && alone
-               ? draw_refusals(page, area, json_object_get(look->snapshot->status, "processes"))
-               : area.first;
+    const json_t *status = look->snapshot->status;
+    return !alone                  ? area.first
+           : list == TOP_PROCESSES ? draw_refusals(page, area, json_object_get(status, "processes"))
+           : list == TOP_RECORDERS ? top_draw_recorders_more(page, area, json_object_get(status, "recorders"))
+                                   : area.first;
 }

@@ -86,6 +86,9 @@ unsigned top_draw_overview(struct page *page, struct top_area area, const struct
         }
         area.first = draw_processes_line(page, area.first, look);
     }
+    if (area.first < area.end) {
+        area.first = top_draw_recorders_line(page, area.first, look);
+    }
     unsigned left = area.end > area.first ? area.end - area.first : 0;
     area.first = section_list(page, area, ring_places(look, state, left), look, state, TOP_RINGS);
     area.first = section_list(page, area, rows_of(look, state, TOP_CHANNELS), look, state, TOP_CHANNELS);

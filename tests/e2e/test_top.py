@@ -15,6 +15,7 @@ import unittest
 
 import support
 from support import BIN, LIBC, PATIENCE_S, stop, wait_until
+from test_record import RecordCase
 
 TMUX = shutil.which("tmux")
 SLUICE = os.path.join(BIN, "sluice")
@@ -142,6 +143,7 @@ class OnScreen(support.Case):
                               ("3", [r"reader of", f"udp +{tail.process.pid} observer"]),
                               ("4", ["first-out|output", "chamber_pressure|WAIVED", "latency, us"]),
                               ("5", [r"process +pid", f"sluiced +alive +{server.pid} "]),
+                              ("6", [r"recorder +B/s", "none"]),
                               ("?", ["Nothing that is typed here commands anything"]), ("0", ["interlock  ARMED", "trend"])):
             screen.press(key)
             screen.wait(*patterns)
@@ -242,6 +244,23 @@ class OnScreen(support.Case):
         screen = Screen(self, 80, 24, "--interval", "0.2", LC_ALL="C")
         screen.wait("interlock  ARMED", r"chamber_pressure .*[-=:+]{3}")
         self.assertTrue("\n".join(screen.lines()).isascii())
+
+
+@unittest.skipIf(TMUX is None, "SKIPPED: there is no tmux: NO SCREEN WAS LOOKED AT")
+class Recorders(RecordCase):
+    def test_what_they_do(self):
+        server = self.begin([self.recorder(), self.recorder(name="spare", directories=[self.path("not/there")])])
+        self.wait_recording(server)
+        self.feed(server, 500)
+        screen = Screen(self, 80, 24, "--interval", "0.2")
+        screen.wait("recorders: spare FAILED .*main recording")
+        screen.press("6")
+        screen.wait(r">main +recording +[\d.]+[kM]? +\d+ +500 +0 +0 +[\d.]+[GT]",
+                    r"main: [\d.]+k?B not on disk yet, at most for \d+ ms; /", "spare +FAILED", "! spare: cannot make the directory", "not/there")
+        screen.press("s", "s", "s")  # by size
+        screen.wait("recorders by size", ">main", "spare")
+        screen.press("r")
+        screen.wait("recorders by size, reversed", ">spare")
 
 
 class WithoutScreen(support.Case):

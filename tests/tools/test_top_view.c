@@ -142,8 +142,11 @@ Test(top, overview_has_what_matters)
     has(draw(200, 60), "2 HOLD UP");
 }
 
+static void add_recorders(void);
+
 Test(top, every_size_fits)
 {
+    add_recorders();
     for (unsigned view = 0; view < TOP_VIEWS; view++) {
         for (unsigned rows = 1; rows <= PAGE_ROWS_MAX + 1; rows += rows < 40 ? 1 : 40) {
             for (unsigned columns = 1; columns <= PAGE_COLUMNS_MAX + 1; columns += columns < 100 ? 7 : 100) {
@@ -286,6 +289,47 @@ Test(top, keys)
         top_press(&state, &look, key);
         draw(80, 24);
     }
+}
+
+static void add_recorders(void)
+{
+    static const char text[] =
+        "[{'name': 'whole', 'state': 'recording', 'run': 'whole-2026', 'directory': '/data', 'error': '',"
+        "  'run_frames': 70000, 'run_bytes': 9400000, 'bytes_per_s': 1250000, 'missing': 0, 'decimated': 0,"
+        "  'free_bytes': 5e9, 'removed_runs': 0, 'removed_segments': 0, 'decimating': false, 'durable_ms_max': "
+        "12.4,"
+        "  'unsynced_bytes': 65536, 'rings': [{'lag_frames': 3}, {'lag_frames': 17}]},"
+        " {'name': 'trips', 'state': 'failed', 'run': '', 'directory': '', 'error': 'no room: see room_mb',"
+        "  'run_frames': 0, 'run_bytes': 0, 'bytes_per_s': 0, 'missing': 1500, 'decimated': 900, 'free_bytes': 10,"
+        "  'removed_runs': 2, 'removed_segments': 4, 'decimating': true, 'rings': []},"
+        " {'name': 'sensors', 'state': 'recording', 'rings': []}]";
+    char json[sizeof(text)];
+    for (size_t i = 0; i < sizeof(text); i++) {
+        json[i] = (char)(text[i] == '\'' ? '"' : text[i]);
+    }
+    json_t *recorders = json_loads(json, 0, NULL);
+    cr_assert_not_null(recorders);
+    json_object_set_new(snapshot.status, "recorders", recorders);
+}
+
+Test(top, recorders)
+{
+    has_not(draw(80, 24), "recorders:");
+    add_recorders();
+    json_object_set_new(json_array_get(json_object_get(snapshot.status, "processes"), 2), "alive", json_false());
+    has(draw(80, 24), "recorders: trips FAILED 1500 missing sensors DEAD whole recording 1.2MB/s");
+    top_press(&state, &look, '6');
+    has(draw(80, 24), ">whole             recording    1.2M    9.4M   70000       0      17    5.0G");
+    has(whole, " trips             FAILED");
+    has(whole, " sensors           DEAD");
+    cr_assert(look_of("FAILED") & PAGE_BAD);
+    has(whole, " whole: 65536B not on disk yet, at most for 12 ms; /data/whole-2026");
+    has(whole, "! trips: 900 frames left out");
+    has(whole, "! trips: 2 runs and 4 segments removed");
+    has(whole, "! trips: no room: see room_mb");
+    top_press(&state, &look, 's');
+    top_press(&state, &look, 's');
+    has(draw(80, 24), ">trips");
 }
 
 Test(top, channels_that_are_wrong_come_first)
