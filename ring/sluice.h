@@ -218,7 +218,9 @@ SLUICE_API uint32_t sluice_reader_overwritten(struct sluice_reader *reader, cons
 SLUICE_API void sluice_reader_release(struct sluice_reader *reader);
 
 /* Moves to another place: start as for attaching, by bisection over what is still in the ring; to the end if
- * nothing there is as new as that. A gating reader only moves forward. 0 or -EINVAL. */
+ * nothing there is as new as that. A gating reader only moves forward. What was skipped, or was overwritten before
+ * the place that was asked for, is not counted as lost: sluice_reader_position() says where it stands. 0 or
+ * -EINVAL. */
 SLUICE_API int sluice_reader_seek(struct sluice_reader *reader, int start, uint64_t at);
 
 /* Next position that will be looked at. */
