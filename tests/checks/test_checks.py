@@ -318,6 +318,33 @@ class Requirements(Tree):
         self.fails("requirements", "IL-001 is there twice", "IL-12 is no id")
 
 
+class Failures(Tree):
+    def failures(self, text):
+        path = self.write("tests.xml", text)
+        return subprocess.run([sys.executable, os.path.join(CHECKS, "failures"), path], capture_output=True, text=True)
+
+    def test_says_why_and_nothing_of_what_passed(self):
+        noise = "sluiced: something\n" * 500
+        done = self.failures(f"""<testsuite><testcase name="good"><system-out>ValueError: x</system-out></testcase>
+<testcase name="e2e_bad"><failure message="Failed"/><system-out>{noise}FAIL: test_a (B)
+  File "x.py", line 3
+AssertionError: 1 != 2
+{noise}Ran 1 test</system-out></testcase>
+<testcase name="unit_bad"><failure message="SEGFAULT"/><system-out>[----] a.c:3: Assertion Failed</system-out></testcase>
+<testcase name="silent"><failure/><system-out/></testcase></testsuite>""")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for words in ("why e2e_bad failed (Failed):\n    FAIL: test_a (B)\n    AssertionError: 1 != 2\n    sluiced", "Ran 1 test",
+                      "why unit_bad failed (SEGFAULT):\n    [----] a.c:3", "why silent failed (no word)"):
+            self.assertIn(words, done.stdout)
+        self.assertNotIn("ValueError", done.stdout)
+        self.assertLess(len(done.stdout.split("\n")), 20)
+
+    def test_no_such_file_or_not_xml(self):
+        done = self.failures("<testsuite>")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("expected ctest's --output-junit", done.stderr)
+
+
 class Scripts(Tree):
     def test_good_scripts_pass(self):
         self.write("tools/a", "#!/usr/bin/env bash\necho a\n", 0o755)
