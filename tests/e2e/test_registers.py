@@ -121,7 +121,7 @@ class Registers(AskedCase):
                     os.unlink(self.path("card"))
 
     def test_a_bit_that_never_comes(self):
-        self.begin(timeout_ms=100)
+        self.begin(timeout_ms=400)
         self.device.never_ready = True
         self.wait_failed("the status at byte 0 is stuck at 0x8003: the ready bits 0x10 do not come")
         connects = self.stream()["connects"]
@@ -130,14 +130,14 @@ class Registers(AskedCase):
         self.assertGreater(self.stream()["connects"], connects)
 
     def test_a_bit_that_stays(self):
-        self.begin(timeout_ms=100)
+        self.begin(timeout_ms=400)
         self.device.deaf = True
         self.wait_failed("the status at byte 0 is stuck at 0x8013: the ready bits 0x10 stay though they were acknowledged")
         self.device.deaf = False
         self.wait_good()
 
     def test_truncated(self):
-        server = self.begin(timeout_ms=100)
+        server = self.begin(timeout_ms=400)
         worker = server.worker()
         for _ in range(3):
             os.truncate(self.path("card"), 0)
