@@ -1,6 +1,7 @@
 """PCI cards in a guest: where they are, which driver has them, huge pages, and what is found in a ring of theirs."""
 import glob
 import os
+import time
 
 import frames
 import guest
@@ -8,6 +9,7 @@ import guest
 PCI = "/sys/bus/pci/devices"
 HUGE_PAGES = "/proc/sys/vm/nr_hugepages"
 GAP = 1
+BIND_S = 10
 
 
 os.makedirs("/var/run", exist_ok=True)  # where EAL makes its folder
@@ -46,10 +48,13 @@ def bind(address, name):
         guest.load(name)
         if name == "vfio-pci":
             guest.load("vfio_iommu_type1")  # elsewhere the kernel has modprobe fetch it
-        if driver(address) is None:  # a module that was loaded just now has taken it itself
-            write("/sys/bus/pci/drivers_probe", address)
+        end_s = time.monotonic() + BIND_S
+        while driver(address) != name and time.monotonic() < end_s:
+            if driver(address) is None:  # a module that was loaded just now has taken it itself
+                write("/sys/bus/pci/drivers_probe", address)
+            time.sleep(0.01)  # a card that was put in just now stands in its slot before it may have a driver
         if driver(address) != name:
-            raise AssertionError(f"expected {name} to take {address}, found {driver(address)}")
+            raise AssertionError(f"expected {name} to take {address} within {BIND_S} s, found {driver(address)}")
 
 
 def interface(address):
