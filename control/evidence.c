@@ -8,9 +8,6 @@ void evidence_init(struct evidence *evidence, struct control_board *board, struc
 {
     *evidence = (struct evidence){.board = board, .journal = journal};
     board->version += board->version & 1; /* whoever wrote it before may have died in the middle */
-    for (uint32_t i = 0; i < 2; i++) {
-        board->checkpoint[i].number += board->checkpoint[i].number & 1;
-    }
     if (journal != NULL) {
         __atomic_store_n(&journal->magic, CONTROL_JOURNAL_MAGIC, __ATOMIC_RELEASE);
     }
@@ -125,7 +122,8 @@ void evidence_checkpoint(struct evidence *evidence, const struct engine_inputs *
     }
     struct control_checkpoint *both = evidence->board->checkpoint;
     struct control_checkpoint *to = &both[both[0].number <= both[1].number ? 0 : 1];
-    uint64_t number = (both[0].number > both[1].number ? both[0].number : both[1].number) + 2;
+    uint64_t last = both[0].number > both[1].number ? both[0].number : both[1].number;
+    uint64_t number = (last + 3) & ~UINT64_C(1); /* even, also behind one that a process died in: that stays odd */
     evidence->checkpoint_ns = monotonic_ns;
     __atomic_store_n(&to->number, number - 1, __ATOMIC_SEQ_CST);
     to->journal = evidence->journal != NULL ? evidence->journal->count : 0;

@@ -246,6 +246,8 @@ static void describe_end(int status, char *text, size_t bytes)
 static void take_over_board(struct server *server, uint64_t now_ns)
 {
     struct control_board *board = server_control_board(server);
+    uint64_t version = board->version | 1; /* it may have died in the middle of a snapshot */
+    __atomic_store_n(&board->version, version, __ATOMIC_SEQ_CST);
     if (machine_permits(board->state)) {
         board->trips++;
         board->died_armed = 1;
@@ -256,9 +258,9 @@ static void take_over_board(struct server *server, uint64_t now_ns)
                                   .output = ENGINE_NONE,
                                   .tai_ns = now_ns + (uint64_t)server->tai_minus_monotonic_ns};
     }
-    board->version += board->version & 1; /* it may have died in the middle of a snapshot */
     board->energised = 0;
     board->state = ENGINE_INIT;
+    __atomic_store_n(&board->version, version + 1, __ATOMIC_RELEASE);
 }
 
 /* A process that lived for a while is started again soon, one that keeps dying ever more slowly. */

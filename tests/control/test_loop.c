@@ -531,6 +531,21 @@ Test(loop, the_board_shows_the_state_and_beats)
     cr_assert_eq(control_board_read(&board, &copy), -EAGAIN, "a writer that died in the middle");
 }
 
+/* A replay begins at a checkpoint: after a process that was killed while it wrote one they must go on being whole.
+ */
+Test(loop, a_process_that_died_in_the_middle_of_a_checkpoint)
+{
+    board.checkpoint[0].number = 4;
+    board.checkpoint[1].number = 5;
+    start();
+    cr_assert_eq(board.checkpoint[0].number, 8);
+    cr_assert_eq(board.checkpoint[1].number, 5, "half of one and half of another is never told as whole");
+    loop.evidence.checkpoint_ns = 0; /* the next one is due */
+    loop_cycle(&loop);
+    cr_assert_eq(board.checkpoint[0].number, 8);
+    cr_assert_eq(board.checkpoint[1].number, 10);
+}
+
 Test(loop, trips_are_counted_across_lives)
 {
     board.trips = 7;
