@@ -78,7 +78,17 @@ static void say_error(struct actuator *a, int code)
     }
 }
 
-/* Writes and reads back. On a new connection the safe state comes first, whatever is wanted. */
+/* What of these lines is asked for at this moment: we may have been put off, and a connection and its first write
+ * take their time. */
+static uint32_t still_asked(const struct actuator *a, uint32_t lines)
+{
+    struct outbox_order newest = outbox_take(a->outbox);
+    uint64_t silent_ns = clock_elapsed_ns(a->heard_ns, clock_monotonic_ns());
+    return newest.word == a->seen_word && silent_ns > a->table->output_fault_ns ? 0 : lines & newest.lines;
+}
+
+/* Writes and reads back. On a new connection the safe state comes first, whatever is wanted. What is written is in
+ * a->lines: less than what is wanted, if that has been taken back meanwhile. */
 static int speak(struct actuator *a, uint32_t lines)
 {
     bool was_connected = a->link.connected;
@@ -87,6 +97,7 @@ static int speak(struct actuator *a, uint32_t lines)
         __atomic_store_n(&a->outbox->answer.connects, a->outbox->answer.connects + 1, __ATOMIC_RELAXED);
         code = modbus_link_write(&a->link, 0);
     }
+    lines = still_asked(a, lines);
     if (code == 0 && (was_connected || lines != 0)) {
         code = modbus_link_write(&a->link, lines);
     }
@@ -146,7 +157,9 @@ void actuator_step(struct actuator *actuator, uint64_t now_ns)
         actuator->due_ns = now_ns + actuator->backoff_ns;
         actuator->backoff_ns = clamp(actuator->backoff_ns * 2, BACKOFF_NS, BACKOFF_MAX_NS);
     }
-    if (code == 0 && !safe) {
+    if (code == 0 && actuator->lines != lines) {
+        actuator->due_ns = now_ns; /* the order that it is now has yet to be confirmed */
+    } else if (code == 0 && !safe) {
         confirm(actuator, &order, changed);
     }
 }

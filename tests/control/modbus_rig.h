@@ -35,7 +35,10 @@ struct rig_state {
     uint32_t connections; /* from here on by the server */
     uint32_t requests;
     uint32_t writes;
-    uint32_t bold; /* connections whose first write energised something */
+    uint32_t bold;       /* connections whose first write energised something */
+    uint32_t energising; /* writes that energised something */
+    uint64_t *meanwhile; /* by the test, NULL: a word of memory that we share .. */
+    uint64_t word;       /* .. which is this before the next write is answered */
 };
 
 struct modbus_rig {
@@ -67,6 +70,11 @@ static void rig_answer(modbus_t *context, modbus_mapping_t *map, struct rig_stat
             __atomic_add_fetch(&state->bold, 1, __ATOMIC_RELEASE);
         }
         *written = true;
+        state->energising += query[RIG_FIRST_VALUES] != 0;
+        if (state->meanwhile != NULL) {
+            __atomic_store_n(state->meanwhile, state->word, __ATOMIC_RELEASE);
+            state->meanwhile = NULL;
+        }
         __atomic_add_fetch(&state->writes, 1, __ATOMIC_RELEASE);
     }
     if (mode == RIG_EXCEPTION) {

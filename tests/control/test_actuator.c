@@ -134,6 +134,50 @@ Test(actuator, the_first_write_of_a_connection_is_safe)
     cr_assert_eq(rig.state->bold, 0);
 }
 
+/* An order that is taken back while the connection is made is not carried out, however late we come to it. */
+Test(actuator, an_order_that_is_taken_back_meanwhile)
+{
+    begin();
+    rig.state->word = (uint64_t)(number + 2) << 32; /* nothing is asked for any more */
+    rig.state->meanwhile = &outbox->command.word;
+    put_and_step(7);
+    cr_assert_null(rig.state->meanwhile);
+    cr_assert_eq(rig.state->energising, 0);
+    cr_assert(coils_are(0));
+    cr_assert_eq(outbox->answer.word, 0, "neither order is confirmed yet");
+    actuator_step(&actuator, clock_monotonic_ns());
+    cr_assert_eq(outbox->answer.word, outbox->command.word);
+    number++;
+    expect_follows(7);
+}
+
+/* Only what is left of it is. */
+Test(actuator, an_order_of_which_a_part_is_taken_back_meanwhile)
+{
+    begin();
+    rig.state->word = (uint64_t)(number + 2) << 32 | 5;
+    rig.state->meanwhile = &outbox->command.word;
+    put_and_step(7);
+    cr_assert_null(rig.state->meanwhile);
+    cr_assert(coils_are(5));
+    cr_assert_eq(outbox->answer.word, 0);
+    actuator_step(&actuator, clock_monotonic_ns());
+    cr_assert(coils_are(5));
+    cr_assert_eq(outbox->answer.word, outbox->command.word);
+}
+
+/* Control is silent for longer than it may be while the connection is made. */
+Test(actuator, an_order_that_grows_old_meanwhile)
+{
+    begin();
+    put(7);
+    struct outbox_order order = outbox_take(outbox);
+    actuator_step(&actuator, clock_monotonic_ns() - FAULT_NS - CLOCK_NS_PER_S); /* as if put off behind its look */
+    cr_assert_eq(order.lines, 7);
+    cr_assert_eq(rig.state->energising, 0);
+    cr_assert(coils_are(0));
+}
+
 Test(actuator, what_stood_there_before_it_began_is_nobodys_order)
 {
     rig.state->coil[2] = rig.state->coil[7] = 1;
