@@ -82,7 +82,8 @@ static bool workers_fresh(const struct server *server)
 {
     for (uint32_t i = 0; i < server->processes; i++) {
         const struct server_process *process = &server->process[i];
-        bool needed = process->role != ROLE_BLACK_BOX && process->role != ROLE_OBSERVER;
+        bool needed =
+            process->role == ROLE_CONTROL || process->role == ROLE_WORKER || process->role == ROLE_ACTUATOR;
         if (needed && (process->pid == 0 || !process->has_run || process->killed)) {
             return false;
         }
