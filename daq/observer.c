@@ -137,6 +137,52 @@ void observer_scan(struct observer *observer, uint64_t now_ns)
     }
 }
 
+static void keep_worst(struct observer_board *board, const struct observer_finding *finding)
+{
+    uint32_t kind = finding->late.kind;
+    struct observer_finding *worst = board->worst[kind];
+    uint64_t ns = finding->late.to_ns - finding->late.from_ns;
+    uint32_t at = board->worst_count[kind];
+    while (at > 0 && worst[at - 1].late.to_ns - worst[at - 1].late.from_ns < ns) {
+        at--;
+    }
+    if (at == OBSERVER_WORST) {
+        return;
+    }
+    uint32_t last = board->worst_count[kind] < OBSERVER_WORST ? board->worst_count[kind]++ : OBSERVER_WORST - 1;
+    for (uint32_t i = last; i > at; i--) {
+        worst[i] = worst[i - 1];
+    }
+    worst[at] = *finding;
+}
+
+/* An observer that died while it wrote has left one slot of the latest that nobody knows, and the worst in the
+ * middle of being moved up: those are told anew from the latest that are whole. */
+static void mend(struct observer_board *board)
+{
+    if (board->version % 2 == 0) {
+        return;
+    }
+    memset(&board->latest[board->findings % OBSERVER_LATEST], 0, sizeof(board->latest[0]));
+    memset(board->worst_count, 0, sizeof(board->worst_count));
+    for (uint32_t i = 0; i < OBSERVER_LATEST; i++) {
+        if (board->latest[i].late.to_ns != 0 && board->latest[i].late.kind < LATE_KINDS) {
+            keep_worst(board, &board->latest[i]);
+        }
+    }
+    board->version++;
+}
+
+/* What control logged while nobody looked: what took its time then is not known any more. */
+static uint64_t passed_over(const struct observer_board *board, uint64_t count)
+{
+    if (board->findings == 0) {
+        return 0;
+    }
+    uint64_t last = board->latest[(board->findings - 1) % OBSERVER_LATEST].number + 1;
+    return count > last ? count - last : 0;
+}
+
 void observer_begin(struct observer *observer, uint64_t now_ns)
 {
     struct observer_board *board = observer->board;
@@ -146,13 +192,15 @@ void observer_begin(struct observer *observer, uint64_t now_ns)
         board->thread[i].name[sizeof(board->thread[i].name) - 1] = 0;
     }
     board->threads = board->threads <= THIEF_THREADS_MAX ? board->threads : 0;
+    mend(board);
     for (uint32_t kind = 0; kind < LATE_KINDS; kind++) {
         board->worst_count[kind] = board->worst_count[kind] <= OBSERVER_WORST ? board->worst_count[kind] : 0;
     }
     observer->first_event_ns = now_ns;
-    observer->seen = board->findings == 0 ? 0 : __atomic_load_n(&observer->control->late.count, __ATOMIC_ACQUIRE);
+    uint64_t count = __atomic_load_n(&observer->control->late.count, __ATOMIC_ACQUIRE);
+    observer->seen = board->findings == 0 ? 0 : count;
+    ring_count_add(&board->missed, passed_over(board, count));
     board->state = observer->settings != NULL ? OBSERVER_WATCHING : OBSERVER_BLIND;
-    board->version += board->version % 2; /* it died while it wrote */
 }
 
 /* The events of control that overlap, by when they began. Those that end later stand later in the log;
@@ -236,25 +284,6 @@ static void judge(struct observer *observer, uint64_t number, struct observer_fi
     finding->complete = complete;
 }
 
-static void keep_worst(struct observer_board *board, const struct observer_finding *finding)
-{
-    uint32_t kind = finding->late.kind;
-    struct observer_finding *worst = board->worst[kind];
-    uint64_t ns = finding->late.to_ns - finding->late.from_ns;
-    uint32_t at = board->worst_count[kind];
-    while (at > 0 && worst[at - 1].late.to_ns - worst[at - 1].late.from_ns < ns) {
-        at--;
-    }
-    if (at == OBSERVER_WORST) {
-        return;
-    }
-    uint32_t last = board->worst_count[kind] < OBSERVER_WORST ? board->worst_count[kind]++ : OBSERVER_WORST - 1;
-    for (uint32_t i = last; i > at; i--) {
-        worst[i] = worst[i - 1];
-    }
-    worst[at] = *finding;
-}
-
 static void publish(struct observer_board *board, const struct observer_finding *finding)
 {
     /* An exchange: nothing below may be seen before it. */
@@ -306,10 +335,12 @@ static int read_findings(const struct observer_board *board, const struct observ
                      : board->findings < OBSERVER_LATEST ? (uint32_t)board->findings
                                                          : OBSERVER_LATEST;
         uint32_t room = count != NULL ? OBSERVER_WORST : OBSERVER_LATEST;
-        findings->count = n < room ? n : room;
-        uint64_t first = count != NULL ? 0 : board->findings - findings->count;
-        for (uint32_t f = 0; f < findings->count; f++) {
-            findings->finding[f] = from[(first + f) % room];
+        n = n < room ? n : room;
+        uint64_t first = count != NULL ? 0 : board->findings - n;
+        findings->count = 0;
+        for (uint32_t f = 0; f < n; f++) {
+            findings->finding[findings->count] = from[(first + f) % room];
+            findings->count += findings->finding[findings->count].late.to_ns != 0; /* see mend */
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (__atomic_load_n(&board->version, __ATOMIC_RELAXED) == before) {

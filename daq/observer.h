@@ -67,8 +67,8 @@ struct observer_board {
     uint64_t brief;              /* below the threshold */
     uint64_t judged[LATE_KINDS]; /* findings, ever */
     uint64_t over[LATE_KINDS];   /* of them beyond their limit */
-    uint64_t missed;             /* entries of control's log overwritten before they were judged */
-    char missing[256];           /* what this kernel does not tell of */
+    uint64_t missed;   /* entries of control's log that nobody judged: overwritten before, or none was there */
+    char missing[256]; /* what this kernel does not tell of */
     struct observer_thread thread[THIEF_THREADS_MAX];
     uint64_t findings; /* finding n at n % OBSERVER_LATEST; stored last (release) */
     struct observer_finding latest[OBSERVER_LATEST];

@@ -265,8 +265,12 @@ static int by_length(const void *one, const void *two)
 static int add_latest(const struct session *s, const struct options *o, struct observer_findings *found)
 {
     static struct observer_findings latest;
-    int code = observer_read_latest(s->observer, &latest);
     uint32_t worst = found->count;
+    uint32_t tries = 0;
+    int code = -EAGAIN;
+    while (code == -EAGAIN && session_again(&tries)) {
+        code = observer_read_latest(s->observer, &latest);
+    }
     for (uint32_t i = 0; code == 0 && i < latest.count && found->count < OBSERVER_LATEST; i++) {
         bool known = false;
         for (uint32_t w = 0; w < worst; w++) {

@@ -317,6 +317,51 @@ Test(observer, a_log_that_ran_over_is_counted)
     cr_assert_eq(board->findings, LATE_ENTRIES - 1);
 }
 
+/* Killed while it wrote the fourth: of the latest one slot is nobody's, of the worst one stands twice. */
+Test(observer, one_that_died_while_it_wrote_leaves_no_half_findings)
+{
+    struct observer_findings found;
+    for (uint64_t i = 0; i < 3; i++) {
+        be_late(LATE_LOOP, (i + 1) * 100 * MS, (i + 1) * 100 * MS + i + 1);
+    }
+    observer_judge(&observer, 1000 * MS);
+    board->version++;
+    board->latest[3].late = (struct late_entry){.from_ns = 5, .to_ns = 900, .kind = LATE_LOOP};
+    board->worst[LATE_LOOP][3] = board->worst[LATE_LOOP][2];
+    board->worst[LATE_LOOP][2] = board->worst[LATE_LOOP][1];
+    board->worst_count[LATE_LOOP] = 4;
+    be_late(LATE_LOOP, 500 * MS, 500 * MS + 9);
+    be_late(LATE_LOOP, 600 * MS, 600 * MS + 9);
+    observer_begin(&observer, 2000 * MS);
+    cr_assert_eq(board->version % 2, 0);
+    cr_assert_eq(board->missed, 2, "what was logged while none was there");
+    cr_assert_eq(observer_read_worst(board, LATE_LOOP, &found), 0);
+    cr_assert_eq(found.count, 3);
+    for (uint64_t i = 0; i < 3; i++) {
+        cr_assert_eq(found.finding[i].number, 2 - i);
+    }
+    cr_assert_eq(observer_read_latest(board, &found), 0);
+    cr_assert_eq(found.count, 3);
+}
+
+/* The slot it died in held the oldest of the latest. */
+Test(observer, one_that_died_when_all_places_were_taken)
+{
+    struct observer_findings found;
+    for (uint64_t i = 0; i < OBSERVER_LATEST + UINT64_C(5); i++) {
+        be_late(LATE_LOOP, (i + 1) * 100 * MS, (i + 1) * 100 * MS + 7);
+        observer_judge(&observer, 1000000 * MS);
+    }
+    board->version++;
+    memset(&board->latest[5], 0xfe, sizeof(board->latest[5]) / 2);
+    observer_begin(&observer, 1000000 * MS);
+    cr_assert_eq(observer_read_latest(board, &found), 0);
+    cr_assert_eq(found.count, OBSERVER_LATEST - 1);
+    cr_assert_eq(found.finding[0].number, 6);
+    cr_assert_eq(found.finding[OBSERVER_LATEST - 2].number, OBSERVER_LATEST + 4);
+    cr_assert_eq(board->missed, 0);
+}
+
 Test(observer, a_reader_does_not_wait_for_a_writer_that_died)
 {
     struct observer_findings found;
