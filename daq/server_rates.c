@@ -14,7 +14,7 @@ static void judge(struct server *server, uint32_t ring, const struct ring_header
 {
     const struct ring_stream *stream = &server->plan->ring[ring].stream;
     struct server_rate *shown = &server->rate[ring];
-    if (rate->windows == shown->windows) {
+    if (rate->windows == shown->windows || rate->windows % 2 != 0) { /* odd: its worker is in the middle of one */
         return;
     }
     shown->windows = rate->windows;

@@ -4,6 +4,8 @@
  * apart, as is a frame that carries no usable stamp. So of every stream that has stamps
  *
  *   sent_to_arrival.count + ahead + undated = frames delivered = arrival_to_publish.count
+ *
+ * but for frames whose writer was killed between publishing and counting them: those are delivered only.
  */
 #ifndef RING_HOPS_H
 #define RING_HOPS_H

@@ -38,7 +38,8 @@ struct ring_rate {
 };
 static_assert(sizeof(struct ring_rate) == 192, "three lines");
 
-/* A whole window, or all zero but for the counts if the writer died in the middle of one. Any thread. */
+/* A whole window, or all zero but for the counts if the writer died, or was put off, in the middle of one:
+ * `windows` is odd then. Any thread. */
 void ring_rate_read(const struct ring_rate *rate, struct ring_rate *copy);
 
 /* Frames per second over the last window of a copy; 0: none came, or there is no window. Pure. */
