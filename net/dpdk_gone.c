@@ -27,15 +27,21 @@ static const struct source_plan *source_of(const char *name)
 /* In DPDK's thread for events, which is not sealed. vfio asks again and again until we are gone. */
 static void on_event(const char *name, enum rte_dev_event_type event, void *opaque)
 {
+    static bool said;
     (void)opaque;
     const struct source_plan *source = event == RTE_DEV_EVENT_REMOVE && name != NULL ? source_of(name) : NULL;
-    if (source != NULL && __atomic_fetch_add(&dpdk_gone_devices, 1, __ATOMIC_RELEASE) == 0) {
+    if (source == NULL) {
+        return;
+    }
+    if (!said) { /* before it is known: the thread that sees that ends the process at once */
+        said = true;
         fprintf(
             stderr,
             "sluice-dpdk: the card at PCI %s (source %s) is gone; ending, with all ports of this worker, to go on "
             "when it is back\n",
             name, source->name);
     }
+    __atomic_fetch_add(&dpdk_gone_devices, 1, __ATOMIC_RELEASE);
 }
 
 static bool any_card(const struct worker_plan *plan)
