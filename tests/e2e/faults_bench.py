@@ -175,7 +175,12 @@ class Bench:
     def armed(self):
         """Armed, both lines energised at the relay, every input good; the trips so far."""
         self.server.make_armed()
-        wait_until(lambda: self.truth.now() == BOTH, lambda: f"both lines at the relay; {self.interlock()}")
+
+        def there():
+            interlock = self.interlock()
+            return self.truth.now() == BOTH or (interlock is not None and not interlock["armed"])
+
+        wait_until(there, lambda: f"both lines at the relay; {self.interlock()}")
         interlock = self.interlock()
         if interlock is None or not interlock["armed"]:
             raise Disturbed(f"tripped by itself: {interlock and interlock['first_out']}")
@@ -230,6 +235,12 @@ class Bench:
         wait_until(there, lambda: f"{fault}: the report of trip {trip}; there are {sorted(os.listdir(directory))}")
         return True
 
+    def undisturbed(self):
+        """Nothing that a stall of the machine looks like came first."""
+        first = (self.interlock() or {}).get("first_out")
+        if first and first["kind"] in STALLS:
+            raise Disturbed(f"first-out {first['text']}")
+
     def _dropped(self, fault, at, lines=SAFE):
         """(when, who) the relay got there: the first moment from `at` on with only these lines energised."""
         before = [change for change in self.truth.lines() if change[0] < at]
@@ -237,7 +248,10 @@ class Bench:
             raise Disturbed("the lines were not both energised when the fault came")
 
         def there():
-            return [change for change in self.truth.since(at) if change[1] == lines]
+            changes = [change for change in self.truth.since(at) if change[1] == lines]
+            if not changes and lines != SAFE:
+                self.undisturbed()
+            return changes
 
         when, _, who = wait_until(there, lambda: f"{fault}: {set(lines) or 'no line'} at the relay, it has "
                                                  f"{set(self.truth.now())}; {self.interlock()}", pause_s=0.005)[0]
@@ -312,7 +326,7 @@ class Bench:
             moved = self.truth.since(at)
             interlock = wait_until(self.interlock, "an answer")
             first = interlock["first_out"] or {"kind": "none", "text": "none"}
-            if moved and first["kind"] in ("stale", "deadline"):
+            if moved and first["kind"] in STALLS:
                 raise Disturbed(f"first-out {first['text']}")
             self.case.assertEqual(moved, [], f"{fault}: a line moved; first-out {first['text']}")
             self.case.assertEqual((interlock["trips"], interlock["state"]), (trips, "armed"), fault)

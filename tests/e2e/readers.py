@@ -412,6 +412,7 @@ class Source:
     def __init__(self, case, port, seed):
         self.seed = seed
         self.next = 0
+        self.port = port
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         case.addCleanup(self.socket.close)
         self.socket.connect(("127.0.0.1", port))

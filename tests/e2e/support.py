@@ -313,10 +313,22 @@ class Actuator:
         wait_until(lambda: self.permit() is permit, f"permit {permit} at the actuator", seconds, 0.005)
 
 
+def udp_socket(port):
+    """(bytes that wait to be received, datagrams dropped) of the socket at a port of 127.0.0.1, as the kernel has them."""
+    with open("/proc/net/udp", encoding="ascii") as file:
+        for words in map(str.split, file.readlines()[1:]):
+            if int(words[1].split(":")[1], 16) == port:
+                return int(words[4].split(":")[1], 16), int(words[-1])
+    return 0, 0
+
+
 # ---- Configurations: YAML contains JSON, so a dict is one.
 
 
-def channels(prefix="", stale_ms=250):
+STALE_MS = 1500  # a test's sensor is a thread of it, which a busy machine puts off
+
+
+def channels(prefix="", stale_ms=STALE_MS):
     rows = (
         ("chamber_pressure", 16, "f32", 1, "kPa", [0, 500]),
         ("coolant_pressure", 20, "i32", 0.001, "kPa", [0, 2000]),
@@ -351,7 +363,7 @@ def text_source(path, prefix="t_", **changes):
     names = [("pressure", [0, 500]), ("coolant", [0, 2000])]
     return {"name": "text", "kind": "serial", "worker": "sensors", "ring": "text", "device": path, "baud": 115200,
             "format": "text", "fields": 2,
-            "channels": [{"name": prefix + n, "unit": "kPa", "range": r, "stale_ms": 250} for n, r in names], **changes}
+            "channels": [{"name": prefix + n, "unit": "kPa", "range": r, "stale_ms": STALE_MS} for n, r in names], **changes}
 
 
 WAIVED = ["pinned", "locked", "pages", "unthrottled", "latency", "clock", "config", "black_box", "doctor"]
@@ -365,7 +377,7 @@ def config(instance, sources, outputs, rules=None, slots=4096, **control):
         "memory": {"pages": "normal"},
         "arming": {"waive": list(WAIVED)},
         "control": {"idle": "wait", "sleep_us": 100, "cycle_budget_us": 5000, "on_miss": "alarm", "stall_trip_ms": 1000,
-                    "refresh_us": 5000, "output_fault_ms": 2000, "silence_ms": 500,
+                    "refresh_us": 5000, "output_fault_ms": 2000, "silence_ms": 3000,
                     "supervisor_silence_ms": 15000, **control},
         "workers": [{"name": "sensors", "idle": "wait"}],
         "rings": [{"name": s["ring"], "slots": slots} for s in sources],
@@ -488,14 +500,21 @@ class Server:
     def wait_state(self, state):
         return self.wait_status(lambda s: s["interlock"]["state"] == state, f"interlock {state}")
 
-    def make_armed(self):
-        """Reset and arm, again if a stall of the machine trips it meanwhile."""
+    def make_armed(self, actuator=None):
+        """Reset and arm, again if a stall of the machine trips it meanwhile; with an actuator until that has the permit."""
 
         def armed():
             self.cli("reset", self.instance)
             self.cli("arm", self.instance)
             status = self.status()
-            return status if status is not None and status["interlock"]["armed"] else None
+            if status is None or not status["interlock"]["armed"]:
+                return None
+            end_s = time.monotonic() + 2
+            while actuator is not None and actuator.permit() is not True:
+                if time.monotonic() > end_s:
+                    return None
+                time.sleep(0.005)
+            return status
 
         return wait_until(armed, lambda: f"arming; log:\n{self.log()[-2000:]}", pause_s=0.1)
 

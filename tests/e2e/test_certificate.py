@@ -70,8 +70,7 @@ class Certificate(Case):
         sensor.start()
         self.misses(server, [])
         self.assertIn("fit for this configuration", server.log())
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
 
     def test_whatever_else_does_not_pass(self):
         server, _, _ = self.begin()
@@ -124,15 +123,13 @@ class Certificate(Case):
         self.put(verdict(self.sum))
         server.start()
         sensor.start()
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
         os.unlink(self.file)
         actuator.wait_permit(False)
         first = server.wait_state("tripped")["interlock"]["first_out"]
         self.assertIn("the arming gate does not pass any more: doctor", json.dumps(first))
         self.put(verdict(self.sum))
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
 
 
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"),
@@ -173,8 +170,7 @@ class Tool(Case):
             text = re.sub(r"(?m)^(dangers|unknowns) \d+$", r"\1 0", text)  # had it been fit
             self.put(text)
         self.misses(server, [])
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
         self.assertEqual(server.end(), 0, server.log())
         self.assertTrue(os.path.exists(self.file), "it outlives the server")
 

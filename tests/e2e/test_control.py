@@ -24,12 +24,10 @@ class Control(support.Case):
         self.assertEqual(server.cli("arm").returncode, 1)
         self.assertEqual(server.status()["interlock"]["first_out"]["kind"], "control_died")
         self.assertFalse([c for c in actuator.since(from_ns) if c.energised], "a permit without arming")
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
 
     def armed(self, server, actuator):
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
         return server.control()
 
     def test_killed(self):
@@ -108,7 +106,7 @@ class Control(support.Case):
 
     def test_stopped(self):
         """A control process that hangs is killed after silence_ms."""
-        server, _, actuator = self.udp_server()
+        server, _, actuator = self.udp_server(silence_ms=500)
         took_ms = []
         for _ in range(2):
             control = self.armed(server, actuator)

@@ -122,8 +122,12 @@ class Lies(FaultCase):
         def while_worker_sleeps():
             worker = bench.server.worker()
             os.kill(worker, signal.SIGSTOP)
-            at = self.plant.inject("flood", stream="udp", frames=3000)
-            os.kill(worker, signal.SIGCONT)
+            try:
+                dropped = support.udp_socket(self.plant.udp_port)[1]
+                at = self.plant.inject("flood", stream="udp", frames=3000)
+                wait_until(lambda: support.udp_socket(self.plant.udp_port)[1] > dropped, "the kernel to drop some")
+            finally:
+                os.kill(worker, signal.SIGCONT)
             return at
 
         bench.trips("frames dropped by the kernel", "worker stopped, flood of 3000 frames into 16 KiB", while_worker_sleeps, overrun)

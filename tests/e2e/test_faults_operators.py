@@ -104,6 +104,8 @@ class Operators(FaultCase):
             outcomes[arm] += 1
             bench.steps(50)
             self.assertEqual(bench.interlock()["state"], "tripped", fault)
+            wait_until(lambda: self.plant.truth.now() == SAFE, "the plant, which may be put off, to have read it")
+            bench.steps(50)
             self.assertEqual(self.plant.truth.now(), SAFE, fault)
             permits = [c for c in self.plant.truth.since(at) if c[1]]
             if permits:

@@ -227,8 +227,7 @@ class Hostile(support.Case):
         """On one connection, without waiting for the answer: the last word is the trip."""
         server, _, actuator = self.udp_server()
         for _ in range(10):
-            server.make_armed()
-            actuator.wait_permit(True)
+            server.make_armed(actuator)
             client = self.connect(server)
             for op in (support.ARM, support.RESET, support.ARM, support.TRIP):
                 client.send(request(op))

@@ -233,7 +233,7 @@ class Rtu(Modbus, AskedCase):
         return ModbusRtu(self, self.path("tty"))
 
     def test_wrong_crc(self):
-        self.begin(timeout_ms=200)
+        self.begin(timeout_ms=1000)
         self.device.bad_crc = True
         self.wait_failed("Invalid CRC")
         self.assertEqual(self.stream()["open_errno"], 74)

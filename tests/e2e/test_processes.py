@@ -39,10 +39,13 @@ class Worker(support.Case):
         after = server.stream("udp")["delivered"]
         server.wait_status(lambda s: s["streams"][0]["delivered"] > after + 20, "more data")
         self.assertIsNone(tail.process.poll())
+
+        def restarts_in(lines):
+            return [i for i, line in enumerate(lines) if line.get("gap", {}).get("cause") == "restart"]
+
+        tail.wait(lambda lines: len(r := restarts_in(lines)) > attempt and len(lines) > r[-1] + 10, "frames behind the restart")
         lines = tail.lines()
-        restarts = [i for i, line in enumerate(lines) if line.get("gap", {}).get("cause") == "restart"]
-        self.assertEqual(len(restarts), attempt + 1)
-        self.assertGreater(len(lines), restarts[-1] + 10)
+        self.assertEqual(len(restarts_in(lines)), attempt + 1)
         positions = [line["position"] for line in lines]
         self.assertEqual(positions, list(range(positions[0], positions[0] + len(positions))))
         # What was sent meanwhile is put down to the restart, to the frame.
@@ -69,8 +72,7 @@ class Worker(support.Case):
     def test_stopped(self):
         """A worker that hangs: STALE trip; it is killed and replaced."""
         server, _, actuator = self.udp_server()
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
         worker = server.worker()
         server.kill(worker, signal.SIGSTOP)
         actuator.wait_permit(False)
@@ -158,8 +160,7 @@ class Supervisor(support.Case):
         """Both others end, outputs safe, nothing left behind, a new one starts at once."""
         server, sensor, actuator = self.udp_server()
         for signals in (["sluiced"], ["sluiced"]):
-            server.make_armed()
-            actuator.wait_permit(True)
+            server.make_armed(actuator)
             known = dict(server.children())
             self.assertEqual(sorted(known.values()), ["sluice-control", "sluice-observer", "sluice-worker"])
             server.kill(server.pid)
@@ -192,8 +193,7 @@ class Supervisor(support.Case):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             with self.subTest(number):
                 server, _, actuator = self.udp_server()
-                server.make_armed()
-                actuator.wait_permit(True)
+                server.make_armed(actuator)
                 self.assertEqual(server.end(number), 0)
                 actuator.wait_permit(False)
                 self.assert_nothing_left(server)
@@ -237,8 +237,7 @@ class Supervisor(support.Case):
 
     def test_second_of_the_same_name(self):
         server, _, actuator = self.udp_server()
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
         before = server.status()
         other = config(self.instance, [udp_source(free_udp_port())], outputs_to(actuator.target))
         second = self.server(other).launch()

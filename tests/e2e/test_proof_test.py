@@ -18,7 +18,7 @@ class ProofTest(support.Case):
         actuator = support.Actuator(self)
         source = support.udp_source(port)
         source["channels"].append({"name": "switches", "at_byte": 28, "type": "u16", "unit": "bits", "range": [0, 65535],
-                                   "stale_ms": 250})
+                                   "stale_ms": 60000})
         outputs = support.outputs_to(actuator.target)
         outputs[1]["feedback"] = {"channel": "switches", "energised_bits": ENERGISED, "safe_bits": SAFE, "time_ms": TIME_MS}
         server = self.server(support.config(self.instance, [source], outputs))

@@ -24,7 +24,7 @@ class RecordCase(support.Case):
         source = {"name": "sensors", "kind": "udp", "ring": self.RING, "worker": "sensors", "listen": f"127.0.0.1:{port}",
                   "frame_bytes": 64, "sequence": {"at_byte": 0, "width_bytes": 4, "byte_order": "little"},
                   "channels": [{"name": "chamber_pressure", "at_byte": 4, "type": "f32", "byte_order": "little", "unit": "kPa", "range": [0, 500],
-                                "stale_ms": 250}]}
+                                "stale_ms": 1500}]}
         text = support.config(self.instance, [source], support.outputs_to(support.Actuator(self).target), slots=8192)
         if any(r.get("reading") == "gating" for r in recorders):  # the interlock must not watch such a ring
             del source["channels"], text["rules"], text["outputs"]

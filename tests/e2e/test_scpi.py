@@ -125,7 +125,7 @@ class Scpi:
         self.assertEqual(self.stream()["polls_failed"], 1)
 
     def test_a_question_it_does_not_know(self):
-        self.begin(check_errors=True, timeout_ms=200)
+        self.begin(check_errors=True, timeout_ms=1000)
         answer = self.device.answers.pop("FETC:ALL?")
         self.wait_failed("no answer to 'FETC:ALL?' in time; it reports the error -113,\"Undefined header\"")
         self.device.answers["FETC:ALL?"] = answer

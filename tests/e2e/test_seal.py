@@ -48,8 +48,7 @@ class Busy(support.Case):
 
     def everything(self, server):
         """Arming, trips of every kind, resets, bad input, a hang-up and the line's return."""
-        server.make_armed()
-        self.actuator.wait_permit(True)
+        server.make_armed(self.actuator)
         for sensor in self.sensors:
             sensor.send(pressure=160)
             server.wait_state("tripped")
@@ -74,8 +73,7 @@ class Busy(support.Case):
             wait_until(lambda n=name, c=connects: server.stream(n)["connects"] > c, "the line's return")
         tail = server.tail("udp", "--count", "50", "--oldest")
         self.assertEqual(tail.process.wait(support.PATIENCE_S), 0)
-        server.make_armed()
-        self.actuator.wait_permit(True)
+        server.make_armed(self.actuator)
 
 
 class SystemCalls(Busy):

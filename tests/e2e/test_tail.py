@@ -37,14 +37,14 @@ class Tailing(support.Case):
 
     def test_stopped_tail_is_demoted_and_says_so(self):
         """The fault: SIGSTOP. It is demoted, not evicted yet, goes on as an observer, and everybody is told."""
-        server, _, _ = self.gating_server(hz=500, deadline_ms=100, evict_ms=600000)
+        server, _, _ = self.gating_server(hz=500, deadline_ms=700, evict_ms=600000)
         tail = server.tail("udp", "--gating")
         self.wait_gating(server, tail)
         os.kill(tail.process.pid, signal.SIGSTOP)
         wait_until(lambda: self.reader(server).get("mode") == "demoted", "a demoted reader")
         reader = self.reader(server)
-        self.assertEqual((reader["reason"], reader["deadline_ms"]), ("deadline", 100))
-        self.assertGreater(reader["waited_ns_max"], 100 * 10**6)
+        self.assertEqual((reader["reason"], reader["deadline_ms"]), ("deadline", 700))
+        self.assertGreater(reader["waited_ns_max"], 700 * 10**6)
         wait_until(lambda: server.status()["rings"][0]["gating"]["events"], "the event")
         for command in ("status", "ledger"):
             text = server.cli(command, server.instance).stdout
@@ -68,7 +68,7 @@ class Tailing(support.Case):
 
     def test_evicted_tail_ends_with_one(self):
         """The same fault, for longer than evict_ms."""
-        server, _, _ = self.gating_server(hz=500, deadline_ms=50, evict_ms=200)
+        server, _, _ = self.gating_server(hz=500, deadline_ms=500, evict_ms=700)
         tail = server.tail("udp", "--gating")
         self.wait_gating(server, tail)
         os.kill(tail.process.pid, signal.SIGSTOP)

@@ -158,8 +158,7 @@ class Udp(support.Case):
     def trips(self, kinds, channel, **values):
         server, sensor, actuator = self.udp_server()
         for _ in range(5):
-            server.make_armed()
-            actuator.wait_permit(True)
+            server.make_armed(actuator)
             with sensor.paused():
                 number = sensor.send(**values)
                 sensor.send()
@@ -194,8 +193,7 @@ class Udp(support.Case):
 
     def test_silence_trips(self):
         server, sensor, actuator = self.udp_server()
-        server.make_armed()
-        actuator.wait_permit(True)
+        server.make_armed(actuator)
         with sensor.paused():
             actuator.wait_permit(False)
             status = server.wait_state("tripped")

@@ -329,7 +329,7 @@ class Xdp(Serving):
         self.make(text).start()
         self.stream("virtio", lambda s: s["open"], "its interface")
         reader = self.reader("virtio")
-        guest.ask("inject", nic="n3", count=500, size=SIZE, pause_us=100)
+        guest.ask("inject", nic="n3", count=500, size=SIZE, pause_us=1000)
         guest.ask("inject", nic="n3", frames=[frames.numbered(1, SIZE, frames.PORT + 1).hex()])
         guest.ask("inject", nic="n3", count=10, first=600, size=SIZE, pause_us=100)
         stream = self.stream("virtio", lambda s: s["sent"] == 610, "610 frames")

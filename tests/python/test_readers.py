@@ -316,6 +316,7 @@ class Silence(package.Case):
             pass
 
         def handler(*_):
+            signal.setitimer(signal.ITIMER_REAL, 0)  # once: the next one would come where nobody waits for it
             raise Enough
 
         ring = self.attach()["tvac"]
@@ -325,7 +326,6 @@ class Silence(package.Case):
             with self.assertRaises(Enough):
                 self.signals(handler)
                 request()
-            signal.setitimer(signal.ITIMER_REAL, 0)
             self.assertLess(time.monotonic() - start, 4)
         self.stand("behave polite")
         self.assertEqual(list(self.attach().rings), ["tvac"])
