@@ -1,6 +1,6 @@
 /* What the control loop leaves behind of each of its decisions, for `sluice status`, the audit log, the black box
- * and the replay: events, the journal, snapshots and checkpoints in shared memory. Written after the outputs; no
- * system calls. Hot (HOT_SOURCES).
+ * and the replay: events, the journal, snapshots and checkpoints in shared memory. Written after the outputs,
+ * but before those that are files; no system calls. Hot (HOT_SOURCES).
  */
 #ifndef CONTROL_EVIDENCE_H
 #define CONTROL_EVIDENCE_H

@@ -531,6 +531,38 @@ Test(loop, the_board_shows_the_state_and_beats)
     cr_assert_eq(control_board_read(&board, &copy), -EAGAIN, "a writer that died in the middle");
 }
 
+static uint32_t told_before_the_file;
+
+/* The names are the linker's. NOLINTBEGIN(*-reserved-identifier,cert-*,readability-identifier-naming) */
+ssize_t __real_pwrite(int fd, const void *bytes, size_t count, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at);
+/* NOLINTEND(*-reserved-identifier,cert-*,readability-identifier-naming) */
+
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at)
+{
+    told_before_the_file = board.trip_history[1].kind;
+    return __real_pwrite(fd, bytes, count, at);
+}
+
+/* A file's disk that hangs until the process is killed must not take the trip's cause with it. */
+Test(loop, a_trip_is_told_before_files_are_written)
+{
+    FILE *file = tmpfile();
+    cr_assert_not_null(file);
+    table.devices = 2;
+    table.output[1].device = 1;
+    table.device[1] = (struct control_device){.kind = DEVICE_FILE, .lines = 2, .fd = (uint32_t)fileno(file)};
+    arm();
+    cr_assert_eq(told_before_the_file, CAUSE_NONE);
+    publish(500, 0);
+    loop_cycle(&loop);
+    expect_trip(CAUSE_HIGH);
+    cr_assert_eq(told_before_the_file, CAUSE_HIGH);
+    cr_assert_eq(fgetc(file), '0');
+    cr_assert_gt(loop.sent_ns, loop.decided_ns);
+    fclose(file);
+}
+
 /* A replay begins at a checkpoint: after a process that was killed while it wrote one they must go on being whole.
  */
 Test(loop, a_process_that_died_in_the_middle_of_a_checkpoint)
