@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "control/machine.h"
+
 #define CHECKPOINT_NS UINT64_C(1000000000)
 
 void evidence_init(struct evidence *evidence, struct control_board *board, struct control_journal *journal)
@@ -10,6 +12,13 @@ void evidence_init(struct evidence *evidence, struct control_board *board, struc
     board->version += board->version & 1; /* whoever wrote it before may have died in the middle */
     if (journal != NULL) {
         __atomic_store_n(&journal->magic, CONTROL_JOURNAL_MAGIC, __ATOMIC_RELEASE);
+    }
+}
+
+void evidence_permit(struct evidence *evidence, const struct engine_state *state)
+{
+    if (machine_permits(state->code)) {
+        __atomic_store_n(&evidence->board->state, state->code, __ATOMIC_RELEASE);
     }
 }
 

@@ -17,6 +17,9 @@ struct evidence {
 
 void evidence_init(struct evidence *evidence, struct control_board *board, struct control_journal *journal);
 
+/* Before a permit goes out: should the process die while it is being sent, there was one. A single store. */
+void evidence_permit(struct evidence *evidence, const struct engine_state *state);
+
 /* One step of the engine, which was taken for `kind`. `watch` tells of a frame, `ring` whose it was. */
 void evidence_step(struct evidence *evidence, const struct engine_inputs *inputs, const struct engine_state *state,
                    const struct engine_outputs *outputs, enum journal_kind kind, const struct watch *watch,

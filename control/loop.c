@@ -210,6 +210,7 @@ static void decide(struct control_loop *loop, enum journal_kind kind, uint32_t r
     uint64_t now_ns = decide_anew_if_stopped(loop);
     loop->energised = loop->outputs.energised;
     loop->levels = heartbeat_step(loop->table, &loop->heartbeat, loop->energised, now_ns, false);
+    evidence_permit(&loop->evidence, &loop->state);
     (void)send_pass(loop, now_ns, PASS_FAST);
     loop->decided_ns = now_ns;
     loop->sent_ns = loop->measures ? clock_monotonic_ns() : 0;

@@ -14,9 +14,9 @@ static const struct journal_entry *newest_entry(const struct control_journal *jo
     return count > 0 ? &journal->entry[(count - 1) % CONTROL_JOURNAL] : NULL;
 }
 
-/* A decision is in the journal before it is in a snapshot, and its trip's cause in the history before that. An
- * entry with fewer trips than the board is from before the last take-over, one with far more is no entry. True if
- * the permit was held to the end. */
+/* A decision is in the journal before it is in a snapshot, and its trip's cause in the history before that; a
+ * permit is on the board before either. An entry with fewer trips than the board is from before the last take-over,
+ * one with far more is no entry. True if a permit was held to the end. */
 static bool take_decisions(struct control_board *board, const struct control_journal *journal, bool torn)
 {
     const struct journal_entry *entry = newest_entry(journal);

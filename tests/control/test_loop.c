@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/loop.h"
+#include "control/machine.h"
 #include "tests/support/table.h"
 #include "tests/support/temporary_ring.h"
 #include "tests/support/wait.h"
@@ -532,16 +533,36 @@ Test(loop, the_board_shows_the_state_and_beats)
 }
 
 static uint32_t told_before_the_file;
+static uint32_t shown_when_sent;
 
 /* The names are the linker's. NOLINTBEGIN(*-reserved-identifier,cert-*,readability-identifier-naming) */
 ssize_t __real_pwrite(int fd, const void *bytes, size_t count, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at);
+ssize_t __real_sendto(int fd, const void *bytes, size_t count, int flags, const struct sockaddr *to,
+                      socklen_t room);
+ssize_t __wrap_sendto(int fd, const void *bytes, size_t count, int flags, const struct sockaddr *to,
+                      socklen_t room);
 /* NOLINTEND(*-reserved-identifier,cert-*,readability-identifier-naming) */
 
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at)
 {
     told_before_the_file = board.trip_history[1].kind;
     return __real_pwrite(fd, bytes, count, at);
+}
+
+ssize_t __wrap_sendto(int fd, const void *bytes, size_t count, int flags, const struct sockaddr *to, socklen_t room)
+{
+    if (shown_when_sent == 0 && machine_permits(loop.state.code)) {
+        shown_when_sent = board.state;
+    }
+    return __real_sendto(fd, bytes, count, flags, to, room);
+}
+
+/* Whoever finds it dead in the middle of sending must know that a permit was out. */
+Test(loop, a_permit_is_known_before_it_is_sent)
+{
+    arm();
+    cr_assert_eq(shown_when_sent, ENGINE_ARMING, "%s", engine_state_name(shown_when_sent));
 }
 
 /* A file's disk that hangs until the process is killed must not take the trip's cause with it. */

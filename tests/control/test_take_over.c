@@ -121,6 +121,20 @@ Test(take_over, died_armed_and_nobody_had_seen_it)
     expect_last_trip(1, CAUSE_CONTROL_DIED);
 }
 
+Test(take_over, died_while_the_permit_went_out)
+{
+    decide_and_tell(COMMAND_NONE);
+    decide_and_tell(COMMAND_RESET);
+    decide_and_tell(COMMAND_NONE);
+    snapshot();
+    evidence_permit(&evidence, &state);
+    cr_assert_eq(board.state, ENGINE_READY);
+    decide(COMMAND_ARM);
+    evidence_permit(&evidence, &state);
+    die(&journal);
+    expect_last_trip(1, CAUSE_CONTROL_DIED);
+}
+
 Test(take_over, died_before_a_decision_was_told)
 {
     arm();
