@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "control/machine.h"
+
 #define CHECKPOINT_NS UINT64_C(1000000000)
 
 void evidence_init(struct evidence *evidence, struct control_board *board, struct control_journal *journal)
@@ -10,6 +12,13 @@ void evidence_init(struct evidence *evidence, struct control_board *board, struc
     board->version += board->version & 1; /* whoever wrote it before may have died in the middle */
     if (journal != NULL) {
         __atomic_store_n(&journal->magic, CONTROL_JOURNAL_MAGIC, __ATOMIC_RELEASE);
+    }
+}
+
+void evidence_permit(struct evidence *evidence, const struct engine_state *state)
+{
+    if (machine_permits(state->code)) {
+        __atomic_store_n(&evidence->board->state, state->code, __ATOMIC_RELEASE);
     }
 }
 
@@ -45,6 +54,10 @@ void evidence_step(struct evidence *evidence, const struct engine_inputs *inputs
                    uint32_t ring)
 {
     struct control_board *board = evidence->board;
+    if (outputs->tripped != 0) { /* before the journal counts the trip: control_board_take_over() goes by that */
+        board->trip_history[state->trips % CONTROL_TRIP_HISTORY] =
+            state->cause[outputs->trip_cause % ENGINE_CAUSES_MAX];
+    }
     if (evidence->journal != NULL && (outputs->changed != 0 || kind != JOURNAL_IDLE)) {
         write_journal(evidence->journal, inputs, state, outputs, kind, watch, ring);
     }
@@ -57,10 +70,6 @@ void evidence_step(struct evidence *evidence, const struct engine_inputs *inputs
     }
     ring_count_add(&board->events_lost, outputs->events_lost);
     __atomic_store_n(&board->events, events + outputs->events, __ATOMIC_RELEASE);
-    if (outputs->tripped != 0) {
-        board->trip_history[state->trips % CONTROL_TRIP_HISTORY] =
-            state->cause[outputs->trip_cause % ENGINE_CAUSES_MAX];
-    }
 }
 
 static void show_rule(struct control_board_rule *to, const struct engine_rule_state *from)

@@ -1,6 +1,6 @@
 /* What the control loop leaves behind of each of its decisions, for `sluice status`, the audit log, the black box
- * and the replay: events, the journal, snapshots and checkpoints in shared memory. Written after the outputs; no
- * system calls. Hot (HOT_SOURCES).
+ * and the replay: events, the journal, snapshots and checkpoints in shared memory. Written after the outputs,
+ * but before those that are files; no system calls. Hot (HOT_SOURCES).
  */
 #ifndef CONTROL_EVIDENCE_H
 #define CONTROL_EVIDENCE_H
@@ -16,6 +16,9 @@ struct evidence {
 };
 
 void evidence_init(struct evidence *evidence, struct control_board *board, struct control_journal *journal);
+
+/* Before a permit goes out: should the process die while it is being sent, there was one. A single store. */
+void evidence_permit(struct evidence *evidence, const struct engine_state *state);
 
 /* One step of the engine, which was taken for `kind`. `watch` tells of a frame, `ring` whose it was. */
 void evidence_step(struct evidence *evidence, const struct engine_inputs *inputs, const struct engine_state *state,

@@ -73,17 +73,29 @@ static void send_device(struct control_loop *loop, uint32_t index, uint64_t now_
     ring_count_set(&shown->evaluated, message.evaluated);
 }
 
+enum pass { PASS_FAST, PASS_FILES };
+
+/* How many devices it was sent to. */
+static uint32_t send_pass(struct control_loop *loop, uint64_t now_ns, enum pass pass)
+{
+    uint32_t devices = 0;
+    for (uint32_t i = 0; i < loop->table->devices; i++) {
+        if ((loop->table->device[i].kind == DEVICE_FILE) == (pass == PASS_FILES)) {
+            send_device(loop, i, now_ns);
+            devices++;
+        }
+    }
+    return devices;
+}
+
 /* Datagrams first: a file may lie on a disk that makes its writer wait. */
 static bool send_all(struct control_loop *loop, uint64_t now_ns)
 {
     bool all = true;
-    for (int files = 0; files < 2; files++) {
-        for (uint32_t i = 0; i < loop->table->devices; i++) {
-            if ((loop->table->device[i].kind == DEVICE_FILE) == (files != 0)) {
-                send_device(loop, i, now_ns);
-                all = all && !loop->device[i].failed;
-            }
-        }
+    (void)send_pass(loop, now_ns, PASS_FAST);
+    (void)send_pass(loop, now_ns, PASS_FILES);
+    for (uint32_t i = 0; i < loop->table->devices; i++) {
+        all = all && !loop->device[i].failed;
     }
     return all;
 }
@@ -170,30 +182,43 @@ static void tell(struct control_loop *loop)
                   loop->from_ring);
 }
 
-/* Decides on the inputs as they are. On a change of the outputs they go out at once, before anything else. */
+/* Stopped since it looked: never energise on what it saw then. When that was found out. */
+static uint64_t decide_anew_if_stopped(struct control_loop *loop)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if ((loop->outputs.energised & ~loop->energised) != 0 &&
+        clock_elapsed_ns(loop->cycle_ns, now_ns) > loop->table->stall_trip_ns) {
+        tell(loop);
+        loop->inputs.deadline_missed = 1;
+        loop->now_ns = now_ns; /* the rest of the cycle goes by this as well: time must not go back */
+        loop->inputs.now_ns = tai_of(loop, now_ns);
+        step(loop, JOURNAL_DEADLINE, 0);
+    }
+    return now_ns;
+}
+
+/* Decides on the inputs as they are. On a change of the outputs they go out at once, before anything else. Files go
+ * last: the disk of one may hang, and the decision must have been told by then. */
 static void decide(struct control_loop *loop, enum journal_kind kind, uint32_t ring)
 {
     loop->inputs.now_ns = tai_of(loop, loop->now_ns);
     step(loop, kind, ring);
-    if (loop->outputs.energised != loop->energised) {
-        uint64_t now_ns = clock_monotonic_ns();
-        if ((loop->outputs.energised & ~loop->energised) != 0 &&
-            clock_elapsed_ns(loop->cycle_ns, now_ns) > loop->table->stall_trip_ns) {
-            /* Stopped since it looked: never energise on what it saw then. */
-            tell(loop);
-            loop->inputs.deadline_missed = 1;
-            loop->now_ns = now_ns; /* the rest of the cycle goes by this as well: time must not go back */
-            loop->inputs.now_ns = tai_of(loop, now_ns);
-            step(loop, JOURNAL_DEADLINE, 0);
-        }
-        loop->energised = loop->outputs.energised;
-        loop->levels = heartbeat_step(loop->table, &loop->heartbeat, loop->energised, now_ns, false);
-        send_all(loop, now_ns);
-        loop->decided_ns = now_ns;
-        loop->sent_ns = loop->measures ? clock_monotonic_ns() : 0;
-        loop->board_ns = 0; /* the board is due: whoever sees the valve move may ask why */
+    if (loop->outputs.energised == loop->energised) {
+        tell(loop);
+        return;
     }
+    uint64_t now_ns = decide_anew_if_stopped(loop);
+    loop->energised = loop->outputs.energised;
+    loop->levels = heartbeat_step(loop->table, &loop->heartbeat, loop->energised, now_ns, false);
+    evidence_permit(&loop->evidence, &loop->state);
+    (void)send_pass(loop, now_ns, PASS_FAST);
+    loop->decided_ns = now_ns;
+    loop->sent_ns = loop->measures ? clock_monotonic_ns() : 0;
+    loop->board_ns = 0; /* the board is due: whoever sees the valve move may ask why */
     tell(loop);
+    if (send_pass(loop, now_ns, PASS_FILES) > 0 && loop->measures) {
+        loop->sent_ns = clock_monotonic_ns();
+    }
 }
 
 static void measure(struct control_loop *loop, enum control_hop hop, uint64_t from_ns, uint64_t to_ns)

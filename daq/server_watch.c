@@ -11,6 +11,7 @@
 #include "control/outbox.h"
 #include "control/output.h"
 #include "control/register.h"
+#include "control/take_over.h"
 #include "daq/launch.h"
 #include "daq/log.h"
 #include "daq/process_memory.h"
@@ -242,27 +243,6 @@ static void describe_end(int status, char *text, size_t bytes)
     }
 }
 
-/* Nobody writes control's board now but us: a permit that ended with its holder is a trip. */
-static void take_over_board(struct server *server, uint64_t now_ns)
-{
-    struct control_board *board = server_control_board(server);
-    uint64_t version = board->version | 1; /* it may have died in the middle of a snapshot */
-    __atomic_store_n(&board->version, version, __ATOMIC_SEQ_CST);
-    if (machine_permits(board->state)) {
-        board->trips++;
-        board->died_armed = 1;
-        board->trip_history[board->trips % CONTROL_TRIP_HISTORY] =
-            (struct engine_cause){.kind = CAUSE_CONTROL_DIED,
-                                  .rule = ENGINE_NONE,
-                                  .channel = ENGINE_NONE,
-                                  .output = ENGINE_NONE,
-                                  .tai_ns = now_ns + (uint64_t)server->tai_minus_monotonic_ns};
-    }
-    board->energised = 0;
-    board->state = ENGINE_INIT;
-    __atomic_store_n(&board->version, version + 1, __ATOMIC_RELEASE);
-}
-
 /* A process that lived for a while is started again soon, one that keeps dying ever more slowly. */
 static uint64_t next_backoff_ns(const struct server_process *process, uint64_t now_ns)
 {
@@ -279,8 +259,9 @@ static void bury(struct server *server, struct server_process *process, int stat
     uint64_t now_ns = clock_monotonic_ns();
     if (process->role == ROLE_CONTROL) {
         server_outputs_safe(server); /* before anything else */
-        take_over_board(server, now_ns);
-        server_events_control_died(server, now_ns + (uint64_t)server->tai_minus_monotonic_ns);
+        uint64_t tai_ns = now_ns + (uint64_t)server->tai_minus_monotonic_ns;
+        control_board_take_over(server_control_board(server), server->journal.segment.base, tai_ns);
+        server_events_control_died(server, tai_ns);
     }
     if (process->role == ROLE_ACTUATOR) {
         outbox_fail(server->outbox[process->index].segment.base, -EOWNERDEAD); /* control need not wait to see it */

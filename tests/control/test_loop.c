@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/loop.h"
+#include "control/machine.h"
 #include "tests/support/table.h"
 #include "tests/support/temporary_ring.h"
 #include "tests/support/wait.h"
@@ -529,6 +530,58 @@ Test(loop, the_board_shows_the_state_and_beats)
     cr_assert_eq(board.common.heartbeat, beats + 1);
     board.version |= 1;
     cr_assert_eq(control_board_read(&board, &copy), -EAGAIN, "a writer that died in the middle");
+}
+
+static uint32_t told_before_the_file;
+static uint32_t shown_when_sent;
+
+/* The names are the linker's. NOLINTBEGIN(*-reserved-identifier,cert-*,readability-identifier-naming) */
+ssize_t __real_pwrite(int fd, const void *bytes, size_t count, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at);
+ssize_t __real_sendto(int fd, const void *bytes, size_t count, int flags, const struct sockaddr *to,
+                      socklen_t room);
+ssize_t __wrap_sendto(int fd, const void *bytes, size_t count, int flags, const struct sockaddr *to,
+                      socklen_t room);
+/* NOLINTEND(*-reserved-identifier,cert-*,readability-identifier-naming) */
+
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at)
+{
+    told_before_the_file = board.trip_history[1].kind;
+    return __real_pwrite(fd, bytes, count, at);
+}
+
+ssize_t __wrap_sendto(int fd, const void *bytes, size_t count, int flags, const struct sockaddr *to, socklen_t room)
+{
+    if (shown_when_sent == 0 && machine_permits(loop.state.code)) {
+        shown_when_sent = board.state;
+    }
+    return __real_sendto(fd, bytes, count, flags, to, room);
+}
+
+/* Whoever finds it dead in the middle of sending must know that a permit was out. */
+Test(loop, a_permit_is_known_before_it_is_sent)
+{
+    arm();
+    cr_assert_eq(shown_when_sent, ENGINE_ARMING, "%s", engine_state_name(shown_when_sent));
+}
+
+/* A file's disk that hangs until the process is killed must not take the trip's cause with it. */
+Test(loop, a_trip_is_told_before_files_are_written)
+{
+    FILE *file = tmpfile();
+    cr_assert_not_null(file);
+    table.devices = 2;
+    table.output[1].device = 1;
+    table.device[1] = (struct control_device){.kind = DEVICE_FILE, .lines = 2, .fd = (uint32_t)fileno(file)};
+    arm();
+    cr_assert_eq(told_before_the_file, CAUSE_NONE);
+    publish(500, 0);
+    loop_cycle(&loop);
+    expect_trip(CAUSE_HIGH);
+    cr_assert_eq(told_before_the_file, CAUSE_HIGH);
+    cr_assert_eq(fgetc(file), '0');
+    cr_assert_gt(loop.sent_ns, loop.decided_ns);
+    fclose(file);
 }
 
 /* A replay begins at a checkpoint: after a process that was killed while it wrote one they must go on being whole.

@@ -51,6 +51,19 @@ class Control(support.Case):
         self.assertIn("outputs driven safe", server.log())
         self.assertEqual(server.status()["processes"][2]["restarts"], 0)
 
+    def test_ended_by_another(self):
+        """It ends in order and says so on its board, but the permit ended with it: a trip like that of any other death."""
+        server, _, actuator = self.udp_server()
+        control = self.armed(server, actuator)
+        trips = server.status()["interlock"]["trips"]
+        ended_ns = time.time_ns()
+        server.kill(control, signal.SIGTERM)
+        safe = wait_until(lambda: [c for c in actuator.since(ended_ns) if c.origin == Command.SUPERVISOR],
+                          "the supervisor's command")[0]
+        self.assert_stays_safe(server, actuator, safe.at_ns)
+        self.assertEqual(server.status()["interlock"]["trips"], trips + 1)
+        self.assertIn(f"TRIP {trips + 1}: ", server.log())
+
     def test_killed_while_an_output_is_a_file_on_a_disk_that_hangs(self):
         """Whatever stands first in the configuration: nobody waits for the file's disk but the file."""
         preload = faults_bench.Preload(self)
