@@ -144,13 +144,12 @@ struct recorder {
     struct recorder_run run;
     char operator_name[PROTOCOL_PERSON_BYTES];
     char test_id[RECORDER_TEST_BYTES];
-    bool wanted;    /* to record, whenever that is possible */
-    bool decimates; /* for want of room */
+    uint32_t wanted; /* why it is to record whenever that is possible, enum recorder_begins; 0: it is not to */
+    bool decimates;  /* for want of room */
     bool server_gone;
-    bool goes_on;           /* the next run begins where the last one ended */
-    bool ending;            /* what is left in the rings is taken, however little it is */
-    uint64_t begin_from_ns; /* monotonic: the run that is wanted begins with what came then; 0: now */
-    const char *begin_reason;
+    bool goes_on;                     /* the next run begins where the last one ended */
+    bool ending;                      /* what is left in the rings is taken, however little it is */
+    uint64_t begin_from_ns;           /* monotonic: the run that is wanted begins with what came then; 0: now */
     uint64_t kept_ns;                 /* monotonic: room has been made; the file system takes its time */
     int server_fd;                    /* its end is the server's; -1: not connected */
     char failed[RECORDER_TEXT_BYTES]; /* why the last block found no place; empty: strerror tells */
@@ -173,6 +172,7 @@ struct recorder {
     struct sluice_reader *watched; /* of the condition's channel */
     int watched_channel;
     uint64_t trips_seen;
+    uint64_t away_ns; /* monotonic: since then nobody has looked for trips, one before us was killed; 0: no */
     struct error err;
 };
 
