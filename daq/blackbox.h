@@ -67,6 +67,7 @@ struct blackbox_memory {
     uint64_t to;                           /* next number to be read from the journal */
     uint64_t lost;                         /* entries overwritten before they were read */
     uint64_t whole_from;                   /* no entry is missing from here to `to` */
+    bool begun;                            /* the journal has been read: what is missed now is lost */
     struct control_checkpoint *checkpoint; /* BLACKBOX_CHECKPOINTS of them, oldest first */
     uint32_t checkpoints;
     uint64_t seen[2];  /* number of the last one taken of each of the board's two */
@@ -213,6 +214,7 @@ struct blackbox_counts {
     uint64_t checkpoints;
     uint64_t entries;
     uint64_t lost;
+    uint64_t first_ns; /* of the journal's first entry; 0: there is none, or it is lost */
 };
 
 /* trip.json, when all other files are done, and state.json. */

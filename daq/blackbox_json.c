@@ -163,21 +163,24 @@ static void miss_frames(struct missing *missing, const struct blackbox *box, uin
     }
 }
 
-static void put_missing(const struct blackbox *box, FILE *to, uint64_t lost_entries)
+static void put_missing(const struct blackbox *box, FILE *to, const struct blackbox_counts *counts)
 {
     const struct blackbox_report *report = &box->report;
     struct missing missing = {.to = to};
+    bool late = report->checkpoint_tai_ns != 0 ? !report->whole : counts->first_ns > report->from_tai_ns;
     fputs("  \"missing\": [", to);
     if (report->checkpoint_tai_ns == 0) {
         miss(&missing,
              "no checkpoint of the engine from which the journal is whole: it cannot be replayed exactly");
-    } else if (!report->whole) {
-        miss(&missing,
-             "the journal reaches back less than pre_ms: the server had just started, or entries were lost");
     }
-    if (lost_entries > 0) {
+    if (late) {
+        miss(&missing,
+             "the journal reaches back less than pre_ms: the server or the black box had just started, or "
+             "entries were lost");
+    }
+    if (counts->lost > 0) {
         miss(&missing, "%" PRIu64 " entries of the journal were overwritten before they could be copied",
-             lost_entries);
+             counts->lost);
     }
     if (report->early) {
         miss(&missing, "the end: the server was stopped before post_ms were over");
@@ -225,7 +228,7 @@ void blackbox_put_trip(const struct blackbox *box, FILE *to, const struct blackb
             ", \"lost\": %" PRIu64 "},\n",
             sizeof(struct journal_entry), report->journal_from, counts->entries, counts->lost);
     put_rings(box, to);
-    put_missing(box, to, counts->lost);
+    put_missing(box, to, counts);
     put_files(&box->store, to);
 }
 

@@ -74,6 +74,11 @@ static void drain_journal(struct blackbox_memory *memory, const struct control_j
         return; /* control has not begun it yet */
     }
     uint64_t count = __atomic_load_n(&journal->count, __ATOMIC_ACQUIRE);
+    bool first_time = !memory->begun;
+    memory->begun = true;
+    if (first_time) { /* what went before is not lost: there was nobody, or one who read it and was killed */
+        memory->from = memory->to = memory->whole_from = safe_from(count);
+    }
     if (count < memory->to) { /* begun anew: nothing of before belongs to it */
         memory->from = memory->to = memory->whole_from = count;
         memory->checkpoints = 0;
@@ -90,6 +95,12 @@ static void drain_journal(struct blackbox_memory *memory, const struct control_j
     /* What the writer may have come round to while we copied is not what it was. */
     ring_reads_before();
     uint64_t safe = safe_from(__atomic_load_n(&journal->count, __ATOMIC_ACQUIRE));
+    if (first_time) {
+        uint64_t there = safe < count ? safe : count;
+        memory->from = there > memory->from ? there : memory->from;
+        memory->whole_from = memory->from;
+        return;
+    }
     for (uint64_t n = first; n < safe && n < count; n++) {
         memset(&memory->entry[n % memory->room], 0, sizeof(struct journal_entry));
         memory->lost++;

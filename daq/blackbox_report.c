@@ -56,6 +56,7 @@ static int put_journal(struct blackbox *box, struct blackbox_counts *counts, str
     for (uint64_t n = first; n < box->report.journal_to; n++) {
         const struct journal_entry *entry = blackbox_memory_entry(memory, n);
         counts->lost += entry->now_ns == 0;
+        counts->first_ns = n == first ? entry->now_ns : counts->first_ns;
         counts->entries++;
         sum = blackbox_checksum(sum, entry, sizeof(*entry));
         blackbox_store_write(&box->store, file, entry, sizeof(*entry));

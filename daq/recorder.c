@@ -25,14 +25,56 @@ static void show_state(struct recorder *r, enum recorder_state state)
     __atomic_store_n(&r->board->state, (uint32_t)state, __ATOMIC_RELEASE);
 }
 
+static bool on_trip(const struct recorder *r)
+{
+    return r->plan->begins == RECORDER_ON_TRIP;
+}
+
 static bool on_trigger(const struct recorder *r)
 {
-    return r->plan->begins == RECORDER_ON_TRIP || r->plan->begins == RECORDER_ON_CONDITION;
+    return on_trip(r) || r->plan->begins == RECORDER_ON_CONDITION;
 }
 
 static enum recorder_state state_at_rest(const struct recorder *r)
 {
     return on_trigger(r) ? RECORDER_READY : RECORDER_IDLE;
+}
+
+/* As run.json says it. */
+static const char *reason_of(uint32_t wanted)
+{
+    static const char *const names[] = {[RECORDER_AT_ONCE] = "at once",
+                                        [RECORDER_ON_COMMAND] = "command",
+                                        [RECORDER_ON_TRIP] = "trip",
+                                        [RECORDER_ON_CONDITION] = "condition"};
+    return wanted < sizeof(names) / sizeof(names[0]) && names[wanted] != NULL ? names[wanted] : "at once";
+}
+
+/* For whoever is started after us, should we be killed. `wanted` last: what it goes with is there then. */
+static void leave_word(struct recorder *r)
+{
+    if (r->wanted != 0) {
+        __atomic_store_n(&r->board->post_until_ns, r->post_until_ns, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&r->board->wanted, r->wanted, __ATOMIC_RELEASE);
+}
+
+/* What one that was killed has left, or what the plan says at the beginning. */
+static void take_over(struct recorder *r)
+{
+    const struct recorder_board *board = r->board;
+    if (board->common.heartbeat != 0) {
+        r->wanted = board->wanted;
+        r->post_until_ns = r->wanted != 0 ? board->post_until_ns : 0;
+        r->begin_from_ns = r->wanted != 0 ? board->resume_ns : 0;
+        r->trips_seen = board->trips_seen;
+        r->away_ns = on_trip(r) ? board->resume_ns : 0;
+    } else {
+        r->wanted = r->plan->begins == RECORDER_AT_ONCE ? RECORDER_AT_ONCE : 0;
+        r->trips_seen = RECORDER_TRIPS_UNKNOWN;
+        r->board->trips_seen = r->trips_seen;
+    }
+    leave_word(r);
 }
 
 int recorder_init(struct recorder *r, struct error *err)
@@ -58,7 +100,7 @@ int recorder_init(struct recorder *r, struct error *err)
     r->server_fd = -1;
     r->began_ns = clock_monotonic_ns();
     r->looked_ns = r->began_ns;
-    r->wanted = r->plan->begins == RECORDER_AT_ONCE;
+    take_over(r);
     r->ticket = __atomic_load_n(&r->mailbox->ticket, __ATOMIC_ACQUIRE);
     show_state(r, state_at_rest(r));
     return recorder_disk_init(r, err);
@@ -125,7 +167,7 @@ static void cannot_begin(struct recorder *r, uint32_t cause, const char *text, u
     show_state(r, RECORDER_FAILED);
 }
 
-/* What r->begin_reason and begin_from_ns say, which stay until it has succeeded. */
+/* What r->wanted and begin_from_ns say, which stay until it has succeeded. */
 static void begin(struct recorder *r, uint64_t now_ns)
 {
     struct error err = {{0}};
@@ -141,7 +183,7 @@ static void begin(struct recorder *r, uint64_t now_ns)
         cannot_begin(r, RECORD_CAUSE_DISK_FULL, text, now_ns);
         return;
     }
-    int code = recorder_run_begin(r, r->begin_reason, r->goes_on ? 0 : r->begin_from_ns, &err);
+    int code = recorder_run_begin(r, reason_of(r->wanted), r->goes_on ? 0 : r->begin_from_ns, &err);
     if (code != 0) {
         bool full = code == -ENOSPC || code == -EDQUOT;
         cannot_begin(r, full ? RECORD_CAUSE_DISK_FULL : RECORD_CAUSE_DISK_ERROR, err.text, now_ns);
@@ -158,13 +200,16 @@ static void begin(struct recorder *r, uint64_t now_ns)
 }
 
 /* A run is wanted, from so long before now. */
-static void want(struct recorder *r, const char *reason, uint64_t pre_ns, uint64_t now_ns)
+static void want(struct recorder *r, enum recorder_begins why, uint64_t pre_ns, uint64_t now_ns)
 {
-    if (!r->wanted || r->begin_reason == NULL) {
-        r->begin_from_ns = pre_ns != 0 ? now_ns - pre_ns : 0;
-        r->begin_reason = reason;
+    uint64_t from_ns = pre_ns != 0 ? now_ns - pre_ns : 0;
+    if (r->wanted == 0) {
+        r->begin_from_ns = from_ns;
+        r->wanted = (uint32_t)why;
+    } else if (from_ns != 0 && from_ns < r->begin_from_ns) {
+        r->begin_from_ns = from_ns;
     }
-    r->wanted = true;
+    leave_word(r);
     if (!r->run.open) {
         begin(r, now_ns);
     }
@@ -181,11 +226,11 @@ static void answer(struct recorder *r, uint64_t ticket, int code, const char *te
 static int stop_run(struct recorder *r, enum record_close why)
 {
     take_the_rest(r);
-    r->wanted = false;
-    r->begin_reason = NULL;
+    r->wanted = 0;
     r->begin_from_ns = 0;
     r->retry_ns = 0;
     r->post_until_ns = 0;
+    leave_word(r);
     int code = recorder_run_end(r, why);
     char text[RECORDER_TEXT_BYTES];
     snprintf(text, sizeof(text), "the run could not be ended: %s; see sluice recover", strerror(-code));
@@ -198,12 +243,12 @@ static int stop_run(struct recorder *r, enum record_close why)
     return code;
 }
 
-static void trigger(struct recorder *r, const char *reason, uint64_t now_ns)
+static void trigger(struct recorder *r, enum recorder_begins why, uint64_t pre_ns, uint64_t now_ns)
 {
     bool goes_on = r->run.open;
-    r->board->triggers += !r->wanted || goes_on; /* one that cannot begin is one, however often it is tried */
+    r->board->triggers += r->wanted == 0 || goes_on; /* one that cannot begin is one, however often it is tried */
     r->post_until_ns = r->plan->post_ns != 0 ? now_ns + r->plan->post_ns : 0;
-    want(r, reason, r->plan->pre_ns, now_ns);
+    want(r, why, pre_ns, now_ns);
     if (goes_on) {
         show_state(r, r->post_until_ns != 0 ? RECORDER_POST : RECORDER_RECORDING);
     }
@@ -243,7 +288,7 @@ static void carry_out(struct recorder *r, uint64_t ticket, const struct recorder
     switch (mail->verb) {
     case RECORDER_START:
         r->retry_ns = r->run.open ? r->retry_ns : 0;
-        want(r, "command", r->plan->pre_ns, now_ns);
+        want(r, RECORDER_ON_COMMAND, r->plan->pre_ns, now_ns);
         break;
     case RECORDER_STOP:
         code = stop_run(r, RECORD_CLOSE_STOPPED);
@@ -255,13 +300,13 @@ static void carry_out(struct recorder *r, uint64_t ticket, const struct recorder
             r->board->failures += code != 0;
             r->goes_on = true;
         }
-        r->begin_reason = NULL;
+        r->wanted = 0; /* by this order from now on */
         r->retry_ns = 0;
-        want(r, "command", 0, clock_monotonic_ns());
+        want(r, RECORDER_ON_COMMAND, 0, clock_monotonic_ns());
         break;
     case RECORDER_TRIGGER:
         r->retry_ns = r->run.open ? r->retry_ns : 0;
-        trigger(r, "command", now_ns);
+        trigger(r, RECORDER_ON_COMMAND, r->plan->pre_ns, now_ns);
         break;
     default:
         said = describe(r, mail, &code);
@@ -450,23 +495,43 @@ static void take_the_rest(struct recorder *r)
 
 static void rest(struct recorder *r, uint64_t now_ns)
 {
-    if (r->wanted && now_ns >= r->retry_ns && !r->server_gone) {
-        r->begin_reason = r->begin_reason != NULL ? r->begin_reason : "at once";
+    if (r->wanted != 0 && now_ns >= r->retry_ns && !r->server_gone) {
         begin(r, now_ns);
     }
     recorder_disk_turn(r, r->run.open ? 0 : LONG_NS);
 }
 
+/* A run of a trip that came while nobody looked begins before that time: when in it, nobody knows. */
+static void look_for_trigger(struct recorder *r, uint64_t now_ns)
+{
+    uint64_t away_ns = r->away_ns != 0 ? now_ns - r->away_ns : 0;
+    recorder_trigger_attach(r);
+    if (recorder_trigger_look(r)) {
+        trigger(r, r->plan->begins, r->plan->pre_ns + away_ns, now_ns);
+    }
+    if (r->control != NULL) {
+        r->away_ns = 0;
+    }
+    __atomic_store_n(&r->board->trips_seen, r->trips_seen, __ATOMIC_RELEASE); /* now that it stands in `wanted` */
+}
+
+/* A run that could not begin yet begins where it was to; what was read before this turn is in the run that is open.
+ */
+static uint64_t resume_from(const struct recorder *r, uint64_t now_ns)
+{
+    uint64_t from_ns = r->away_ns != 0 ? r->away_ns : now_ns;
+    bool to_begin = r->wanted != 0 && !r->run.open && r->begin_from_ns != 0;
+    return to_begin && r->begin_from_ns < from_ns ? r->begin_from_ns : from_ns;
+}
+
 static void turn(struct recorder *r)
 {
     uint64_t now_ns = clock_monotonic_ns();
+    __atomic_store_n(&r->board->resume_ns, resume_from(r, now_ns), __ATOMIC_RELAXED);
     board_beat(&r->board->common, now_ns);
     take_command(r, now_ns);
     if (on_trigger(r)) {
-        recorder_trigger_attach(r);
-        if (recorder_trigger_look(r)) {
-            trigger(r, r->plan->begins == RECORDER_ON_TRIP ? "trip" : "condition", now_ns);
-        }
+        look_for_trigger(r, now_ns);
     }
     if (r->post_until_ns != 0 && now_ns >= r->post_until_ns) {
         (void)stop_run(r, RECORD_CLOSE_POST);
@@ -486,7 +551,7 @@ int recorder_loop(struct recorder *r, volatile sig_atomic_t *stop)
         turn(r);
     }
     take_the_rest(r);
-    bool failed = r->wanted && !r->run.open && r->board->error[0] != 0;
+    bool failed = r->wanted != 0 && !r->run.open && r->board->error[0] != 0;
     int code = recorder_run_end(r, r->server_gone ? RECORD_CLOSE_SERVER : RECORD_CLOSE_STOPPED);
     if (code != 0) {
         char text[RECORDER_TEXT_BYTES];

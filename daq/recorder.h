@@ -56,7 +56,8 @@ struct recorder_file {
 struct recorder_write {
     bool busy;
     bool submitted;
-    bool in_place; /* its payload lies in the ring */
+    bool in_place;  /* its payload lies in the ring .. */
+    bool overtaken; /* .. which went on before it was handed to the disk */
     uint32_t ring;
     struct record_block *lead;
     uint8_t *payload; /* behind the lead; NULL: a lead alone, for slots in place */
@@ -144,13 +145,12 @@ struct recorder {
     struct recorder_run run;
     char operator_name[PROTOCOL_PERSON_BYTES];
     char test_id[RECORDER_TEST_BYTES];
-    bool wanted;    /* to record, whenever that is possible */
-    bool decimates; /* for want of room */
+    uint32_t wanted; /* why it is to record whenever that is possible, enum recorder_begins; 0: it is not to */
+    bool decimates;  /* for want of room */
     bool server_gone;
-    bool goes_on;           /* the next run begins where the last one ended */
-    bool ending;            /* what is left in the rings is taken, however little it is */
-    uint64_t begin_from_ns; /* monotonic: the run that is wanted begins with what came then; 0: now */
-    const char *begin_reason;
+    bool goes_on;                     /* the next run begins where the last one ended */
+    bool ending;                      /* what is left in the rings is taken, however little it is */
+    uint64_t begin_from_ns;           /* monotonic: the run that is wanted begins with what came then; 0: now */
     uint64_t kept_ns;                 /* monotonic: room has been made; the file system takes its time */
     int server_fd;                    /* its end is the server's; -1: not connected */
     char failed[RECORDER_TEXT_BYTES]; /* why the last block found no place; empty: strerror tells */
@@ -173,6 +173,7 @@ struct recorder {
     struct sluice_reader *watched; /* of the condition's channel */
     int watched_channel;
     uint64_t trips_seen;
+    uint64_t away_ns; /* monotonic: since then nobody has looked for trips, one before us was killed; 0: no */
     struct error err;
 };
 
@@ -210,6 +211,8 @@ uint32_t recorder_ring_copy(struct recorder *r, uint32_t index, const struct slu
 /* What is missing between what is accounted for and this position is put down. */
 void recorder_ring_reach(struct recorder *r, uint32_t index, uint64_t position);
 void recorder_ring_owed(struct recorder_ring *ring, struct record_block *lead);
+/* What that gave to a lead that nobody will see. */
+void recorder_ring_owe_again(struct recorder_ring *ring, const struct record_block *lead);
 
 /* recorder_slots.c */
 bool recorder_slots_wanted(const struct recorder *r, const struct recorder_ring *ring);
@@ -221,7 +224,7 @@ void recorder_disk_fini(struct recorder *r);
 /* A block to be filled (payload: true), or a lead alone. NULL: all are under way. */
 struct recorder_write *recorder_disk_take(struct recorder *r, uint32_t ring, bool payload);
 void recorder_disk_give_back(struct recorder_write *write);
-/* Finishes the lead and writes the block. False: there is no file for it (recorder_fail has been called). */
+/* Finishes the lead and writes the block. False: there is no file for it, or it is overtaken. */
 bool recorder_disk_write(struct recorder *r, struct recorder_write *write, const uint8_t *payload);
 /* Waits for completions for that long at most, and takes them. */
 void recorder_disk_turn(struct recorder *r, uint64_t timeout_ns);

@@ -140,8 +140,13 @@ bool recorder_disk_write(struct recorder *r, struct recorder_write *write, const
     struct record_block *lead = write->lead;
     lead->number = ring->next_number;
     memcpy(lead->run, r->run.id, sizeof(lead->run));
-    record_block_finish(lead, payload, ring_inside(ring->reader).ledger,
+    record_block_finish(lead, payload, &ring->inside->view.header->ledger,
                         clock_tai_ns(ring->source.header.tai_minus_monotonic_ns));
+    /* Looked at behind the checksum: that of slots which had changed already would hold. */
+    write->overtaken = write->in_place && !ring_reader_valid(ring->inside, lead->first_position);
+    if (write->overtaken) {
+        return false;
+    }
     write->file = recorder_files_next(r, write->ring, lead->bytes, &r->err);
     if (write->file == NULL) {
         snprintf(r->failed, sizeof(r->failed), "%.250s", r->err.text);

@@ -16,6 +16,7 @@
 #define RECORDER_RUN_BYTES       80u
 #define RECORDER_TEST_BYTES      64u
 #define RECORDER_TEXT_BYTES      256u
+#define RECORDER_TRIPS_UNKNOWN   UINT64_MAX
 
 enum recorder_layout {
     RECORDER_AUTO = 1,   /* slots where frames nearly fill them and they can be written from the ring itself */
@@ -150,15 +151,19 @@ struct recorder_board {
     uint64_t durable_late;   /* times that was longer than sync_ns */
     uint64_t unsynced_bytes; /* written or under way, not synced */
     uint64_t unsynced_bytes_max;
-    uint64_t decimating; /* 1: it keeps one frame of `decimate` */
-    uint64_t ticket;     /* of the last command that was carried out (release, last) */
-    int32_t code;        /* of it: 0 or -errno */
-    uint32_t reserved;
+    uint64_t decimating;                 /* 1: it keeps one frame of `decimate` */
+    uint64_t ticket;                     /* of the last command that was carried out (release, last) */
+    int32_t code;                        /* of it: 0 or -errno */
+    uint32_t wanted;                     /* why it is to record, enum recorder_begins; 0: it is not to */
     char text[RECORDER_TEXT_BYTES];      /* and a sentence */
     char error[RECORDER_TEXT_BYTES];     /* why it cannot record; empty: it can */
     char run[RECORDER_RUN_BYTES];        /* directory of the run, or of the last one; empty: none */
     char directory[RECORDER_PATH_BYTES]; /* where that lies, the first of the stripes */
     struct recorder_ring_board ring[RECORDER_RINGS_MAX];
+    /* With `wanted`: what one that was killed leaves to the next. */
+    uint64_t post_until_ns; /* monotonic: how long it is to record after a trigger; 0: until it is told to stop */
+    uint64_t trips_seen;    /* of the interlock's; RECORDER_TRIPS_UNKNOWN: it has not looked yet */
+    uint64_t resume_ns;     /* monotonic: the next begins with what came since then */
 };
 
 #endif

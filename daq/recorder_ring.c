@@ -69,6 +69,12 @@ void recorder_ring_owed(struct recorder_ring *ring, struct record_block *lead)
     ring->owed_count = 0;
 }
 
+void recorder_ring_owe_again(struct recorder_ring *ring, const struct record_block *lead)
+{
+    ring->owed_count = lead->gaps;
+    memcpy(ring->owed, lead->gap, lead->gaps * sizeof(ring->owed[0]));
+}
+
 /* Kept in order of position. With no place left two that adjoin by position become one of the first one's cause:
  * the sum stays right, the causes get coarser. */
 static void owe(struct recorder_ring *ring, const struct record_gap *gap)

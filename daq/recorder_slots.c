@@ -69,6 +69,11 @@ static bool write_in_place(struct recorder *r, uint32_t index, uint64_t position
     memcpy(write->lead->run, r->run.id, sizeof(write->lead->run));
     recorder_ring_owed(ring, write->lead);
     if (!recorder_disk_write(r, write, slots)) {
+        if (write->overtaken) { /* the next look finds what of it is left, and tells the rest */
+            recorder_ring_owe_again(ring, write->lead);
+            recorder_disk_give_back(write);
+            return false;
+        }
         uint32_t cause = r->cause != RECORD_CAUSE_NONE ? r->cause : RECORD_CAUSE_DISK_ERROR;
         recorder_ring_lose_block(r, index, write->lead, cause);
         recorder_disk_give_back(write);

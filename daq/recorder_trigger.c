@@ -66,7 +66,9 @@ void recorder_trigger_attach(struct recorder *r)
 {
     if (r->plan->begins == RECORDER_ON_TRIP && r->control == NULL) {
         find_control(r);
-        r->trips_seen = r->control != NULL ? __atomic_load_n(&r->control->trips, __ATOMIC_ACQUIRE) : 0;
+        if (r->control != NULL && r->trips_seen == RECORDER_TRIPS_UNKNOWN) {
+            r->trips_seen = __atomic_load_n(&r->control->trips, __ATOMIC_ACQUIRE);
+        }
     }
     if (r->plan->begins == RECORDER_ON_CONDITION && r->watched == NULL) {
         find_channel(r);

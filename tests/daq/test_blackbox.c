@@ -149,6 +149,26 @@ Test(memory, counts_what_was_overwritten)
     cr_assert_eq(blackbox_memory_entry(&memory, memory.to - kept)->position, memory.to - kept);
 }
 
+/* One that was killed may have read them, and nobody before the server's first. */
+Test(memory, what_went_before_it_is_not_lost)
+{
+    uint64_t kept = CONTROL_JOURNAL - 64;
+    write_entries(1000);
+    write_checkpoint(101 * S, 1);
+    write_entries(UINT64_C(999000));
+    drain();
+    cr_assert_eq(memory.lost, 0);
+    cr_assert_eq(memory.to, 1000000);
+    cr_assert_eq(memory.from, 1000000 - kept);
+    cr_assert_eq(memory.whole_from, memory.from);
+    cr_assert_eq(blackbox_memory_entry(&memory, memory.from)->position, memory.from);
+    cr_assert_null(blackbox_memory_entry(&memory, memory.from - 1));
+    cr_assert_eq(blackbox_memory_start(&memory, 200 * S), -1, "its entries are not all there");
+    write_entries(UINT64_C(2) * CONTROL_JOURNAL);
+    drain();
+    cr_assert_eq(memory.lost, UINT64_C(2) * CONTROL_JOURNAL - kept, "but from then on");
+}
+
 Test(memory, more_lost_than_it_has_room_for)
 {
     blackbox_memory_fini(&memory);
@@ -522,6 +542,32 @@ Test(box, what_a_killed_one_missed_is_made_up_for)
     cr_assert_eq(blackbox_init(&box, &err), 0);
     blackbox_look(&box);
     cr_assert_eq(board.reports, 1);
+}
+
+/* Its journal is not lost, but its beginning is not there: that is said. */
+Test(box, what_a_successor_has_not_seen)
+{
+    static char text[65536];
+    char path[512];
+    for (uint64_t n = 0; n < 1000000; n++) {
+        journal.entry[n % CONTROL_JOURNAL] = (struct journal_entry){.now_ns = clock_monotonic_ns()};
+        journal.count = n + 1;
+    }
+    blackbox_fini(&box);
+    cr_assert_eq(blackbox_init(&box, &err), 0);
+    plan.pre_ns = 60 * S;
+    trip();
+    blackbox_look(&box);
+    cr_assert_eq(board.reports, 1);
+    cr_assert_eq(board.journal_lost, 0);
+    snprintf(path, sizeof(path), "%s/%s/" BLACKBOX_TRIP_FILE, root, board.last);
+    FILE *told = fopen(path, "re");
+    cr_assert_not_null(told);
+    text[fread(text, 1, sizeof(text) - 1, told)] = 0;
+    fclose(told);
+    cr_assert_not_null(strstr(text, "\"lost\": 0}"));
+    cr_assert_not_null(strstr(text, "the journal reaches back less than pre_ms"));
+    cr_assert_null(strstr(text, "entries of the journal were overwritten"));
 }
 
 Test(box, a_directory_that_is_gone)

@@ -50,6 +50,20 @@ class Crash(RecordCase):
                              "a recorder that runs")
         return running[0]
 
+    def kill(self, server):
+        """kill -9, and it runs again: the board is the new one's."""
+        pid = self.pid_of(server)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.pid_of(server) != pid, "another recorder")
+        return self.wait_board(server, lambda b: b["state"] != "ended", "its state")
+
+    def stays(self, server, state, runs):
+        """Over many of its turns, in which frames come."""
+        self.feed(server, 200)
+        threading.Event().wait(0.5)
+        board = self.board(server)
+        self.assertEqual((board["state"], board["runs"]), (state, runs))
+
     def crash(self, server):
         """(run's directory, position that it had called synced) of a recorder that is killed while it records."""
         board = self.wait_board(server, lambda b: b["state"] == "recording" and b["rings"][0]["synced_position"] > 0,
@@ -145,6 +159,85 @@ class Crash(RecordCase):
         self.assertEqual(stream["delivered"], self.sent, "acquisition has not noticed")
         self.assertEqual(stream["residual"], 0)
         self.assertEqual(len(re.findall(r"main \(pid \d+\) killed by signal 9", server.log())), CRASHES)
+
+    def test_what_was_ordered_outlives_it(self):
+        """kill -9 after `record start`: it records again. After `record stop`: it does not."""
+        server = self.begin([self.recorder(begins="on_command")])
+        self.wait_board(server, lambda b: b["state"] == "idle", "an idle recorder")
+        self.kill(server)
+        self.stays(server, "idle", 0)
+        self.assertEqual(self.record(server, "start").returncode, 0)
+        self.feed(server, 100)
+        self.kill(server)
+        self.wait_board(server, lambda b: b["state"] == "recording" and b["runs"] == 2, "the next run")
+        first = self.sent
+        self.feed(server, 100)
+        self.assertEqual(self.record(server, "stop").returncode, 0)
+        run = recordings.Run(self.latest())
+        numbers = [f[2] for f in run.frames(self.RING)]
+        self.assertEqual(numbers, list(range(numbers[0], first + 100)))
+        self.assertLessEqual(numbers[0], first)
+        self.assertEqual(run.unaccounted(self.RING), [])
+        self.assertEqual(run.run_json()["began_because"], "command")
+        self.kill(server)
+        self.stays(server, "idle", 2)
+
+    def test_told_to_stop_it_stays_so(self):
+        """kill -9 of one that records at once, but was told to stop."""
+        server = self.begin([self.recorder()])
+        self.wait_recording(server)
+        self.assertEqual(self.record(server, "stop").returncode, 0)
+        self.kill(server)
+        self.stays(server, "idle", 1)
+
+    def begin_on_trip(self, **changes):
+        """(server, sensor) that is armed, with a recorder that waits for the trip."""
+        server = self.begin([self.recorder(begins="on_trip", **changes)])
+        self.wait_board(server, lambda b: b["state"] == "ready", "a recorder that waits")
+        sensor = support.SensorUdp(self, self.port, hz=200)
+        sensor.put = lambda data: self.send(1)
+        sensor.start()
+        server.make_armed()
+        return server, sensor
+
+    def test_a_trip_while_it_was_away(self):
+        """Stopped, a trip, killed: the next one records the trip, from before it on, and only once."""
+        server, sensor = self.begin_on_trip(post_s=1)
+        runs = self.board(server)["runs"]
+        pid = self.pid_of(server)
+        os.kill(pid, signal.SIGSTOP)
+        threading.Event().wait(0.2)
+        before = self.sent
+        self.assertEqual(server.cli("trip", self.instance).returncode, 0)
+        after = self.sent
+        threading.Event().wait(0.2)
+        self.kill(server)
+        self.wait_board(server, lambda b: b["runs"] == runs + 1 and b["state"] == "ready", "the run of the trip")
+        sensor.end()
+        run = recordings.Run(self.latest())
+        numbers = [f[2] for f in run.frames(self.RING)]
+        self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+        self.assertLess(numbers[0], before)
+        self.assertGreater(numbers[-1], after)
+        told = run.run_json()
+        self.assertEqual((told["began_because"], told["ended_because"]), ("trip", "post"))
+        self.kill(server)
+        self.stays(server, "ready", runs + 1)
+
+    def test_killed_after_a_trip(self):
+        """While it records on after a trip: what is left of that time is another run."""
+        server, sensor = self.begin_on_trip(post_s=3)
+        runs = self.board(server)["runs"]
+        self.assertEqual(server.cli("trip", self.instance).returncode, 0)
+        self.wait_board(server, lambda b: b["state"] == "post", "the run of the trip")
+        self.kill(server)
+        self.wait_board(server, lambda b: b["runs"] == runs + 2 and b["state"] == "post", "the rest of it")
+        self.wait_board(server, lambda b: b["state"] == "ready", "its end")
+        sensor.end()
+        told = recordings.Run(self.latest()).run_json()
+        self.assertEqual((told["began_because"], told["ended_because"]), ("trip", "post"))
+        self.kill(server)
+        self.stays(server, "ready", runs + 2)
 
     def test_the_server_is_killed(self):
         """Nobody is left to stop it: it ends its run well by itself."""

@@ -908,12 +908,15 @@ static const struct field recorder_board_fields[] = {FIELD(recorder_board, commo
                                                      FIELD(recorder_board, decimating),
                                                      FIELD(recorder_board, ticket),
                                                      FIELD(recorder_board, code),
-                                                     FIELD(recorder_board, reserved),
+                                                     FIELD(recorder_board, wanted),
                                                      FIELD(recorder_board, text),
                                                      FIELD(recorder_board, error),
                                                      FIELD(recorder_board, run),
                                                      FIELD(recorder_board, directory),
-                                                     FIELD(recorder_board, ring)};
+                                                     FIELD(recorder_board, ring),
+                                                     FIELD(recorder_board, post_until_ns),
+                                                     FIELD(recorder_board, trips_seen),
+                                                     FIELD(recorder_board, resume_ns)};
 
 static const struct shared all[] = {SHARED(record_file_header),
                                     SHARED(record_gap),
