@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/machine.h"
+#include "ring/order.h"
 
 #define CHECKPOINT_NS UINT64_C(1000000000)
 
@@ -88,6 +89,7 @@ void evidence_snapshot(struct evidence *evidence, const struct control_table *ta
 {
     struct control_board *b = evidence->board;
     __atomic_store_n(&b->version, b->version + 1, __ATOMIC_SEQ_CST);
+    ring_writes_behind();
     b->state = s->code;
     b->energised = s->energised;
     b->steps = s->steps;
@@ -135,6 +137,7 @@ void evidence_checkpoint(struct evidence *evidence, const struct engine_inputs *
     uint64_t number = (last + 3) & ~UINT64_C(1); /* even, also behind one that a process died in: that stays odd */
     evidence->checkpoint_ns = monotonic_ns;
     __atomic_store_n(&to->number, number - 1, __ATOMIC_SEQ_CST);
+    ring_writes_behind();
     to->journal = evidence->journal != NULL ? evidence->journal->count : 0;
     to->tai_ns = inputs->now_ns;
     memcpy(&to->inputs, inputs, sizeof(to->inputs));

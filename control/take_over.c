@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/machine.h"
+#include "ring/order.h"
 
 /* NULL: there is none. */
 static const struct journal_entry *newest_entry(const struct control_journal *journal)
@@ -63,6 +64,7 @@ void control_board_take_over(struct control_board *board, const struct control_j
     bool torn = (board->version & 1) != 0;
     uint64_t version = board->version | 1;
     __atomic_store_n(&board->version, version, __ATOMIC_SEQ_CST);
+    ring_writes_behind();
     if (take_decisions(board, journal, torn)) {
         add_trip(board, now_tai_ns);
     }

@@ -9,6 +9,7 @@
 #include "control/thief_words.h"
 #include "ring/clock.h"
 #include "ring/ledger.h"
+#include "ring/order.h"
 
 #define OWN_WORK_NS     (20 * CLOCK_NS_PER_US) /* of a cycle, beside its sleep: not the host's */
 #define SLEEP_LATE_NS   (50 * CLOCK_NS_PER_US) /* a sleep that is so much longer than planned is told */
@@ -288,6 +289,7 @@ static void publish(struct observer_board *board, const struct observer_finding 
 {
     /* An exchange: nothing below may be seen before it. */
     (void)__atomic_exchange_n(&board->version, board->version + 1, __ATOMIC_ACQ_REL);
+    ring_writes_behind();
     board->latest[board->findings % OBSERVER_LATEST] = *finding;
     keep_worst(board, finding);
     ring_count_add(&board->judged[finding->late.kind], 1);
@@ -307,6 +309,7 @@ void observer_judge(struct observer *observer, uint64_t now_ns)
     for (; observer->seen < count; observer->seen++) {
         struct observer_finding finding = {.number = observer->seen,
                                            .late = log->entry[observer->seen % LATE_ENTRIES]};
+        ring_reads_before();
         if (__atomic_load_n(&log->count, __ATOMIC_ACQUIRE) - observer->seen >= LATE_ENTRIES) {
             ring_count_add(&observer->board->missed, 1); /* overwritten while it was copied */
             continue;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "daq/server.h"
+#include "ring/order.h"
 
 static_assert(SEGMENT_TABLE_MAX >= 10 + 2 * SERVER_WORKERS_MAX + 3 * SERVER_RECORDERS_MAX + 2 * CONTROL_RINGS_MAX +
                                        CONTROL_DEVICES_MAX + SUPERVISOR_READERS_MAX,
@@ -101,6 +102,7 @@ void server_fill_segments(struct server *server)
     struct segment_table *table = &server_board(server)->segments;
     /* An exchange: nothing below may be seen before it. Pairs with the reader's second look at version. */
     (void)__atomic_exchange_n(&table->version, table->version + 1, __ATOMIC_ACQ_REL);
+    ring_writes_behind();
     table->segments = 0;
     add(table, SEGMENT_KIND_BOARD, &server->board.segment, "", "sluiced", getpid());
     add(table, SEGMENT_KIND_TABLE, &server->table.segment, "", "", 0);

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "ring/order.h"
 #include "ring/ring.h"
 #include "ring/sluice.h"
 
@@ -36,17 +37,6 @@ int ring_reader_next(struct ring_reader *reader, struct sluice_frame *frame);
 /* The slot at our position shows nothing new. False if there is indeed nothing; true after a jump: look again. Also
  * a reader that sees nothing must look here, else a lapped one waits for ever. */
 bool ring_reader_jumped(struct ring_reader *reader);
-
-/* Orders the payload reads before the look at `claimed`. x86-64 does not reorder loads, so that it is the compiler
- * that must not; elsewhere a real fence is needed. */
-static inline void ring_reads_before(void)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("" ::: "memory");
-#else
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-#endif
-}
 
 static inline uint64_t ring_sequence_at(const struct ring_view *view, uint64_t position)
 {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ring/clock.h"
+#include "ring/order.h"
 
 #define CLAIM_CHUNK_MAX  256u
 #define SETTLE_PART      4u /* of the ring: a mark, and what is published and committed since, lie within one ring */
@@ -173,8 +174,10 @@ uint64_t ring_writer_claim(struct ring_writer *writer, uint64_t end)
     if (end > writer->claimed) {
         writer->claimed = end;
         /* An exchange, not a store: no later write to the slots may become visible before it (x86: a full
-         * barrier). Pairs with the reader's look at `claimed` after it has read. Once per chunk. */
+         * barrier; elsewhere the fence behind it). Pairs with the reader's look at `claimed` after it has read.
+         * Once per chunk. */
         (void)__atomic_exchange_n(&writer->view.header->progress.claimed, end, __ATOMIC_SEQ_CST);
+        ring_writes_behind();
     }
     return writer->claimed;
 }

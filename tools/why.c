@@ -11,6 +11,7 @@
 
 #include "control/thief_words.h"
 #include "ring/clock.h"
+#include "ring/order.h"
 #include "tools/screens.h"
 #include "tools/session.h"
 #include "tools/sluice.h"
@@ -206,6 +207,7 @@ static uint32_t copy_log(const struct observer_log *log, const struct options *o
     uint64_t events = __atomic_load_n(&log->events, __ATOMIC_ACQUIRE);
     uint64_t first = events > OBSERVER_LOG ? events - OBSERVER_LOG : 0;
     memcpy(copy, log->event, sizeof(copy));
+    ring_reads_before();
     uint64_t later = __atomic_load_n(&log->events, __ATOMIC_ACQUIRE) + 1; /* one may be half written */
     first = later > OBSERVER_LOG && later - OBSERVER_LOG > first ? later - OBSERVER_LOG : first;
     for (uint64_t n = first; n < events; n++) {
