@@ -264,7 +264,7 @@ class Gone(FaultCase):
         support.shutil.rmtree(self.latest())
         self.feed(server, 1000)
         self.wait_board(server, lambda b: b["failures"] > 0, "that it is noticed")
-        self.wait_recording(server)
+        self.wait_board(server, lambda b: b["runs"] == 2 and b["state"] == "recording", "another run")  # not yet the old one's state
         self.feed(server, 1000)
         self.unharmed(server)
         server.end()
